@@ -1,0 +1,273 @@
+"""What an errno means to a learner: one catalogue of known pairs of call and errno.
+
+The kernel answers with a number between 1 and 133. Which of ten causes is meant can
+often be found out by looking: at the mount table, at the file's first bytes. Such an
+entry is a function and is called where the error happened, so that it sees what the
+kernel saw. The other entries are plain sentences.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+import struct
+
+# -- execve -------------------------------------------------------------------------------
+
+ELF_MACHINES = {3: "i386", 8: "mips", 20: "ppc", 21: "ppc64le", 22: "s390x", 40: "arm", 62: "x86_64", 183: "aarch64", 243: "riscv64"}  # fmt: skip
+
+
+def elf_machine(head: bytes) -> str:
+    """The processor that an ELF file was built for, read from ``e_machine`` in its header. See elf(5)."""
+    order = "<" if head[5] == 1 else ">"
+    (number,) = struct.unpack_from(f"{order}H", head, 18)
+    return ELF_MACHINES.get(number, f"machine number {number}")
+
+
+def elf_interpreter(path: str) -> str | None:
+    """The dynamic loader that an ELF file asks for (its ``PT_INTERP`` entry). See elf(5)."""
+    with open(path, "rb") as file:
+        head = file.read(64)
+        wide, order = head[4] == 2, "<" if head[5] == 1 else ">"
+        offset = struct.unpack_from(f"{order}Q" if wide else f"{order}I", head, 32 if wide else 28)[0]
+        size, count = struct.unpack_from(f"{order}HH", head, 54 if wide else 42)
+        for index in range(count):
+            file.seek(offset + index * size)
+            entry = file.read(size)
+            if struct.unpack_from(f"{order}I", entry)[0] == 3:
+                where, length = (8, 32) if wide else (4, 16)
+                form = f"{order}Q" if wide else f"{order}I"
+                file.seek(struct.unpack_from(form, entry, where)[0])
+                return file.read(struct.unpack_from(form, entry, length)[0]).rstrip(b"\0").decode()
+    return None
+
+
+def first_bytes(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(256)
+    except OSError:
+        return b""
+
+
+def shebang(head: bytes) -> str | None:
+    """The interpreter in a script's first line, with a carriage return kept if there is one."""
+    if not head.startswith(b"#!"):
+        return None
+    line = head[2:].split(b"\n", 1)[0].decode(errors="replace")
+    return line.strip(" \t").split(" ")[0]
+
+
+def why_not_found(argv, env, *_) -> str:
+    """ENOENT from execve(2) has three causes: no such file, no such script interpreter, no such loader."""
+    name = argv[0]
+    if "/" not in name:
+        return f"'{name}' is in none of the folders of PATH: {env.get('PATH', '(PATH is not set)')}"
+    if not os.path.lexists(name):
+        return f"'{name}' does not exist in this root file system"
+    head = first_bytes(name)
+    interpreter = shebang(head)
+    if interpreter and interpreter.endswith("\r"):
+        return (
+            f"'{name}' is there, but its first line ends in a Windows line end (CR LF): the kernel looks for the "
+            f"interpreter {interpreter!r}. Save the file with Unix line ends (sed -i 's/\\r$//')"
+        )
+    if interpreter:
+        return f"'{name}' is there, but the interpreter in its first line, '{interpreter}', is not in this root file system"
+    if head[:4] == b"\x7fELF" and (loader := elf_interpreter(name)):
+        return (
+            f"'{name}' is there, but its ELF loader '{loader}' is not in this root file system: "
+            "the program was linked against another C library. Use a static build, or bring the loader and libraries along"
+        )
+    return f"'{name}' or something that it needs does not exist in this root file system"
+
+
+def why_not_executable(argv, env, *_) -> str:
+    """ENOEXEC: the kernel knows no way to run this file."""
+    name = argv[0]
+    head = first_bytes(name)
+    here = platform.machine()
+    if head[:4] == b"\x7fELF" and elf_machine(head) != here:
+        return (
+            f"'{name}' was built for {elf_machine(head)}, this machine is {here}: "
+            "take an image for this machine, or install qemu-user-static to translate"
+        )
+    if not head:
+        return f"'{name}' is empty"
+    return f"'{name}' is neither an ELF program nor a script with a first line such as #!/bin/sh"
+
+
+def why_no_access(argv, env, *_) -> str:
+    name = argv[0]
+    if os.path.isdir(name):
+        return f"'{name}' is a folder, not a program"
+    if os.path.exists(name) and not os.stat(name).st_mode & 0o111:
+        return f"'{name}' has no execute permission: chmod +x it (in a Dockerfile: COPY --chmod=755)"
+    return f"'{name}' may not be executed: its file system is mounted noexec, or a folder above it is closed to this user"
+
+
+# -- pivot_root ----------------------------------------------------------------------------
+
+
+def mountinfo(pid: str = "self") -> list[dict[str, str]]:
+    """The mounts that a process sees, from ``/proc/PID/mountinfo``. See proc_pid_mountinfo(5)."""
+    rows = []
+    with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
+        for line in lines:
+            left, _, right = line.partition(" - ")
+            fields, kind = left.split(), right.split()
+            rows.append(
+                {"id": fields[0], "parent": fields[1], "root": fields[3], "target": fields[4].replace("\\040", " ")}
+                | {"propagation": " ".join(fields[6:]) or "private", "fstype": kind[0], "source": kind[1]}
+            )
+    return rows
+
+
+def mount_at(path: str, rows: list[dict[str, str]]) -> dict[str, str] | None:
+    """The mount whose mount point is exactly ``path`` (the last one made covers the others)."""
+    hits = [row for row in rows if row["target"] == os.path.realpath(path)]
+    return hits[-1] if hits else None
+
+
+def why_no_pivot(new_root: str, put_old: str, *_) -> str:
+    """EINVAL from pivot_root(2) has five causes in its man page: say which one it is."""
+    rows = mountinfo()
+    new, old = mount_at(new_root, rows), os.path.realpath(put_old)
+    root = mount_at("/", rows)
+    if root is None:
+        return "the current root is not a mount point (this process is in a chroot): unshare and pivot before any chroot"
+    if root["fstype"] == "rootfs":
+        return "the current root is the kernel's initial ramfs, which cannot be pivoted away: use switch_root there"
+    if new is None:
+        return f"the new root '{new_root}' is not a mount point: bind it onto itself first: mount(root, root, options='bind')"
+    if not (old + "/").startswith(os.path.realpath(new_root).rstrip("/") + "/"):
+        return f"put_old '{put_old}' is not the new root or a folder below it: the old root must have a place to hang"
+    above = next((row for row in rows if row["id"] == new["parent"]), root)
+    shared = [row["target"] for row in (new, above, root) if "shared:" in row["propagation"]]
+    if shared:
+        return (
+            f"the mount '{shared[0]}' has shared propagation, so the change would leak into other mount namespaces: "
+            "make it private first: mount(None, '/', options='rprivate')"
+        )
+    return "none of the five causes of the man page was found: look at /proc/self/mountinfo"
+
+
+# -- mount ---------------------------------------------------------------------------------
+
+
+def why_mount_invalid(source, target, fstype=None, options="", *_) -> str:
+    """EINVAL from mount(2): for overlay look at the file systems below it, else name the options."""
+    if fstype == "overlay":
+        upper = next((word[9:] for word in options.split(",") if word.startswith("upperdir=")), None)
+        below = filesystem_of(upper) if upper else None
+        if below in ("overlay", "9p", "virtiofs", "fuse", "vboxsf", "nfs", "nfs4", "vfat", "exfat", "ecryptfs"):
+            return (
+                f"the writable layer lies on {below}, which overlay cannot use as upperdir: put the store on a real disk "
+                "or on tmpfs (SUITCASE_STORE=/some/ext4/folder)"
+            )
+        return "overlay refused its layers: the kernel's log (dmesg) names the one that it did not like"
+    return f"the kernel does not accept these options for {fstype or 'this mount'}: {options or '(none)'}"
+
+
+def filesystem_of(path: str) -> str | None:
+    """The type of the file system that holds ``path``: that of the deepest mount above it."""
+    path = os.path.realpath(path)
+    rows = [row for row in mountinfo() if (path + "/").startswith(row["target"].rstrip("/") + "/")]
+    return max(rows, key=lambda row: len(row["target"]))["fstype"] if rows else None
+
+
+def why_mount_missing(source, target, fstype=None, options="", *_) -> str:
+    """ENOENT from mount(2): the target, the source, or one of overlay's folders."""
+    folders = [word.partition("=")[2] for word in options.split(",") if word.startswith(("upperdir=", "workdir="))]
+    lower = next((word[9:] for word in options.split(",") if word.startswith("lowerdir=")), "")
+    for path in [target, *lower.split(":"), *folders]:
+        if path and not os.path.exists(path):
+            return f"the folder '{path}' does not exist"
+    return f"the source '{source}' does not exist"
+
+
+# -- the catalogue -------------------------------------------------------------------------
+
+NEEDS_ROOT = "only root of the user namespace that owns it may do this: run as root, or take a user namespace along"
+CATALOGUE = {
+    ("execve", "ENOENT"): why_not_found,
+    ("execve", "ENOEXEC"): why_not_executable,
+    ("execve", "EACCES"): why_no_access,
+    ("execve", "ENOTDIR"): "a part of the program's path is a file, not a folder",
+    ("execve", "ELOOP"): "the program's path goes in a circle of symbolic links",
+    ("execve", "E2BIG"): "arguments and environment together are larger than the kernel takes (execve(2), a quarter of the stack limit)",
+    ("pivot_root", "EINVAL"): why_no_pivot,
+    ("pivot_root", "EBUSY"): "the new root is the current root: mount something else there first",
+    ("pivot_root", "EPERM"): NEEDS_ROOT,
+    ("pivot_root", "ENOTDIR"): "new_root and put_old must both be folders",
+    ("pivot_root", "ENOENT"): "new_root or put_old does not exist",
+    ("mount", "EPERM"): NEEDS_ROOT + "; in a user namespace only proc, sysfs, tmpfs, overlay and a few more may be mounted",
+    ("mount", "EINVAL"): why_mount_invalid,
+    ("mount", "ENOENT"): why_mount_missing,
+    ("mount", "ENOTDIR"): "a folder can only be mounted on a folder, a file only on a file",
+    ("mount", "ENODEV"): "this kernel has no such file system: is its module loaded? (cat /proc/filesystems)",
+    ("mount", "EBUSY"): "the source is already mounted there, or something still uses it",
+    ("mount", "ENOSPC"): "not the disk is full but the mount table: too many mounts in this namespace (sysctl fs.mount-max)",
+    ("mount", "ELOOP"): "the path goes in a circle of symbolic links",
+    ("open_tree", "ENOENT"): "the file or folder to bind does not exist on the host",
+    ("open_tree", "EPERM"): NEEDS_ROOT,
+    ("umount2", "EINVAL"): "nothing is mounted there",
+    ("umount2", "EBUSY"): "something still uses this mount (a current folder, an open file): find it with fuser -m",
+    ("clone3", "EPERM"): NEEDS_ROOT + ". On Ubuntu 23.10 and newer, AppArmor may forbid it: sysctl kernel.apparmor_restrict_unprivileged_userns",
+    ("clone3", "ENOSPC"): "the machine allows no more namespaces of this kind: see the sysctls user.max_*_namespaces (namespaces(7))",
+    ("clone3", "EAGAIN"): "no more processes: a pids limit (pids.max) or RLIMIT_NPROC is reached",
+    ("clone3", "EINVAL"): "this kernel does not know one of these namespaces, or the flags contradict each other",
+    ("clone3", "EBADF"): "the descriptor of the cgroup to be born in is not open",
+    ("unshare", "EPERM"): NEEDS_ROOT,
+    ("unshare", "EINVAL"): "this kernel does not know one of these namespaces, or this process has several threads",
+    ("setns", "EINVAL"): "the descriptor is no namespace of this kind, or this process may not change it (it has several threads)",
+    ("setns", "EPERM"): NEEDS_ROOT,
+    ("setns", "ENOENT"): "the process that held the namespace has ended",
+    ("write", "EPERM"): "the kernel refuses this write: for uid_map, more than your own uid may only be mapped by root (user_namespaces(7))",
+    ("write", "EACCES"): "this file may only be written by root (for a cgroup: by whom it was delegated to)",
+    ("write", "EINVAL"): "the kernel does not accept this value",
+    ("write", "ERANGE"): "the value is outside of what the kernel allows here",
+    ("write", "ENOENT"): "the file is not there: for a cgroup, its controller is not enabled in the parent (cgroup.subtree_control)",
+    ("write", "EBUSY"): "the cgroup is in use: limits cannot go below what is used, and a cgroup with children takes no process (cgroups(7))",
+    ("write", "ENOSPC"): "the cpuset has no cpus or no memory nodes yet: fill cpuset.cpus and cpuset.mems first",
+    ("write", "ENODEV"): "there is no such block device, or it takes no io limits",
+    ("write", "ESRCH"): "the process has ended already",
+    ("mkdir", "EACCES"): "only root may make a folder here (for a cgroup: or whom it was delegated to)",
+    ("mkdir", "EROFS"): "this file system is read-only: in a container without privileges the cgroup tree is",
+    ("mkdir", "ENOENT"): "the folder above does not exist",
+    ("mkdir", "ENOSPC"): "the disk is full, or the cgroup has reached its cgroup.max.descendants",
+    ("mknod", "EPERM"): "device nodes can only be made by root of the initial user namespace: bind them from the host instead",
+    ("mknod", "EEXIST"): "there is something else at this path already",
+    ("symlink", "EEXIST"): "there is something else at this path already",
+    ("sethostname", "EPERM"): NEEDS_ROOT,
+    ("sethostname", "EINVAL"): "a hostname has at most 64 bytes",
+    ("chdir", "ENOENT"): "the working directory does not exist in this root file system: make it, or choose another",
+    ("chdir", "ENOTDIR"): "the working directory is a file",
+    ("setrlimit", "EPERM"): "above the hard limit, which only CAP_SYS_RESOURCE may raise: ask for less (ulimit -H shows the limit)",
+    ("setrlimit", "EINVAL"): "the soft limit is above the hard limit",
+    ("setgroups", "EPERM"): "in a user namespace with 'deny' in /proc/self/setgroups, groups cannot be changed",
+    ("setuid", "EINVAL"): "this uid is not mapped in the user namespace",
+    ("setuid", "EPERM"): NEEDS_ROOT,
+    ("setgid", "EINVAL"): "this gid is not mapped in the user namespace",
+    ("link_up", "ENODEV"): "there is no such network interface in this network namespace",
+    ("link_up", "EPERM"): NEEDS_ROOT,
+    ("open", "ENOENT"): "it does not exist: has the process ended already?",
+    ("open", "EACCES"): "you may not open it",
+    ("open", "EMFILE"): "this process has too many open files: raise its limit (ulimit -n)",
+}  # fmt: skip
+
+
+def advise(call: str, args, error: OSError) -> str:
+    """What this errno of this call means here, and what to do; an empty string if the catalogue does not know.
+
+    Looks at the machine where it must, so call it where the error happened, before anything is cleaned up.
+    """
+    call = {"mount_inside": "mount"}.get(call, call)
+    entry = CATALOGUE.get((call, errno.errorcode.get(error.errno, "")), "")
+    if callable(entry):
+        try:
+            return entry(*args)
+        except OSError as second:
+            return f"(no closer look was possible: {second})"
+    return entry

@@ -1,0 +1,203 @@
+"""Docker's default list of ingredients: ``run``, ``create``, ``start`` and ``exec`` for one container.
+
+This is the first module that knows all ingredients, and it does nothing but choose among them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from lib import bases, state
+from lib.cgroups import Cgroup
+from lib.init import Init
+from lib.namespaces import Hostname, Join, Loopback, Namespaces, User
+from lib.process import Exit, Plan, Process, Shield, Step
+from lib.rootfs import Bind, Mount, RootFS
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class WorkDir:
+    """The folder in which the program starts, and the umask and limits that Docker gives it."""
+
+    def __init__(self, path: str, ulimits: dict[str, tuple[int, int]] | None = None):
+        self.path, self.ulimits = path, ulimits or {}
+
+    def steps(self) -> list[Step]:
+        limits = [Step("rights", "setrlimit", (name.upper(), *pair), "--ulimit") for name, pair in self.ulimits.items()]
+        return [
+            Step("rights", "umask", (0o022,), "new files: rw-r--r--"),
+            *limits,
+            Step("names", "make_cwd", (self.path,), "--workdir, made if it is missing"),
+        ]
+
+
+class Files:
+    """``/etc/hostname``, ``/etc/hosts`` and ``/etc/resolv.conf``: written for this container, bound over the image's."""
+
+    def __init__(self, folder: str, hostname: str):
+        self.folder, self.hostname = folder, hostname
+
+    def texts(self) -> dict[str, str]:
+        hosts = f"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n127.0.1.1\t{self.hostname}\n"
+        return {"hostname": self.hostname + "\n", "hosts": hosts, "resolv.conf": "# no network yet: see chapter 4\n"}
+
+    @property
+    def bound(self) -> dict[str, str]:
+        return {f"/etc/{name}": f"{self.folder}/{name}" for name in self.texts()}
+
+    def steps(self) -> list[Step]:
+        folder = Step("prepare", "mkdir", (self.folder,), "for three small files", undo=(("rmtree", self.folder),))
+        return [folder] + [
+            Step("prepare", "write_file", (f"{self.folder}/{name}", text), f"becomes /etc/{name}")
+            for name, text in self.texts().items()
+        ]
+
+
+def cgroup_mount() -> Mount:
+    """``/sys/fs/cgroup`` as the container may see it: its own part, read-only (the cgroup namespace cuts the rest off)."""
+    return Mount("/sys/fs/cgroup", "cgroup2", "cgroup", "nosuid,noexec,nodev,ro", "the limits, to be read in here")
+
+
+class Container:
+    """One container: a name, a command, and Docker's ingredients for it.
+
+    The parameters have Docker's names. ``image`` is a base (``busybox``, ``debian``) or a folder; ``memory``, ``cpus``,
+    ``pids_limit`` … are limits (see ``Cgroup``); ``init`` and ``tty`` as ``--init`` and ``--tty``; ``volumes`` are
+    ``"/host:/container[:ro]"``; ``network`` is ``"none"`` (alone on loopback) or ``"host"``.
+    Without root, a user namespace is taken along.
+    """
+
+    def __init__(
+        self, image: str, command: Sequence[str] = ("sh",), *, name: str | None = None, hostname: str | None = None,
+        env: dict[str, str] | None = None, workdir: str = "/", volumes: Sequence[str] = (), tmpfs: Sequence[str] = (),
+        read_only: bool = False, init: bool = False, tty: bool = False, network: str = "none", ulimits=None,
+        memory=None, memory_swap=None, cpus=None, cpu_weight=None, cpuset=None, pids_limit=None,
+    ):  # fmt: skip
+        self.id = state.new_id()
+        self.name = name or self.id
+        self.hostname = hostname or self.id
+        self.rootless = os.geteuid() != 0
+        self.folder = str(state.folder("containers") / self.id)
+        limits = {"memory": memory, "memory_swap": memory_swap, "cpus": cpus, "cpu_weight": cpu_weight, "cpuset": cpuset, "pids": pids_limit}  # fmt: skip
+        self.cgroup = self.choose_cgroup(limits)
+        self.files = Files(str(state.runtime_dir() / self.id), self.hostname)
+        mounts = [*self.extra_mounts(), *map(volume, volumes), *(Mount(path, "tmpfs", options="nosuid,nodev,noexec") for path in tmpfs)]
+        self.rootfs = RootFS([bases.find(image)], self.folder, mounts, read_only, self.rootless, files=self.files.bound)
+        self.env = {"PATH": PATH, "HOSTNAME": self.hostname, **({"TERM": "xterm"} if tty else {}), "HOME": "/root", **(env or {})}
+        extras = [Init()] if init else []
+        extras += [Loopback()] if network == "none" else []
+        self.plan = Plan(list(command), self.ingredients(workdir, ulimits) + extras, self.env, tty, name=self.id)
+        self.process: Process | None = None
+
+    def choose_cgroup(self, limits: dict) -> Cgroup | None:
+        """A cgroup for every container of root; a user has one only where limits are asked for (and delegated)."""
+        if self.rootless and not any(limits.values()):
+            return None
+        return Cgroup(name=self.id, **limits)
+
+    def extra_mounts(self) -> list[Mount]:
+        return [cgroup_mount()] if self.cgroup and self.cgroup.backend.version == 2 and not self.rootless else []
+
+    def ingredients(self, workdir: str, ulimits) -> list:
+        """Docker's default list. Take one away, add one of yours: that is all there is to a container."""
+        return [
+            *([User()] if self.rootless else []),
+            Namespaces("pid", "ipc", "cgroup"),
+            Hostname(self.hostname),
+            *([self.cgroup] if self.cgroup else []),
+            self.rootfs,
+            self.files,
+            WorkDir(workdir, ulimits),
+        ]
+
+    def create(self) -> Container:
+        """Everything but the command itself; it waits for ``start``."""
+        self.process = self.plan.create()
+        return self
+
+    def start(self) -> Container:
+        """Start in the background."""
+        if self.process is None:
+            self.create()
+        self.process.start()
+        return self
+
+    def run(self, **how) -> Exit:
+        """Run in the foreground; see ``Plan.run``."""
+        return self.plan.run(**how)
+
+    def exec_plan(self, command: Sequence[str], env: dict[str, str] | None = None, workdir: str = "/", tty: bool = False) -> Plan:
+        """``docker exec``: another process with the same ingredients, joined instead of made."""
+        joined = [*([self.cgroup.join()] if self.cgroup else []), Join(self.process.pid), WorkDir(workdir)]
+        return Plan(list(command), joined, self.env | (env or {}), tty)
+
+    def exec(self, command: Sequence[str], env: dict[str, str] | None = None, workdir: str = "/", tty: bool = False, **how) -> Exit:
+        """Run one more command in the container, in the foreground."""
+        return self.exec_plan(command, env, workdir, tty).run(**how)
+
+    def stop(self, timeout: float = 10) -> Exit:
+        return self.process.stop(timeout)
+
+    def kill(self, number: int = 9) -> None:
+        self.process.signal(number)
+
+    def wait(self, timeout: float | None = None) -> Exit:
+        return self.process.wait(timeout)
+
+    def logs(self) -> str:
+        return self.process.logs().decode(errors="replace")
+
+    def remove(self) -> None:
+        """Kill it if it runs; remove its cgroup, its writable layer, its record."""
+        if self.process:
+            self.process.remove()
+
+    @property
+    def pid(self) -> int:
+        """The pid of the container's first process, as the host sees it."""
+        return self.process.pid
+
+    @property
+    def state(self) -> str:
+        return self.process.state if self.process else "new"
+
+    def __enter__(self) -> Container:
+        return self
+
+    def __exit__(self, *error) -> None:
+        with Shield():
+            self.remove()
+
+    def __repr__(self) -> str:
+        return f"<container {self.id} {self.state}: {' '.join(self.plan.argv)}>"
+
+
+def volume(text: str) -> Bind:
+    """``-v /host:/container[:ro]``. Raises ``ValueError`` when it is not that."""
+    source, _, rest = text.partition(":")
+    target, _, mode = rest.partition(":")
+    if not source.startswith("/") or not target.startswith("/") or mode not in ("", "ro", "rw"):
+        raise ValueError(f"invalid volume {text!r}: /host/path:/container/path, and :ro if it shall be read-only")
+    return Bind(target, source=source, options="ro" if mode == "ro" else "")
+
+
+def run(image: str, command: Sequence[str] = ("sh",), *, stdin: bytes = b"", timeout: float | None = None, show: bool = True, **options) -> Exit:
+    """``docker run --rm``: make a container, run it in the foreground, remove it, say how it ended."""
+    return Container(image, command, **options).run(stdin=stdin, timeout=timeout, show=show)
+
+
+def create(image: str, command: Sequence[str] = ("sh",), **options) -> Container:
+    """``docker create``: everything but the start."""
+    return Container(image, command, **options).create()
+
+
+def start(image: str, command: Sequence[str] = ("sh",), **options) -> Container:
+    """``docker run -d``: start in the background. Remove it when you are done, or use ``with``."""
+    container = create(image, command, **options)
+    try:
+        return container.start()
+    except BaseException:
+        container.remove()
+        raise

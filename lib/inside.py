@@ -1,0 +1,149 @@
+"""Paths inside a root file system that we do not trust.
+
+An image may hold ``/dev -> ../../../etc``. Whoever follows that link by hand
+writes to the host. So every path below is resolved by the kernel itself, as if
+the rootfs were ``/`` already (``RESOLVE_IN_ROOT``, see openat2(2)).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from lib import linux
+
+
+@contextmanager
+def opened(root: str, path: str, flags: int = os.O_PATH, mode: int = 0) -> Iterator[int]:
+    """A descriptor of ``path`` as a process with ``root`` as its ``/`` would find it."""
+    root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fd = linux.openat2(root_fd, path, flags, linux.RESOLVE_IN_ROOT | linux.RESOLVE_NO_MAGICLINKS, mode)
+    finally:
+        os.close(root_fd)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def parent(root: str, path: str) -> Iterator[tuple[int, str]]:
+    """The folder that holds ``path``, made if it is missing, and the last name of the path."""
+    folder, name = os.path.split(os.path.normpath("/" + path))
+    with opened_or_made(root, folder) as fd:
+        yield fd, name
+
+
+@contextmanager
+def opened_or_made(root: str, path: str) -> Iterator[int]:
+    """A descriptor of a folder; it is nearly always there, so look first and make it only then."""
+    try:
+        found = opened(root, path)
+        fd = found.__enter__()
+    except FileNotFoundError:
+        makedirs(root, path)
+        found = opened(root, path)
+        fd = found.__enter__()
+    try:
+        yield fd
+    finally:
+        found.__exit__(None, None, None)
+
+
+def exists(root: str, path: str) -> bool:
+    try:
+        with opened(root, path):
+            return True
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def makedirs(root: str, path: str, mode: int = 0o755) -> None:
+    """Make a folder and the folders above it; what is there stays as it is."""
+    if path == "/" or exists(root, path):
+        return
+    with parent(root, path) as (folder, name):
+        os.mkdir(name, mode, dir_fd=folder)
+
+
+def mknod(root: str, path: str, kind: str, major: int, minor: int, mode: int = 0o666) -> None:
+    """Make a device node: ``kind`` is ``c`` or ``b``, the numbers are the kernel's. See mknod(2)."""
+    bits = {"c": stat.S_IFCHR, "b": stat.S_IFBLK}[kind]
+    with parent(root, path) as (folder, name):
+        os.mknod(name, bits | mode, os.makedev(major, minor), dir_fd=folder)
+        os.chmod(name, mode, dir_fd=folder)  # the umask took some bits
+
+
+def symlink(root: str, path: str, to: str) -> None:
+    """Make the symbolic link ``path -> to``."""
+    with parent(root, path) as (folder, name):
+        os.symlink(to, name, dir_fd=folder)
+
+
+def ensure(root: str, path: str, like: str) -> None:
+    """Make ``path`` something that ``like`` (a path of the host) can be mounted on: a folder or an empty file."""
+    if os.path.isdir(like):
+        makedirs(root, path)
+    else:
+        with parent(root, path) as (folder, name):
+            os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o644, dir_fd=folder))
+
+
+def mount(source: str, root: str, path: str, fstype: str, options: str = "") -> None:
+    """Mount a new file system inside ``root``, on a folder that is made if it is missing."""
+    with opened_or_made(root, path) as fd:
+        linux.mount(source, f"/proc/self/fd/{fd}", fstype, options)
+
+
+def bind(source: str, root: str, path: str, options: str = "", recursive: bool = True) -> None:
+    """Show a file or folder of the host at ``path`` inside ``root``, on something that is made if it is missing."""
+    if not exists(root, path):
+        ensure(root, path, source)
+    with opened(root, path) as place:
+        bind_on(source, place, options, recursive)
+
+
+def bind_on(source: str, place: int, options: str = "", recursive: bool = True) -> None:
+    """Hang a copy of the mount at ``source`` on the file or folder behind the descriptor ``place``.
+
+    Three calls instead of mount(2)'s ``MS_BIND`` and ``MS_REMOUNT``: the copy gets its flags
+    *before* anybody can see it, and a read-only bind is read-only in all its depth.
+    """
+    tree = linux.open_tree(source, recursive)
+    try:
+        if options:
+            linux.mount_setattr(tree, options, recursive)
+        linux.move_mount(tree, place)
+    finally:
+        os.close(tree)
+
+
+def mask(root: str, path: str) -> None:
+    """Hide a path: a file behind ``/dev/null``, a folder behind an empty one. A path that is not there is fine."""
+    with suppress(FileNotFoundError), opened(root, path) as place:
+        if stat.S_ISDIR(os.fstat(place).st_mode):
+            linux.mount("tmpfs", f"/proc/self/fd/{place}", "tmpfs", "ro,size=0k")
+        else:
+            with opened(root, "/dev/null") as null:
+                bind_on(f"/proc/self/fd/{null}", place, recursive=False)
+
+
+def readonly(root: str, path: str) -> None:
+    """Make a path that is already mounted, and all below it, read-only. A path that is not there is fine."""
+    with suppress(FileNotFoundError), opened(root, path) as place:
+        bind_on(f"/proc/self/fd/{place}", place, "ro")
+
+
+def pivot(root: str) -> None:
+    """Make ``root`` the only root there is: pivot_root(2) onto itself, then let the old root go.
+
+    ``pivot_root(".", ".")`` stacks the old root on the new one, so that no folder must be made in the
+    image; the old root is the "." of this moment and is detached from there.
+    """
+    os.chdir(root)
+    linux.pivot_root(".", ".")
+    linux.umount(".", linux.MNT_DETACH)
+    os.chdir("/")

@@ -1,0 +1,247 @@
+"""The kernel: the few system calls that a container needs, one thin function each.
+
+The C library's own function is used where it has one. The rest goes through
+``syscall(2)`` with the numbers of one table: since Linux 5.1 every architecture
+gives a new call the same number, so one column serves x86-64 and arm64.
+
+Every function raises ``OSError`` with the kernel's errno, and nothing else.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import socket
+import struct
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+# System calls without a wrapper in every C library that we meet (asm-generic/unistd.h).
+NR = {
+    "open_tree": 428,
+    "move_mount": 429,
+    "clone3": 435,
+    "close_range": 436,
+    "openat2": 437,
+    "mount_setattr": 442,
+}
+
+# clone(2), unshare(2), setns(2): one bit for each kind of namespace.
+NAMESPACES = {
+    "time": 0x00000080,
+    "mnt": 0x00020000,
+    "cgroup": 0x02000000,
+    "uts": 0x04000000,
+    "ipc": 0x08000000,
+    "user": 0x10000000,
+    "pid": 0x20000000,
+    "net": 0x40000000,
+}
+CLONE_PIDFD = 0x00001000
+CLONE_PARENT = 0x00008000
+CLONE_INTO_CGROUP = 0x200000000
+CLOSE_RANGE_CLOEXEC = 4
+
+# mount(2): the words of mount(8) and of the OCI specification, and the bits they stand for.
+MOUNT_FLAGS = {
+    "ro": 0x1,
+    "nosuid": 0x2,
+    "nodev": 0x4,
+    "noexec": 0x8,
+    "remount": 0x20,
+    "nosymfollow": 0x100,
+    "noatime": 0x400,
+    "nodiratime": 0x800,
+    "bind": 0x1000,
+    "rec": 0x4000,
+    "unbindable": 0x20000,
+    "private": 0x40000,
+    "slave": 0x80000,
+    "shared": 0x100000,
+    "relatime": 0x200000,
+    "strictatime": 0x1000000,
+}
+MOUNT_FLAGS |= {f"r{word}": MOUNT_FLAGS[word] | MOUNT_FLAGS["rec"] for word in ("bind", "private", "slave", "shared")}
+MNT_DETACH = 2
+
+# mount_setattr(2): the same words, other bits.
+MOUNT_ATTRS = {"ro": 0x1, "nosuid": 0x2, "nodev": 0x4, "noexec": 0x8, "nosymfollow": 0x200000}
+AT_FDCWD = -100
+AT_EMPTY_PATH = 0x1000
+AT_RECURSIVE = 0x8000
+OPEN_TREE_CLONE = 1
+MOVE_MOUNT_EMPTY_PATHS = 0x4 | 0x40  # both ends are descriptors
+RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_IN_ROOT = 0x10
+O_PATH = os.O_PATH
+
+PR_SET_NAME = 15
+PR_SET_NO_NEW_PRIVS = 38
+
+CLOCKS = {"monotonic": 1, "boottime": 7}
+
+
+def check(result: int, call: str, path: str | None = None) -> int:
+    """Turn the C library's -1 into an ``OSError`` that names the call and the object."""
+    if result == -1:
+        errno = ctypes.get_errno()
+        raise OSError(errno, f"{call}: {os.strerror(errno)}", path)
+    return result
+
+
+def syscall(name: str, *args, path: str | None = None) -> int:
+    """Make a system call that the C library has no function for (syscall(2))."""
+    return check(libc.syscall(ctypes.c_long(NR[name]), *args), name, path)
+
+
+def encoded(path: str | None) -> bytes | None:
+    return None if path is None else os.fsencode(path)
+
+
+# -- processes and namespaces ---------------------------------------------------------
+
+
+def ns_flags(kinds) -> int:
+    """The flag bits of a list of namespace names, e.g. ``["pid", "net"]``."""
+    return sum(NAMESPACES[kind] for kind in kinds)
+
+
+def clone3(flags: int, exit_signal: int = 0, cgroup: int | None = None) -> tuple[int, int]:
+    """Make a child that copies this process: ``(pid, pidfd)`` in the parent, ``(0, -1)`` in the child.
+
+    ``exit_signal`` is what the parent gets when the child ends; with ``CLONE_PARENT`` it must be 0.
+    ``cgroup`` is a descriptor of the cgroup (v2) that the child is born in. See clone3(2).
+    """
+    pidfd = ctypes.c_int(-1)
+    args = struct.pack(
+        "=11Q",
+        flags | CLONE_PIDFD | (CLONE_INTO_CGROUP if cgroup is not None else 0),
+        ctypes.addressof(pidfd),
+        *(0, 0, exit_signal, 0, 0, 0, 0, 0),
+        cgroup or 0,
+    )
+    pid = syscall("clone3", args, ctypes.c_size_t(len(args)))
+    return pid, pidfd.value
+
+
+def unshare(*kinds: str) -> None:
+    """Leave the namespaces that this process shares with others, for new ones. See unshare(2)."""
+    check(libc.unshare(ns_flags(kinds)), "unshare", ",".join(kinds))
+
+
+def setns(fd: int, kind: str) -> None:
+    """Join the namespace behind the descriptor ``fd``. See setns(2)."""
+    check(libc.setns(fd, NAMESPACES[kind]), "setns", kind)
+
+
+def sethostname(name: str) -> None:
+    """Change the hostname of this process's UTS namespace. See sethostname(2)."""
+    raw = os.fsencode(name)
+    check(libc.sethostname(raw, len(raw)), "sethostname", name)
+
+
+def set_title(title: str) -> None:
+    """Change the 15 characters that ``ps -o comm`` shows for this process. See prctl(2)."""
+    check(libc.prctl(PR_SET_NAME, os.fsencode(title)[:15], 0, 0, 0), "prctl")
+
+
+def no_new_privs() -> None:
+    """Promise that no exec from here on gives more rights (setuid programs lose theirs). See prctl(2)."""
+    check(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
+
+
+def close_on_exec(first: int) -> None:
+    """Have every descriptor from ``first`` on closed by the next exec. See close_range(2)."""
+    syscall("close_range", ctypes.c_uint(first), ctypes.c_uint(0xFFFFFFFF), ctypes.c_uint(CLOSE_RANGE_CLOEXEC))
+
+
+# -- mounts ---------------------------------------------------------------------------
+
+
+def split_options(options: str) -> tuple[int, str]:
+    """Sort the words of ``-o`` into flag bits for the kernel and data for the file system."""
+    flags, data = 0, []
+    for word in filter(None, options.split(",")):
+        if word in MOUNT_FLAGS:
+            flags |= MOUNT_FLAGS[word]
+        else:
+            data.append(word)
+    return flags, ",".join(data)
+
+
+def mount(source: str | None, target: str, fstype: str | None = None, options: str = "") -> None:
+    """Mount a file system, or change a mount; ``options`` are written as for mount(8). See mount(2)."""
+    flags, data = split_options(options)
+    result = libc.mount(
+        encoded(source), encoded(target), encoded(fstype), ctypes.c_ulong(flags), encoded(data) if data else None
+    )
+    check(result, "mount", target)
+
+
+def umount(target: str, flags: int = 0) -> None:
+    """Take a mount away; with ``MNT_DETACH`` now for new users, later for old ones. See umount2(2)."""
+    check(libc.umount2(encoded(target), flags), "umount2", target)
+
+
+def pivot_root(new_root: str, put_old: str) -> None:
+    """Make ``new_root`` the root of this mount namespace and hang the old one on ``put_old``. See pivot_root(2)."""
+    check(libc.pivot_root(encoded(new_root), encoded(put_old)), "pivot_root", new_root)
+
+
+def open_tree(path: str, recursive: bool = True) -> int:
+    """A detached copy of the mount(s) at ``path``, as a descriptor: a bind mount not yet hung up. See open_tree(2)."""
+    flags = OPEN_TREE_CLONE | os.O_CLOEXEC | (AT_RECURSIVE if recursive else 0)
+    return syscall("open_tree", AT_FDCWD, encoded(path), ctypes.c_uint(flags), path=path)
+
+
+def mount_setattr(fd: int, options: str, recursive: bool = True) -> None:
+    """Set mount flags (``ro,nosuid,…``) on a detached tree, on all of its mounts at once. See mount_setattr(2)."""
+    bits = 0
+    for word in options.split(","):
+        bits |= MOUNT_ATTRS[word]
+    attr = struct.pack("=4Q", bits, 0, 0, 0)
+    flags = AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
+    syscall("mount_setattr", fd, b"", ctypes.c_uint(flags), attr, ctypes.c_size_t(len(attr)))
+
+
+def move_mount(tree: int, target: int) -> None:
+    """Hang the detached tree on the file or folder ``target``; both are descriptors. See move_mount(2)."""
+    syscall("move_mount", tree, b"", target, b"", ctypes.c_uint(MOVE_MOUNT_EMPTY_PATHS))
+
+
+def openat2(dir_fd: int, path: str, flags: int, resolve: int, mode: int = 0) -> int:
+    """Open ``path`` under rules on how it may be resolved, e.g. ``RESOLVE_IN_ROOT``. See openat2(2)."""
+    how = struct.pack("=3Q", flags | os.O_CLOEXEC, mode, resolve)
+    return syscall("openat2", dir_fd, encoded(path), how, ctypes.c_size_t(len(how)), path=path)
+
+
+# -- small files and devices ------------------------------------------------------------
+
+
+def write(path: str, text: str) -> None:
+    """Write ``text`` to an existing file in one write(2): the kernel's own files take a value whole or not at all."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, text.encode())
+    except OSError as error:
+        raise OSError(error.errno, f"write {text.strip()!r}: {os.strerror(error.errno)}", path) from None
+    finally:
+        os.close(fd)
+
+
+def read(path: str) -> str:
+    """The text of a small file."""
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        return file.read()
+
+
+SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 0x1
+
+
+def link_up(name: str) -> None:
+    """Switch a network interface on, as ``ip link set NAME up`` does. See netdevice(7)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        request = struct.pack("16sH14x", name.encode(), 0)
+        (flags,) = struct.unpack_from("16xH", fcntl.ioctl(control, SIOCGIFFLAGS, request))
+        fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sH14x", name.encode(), flags | IFF_UP))

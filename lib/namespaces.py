@@ -1,0 +1,145 @@
+"""Namespaces: what a process may see. Each kind is one bit of clone3(2).
+
+See namespaces(7) and the man page of each kind. A process is always in one namespace of
+each kind; "no namespaces" only means "the same ones as everybody".
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from lib.process import Ref, Step
+
+KINDS = ("user", "pid", "mnt", "uts", "ipc", "net", "cgroup", "time")
+
+
+class Namespaces:
+    """New namespaces for a process, e.g. ``Namespaces("pid", "mnt")``.
+
+    Raises ``ValueError`` for a kind that Linux does not have.
+    """
+
+    def __init__(self, *kinds: str):
+        for kind in kinds:
+            if kind not in KINDS:
+                raise ValueError(f"there is no {kind!r} namespace: Linux has {', '.join(KINDS)}")
+        self.kinds = kinds
+
+    def steps(self) -> list[Step]:
+        at_birth = [kind for kind in self.kinds if kind not in ("cgroup", "time")]
+        steps = [Step("clone", "clone3", (at_birth, None), "born in new namespaces: " + ", ".join(at_birth))]
+        if "mnt" in self.kinds:
+            steps.append(Step("propagation", "mount", (None, "/", None, "rprivate"), "mounts stay in here"))
+        if "cgroup" in self.kinds:
+            steps.append(Step("unshare", "unshare", ("cgroup",), "its root is the cgroup we are in by now"))
+        if "time" in self.kinds:
+            steps += Time().steps()
+        return steps
+
+
+class Time:
+    """A time namespace: clocks that count from boot, shifted by some seconds. See time_namespaces(7).
+
+    Only children enter a new time namespace, and only before they exist may its clocks be set: so the go-between does both.
+    """
+
+    def __init__(self, monotonic: int = 0, boottime: int = 0):
+        self.offsets = {"monotonic": monotonic, "boottime": boottime}
+
+    def steps(self) -> list[Step]:
+        steps = [Step("join", "unshare", ("time",), "for children only: the clone that follows is one")]
+        for clock, seconds in self.offsets.items():
+            if seconds:
+                text = f"{clock} {seconds} 0"
+                steps.append(Step("join", "write", ("/proc/self/timens_offsets", text), "before its first process"))
+        return steps
+
+
+class User:
+    """A user namespace: root inside, somebody else outside. See user_namespaces(7).
+
+    ``uids`` and ``gids`` are lists of ``(inside, outside, count)``; by default uid 0 inside is the caller outside.
+    """
+
+    def __init__(self, uids=None, gids=None):
+        self.uids = uids or [(0, os.geteuid(), 1)]
+        self.gids = gids or [(0, os.getegid(), 1)]
+
+    def steps(self) -> list[Step]:
+        lines = ["\n".join(" ".join(map(str, row)) for row in rows) for rows in (self.uids, self.gids)]
+        steps = [Step("clone", "clone3", (["user"], None), "a user namespace first: it owns the others")]
+        if os.geteuid() != 0:
+            why = "who may drop a group could get past a file that forbids it to that group (CVE-2014-8989)"
+            steps.append(Step("map", "write", ("/proc/{pid}/setgroups", "deny"), why))
+        return steps + [
+            Step("map", "write", ("/proc/{pid}/gid_map", lines[1]), "inside gid, outside gid, how many"),
+            Step("map", "write", ("/proc/{pid}/uid_map", lines[0]), "inside uid, outside uid, how many"),
+            Step("rights", "setgid", (0,), "take on the mapped gid"),
+            Step("rights", "setuid", (0,), "take on the mapped uid"),
+        ]
+
+
+@dataclass
+class Join:
+    """Join namespaces that exist: those of process ``pid``, or behind ``paths`` (kind → path). See setns(2).
+
+    Every descriptor is opened before the first is joined, as after the first one ``/proc`` may be another.
+    """
+
+    pid: int | None = None
+    kinds: tuple[str, ...] = ("user", "time", "pid", "net", "ipc", "uts", "cgroup", "mnt")
+    paths: dict[str, str] | None = None
+
+    def steps(self) -> list[Step]:
+        where = self.paths or {kind: f"/proc/{self.pid}/ns/{kind}" for kind in self.kinds if self.differs(kind)}
+        opens = [
+            Step("prepare", "open", (path,), "all are opened before the first is joined", gives=f"ns_{kind}")
+            for kind, path in where.items()
+        ]
+        joins = [Step("join", "setns", (Ref(f"ns_{kind}"), kind), why_joined(kind)) for kind in sorted(where, key=rank)]
+        return opens + joins
+
+    def differs(self, kind: str) -> bool:
+        """Is it another namespace than ours? (Joining one's own user namespace is an error.)"""
+        return identity(self.pid, kind) not in (None, identity("self", kind))
+
+
+def rank(kind: str) -> int:
+    """The user namespace first: it gives the right to join the others. The mounts last: they hide our ``/proc``."""
+    return {"user": 0, "mnt": 2}.get(kind, 1)
+
+
+def why_joined(kind: str) -> str:
+    return {"user": "first: it gives the right to join the rest", "mnt": "last: from here on paths are the container's"}.get(kind, "")
+
+
+def identity(pid: int | str | None, kind: str) -> str | None:
+    """The name of the namespace that a process is in, e.g. ``pid:[4026531836]``; None if it cannot be told."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/{kind}")
+    except OSError:
+        return None
+
+
+@dataclass
+class Hostname:
+    """A hostname of its own; takes a UTS namespace along."""
+
+    name: str
+
+    def steps(self) -> list[Step]:
+        return [
+            Step("clone", "clone3", (["uts"], None), "the hostname lives in the UTS namespace"),
+            Step("names", "sethostname", (self.name,), "seen by uname(2) in here only"),
+        ]
+
+
+class Loopback:
+    """A network of its own with nothing but ``lo``; takes a network namespace along."""
+
+    def steps(self) -> list[Step]:
+        return [
+            Step("clone", "clone3", (["net"], None), "own interfaces, routes, ports"),
+            Step("names", "link_up", ("lo",), "127.0.0.1 answers only when the interface is up"),
+        ]

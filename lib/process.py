@@ -1,0 +1,706 @@
+"""The engine block: a plan is an ordered list of steps, and a step is data.
+
+An ingredient is any object with a method ``steps()``. It says *what* it needs and in which
+stage; the one list ``STAGES`` below says in which order, and why the kernel wants it so.
+Because steps are data, a plan can be printed before it runs, tested without root, broken
+at each step, and explained when it fails: the error is the step.
+"""
+
+from __future__ import annotations
+
+import atexit
+import codecs
+import errno
+import marshal
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from lib import starter, state
+from lib.advice import advise
+
+# -- steps ------------------------------------------------------------------------------
+
+CALLER, BETWEEN, STARTER, CHILD = "caller", "go-between", "starter", "child"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A position in the life of a starting container: in whose shoes, and why just there."""
+
+    name: str
+    shoes: str
+    why: str
+
+
+STAGES = {
+    stage.name: stage
+    for stage in (
+        Stage("prepare", CALLER, "before there is a process: folders, the cgroup and its limits, descriptors for later"),
+        Stage("join", BETWEEN, "existing namespaces are joined before the clone: a PID namespace takes only children"),
+        Stage("clone", STARTER, "one clone3 makes the process and all its new namespaces at once"),
+        Stage("map", CALLER, "the uid map is written from outside, by somebody with rights in the parent namespace"),
+        Stage("session", CHILD, "a session of its own: the caller's Ctrl-C and terminal are not the container's"),
+        Stage("limit", CHILD, "into the v1 cgroups, before anything is used up (on v2 it was born inside)"),
+        Stage("unshare", CHILD, "a cgroup namespace has its root where the process is, so only now"),
+        Stage("propagation", CHILD, "mounts are made private first, or the host would see every one that follows"),
+        Stage("root", CHILD, "the root file system, while the host's paths can still be seen"),
+        Stage("mounts", CHILD, "/proc, /sys, /dev: after the namespaces that they show, before the host is out of sight"),
+        Stage("mask", CHILD, "what must not be seen or written is covered when all mounts are there"),
+        Stage("freeze-root", CHILD, "a read-only root comes after the last mount point was made in it"),
+        Stage("pivot", CHILD, "now the host's file system is let go"),
+        Stage("names", CHILD, "hostname and network interfaces live in namespaces that are ours by now"),
+        Stage("terminal", CHILD, "a terminal is opened in the container's own /dev/pts"),
+        Stage("rights", CHILD, "rights are given up last, as everything above needed them"),
+        Stage("wait", CHILD, "created: everything is ready, nothing has run; start comes from outside"),
+        Stage("init", CHILD, "PID 1 stays behind as init, its child goes on"),
+        Stage("exec", CHILD, "the program replaces the process that prepared everything"),
+    )
+}
+ORDER = {name: position for position, name in enumerate(STAGES)}
+
+
+@dataclass(frozen=True)
+class Ref:
+    """The result of an earlier step, by its name: a descriptor, or the pid."""
+
+    name: str
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call: its stage, its arguments, why the kernel wants it there, what it gives, how it is undone.
+
+    ``call`` is a name in ``starter.CALLS``; ``gives`` names the result for a later ``Ref``;
+    ``undo`` is a list of ``(name in state.UNDOS, argument…)``.
+    """
+
+    stage: str
+    call: str
+    args: tuple = ()
+    why: str = ""
+    gives: str | None = None
+    undo: tuple = ()
+
+    @property
+    def shoes(self) -> str:
+        return STAGES[self.stage].shoes
+
+    def __str__(self) -> str:
+        words = ", ".join(repr(value) for value in self.args)
+        return f"{self.call}({words})" + (f" → {self.gives}" if self.gives else "")
+
+    def data(self, index: int) -> list:
+        """The step as plain data."""
+        return [index, self.stage, self.call, [plain(value) for value in self.args]]
+
+
+def plain(value):
+    return {"ref": value.name} if isinstance(value, Ref) else value
+
+
+class StepError(OSError):
+    """A step failed: which one, with what errno, and what that means here.
+
+    ``exit_code`` is Docker's: 127 for a command that was not found, 126 for one that cannot be run, else 125.
+    """
+
+    def __init__(self, step: Step, number: int, path: str | None, advice: str, words: str = ""):
+        super().__init__(number, words or os.strerror(number), path)
+        self.step, self.advice = step, advice
+
+    @property
+    def exit_code(self) -> int:
+        if self.step.call != "execve":
+            return 125
+        return 127 if self.errno in (errno.ENOENT, errno.ENOTDIR) else 126
+
+    def __str__(self) -> str:
+        name = errno.errorcode.get(self.errno, str(self.errno))
+        if self.step.call == "execve":
+            text = f"cannot run {self.step.args[0][0]!r}: {self.advice or os.strerror(self.errno)}"
+            return f"{text} ({name})"
+        told = [*map(str, self.step.args), "/proc/self/fd"]
+        where = f" on {self.filename!r}" if self.filename and not any(self.filename.startswith(one) for one in told) else ""
+        text = f"step '{self.step.stage}' ({self.shoes_of}): {self.step}{where} failed: {name}, {self.strerror}"
+        return text + (f"\n  {self.advice}" if self.advice else "")
+
+    @property
+    def shoes_of(self) -> str:
+        return f"in the {self.step.shoes}"
+
+
+class TimeLimit(TimeoutError):
+    """A time limit passed; what ran was killed. ``output`` is what it had written by then."""
+
+    def __init__(self, seconds: float, output: bytes = b""):
+        super().__init__(f"still running after {seconds:g} s: killed")
+        self.output = output
+
+
+# -- how it ended -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a process ended: Docker's exit code, the reason in words, and what it wrote."""
+
+    code: int
+    reason: str = ""
+    output: bytes = b""
+    errors: bytes = b""
+    seconds: float = 0.0
+
+    @property
+    def text(self) -> str:
+        return self.output.decode(errors="replace")
+
+    @property
+    def signal(self) -> int | None:
+        return self.code - 128 if self.code > 128 else None
+
+    def __repr__(self) -> str:
+        return f"exit {self.code}" + (f": {self.reason}" if self.reason else "")
+
+
+def docker_code(status: int) -> int:
+    """A wait status as Docker gives it: the exit code, or 128 and the signal's number."""
+    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def in_words(code: int) -> str:
+    """What Docker's and the shell's codes above 124 mean, as far as the number alone can tell."""
+    if code <= 128:
+        return ""
+    try:
+        return f"ended by signal {code - 128} ({signal.Signals(code - 128).name})"
+    except ValueError:
+        return ""
+
+
+# -- interrupts -----------------------------------------------------------------------------
+
+
+class Shield:
+    """Ctrl-C may come between any two instructions; within a shield it comes only where ``opened`` allows it.
+
+    Only the main thread ever gets a KeyboardInterrupt, so in any other thread this does nothing.
+    """
+
+    def __enter__(self) -> Shield:
+        self.pending = self.open = False
+        self.active = threading.current_thread() is threading.main_thread()
+        if self.active:
+            self.before = signal.signal(signal.SIGINT, self.handle)
+        return self
+
+    def handle(self, number, frame) -> None:
+        if not self.open:
+            self.pending = True
+            return
+        self.open = False
+        if callable(self.before):
+            self.before(number, frame)
+
+    @contextmanager
+    def opened(self):
+        """Within this block an interrupt is delivered at once, one that came before included."""
+        if self.pending:
+            self.pending = False
+            raise KeyboardInterrupt
+        self.open = True
+        try:
+            yield
+        finally:
+            self.open = False
+
+    def __exit__(self, *error) -> None:
+        if self.active:
+            signal.signal(signal.SIGINT, self.before)
+            if self.pending and error[0] is None:
+                raise KeyboardInterrupt
+
+
+# -- the starter's client ---------------------------------------------------------------------
+
+
+class Starter:
+    """This process's connection to its starter, which is made when it is first needed."""
+
+    _current: Starter | None = None
+    _making = threading.Lock()
+
+    def __init__(self):
+        ours, theirs = socket.socketpair()
+        self.pid, self.sock, self.lock = os.getpid(), ours, threading.Lock()
+        python = getattr(sys, "_base_executable", None) or sys.executable
+        with theirs:
+            self.process = subprocess.Popen(
+                [python, "-I", "-S", starter.__file__, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True, cwd="/",
+            )  # fmt: skip
+
+    @classmethod
+    def current(cls) -> Starter:
+        with cls._making:
+            own = cls._current
+            if own is None or own.pid != os.getpid() or own.process.poll() is not None:
+                cls._current = own = cls()
+            return own
+
+    def send(self, request: dict, fds: Sequence[int]) -> None:
+        """Hand over one request; several threads may do so at once, each waits for its answer on its own line."""
+        body = marshal.dumps(request)  # both ends are the same Python, and marshal costs no import there
+        with self.lock:
+            socket.send_fds(self.sock, [struct.pack("!I", len(body))], list(fds))
+            self.sock.sendall(body)
+
+    @classmethod
+    def close(cls) -> None:
+        own, cls._current = cls._current, None
+        if own and own.pid == os.getpid():
+            own.sock.close()
+            own.process.wait(timeout=5)
+
+
+# -- plans ----------------------------------------------------------------------------------
+
+
+@dataclass
+class Plan:
+    """A process and its list of ingredients, not started yet.
+
+    ``argv`` and ``env`` are what the program gets; ``ingredients`` is anything with a ``steps()``;
+    ``tty`` gives it a terminal; ``wait`` names a gate for ``start`` other than the caller (see ``Child.wait_for_start``).
+    Raises ``StepError`` for the step that failed, after everything done so far was undone.
+    """
+
+    argv: Sequence[str]
+    ingredients: Sequence = ()
+    env: dict[str, str] | None = None
+    tty: bool = False
+    gate: str | None = None
+    name: str = field(default_factory=state.new_id)
+    keep: bool = False  # belongs to nobody: gc leaves it alone when this process ends
+
+    def own_steps(self) -> list[Step]:
+        """What every process needs, with or without ingredients."""
+        env = dict(os.environ) if self.env is None else dict(self.env)
+        steps = [Step("session", "setsid", (), "Ctrl-C at the caller's terminal is not for the container")]
+        if self.tty:
+            steps.append(Step("terminal", "terminal", (24, 80), "a pty of the container's own devpts"))
+        else:
+            steps.append(Step("session", "stdio", (), "0, 1 and 2 are the pipes or files that the caller gave"))
+        return steps + [
+            Step("clone", "clone3", ([], None)),
+            Step("wait", "wait_for_start", (self.gate,) if self.gate else (), "created; the caller says start"),
+            Step("exec", "execve", (list(self.argv), env), "becomes the program"),
+        ]
+
+    @property
+    def steps(self) -> list[Step]:
+        """All steps, in the order of ``STAGES``; what the ingredients want of clone3 becomes one call."""
+        steps = self.own_steps() + [step for one in self.ingredients for step in one.steps()]
+        clones = [step for step in steps if step.call == "clone3"]
+        kinds = sorted({kind for step in clones for kind in step.args[0]})
+        cgroup = next((step.args[1] for step in clones if step.args[1]), None)
+        why = "; ".join(step.why for step in clones if step.why)
+        one = Step("clone", "clone3", (kinds, cgroup), why or "a child of the caller", gives="pid")
+        return sorted([one, *(step for step in steps if step.call != "clone3")], key=lambda step: ORDER[step.stage])
+
+    def __str__(self) -> str:
+        lines, last = [], None
+        for step in self.steps:
+            if step.stage != last:
+                lines.append(f"{step.stage}  [{step.shoes}]  {STAGES[step.stage].why}")
+                last = step.stage
+            lines.append(f"    {shorten(step)}" + (f"   # {step.why}" if step.why else ""))
+        return "\n".join(lines)
+
+    def create(self, stdin=subprocess.DEVNULL, stdout=None, stderr=None) -> Process:
+        """Carry out everything up to the exec; the process then waits for ``start()``."""
+        with Shield():
+            return Process(self, stdin, stdout, stderr)
+
+    def start(self) -> Process:
+        """Create and start in the background; what it writes goes to a file, see ``Process.logs``."""
+        process = self.create()
+        try:
+            process.start()
+        except BaseException:
+            process.remove()
+            raise
+        return process
+
+    def run(self, stdin: bytes = b"", timeout: float | None = None, show: bool = True) -> Exit:
+        """Run in the foreground until it ends: its output appears live, and comes back in the ``Exit``.
+
+        ``timeout`` in seconds; a process that runs longer is killed and ``TimeLimit`` raised. An interrupt (Ctrl-C, the
+        notebook's stop button) kills it too. In every case nothing is left when this returns or raises.
+        """
+        with Shield() as shield, memory_file(stdin) as source:
+            pipes = Pipes(self.tty)
+            try:
+                process = Process(self, source, *pipes.given)
+                try:
+                    with shield.opened():
+                        process.start()
+                        pipes.attach(process, stdin)
+                        return process.follow(pipes, timeout, show)
+                finally:
+                    process.remove()
+            finally:
+                pipes.close()
+
+
+def shorten(step: Step, width: int = 150) -> str:
+    """A step in one line; a long environment or argument list is cut."""
+    text = str(step)
+    return text if len(text) <= width else text[: width - 2] + "…)"
+
+
+@contextmanager
+def memory_file(content: bytes):
+    """A file in memory that holds ``content``, ready to be read as somebody's standard input."""
+    with open(os.memfd_create("stdin"), "r+b") as file:
+        file.write(content)
+        file.seek(0)
+        yield file.fileno()
+
+
+# -- the handle -------------------------------------------------------------------------------
+
+LIVE: dict[int, "Process"] = {}
+
+
+class Process:
+    """A process that a plan made: created, running or stopped.
+
+    Made by ``Plan.create``. Use it as a context manager to have it removed at the block's end.
+    """
+
+    def __init__(self, plan: Plan, stdin, stdout, stderr):
+        self.plan, self.steps = plan, plan.steps
+        self.state, self.pid, self.pidfd, self.master = "creating", 0, -1, -1
+        self.exit: Exit | None = None
+        self.refs: dict[str, int] = {}
+        self.lock = threading.RLock()
+        self.log = tempfile.TemporaryFile(prefix="suitcase-") if stdout is None and not plan.tty else None
+        self.undos = [undo for step in self.steps for undo in step.undo]
+        owner = {"owner": None} if plan.keep else {}
+        self.record = state.Record(plan.name, self.undos, argv=list(plan.argv), **owner)
+        LIVE[id(self)] = self
+        try:
+            self.create(stdin, stdout, stderr)
+        except BaseException:
+            self.remove()
+            raise
+
+    # creating
+
+    def create(self, stdin, stdout, stderr) -> None:
+        self.do("prepare")
+        self.line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.line.settimeout(60)
+        with theirs:
+            self.request(theirs, stdin, stdout, stderr)
+        self.hear("pid")
+        self.record.born(self.pid)
+        self.do("map")
+        self.line.send(b"mapped")
+        self.close_refs()
+        self.hear("created")
+        self.state, self.created_at = "created", time.monotonic()
+
+    def do(self, *stages: str) -> None:
+        """Carry out the caller's own steps of these stages."""
+        for step in self.steps:
+            if step.stage in stages:
+                args = [plain(value) for value in step.args]
+                try:
+                    result = starter.execute(step.call, args, self.refs)
+                except OSError as error:
+                    raise self.failed(step, error, args) from None
+                if step.gives:
+                    self.refs[step.gives] = result
+
+    def failed(self, step: Step, error: OSError, args) -> StepError:
+        path = os.fsdecode(error.filename) if error.filename else None
+        return StepError(step, error.errno, path, advise(step.call, args, error), error.strerror)
+
+    def request(self, theirs: socket.socket, stdin, stdout, stderr) -> None:
+        """Send the steps of go-between, starter and child to the starter, with every descriptor they refer to."""
+        out = self.log if stdout is None else stdout
+        with open(os.devnull, "r+b") as null:
+            streams = [null if stream in (subprocess.DEVNULL, None) else stream for stream in (stdin, out)]
+            streams.append(streams[1] if stderr is None else stderr)
+            given = dict(zip(("stdin", "stdout", "stderr"), streams, strict=True)) | {"line": theirs} | self.refs
+            rows = [step.data(index) for index, step in enumerate(self.steps)]
+            clone = next(row for row in rows if row[1] == "clone")
+            request = {
+                "fds": list(given),
+                "join": [row for row in rows if row[1] == "join"],
+                "clone": [clone[0], clone[2], clone[3]],
+                "steps": [row for row in rows if STAGES[row[1]].shoes == CHILD],
+            }
+            fds = [stream if isinstance(stream, int) else stream.fileno() for stream in given.values()]
+            Starter.current().send(request, fds)
+
+    def hear(self, word: str) -> None:
+        """Take messages from the line until ``word`` comes; an error raises, the end of the line is one too."""
+        while True:
+            try:
+                message, fds, _, _ = socket.recv_fds(self.line, 1 << 16, 4)
+            except TimeoutError:
+                raise TimeLimit(60) from None
+            if not message:
+                raise ConnectionError(f"the process ended before it said '{word}'")
+            if self.understand(marshal.loads(message), fds) == word:
+                return
+
+    def understand(self, message: dict, fds: list[int]) -> str:
+        if "error" in message:
+            step = next((one for one in self.steps if one.call == message["call"]), None)
+            if message["step"] is not None:
+                step = self.steps[message["step"]]
+            raise StepError(step, message["error"], message["path"], message["advice"], message["words"])
+        if "go_between" in message:
+            os.waitid(os.P_PIDFD, fds[0], os.WEXITED)
+            os.close(fds[0])
+        if "pid" in message:
+            self.pid, self.pidfd = message["pid"], fds[0]
+            self.refs["pid"] = self.pid
+        if "terminal" in message:
+            self.master = fds[0]
+        return next(iter(message))
+
+    def close_refs(self) -> None:
+        """Close the descriptors that ``prepare`` opened; the child has its own by now."""
+        for name, fd in self.refs.items():
+            if name != "pid":
+                os.close(fd)
+        self.refs = {"pid": self.pid}
+
+    # running
+
+    def start(self) -> None:
+        """Let the waiting process exec its program; raises ``StepError`` if it cannot."""
+        with self.lock:
+            if self.state != "created":
+                raise RuntimeError(f"cannot start: the process is {self.state}")
+            self.line.send(b"start")
+            self.state = "running"
+            with suppress(ConnectionError):  # the line is cut by exec: that is success
+                self.hear("nothing")
+            self.line.close()
+
+    def poll(self) -> Exit | None:
+        """How it ended, or None if it has not."""
+        return self._reap(os.WNOHANG)
+
+    def wait(self, timeout: float | None = None) -> Exit:
+        """Wait until it has ended; ``TimeLimit`` (and nothing killed) if that takes longer than ``timeout`` seconds."""
+        if self.exit is None and not select.select([self.pidfd], [], [], timeout)[0]:
+            raise TimeoutError(f"still running after {timeout:g} s")
+        return self._reap(0)
+
+    def _reap(self, flags: int) -> Exit | None:
+        with self.lock:
+            if self.exit is None:
+                found = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | flags)
+                if found is None:
+                    return None
+                killed = found.si_code != os.CLD_EXITED
+                code = 128 + found.si_status if killed else found.si_status
+                self.state = "stopped"
+                self.exit = Exit(code, self.explain(code), seconds=time.monotonic() - self.created_at)
+            return self.exit
+
+    def explain(self, code: int) -> str:
+        """The reason in words: an ingredient may know better (a limit), else what the number says."""
+        for one in self.plan.ingredients:
+            if reason := getattr(one, "why_ended", lambda code: "")(code):
+                return reason
+        return in_words(code)
+
+    def follow(self, pipes: Pipes, timeout: float | None, show: bool) -> Exit:
+        """Copy the output live until the process ends, then take what is still in the pipes."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = None if deadline is None else max(0, deadline - time.monotonic())
+            ready = pipes.wait(self.pidfd, left)
+            pipes.copy(show)
+            if self.pidfd in ready:
+                break
+            if left == 0:
+                raise TimeLimit(timeout, pipes.content(0))
+        pipes.finish(show)
+        return replace(self.wait(), output=pipes.content(0), errors=pipes.content(1))
+
+    def signal(self, number: int) -> None:
+        """Send a signal; one that comes too late is no error."""
+        with self.lock, suppress(ProcessLookupError):
+            if self.exit is None and self.pidfd >= 0:
+                signal.pidfd_send_signal(self.pidfd, number)
+
+    def kill(self) -> Exit:
+        """SIGKILL, and wait."""
+        self.signal(signal.SIGKILL)
+        return self.wait()
+
+    def stop(self, timeout: float = 10) -> Exit:
+        """As ``docker stop``: SIGTERM, then after ``timeout`` seconds SIGKILL."""
+        self.signal(signal.SIGTERM)
+        try:
+            return self.wait(timeout)
+        except TimeoutError:
+            return self.kill()
+
+    def logs(self) -> bytes:
+        """What it has written so far (processes made by ``start``)."""
+        if self.log is None:
+            raise RuntimeError("the output of this process went elsewhere")
+        return os.pread(self.log.fileno(), os.fstat(self.log.fileno()).st_size, 0)
+
+    # the end
+
+    def remove(self) -> None:
+        """Kill it if it still runs, wait for it, undo every step that has an undo; errors are raised together at the end."""
+        with self.lock:
+            if LIVE.pop(id(self), None) is None:
+                return
+            if self.pidfd >= 0:
+                self.created_at = getattr(self, "created_at", time.monotonic())
+                self.kill()
+                os.close(self.pidfd)
+            self.close_refs()
+            for handle in (getattr(self, "line", None), self.log):
+                if handle:
+                    handle.close()
+            if self.master >= 0:
+                os.close(self.master)
+            self.state = "removed"
+            try:
+                state.undo_all(self.undos)
+            finally:
+                self.record.remove()
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, *error) -> None:
+        with Shield():
+            self.remove()
+
+    def __repr__(self) -> str:
+        return f"<{self.plan.name} {self.state}: {' '.join(self.plan.argv)}>"
+
+
+# -- output ---------------------------------------------------------------------------------
+
+KEEP = 16 << 20  # bytes of output that an Exit holds at most: the last ones
+
+
+class Pipes:
+    """The caller's ends of a foreground process's output: two pipes, or one terminal."""
+
+    def __init__(self, tty: bool):
+        self.readers, self.given, self.tty = [], [None, None], tty
+        self.kept = [bytearray(), bytearray()]
+        self.decoders = [codecs.getincrementaldecoder("utf-8")(errors="replace") for _ in range(2)]
+        if not tty:
+            pairs = [os.pipe2(os.O_CLOEXEC) for _ in range(2)]
+            self.readers, self.given = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        self.open = list(self.readers)
+
+    def attach(self, process: Process, typed: bytes) -> None:
+        """After the start: close the process's ends of the pipes, or take over its terminal and type ``typed``."""
+        for number in range(2):
+            if self.given[number] is not None:
+                os.close(self.given[number])
+                self.given[number] = None
+        if self.tty:
+            self.readers = [os.dup(process.master)]
+            self.open = list(self.readers)
+            os.write(process.master, typed)
+
+    def wait(self, pidfd: int, timeout: float | None) -> list[int]:
+        return select.select([pidfd, *self.open], [], [], timeout)[0]
+
+    def copy(self, show: bool) -> bool:
+        """Take what is in the pipes right now; False if there was nothing."""
+        some = False
+        for reader in select.select(self.open, [], [], 0)[0]:
+            try:
+                data = os.read(reader, 1 << 16)
+            except OSError:  # EIO: the last user of the terminal has gone
+                data = b""
+            if not data:
+                self.open.remove(reader)
+                continue
+            some = True
+            self.take(self.readers.index(reader), data, show)
+        return some
+
+    def take(self, number: int, data: bytes, show: bool) -> None:
+        kept = self.kept[number]
+        kept += data
+        del kept[: max(0, len(kept) - KEEP)]
+        if show:
+            stream = (sys.stdout, sys.stderr)[number]
+            stream.write(self.decoders[number].decode(data))
+            stream.flush()
+
+    def finish(self, show: bool) -> None:
+        """Empty the pipes, but do not wait for their end: a process left behind may hold them open for ever."""
+        while self.copy(show):
+            pass
+
+    def content(self, number: int) -> bytes:
+        return bytes(self.kept[number])
+
+    def close(self) -> None:
+        for fd in [*self.readers, *self.given]:
+            if fd is not None:
+                os.close(fd)
+        self.readers, self.given, self.open = [], [], []
+
+
+def remove_all() -> None:
+    """Remove every process that this Python still holds (at its end, or from a test)."""
+    for process in list(LIVE.values()):
+        if process.record.facts["owner"] and process.record.facts["owner"] == state.Owner.current().name:
+            process.remove()
+
+
+def say_goodbye() -> None:
+    """At the end of this Python: nothing of ours outlives it."""
+    remove_all()
+    Starter.close()
+    own = state.Owner._current
+    if own and own.pid == os.getpid():
+        Path(own.path).unlink(missing_ok=True)
+
+
+atexit.register(say_goodbye)
+
+
+def check_names(ingredients: Iterable) -> None:
+    """Say what is wrong with a list of ingredients before anything runs."""
+    for one in ingredients:
+        if not hasattr(one, "steps"):
+            raise TypeError(f"{one!r} is no ingredient: it has no method steps()")

@@ -1,0 +1,162 @@
+"""A root file system of one's own: layers below, a writable layer on top, the kernel's own folders, the pivot.
+
+Everything here is mounted in the container's own mount namespace: the host's mount table does not grow, and when the last
+process has gone, the kernel takes every mount down by itself. See mount_namespaces(7), pivot_root(2) and the kernel's
+Documentation/filesystems/overlayfs.rst.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from lib.process import Step
+
+# The device nodes that every Docker container has: path, kind, major, minor (Documentation/admin-guide/devices.txt).
+DEVICES = {
+    "/dev/null": ("c", 1, 3),
+    "/dev/zero": ("c", 1, 5),
+    "/dev/full": ("c", 1, 7),
+    "/dev/random": ("c", 1, 8),
+    "/dev/urandom": ("c", 1, 9),
+    "/dev/tty": ("c", 5, 0),
+}
+LINKS = {
+    "/dev/fd": "/proc/self/fd",
+    "/dev/stdin": "/proc/self/fd/0",
+    "/dev/stdout": "/proc/self/fd/1",
+    "/dev/stderr": "/proc/self/fd/2",
+    "/dev/ptmx": "pts/ptmx",
+    "/dev/core": "/proc/kcore",
+}
+# What Docker hides, as it tells about the host or lets a container change it.
+MASKED = (
+    "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+    "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware",
+)  # fmt: skip
+READONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+
+
+@dataclass
+class Mount:
+    """A file system mounted at ``target`` in the container; ``options`` as for mount(8)."""
+
+    target: str
+    fstype: str
+    source: str = ""
+    options: str = ""
+    why: str = ""
+
+    def step(self, root: str) -> Step:
+        return Step("mounts", "mount_inside", (self.source or self.fstype, root, self.target, self.fstype, self.options), self.why)
+
+
+@dataclass
+class Bind(Mount):
+    """A file or folder of the host, shown at ``target`` (``docker run -v source:target:ro``)."""
+
+    fstype: str = "bind"
+
+    def step(self, root: str) -> Step:
+        return Step("mounts", "bind", (os.path.abspath(self.source), root, self.target, self.options), self.why or "a bind mount")
+
+
+def Tmpfs(target: str, options: str = "nosuid,nodev,noexec") -> Mount:
+    """An empty file system in memory (``docker run --tmpfs``)."""
+    return Mount(target, "tmpfs", options=options, why="gone with the container")
+
+
+DEV = Mount("/dev", "tmpfs", options="nosuid,strictatime,mode=755,size=64k", why="an empty /dev, to be filled with harmless devices")
+
+
+def kernel_mounts(rootless: bool = False) -> list[Mount]:
+    """The kernel's own file systems, with the options that Docker gives them."""
+    pts = "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620" + ("" if rootless else ",gid=5")
+    safe = "nosuid,noexec,nodev"
+    return [
+        Mount("/proc", "proc", options=safe, why="shows the PID namespace of whoever mounts it"),
+        DEV,
+        Mount("/dev/pts", "devpts", options=pts, why="terminals of its own"),
+        Mount("/dev/shm", "tmpfs", "shm", safe + ",mode=1777,size=65536k", "POSIX shared memory, 64 MiB as in Docker"),
+        Mount("/dev/mqueue", "mqueue", options=safe, why="message queues of its IPC namespace"),
+        Mount("/sys", "sysfs", options=safe + ",ro", why="the devices, read-only; network part of its own namespace"),
+    ]
+
+
+def device_steps(root: str, rootless: bool = False) -> list[Step]:
+    """Docker's device nodes. In a user namespace nobody may make one, so there they are bound from the host."""
+    if rootless:
+        nodes = [Step("mounts", "bind", (path, root, path), "mknod is not for user namespaces") for path in DEVICES]
+    else:
+        nodes = [Step("mounts", "mknod", (root, path, *numbers), "harmless by its number") for path, numbers in DEVICES.items()]
+    return nodes + [Step("mounts", "symlink", (root, path, to)) for path, to in LINKS.items()]
+
+
+def mask_steps(root: str, masked: Sequence[str] = MASKED, readonly: Sequence[str] = READONLY) -> list[Step]:
+    return [Step("mask", "mask", (root, path), "tells or changes the host") for path in masked] + [
+        Step("mask", "readonly", (root, path), "knobs of the one kernel") for path in readonly
+    ]
+
+
+@dataclass
+class RootFS:
+    """A root file system for a process.
+
+    ``layers`` are folders, the lowest first; with ``scratch`` (a folder that is made for it, and removed with it) the process
+    may write, and what it writes is in ``scratch/upper``. Without ``scratch`` the last layer itself is the root.
+    ``mounts`` are added to the kernel's own; ``bare`` leaves those, the devices and the masks out.
+    """
+
+    layers: Sequence[str]
+    scratch: str | None = None
+    mounts: Sequence[Mount] = ()
+    read_only: bool = False
+    rootless: bool = False
+    bare: bool = False
+    files: dict[str, str] = field(default_factory=dict)  # path in the container → file of the host
+
+    @property
+    def root(self) -> str:
+        """Where it is put together, before the pivot: on its own last layer, as nobody else sees these mounts."""
+        return os.path.abspath(self.layers[-1])
+
+    def steps(self) -> list[Step]:
+        steps = [Step("clone", "clone3", (["mnt"], None), "mounts of its own")]
+        steps += [Step("propagation", "mount", (None, "/", None, "rprivate"), "nothing we mount reaches the host")]
+        steps += self.overlay_steps() if self.scratch else self.plain_steps()
+        if not self.bare:
+            steps += self.furniture()
+        steps += [Bind(path, source=source).step(self.root) for path, source in self.files.items()]
+        steps += [one.step(self.root) for one in self.mounts]
+        if self.read_only:
+            steps.append(Step("freeze-root", "mount", (None, self.root, None, "remount,bind,ro"), "--read-only"))
+        return steps + [Step("pivot", "pivot_root", (self.root,), "the host's files are out of reach")]
+
+    def overlay_steps(self) -> list[Step]:
+        """Many read-only folders and one writable one, seen as a single tree."""
+        upper, work = f"{self.scratch}/upper", f"{self.scratch}/work"
+        lower = ":".join(escape(layer) for layer in reversed(self.layers))
+        options = f"lowerdir={lower},upperdir={escape(upper)},workdir={escape(work)}"
+        options += ",userxattr" if self.rootless else ""
+        undo = (("rmtree", self.scratch),)
+        folders = [Step("prepare", "mkdir", (self.scratch,), "new, or it would not be ours to remove", undo=undo)]
+        folders += [Step("prepare", "mkdir", (path,), "for the overlay") for path in (upper, work)]
+        return [*folders, Step("root", "mount", ("overlay", self.root, "overlay", options), "layers below, writes on top")]
+
+    def plain_steps(self) -> list[Step]:
+        return [Step("root", "mount", (self.root, self.root, None, "rbind"), "pivot_root wants a mount point")]
+
+    def furniture(self) -> list[Step]:
+        """The kernel's folders and devices, in the order of their paths, then the masks."""
+        steps = []
+        for one in kernel_mounts(self.rootless):
+            steps.append(one.step(self.root))
+            if one is DEV:
+                steps += device_steps(self.root, self.rootless)
+        return steps + mask_steps(self.root)
+
+
+def escape(path: str) -> str:
+    """overlay reads ``,`` and ``:`` as separators, so in a folder's name they get a backslash."""
+    return os.path.abspath(path).replace("\\", "\\\\").replace(",", "\\,").replace(":", "\\:")

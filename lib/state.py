@@ -1,0 +1,284 @@
+"""What is ours on this machine, written down so that a crash cannot hide it.
+
+Each process that we start has a *record*, a small file that is written before the first
+deed: who owns it, which undos belong to it, and (once known) its pid. The owner holds a
+lock for as long as it lives; the kernel lets go of the lock when the owner dies, however
+it dies. So "whose owner is dead?" is one ``flock`` away, and ``gc`` does what the owner
+could not do any more.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import signal
+import sys
+import threading
+import time
+from functools import cache
+from pathlib import Path
+
+from lib import linux
+from lib.advice import filesystem_of
+
+
+def store() -> Path:
+    """Where layers and containers lie: ``$SUITCASE_STORE``, or the usual place for root or for a user."""
+    if path := os.environ.get("SUITCASE_STORE"):
+        return Path(path)
+    return Path("/var/lib/suitcase") if os.geteuid() == 0 else Path.home() / ".local/share/suitcase"
+
+
+def folder(name: str) -> Path:
+    """A folder of the store, made if it is missing."""
+    place = store() / name
+    place.mkdir(parents=True, exist_ok=True, mode=0o711)
+    return place
+
+
+@cache
+def memory_place() -> str:
+    """``/run`` where it is in memory, as nearly everywhere; else ``/dev/shm``: a reboot must empty it."""
+    return next((path for path in ("/run", "/dev/shm") if filesystem_of(path) == "tmpfs"), "/run")
+
+
+def runtime_dir() -> Path:
+    """Where records lie, in memory: ``$SUITCASE_RUN``, or the usual place for root or for a user."""
+    if path := os.environ.get("SUITCASE_RUN"):
+        return Path(path)
+    if os.geteuid() == 0:
+        return Path(memory_place(), "suitcase")
+    return Path(os.environ.get("XDG_RUNTIME_DIR", f"/tmp/suitcase-{os.geteuid()}")) / "suitcase"
+
+
+def new_id() -> str:
+    """Twelve random hexadecimal digits, as Docker shows them."""
+    return secrets.token_hex(6)
+
+
+# -- undo ----------------------------------------------------------------------------------
+
+
+def kill_cgroup(path: str) -> None:
+    """Kill every process of a cgroup: in one write on v2, by pid on v1 (cgroup.kill, cgroups(7))."""
+    try:
+        linux.write(f"{path}/cgroup.kill", "1")
+    except OSError:
+        _kill_members(path)
+
+
+def _kill_members(path: str) -> None:
+    deadline = time.monotonic() + 5
+    while (pids := _members(path)) and time.monotonic() < deadline:
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        time.sleep(0.002)
+
+
+def _members(path: str) -> list[int]:
+    try:
+        return [int(pid) for pid in linux.read(f"{path}/cgroup.procs").split() if pid != "0"]
+    except OSError:
+        return []
+
+
+def rmdir(path: str) -> None:
+    """Remove a folder of the cgroup tree; its last process may still be on its way out, so try for a while."""
+    pause, deadline = 0.0005, time.monotonic() + 5
+    while True:
+        try:
+            return os.rmdir(path)
+        except FileNotFoundError:
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(pause)
+            pause = min(pause * 2, 0.05)
+
+
+def rmtree(path: str) -> None:
+    """Remove a folder with all that is in it; one that is gone already is fine."""
+    if os.path.lexists(path):
+        shutil.rmtree(path)
+
+
+def unlink(path: str) -> None:
+    Path(path).unlink(missing_ok=True)
+
+
+UNDOS = {"kill_cgroup": kill_cgroup, "rmdir": rmdir, "rmtree": rmtree, "unlink": unlink}
+
+
+def undo_all(undos) -> None:
+    """Do the undos, the last one first; go on after an error, and raise all errors together at the end."""
+    errors = []
+    for call, *args in reversed(list(undos)):
+        try:
+            UNDOS[call](*args)
+        except OSError as error:
+            errors.append(error)
+    if errors:
+        raise ExceptionGroup("some undos failed", errors)
+
+
+# -- owners and records --------------------------------------------------------------------
+
+
+class Owner:
+    """This Python process, as the owner of what it starts; its lock is the proof that it lives."""
+
+    _current: Owner | None = None
+    _making = threading.Lock()
+
+    def __init__(self, folder: Path):
+        self.folder, self.pid = folder, os.getpid()
+        self.name = secrets.token_hex(4)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if folder.stat().st_uid != os.geteuid():
+            raise PermissionError(f"{folder} belongs to uid {folder.stat().st_uid}: remove it, or set SUITCASE_RUN")
+        self.path = folder / f"{self.name}.owner"
+        draft = folder / f"{self.name}.locking"  # gc must never see an owner's file before it is locked
+        self.lock = os.open(draft, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
+        draft.rename(self.path)
+
+    @classmethod
+    def current(cls) -> Owner:
+        """The owner of this process; the first call also reaps what dead owners left behind."""
+        with cls._making:
+            own = cls._current
+            if own is None or own.pid != os.getpid() or own.folder != runtime_dir() or not own.path.exists():
+                cls._current = own = cls(runtime_dir())
+                gc()
+            return own
+
+
+def start_time(pid: int) -> int | None:
+    """When a process started, in clock ticks after boot: with the pid it names a process for good. See proc_pid_stat(5)."""
+    try:
+        return int(linux.read(f"/proc/{pid}/stat").rpartition(")")[2].split()[19])
+    except (OSError, IndexError):
+        return None
+
+
+class Record:
+    """One started process on paper: ``<runtime dir>/<id>.json``."""
+
+    def __init__(self, name: str, undos, **facts):
+        self.path = runtime_dir() / f"{name}.json"
+        self.facts = {"id": name, "owner": Owner.current().name, "pid": 0, "undos": list(undos), **facts}
+        self.save()
+
+    def save(self, **facts) -> None:
+        """Write the record as a whole or not at all (write a new file, then rename it over the old one)."""
+        self.facts.update(facts)
+        draft = self.path.with_suffix(".new")
+        draft.write_text(json.dumps(self.facts))
+        draft.replace(self.path)
+
+    def born(self, pid: int) -> None:
+        self.save(pid=pid, start_time=start_time(pid))
+
+    def remove(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+
+def records() -> list[dict]:
+    """Every record on this machine, dead or alive; one that vanishes while we look is left out."""
+    found = []
+    for path in sorted(runtime_dir().glob("*.json")):
+        try:
+            found.append(json.loads(path.read_text()))
+        except (FileNotFoundError, json.JSONDecodeError):
+            continue
+    return found
+
+
+# -- gc ------------------------------------------------------------------------------------
+
+
+def kill_recorded(facts: dict) -> None:
+    """Kill the process of a record, if it is still the same one and not a later one with the same pid."""
+    try:
+        pidfd = os.pidfd_open(facts["pid"])
+    except (ProcessLookupError, OSError):
+        return
+    try:
+        if start_time(facts["pid"]) == facts.get("start_time"):
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    finally:
+        os.close(pidfd)
+
+
+def reap(facts: dict) -> None:
+    """Do for a dead owner what it would have done: kill, undo, forget."""
+    if facts["pid"]:
+        kill_recorded(facts)
+    undo_all(facts["undos"])
+    unlink(str(runtime_dir() / f"{facts['id']}.json"))
+
+
+def gc() -> list[str]:
+    """Reap everything whose owner has died; returns the ids of what was reaped. Safe to run at any time, by anybody.
+
+    A record without an owner belongs to a container that was made to outlive its maker: it is left alone.
+    """
+    reaped = []
+    for path in sorted(runtime_dir().glob("*.owner")):
+        try:
+            lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        else:
+            for facts in records():
+                if facts["owner"] == path.stem:
+                    reap(facts)
+                    reaped.append(facts["id"])
+            path.unlink(missing_ok=True)
+        finally:
+            os.close(lock)
+    return reaped
+
+
+def disk_used() -> int:
+    """Bytes that the store uses on disk (blocks, not lengths: sparse files count as what they take)."""
+    return sum(
+        os.lstat(os.path.join(folder, name)).st_blocks * 512
+        for folder, _, names in os.walk(store())
+        for name in names
+    )
+
+
+def main(argv: list[str]) -> int:
+    """``python -m lib.state gc|df|uninstall``."""
+    if argv == ["gc"]:
+        print(f"reaped: {', '.join(gc()) or 'nothing to do'}")
+    elif argv == ["df"]:
+        print(f"{store()}: {disk_used() / 1e6:.0f} MB")
+    elif argv == ["uninstall"]:
+        gc()
+        used = disk_used()
+        for folder in (store(), runtime_dir()):
+            rmtree(str(folder))
+        print(f"removed {store()} ({used / 1e6:.0f} MB) and {runtime_dir()}")
+    else:
+        print("usage: python -m lib.state gc|df|uninstall", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
