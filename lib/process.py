@@ -578,6 +578,14 @@ class Process:
 
     # the end
 
+    def let_go(self) -> None:
+        """Forget it without ending it: somebody else (an OCI caller) looks after it from now on, and has its undos."""
+        with self.lock:
+            LIVE.pop(id(self), None)
+            os.close(self.pidfd)
+            self.line.close()
+            self.pidfd, self.state = -1, "let go"
+
     def remove(self) -> None:
         """Kill it if it still runs, wait for it, undo every step that has an undo; errors are raised together at the end."""
         with self.lock:

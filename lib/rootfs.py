@@ -84,13 +84,13 @@ def kernel_mounts(rootless: bool = False) -> list[Mount]:
     ]
 
 
-def device_steps(root: str, rootless: bool = False) -> list[Step]:
+def device_steps(root: str, rootless: bool = False, links: dict[str, str] = LINKS) -> list[Step]:
     """Docker's device nodes. In a user namespace nobody may make one, so there they are bound from the host."""
     if rootless:
         nodes = [Step("mounts", "bind", (path, root, path), "mknod is not for user namespaces") for path in DEVICES]
     else:
         nodes = [Step("mounts", "mknod", (root, path, *numbers), "harmless by its number") for path, numbers in DEVICES.items()]
-    return nodes + [Step("mounts", "symlink", (root, path, to)) for path, to in LINKS.items()]
+    return nodes + [Step("mounts", "symlink", (root, path, to)) for path, to in links.items()]
 
 
 def mask_steps(root: str, masked: Sequence[str] = MASKED, readonly: Sequence[str] = READONLY) -> list[Step]:

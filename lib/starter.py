@@ -47,6 +47,11 @@ def open_path(path: str) -> int:
     return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
+def open_rw(path: str) -> int:
+    """A descriptor to read and write; of a named pipe, this is the way not to wait for the other end. See fifo(7)."""
+    return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+
+
 def mkdir(path: str) -> None:
     os.mkdir(path, 0o755)
 
@@ -84,6 +89,7 @@ def make_cwd(path: str) -> None:
 CALLS = {
     # in the caller
     "open": open_path,
+    "open_rw": open_rw,
     "mkdir": mkdir,
     "makedirs": makedirs,
     "write": linux.write,
