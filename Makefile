@@ -1,0 +1,54 @@
+# The commands of the project; `make help` lists them. What they do stands in README.md.
+#   make tutorial ONLY=02,03 PARAMS="02.memory=64m" JOBS=2 CELL_TIMEOUT=300 OUT=folder
+#   make … PYTHON=/usr/bin/python3.12 (which interpreter)   VENV=folder (where the Python packages go)
+SHELL := /bin/bash
+VENV ?= .venv
+PORT ?= 8888
+export VENV PYTHON ONLY PARAMS JOBS CELL_TIMEOUT OUT
+# This checkout's lib, in notebooks and in every process of theirs, also when VENV is another checkout's.
+export PYTHONPATH := $(CURDIR)
+RUN := $(abspath $(VENV))/bin/python
+
+.PHONY: help tutorial test lab outputs bench doctor setup setup-peers setup-python lock clean uninstall
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*##/  make \1 /p' $(MAKEFILE_LIST)
+
+tutorial: setup  ## install what is missing, run every chapter, write notebooks and pages to build/
+	@$(RUN) -m lib.lab.batch
+
+test: setup-peers  ## all checks and tests, every notebook included
+	@$(RUN) tools/check.py
+
+lab: setup  ## JupyterLab with the notebooks, on this machine's loopback address
+	@[ "$$(id -u)" != 0 ] || echo "You are root, so every cell is root too: run only notebooks that you trust. The link below holds a secret token." >&2
+	@cd notebooks && exec $(RUN) -m jupyterlab --ip=127.0.0.1 --port=$(PORT) --no-browser $(if $(filter 0,$(shell id -u)),--allow-root)
+
+outputs: setup  ## run the chapters in place, so that the committed outputs are from this code (CHECK=1: only compare)
+	@$(RUN) -m lib.lab.notebooks outputs $(if $(CHECK),--check)
+
+bench: setup-peers  ## measure beside Docker, Podman, runc and others; writes build/bench.json
+	@$(RUN) -m lib.lab.bench
+
+doctor: setup-python  ## what this machine has, what it lacks, what that costs
+	@$(RUN) -m lib.lab
+
+setup:
+	@tools/setup.sh chapters
+
+setup-peers:
+	@tools/setup.sh peers
+
+setup-python:
+	@tools/setup.sh python
+
+lock: setup-python  ## write requirements.lock, environment.yml and binder/ from pyproject.toml
+	@$(RUN) tools/lock.py
+
+clean:  ## remove what runs have made here (build/ and caches); the containers' store stays
+	@rm -rf build .pytest_cache .ruff_cache .import_linter_cache .coverage
+	@find . -path ./.venv -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -print0 | xargs -0 rm -rf
+
+uninstall:  ## remove everything: build/, the store, the Python packages (APT=1: also the Debian packages that setup brought)
+	@tools/uninstall.sh $(if $(APT),--apt)

@@ -1,0 +1,87 @@
+"""Write what derives from pyproject.toml: requirements.lock, environment.yml and binder/ (``make lock``).
+
+The pins are what is installed in the Python that runs this, reached from pyproject.toml's requirements; anything else that lies in
+that environment is left out. To have newer ones: ``.venv/bin/pip install --upgrade …``, ``make test``, ``make lock``.
+``--check`` writes nothing and exits with 1 if a file is out of date (a test calls it).
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from importlib.metadata import distribution
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent
+HEAD = "# Made by `make lock` from {source}. Do not edit.\n"
+
+
+def wanted() -> list[str]:
+    """Every requirement of pyproject.toml: to run, to test, to build."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    extras = project["project"].get("optional-dependencies", {})
+    return [*project["project"]["dependencies"], *(one for group in extras.values() for one in group), *project["build-system"]["requires"]]
+
+
+def pins() -> dict[str, str]:
+    """Name and version of each distribution that the requirements lead to."""
+    found: dict[str, str] = {}
+    todo = [(Requirement(one), "") for one in wanted()]
+    while todo:
+        need, extra = todo.pop()
+        if need.marker and not need.marker.evaluate({"extra": extra}):
+            continue
+        name = canonicalize_name(need.name)
+        first = name not in found
+        dist = distribution(need.name)
+        found[name] = dist.version
+        inner = [Requirement(one) for one in dist.requires or []]
+        todo += [(one, "") for one in inner if first]
+        todo += [(one, extra) for extra in need.extras for one in inner if one.marker and "extra" in str(one.marker)]
+    return dict(sorted(found.items()))
+
+
+def system_packages(group: str) -> list[str]:
+    """Names of one group of tools/packages.txt."""
+    rows = [line.split() for line in (ROOT / "tools/packages.txt").read_text().splitlines() if line and not line.startswith("#")]
+    return [row[0] for row in rows if row[1] == group]
+
+
+def conda(lines: list[str]) -> str:
+    """A conda environment: Python from conda, everything else by pip with the same pins as everywhere."""
+    head = HEAD.format(source="pyproject.toml")
+    body = "name: suitcase\nchannels:\n  - conda-forge\ndependencies:\n  - python >=3.11\n  - pip\n  - pip:\n"
+    return head + body + "".join(f"      - {line}\n" for line in lines)
+
+
+def files() -> dict[str, str]:
+    """Path and text of every derived file."""
+    lines = [f"{name}=={version}" for name, version in pins().items()]
+    apt = [name for name in system_packages("chapters") if not re.match("python3", name)]  # Binder brings its own Python
+    return {
+        "requirements.lock": HEAD.format(source="pyproject.toml") + "".join(f"{line}\n" for line in lines),
+        "environment.yml": conda(lines),
+        "binder/environment.yml": conda(lines),
+        "binder/apt.txt": "".join(f"{name}\n" for name in apt),
+    }
+
+
+def main(argv: list[str]) -> int:
+    texts = files()
+    stale = [path for path, text in texts.items() if not (ROOT / path).exists() or (ROOT / path).read_text() != text]
+    if "--check" in argv:
+        print(f"out of date: {', '.join(stale)} (run: make lock)" if stale else "the derived files agree with pyproject.toml")
+        return bool(stale)
+    for path in stale:
+        (ROOT / path).parent.mkdir(exist_ok=True)
+        (ROOT / path).write_text(texts[path])
+    print(f"written: {', '.join(stale) or 'nothing, all agree'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,146 @@
+#!/bin/bash
+# tools/setup.sh [chapters|peers|python]: install what is missing, and nothing else. A second run finds nothing to do, and says nothing.
+#   chapters  what `make tutorial` needs      peers  also what the tests compare with      python  only the Python packages
+# Environment: PYTHON (which interpreter), VENV (where the Python packages go).
+# Exit codes: 0 ready (perhaps with less: it says what and why), 3 this machine lacks something that nothing goes without.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+GROUP=${1:-chapters}
+VENV=${VENV:-.venv}
+NOTES=.setup                     # what we installed, for `make uninstall`
+POLICY=/usr/sbin/policy-rc.d
+
+say() { printf '%s\n' "$*" >&2; }
+stop() { say "setup: $*"; exit 3; }
+
+wanted() { awk -v peers="$([ "$GROUP" = peers ] && echo 1)" '/^[^#]/ && ($2 == "chapters" || peers) { print $1 }' tools/packages.txt; }
+why() { awk -v name="$1" '$1 == name { $1 = $2 = ""; print substr($0, 3) }' tools/packages.txt; }
+group_of() { awk -v name="$1" '$1 == name { print $2 }' tools/packages.txt; }
+is_there() { dpkg-query -W -f '${Status}\n' "$1" 2>/dev/null | grep -q '^install ok installed'; }
+missing() { for name in $(wanted); do is_there "$name" || echo "$name"; done; }
+has_candidate() { apt-cache policy "$1" 2>/dev/null | grep -q 'Candidate: [^(]'; }
+
+# -- Debian packages --------------------------------------------------------------------------
+
+# Services stay off: Debian asks this file before it starts one. It is there only while apt runs; one of the machine's own is kept.
+hold_services() {
+    [ -e "$POLICY" ] && ! grep -q 'made by tools/setup.sh' "$POLICY" && return
+    printf '#!/bin/sh\n# made by tools/setup.sh, and removed by it\nexit 101\n' > "$POLICY"
+    chmod 755 "$POLICY"
+    trap release_services EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+}
+release_services() { if grep -qs 'made by tools/setup.sh' "$POLICY"; then rm -f "$POLICY"; fi; }
+
+apt() { DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 "$@"; }
+
+# Split the missing ones into those that this release has and those that it has not.
+sort_missing() {
+    have=() lacking=()
+    for name in $(missing); do
+        if has_candidate "$name"; then have+=("$name"); else lacking+=("$name"); fi
+    done
+}
+
+announce() {
+    say "setup: as root, apt-get now installs ${#have[@]} missing packages and what they depend on:"
+    for name in "${have[@]}"; do say "$(printf '  %-38s %s' "$name" "$(why "$name")")"; done
+    say "  (services among them are not started now; every new package is noted in $NOTES/apt-installed, for 'make uninstall')"
+}
+
+packages() {
+    if ! command -v apt-get >/dev/null; then
+        say "setup: this is no Debian or Ubuntu (no apt-get). Install these yourself, under your system's names: $(wanted | tr '\n' ' ')"
+        return
+    fi
+    [ -n "$(missing)" ] || return 0
+    if [ "$(id -u)" != 0 ]; then
+        say "setup: not root, so these packages stay missing: $(missing | tr '\n' ' ')"
+        say "  What that costs: the table of 'make doctor' tells. To have them:  sudo apt-get install $(missing | tr '\n' ' ')"
+        return
+    fi
+    sort_missing
+    if [ ${#lacking[@]} != 0 ]; then
+        say "setup: as root, apt-get update (to find: ${lacking[*]})"
+        apt update >&2 || say "setup: apt-get update failed (no network?): going on with what is known"
+        sort_missing
+    fi
+    [ ${#have[@]} = 0 ] || install_packages
+    report_lacking
+}
+
+install_packages() {
+    local before after
+    announce
+    mkdir -p "$NOTES"
+    before=$(mktemp) after=$(mktemp)
+    dpkg-query -W -f '${Package}\n' | sort > "$before"
+    hold_services
+    apt install -y --no-install-recommends "${have[@]}" >&2 \
+        || { apt update >&2 && apt install -y --no-install-recommends "${have[@]}" >&2; } \
+        || say "setup: apt-get failed; its words above tell why. Going on with what is there"
+    release_services
+    dpkg-query -W -f '${Package}\n' | sort > "$after"
+    comm -13 "$before" "$after" >> "$NOTES/apt-installed"
+    rm -f "$before" "$after"
+}
+
+report_lacking() {
+    [ ${#lacking[@]} = 0 ] && return
+    for name in "${lacking[@]}"; do
+        if [ "$(group_of "$name")" = peers ]; then say "setup: this release has no package $name: what compares with it is left out"
+        else say "setup: this release has no package $name, and the chapters need it ($(why "$name"))"; fi
+    done
+}
+
+# -- Python -----------------------------------------------------------------------------------
+
+version_of() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null; }
+new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+has_venv() { "$1" -c 'import venv, ensurepip' 2>/dev/null; }
+# A shim (pyenv, asdf) is a shell script that costs 100 ms at each start: take the binary that it leads to.
+real() { "$1" -c 'import sys; print(sys.executable)' 2>/dev/null; }
+
+candidates() {
+    if [ -n "${PYTHON:-}" ]; then command -v "$PYTHON" || true; return; fi
+    ls /usr/bin/python3 /usr/bin/python3.1[1-9] /usr/local/bin/python3 /usr/local/bin/python3.1[1-9] /opt/homebrew/bin/python3 2>/dev/null || true
+    command -v python3 || true
+}
+
+find_python() {
+    local one seen='' binary
+    for one in $(candidates); do
+        binary=$(real "$one") || continue
+        if ! new_enough "$binary"; then seen+=" $binary is $(version_of "$binary"), too old;"
+        elif ! has_venv "$binary"; then seen+=" $binary has no venv (package python3-venv);"
+        else echo "$binary"; return; fi
+    done
+    say "setup: no Python 3.11 or newer with venv was found:${seen:- there is none at all}"
+    say "  Without it nothing runs here; the notebooks can still be read, their outputs are in them."
+    say "  Debian 12 and Ubuntu 24.04 have it (apt-get install python3-venv). On Ubuntu 22.04: apt-get install python3.11-venv."
+    say "  Is it elsewhere? Name it:  make tutorial PYTHON=/path/to/python3.11"
+    exit 3
+}
+
+fingerprint() { cat requirements.lock pyproject.toml | cksum; }
+
+python_packages() {
+    local stamp="$VENV/.suitcase-setup" python
+    if [ -x "$VENV/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$(fingerprint)" ]; then return; fi
+    if [ ! -x "$VENV/bin/python" ] || ! new_enough "$VENV/bin/python"; then
+        python=$(find_python) || exit 3
+        say "setup: making $VENV with $python ($(version_of "$python"))"
+        "$python" -m venv --clear "$VENV"
+    fi
+    say "setup: installing the Python packages of requirements.lock into $VENV"
+    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check -r requirements.lock \
+        || stop "pip failed; its words above tell why. The first set-up needs a network or a package index (pip's own settings are used)"
+    # Editable: `from lib import …` reads this checkout. What builds it is in the lock, so this needs no network.
+    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+    fingerprint > "$stamp"
+}
+
+[ "$(uname -s)" = Linux ] || say "setup: this is $(uname -s), not Linux. The notebooks can be read here, but no container can run; README.md says how to get a Linux"
+if [ "$GROUP" != python ] && [ "$(uname -s)" = Linux ]; then packages; fi
+python_packages

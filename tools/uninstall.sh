@@ -1,0 +1,34 @@
+#!/bin/bash
+# tools/uninstall.sh [--apt]: remove what the project put on this machine, and tell how much disk that frees.
+# With --apt also the Debian packages that tools/setup.sh brought (only those; it wrote them down).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+VENV=${VENV:-.venv}
+
+size() { du -sm "$@" 2>/dev/null | awk '{ sum += $1 } END { print sum + 0 }'; }
+
+# Containers that still run and the store first: that takes our own Python, which goes next.
+if [ -x "$VENV/bin/python" ]; then "$VENV/bin/python" -m lib.state uninstall
+else echo "no $VENV: the store (usually /var/lib/suitcase, or ~/.local/share/suitcase) was not looked at"; fi
+
+echo "removing build/, caches and $VENV ($(size build .pytest_cache .ruff_cache "$VENV") MB)"
+make --no-print-directory clean
+rm -rf -- *.egg-info
+# Only a venv that setup made, and only inside this checkout: VENV may name another checkout's.
+case $(realpath -m "$VENV") in "$PWD"/*) [ ! -e "$VENV/pyvenv.cfg" ] || rm -rf -- "$VENV" ;; esac
+
+if [ -s .setup/apt-installed ]; then
+    packages=$(sort -u .setup/apt-installed | tr '\n' ' ')
+    if [ "${1:-}" = --apt ] && [ "$(id -u)" = 0 ]; then
+        echo "as root, apt-get purge of what setup brought: $packages"
+        # shellcheck disable=SC2086  # a list of names
+        DEBIAN_FRONTEND=noninteractive apt-get -q -y purge $packages
+        rm -rf .setup
+    else
+        echo "Debian packages that setup brought are still there. If nothing else needs them (or: sudo make uninstall APT=1):"
+        echo "  sudo apt-get purge $packages"
+    fi
+else
+    rm -rf .setup
+fi
+echo "What is left is this folder: remove it, and nothing stays."
