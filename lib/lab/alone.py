@@ -1,0 +1,50 @@
+"""``%%alone``: a cell that runs as a small program of its own.
+
+A notebook's kernel has many threads, and it must stay where it is: in its namespaces, in its root. Code that forks,
+unshares or changes its root is therefore run by a fresh Python, and what it prints comes back here. When the cell
+ends, or is stopped, the whole process group of that Python is ended.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+
+from IPython import get_ipython
+
+RUNNER = """
+import sys
+sys.dont_write_bytecode = True
+code = sys.stdin.read()
+try:
+    exec(compile(code, "<cell>", "exec"), {"__name__": "__main__"})
+except Exception as error:
+    print(f"{type(error).__name__}: {error}", flush=True)
+    sys.exit(1)
+"""
+
+
+def alone(line: str, cell: str) -> None:
+    """Run ``cell`` in a Python of its own; an exception there is printed as its last line."""
+    child = subprocess.Popen(
+        [sys.executable, "-u", "-c", RUNNER],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+    )  # fmt: skip
+    try:
+        child.stdin.write(cell.encode())
+        child.stdin.close()
+        for text in child.stdout:
+            sys.stdout.write(text.decode(errors="replace"))
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.stdout.close()
+        child.wait()
+
+
+def load() -> None:
+    """Teach the notebook the magic."""
+    get_ipython().register_magic_function(alone, "cell")

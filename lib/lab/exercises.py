@@ -1,0 +1,110 @@
+"""Exercises that look at the real state, and a quiz whose right answers are computed.
+
+An exercise has a check, which says *why it is not done yet*, and hints that come one at a time. Numbers in it are random
+for each attempt, so that an answer cannot be copied.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+class NotYet(Exception):
+    """What is still missing, in one sentence."""
+
+
+@dataclass
+class Exercise:
+    """A task with numbers of its own, a check of the real state, and hints in steps.
+
+    ``check`` gets the reader's answer and the numbers; it returns a sentence when all is well and raises ``NotYet`` else.
+    """
+
+    name: str
+    task: str
+    check: Callable
+    hints: list[str]
+    draw: Callable[[random.Random], dict] = lambda dice: {}
+    numbers: dict = field(default_factory=dict)
+    hinted: int = 0
+    done: bool = False
+
+    def __post_init__(self):
+        self.numbers = self.draw(random.Random())
+
+    def __getattr__(self, name: str):
+        """The exercise's numbers by their names, e.g. ``exercise.memory``."""
+        try:
+            return self.__dict__["numbers"][name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def look(self, answer) -> bool:
+        """Check an answer and say what was found."""
+        try:
+            if answer is None or answer is ...:
+                raise NotYet("there is no answer yet: write it in the cell above and run that cell")
+            print(f"✔ {self.name}: {self.check(answer, **self.numbers)}")
+            self.done = True
+        except NotYet as reason:
+            print(f"✘ {self.name}, not yet: {reason}")
+            self.done = False
+        return self.done
+
+    def hint(self) -> None:
+        """One hint more each time."""
+        self.hinted = min(self.hinted + 1, len(self.hints))
+        print(f"hint {self.hinted} of {len(self.hints)}: {self.hints[self.hinted - 1]}")
+
+
+@dataclass
+class Question:
+    """A question of the quiz; ``answers`` maps each text to whether it is true: an expression over what was measured."""
+
+    text: str
+    answers: dict[str, bool]
+
+    def __post_init__(self):
+        right = [answer for answer, true in self.answers.items() if true]
+        if len(right) != 1:
+            raise ValueError(f"{self.text!r} must have one right answer, this run gives: {right or 'none'}")
+        self.right = right[0]
+
+
+def quiz(*questions: Question) -> None:
+    """Show the questions as buttons; without a front end, as text with the answers below."""
+    import ipywidgets
+    from IPython.display import display
+
+    for number, question in enumerate(questions, 1):
+        print(f"{number}. {question.text}")
+        for letter, answer in zip("abcd", question.answers, strict=False):
+            print(f"   {letter}) {answer}")
+    print("Right:", ", ".join(f"{number}{letter_of(question)}" for number, question in enumerate(questions, 1)))
+    display(panel(ipywidgets, questions))
+
+
+def letter_of(question: Question) -> str:
+    return "abcd"[list(question.answers).index(question.right)]
+
+
+def panel(widgets, questions):
+    """One row of buttons for each question; a wrong one says so and may be tried again."""
+
+    class Quiz(widgets.VBox):
+        def __repr__(self) -> str:
+            return f"{len(questions)} questions to click on, in JupyterLab."
+
+    rows = []
+    for question in questions:
+        verdict = widgets.Label()
+        choice = widgets.ToggleButtons(options=list(question.answers), value=None, style={"button_width": "auto"})
+        choice.observe(lambda change, verdict=verdict, right=question.right: tell(verdict, change["new"], right), "value")
+        rows.append(widgets.VBox([widgets.HTML(f"<b>{question.text}</b>"), choice, verdict]))
+    return Quiz(rows)
+
+
+def tell(verdict, chosen: str, right: str) -> None:
+    verdict.value = "✔ right" if chosen == right else "✘ look again at what the chapter measured"

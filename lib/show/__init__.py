@@ -1,0 +1,23 @@
+"""The dashboard: pictures, plots and knobs of what the runtime does.
+
+Everything here looks at plans, processes and cgroups from outside; the runtime knows nothing of it.
+"""
+
+from importlib import import_module
+
+_HOMES = {
+    "Picture": "picture",
+    "source": "source",
+    "plan": "diagrams", "namespaces": "diagrams", "tree": "diagrams",
+    "bars": "plots", "lines": "plots", "watch": "plots",
+    "knobs": "knobs", "squeeze": "knobs",
+    "table": "tables",
+}  # fmt: skip
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lib.show' has no attribute '{name}'")
+    return getattr(import_module(f"lib.show.{_HOMES[name]}"), name)

@@ -1,0 +1,59 @@
+"""Plots of what was just measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from matplotlib.figure import Figure
+
+from lib.show.picture import BLUE, GREEN, GREY, INK, ORANGE, RED, Picture, png
+
+COLOURS = (BLUE, ORANGE, GREEN, RED, GREY)
+
+
+def axes(title: str, xlabel: str, ylabel: str, height: float = 3.0):
+    """An empty plot in the house's style."""
+    figure = Figure(figsize=(7.2, height), layout="constrained")
+    plot = figure.add_subplot()
+    plot.set_title(title, color=INK, fontsize=11, loc="left")
+    plot.set_xlabel(xlabel, color=INK)
+    plot.set_ylabel(ylabel, color=INK)
+    for side in ("top", "right"):
+        plot.spines[side].set_visible(False)
+    return figure, plot
+
+
+def bars(title: str, values: dict[str, float], unit: str, alt: str, limit: float | None = None, limit_name: str = "") -> Picture:
+    """One bar for each name, with its number; ``limit`` draws a line across."""
+    figure, plot = axes(title, unit, "", 0.9 + 0.42 * len(values))
+    names = list(values)[::-1]
+    drawn = plot.barh(names, [values[name] for name in names], color=[RED if limit and values[name] >= limit else BLUE for name in names])
+    plot.bar_label(drawn, fmt=" %.2f", color=INK)
+    if limit is not None:
+        plot.axvline(limit, color=RED, linestyle="--", linewidth=1)
+        plot.text(limit, -0.75, f" {limit_name}", color=RED, fontsize=9, va="top")
+    plot.margins(x=0.12)
+    return png(figure, alt)
+
+
+def lines(title: str, curves: dict[str, tuple[Sequence[float], Sequence[float]]], xlabel: str, ylabel: str, alt: str,
+          walls: dict[str, float] | None = None) -> Picture:  # fmt: skip
+    """One line for each name, (x, y) each; ``walls`` are limits: dashed lines across, with their names."""
+    figure, plot = axes(title, xlabel, ylabel)
+    for colour, (name, (x, y)) in zip(COLOURS, curves.items(), strict=False):
+        plot.plot(x, y, color=colour, label=name, linewidth=2)
+    for name, value in (walls or {}).items():
+        plot.axhline(value, color=RED, linestyle="--", linewidth=1, label=name)
+    plot.set_ylim(bottom=0)
+    plot.legend(frameon=False, fontsize=9)
+    return png(figure, alt)
+
+
+def watch(read: Callable[[], dict[str, float]], seconds: float, every: float = 0.05) -> list[dict[str, float]]:
+    """Call ``read`` again and again for some ``seconds``; each answer gets the time it was taken at, as ``"t"``."""
+    start, rows = time.monotonic(), []
+    while (now := time.monotonic() - start) < seconds:
+        rows.append({"t": now} | read())
+        time.sleep(every)
+    return rows

@@ -1,0 +1,24 @@
+"""Plain text tables: they look the same in a notebook, in a terminal and in a test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+
+class Table:
+    """Rows under a heading; columns as wide as they must be."""
+
+    def __init__(self, heading: Sequence[str], rows: Iterable[Sequence]):
+        self.rows = [[str(cell) for cell in row] for row in (heading, *rows)]
+
+    def __repr__(self) -> str:
+        widths = [max(map(len, column)) for column in zip(*self.rows, strict=True)]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in self.rows]
+        lines.insert(1, "  ".join("─" * width for width in widths))
+        return "\n".join(lines)
+
+
+def table(heading: str | Sequence[str], rows: Iterable[Sequence]) -> Table:
+    """A table; ``heading`` is a list of column names, or one text with ``|`` between them."""
+    names = [name.strip() for name in heading.split("|")] if isinstance(heading, str) else heading
+    return Table(names, rows)
