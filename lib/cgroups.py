@@ -18,7 +18,7 @@ from functools import cache
 from lib import linux, state
 from lib.process import Ref, Step
 
-PARENT = "suitcase"
+PARENT = os.environ.get("SUITCASE_CGROUP", "suitcase")  # the one cgroup of ours, below which all others are made
 PERIOD = 100_000  # microseconds: cpu.max counts how much of each period may be used
 UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 

@@ -18,6 +18,9 @@ import signal
 import sys
 import threading
 import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -63,7 +66,7 @@ def new_id() -> str:
 
 
 def kill_cgroup(path: str) -> None:
-    """Kill every process of a cgroup: in one write on v2, by pid on v1 (cgroup.kill, cgroups(7))."""
+    """Kill every process of a cgroup, frozen ones too: in one write on v2, by pid on v1. See cgroups(7)."""
     try:
         linux.write(f"{path}/cgroup.kill", "1")
     except OSError:
@@ -71,14 +74,24 @@ def kill_cgroup(path: str) -> None:
 
 
 def _kill_members(path: str) -> None:
-    deadline = time.monotonic() + 5
+    """v1: freeze, so that a fork bomb cannot be faster than we are, kill each, thaw (a frozen process does not die)."""
+    freezer, deadline = f"{path}/freezer.state", time.monotonic() + 5
     while (pids := _members(path)) and time.monotonic() < deadline:
+        with suppress(OSError):
+            linux.write(freezer, "FROZEN")
         for pid in pids:
-            try:
+            with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        with suppress(OSError):
+            linux.write(freezer, "THAWED")
         time.sleep(0.002)
+
+
+def kill_groups(undos) -> None:
+    """Do those undos that kill; they may be done again later."""
+    for call, *args in undos:
+        if call == "kill_cgroup":
+            kill_cgroup(*args)
 
 
 def _members(path: str) -> list[int]:
@@ -156,7 +169,10 @@ class Owner:
             own = cls._current
             if own is None or own.pid != os.getpid() or own.folder != runtime_dir() or not own.path.exists():
                 cls._current = own = cls(runtime_dir())
-                gc()
+                try:
+                    gc()
+                except* OSError as group:  # somebody else's rubbish must not keep us from starting
+                    warnings.warn(f"what a dead owner left behind could not all be removed: {group.exceptions}", stacklevel=2)
             return own
 
 
@@ -173,13 +189,14 @@ class Record:
 
     def __init__(self, name: str, undos, **facts):
         self.path = runtime_dir() / f"{name}.json"
-        self.facts = {"id": name, "owner": Owner.current().name, "pid": 0, "undos": list(undos), **facts}
+        maker = Owner.current().name
+        self.facts = {"id": name, "owner": maker, "maker": maker, "pid": 0, "undos": list(undos), **facts}
         self.save()
 
     def save(self, **facts) -> None:
         """Write the record as a whole or not at all (write a new file, then rename it over the old one)."""
         self.facts.update(facts)
-        draft = self.path.with_suffix(".new")
+        draft = self.path.with_suffix(f".{self.facts['maker']}.new")
         draft.write_text(json.dumps(self.facts))
         draft.replace(self.path)
 
@@ -201,6 +218,30 @@ def records() -> list[dict]:
     return found
 
 
+def alive(owner: str) -> bool:
+    """Does the Python process behind an owner's name still live? Its lock tells."""
+    try:
+        lock = os.open(runtime_dir() / f"{owner}.owner", os.O_RDWR | os.O_CLOEXEC)
+    except (FileNotFoundError, PermissionError):
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def of_others() -> set[str]:
+    """What belongs to other owners that live: their records' ids, and every path in their undos."""
+    own = Owner._current.name if Owner._current else None
+    theirs = [facts for facts in records() if facts.get("maker") != own]
+    live = {maker for maker in {facts["maker"] for facts in theirs} if alive(maker)}
+    mine = [facts for facts in theirs if facts["maker"] in live]
+    return {facts["id"] for facts in mine} | {word for facts in mine for _, *words in facts["undos"] for word in words}
+
+
 # -- gc ------------------------------------------------------------------------------------
 
 
@@ -213,6 +254,8 @@ def kill_recorded(facts: dict) -> None:
     try:
         if start_time(facts["pid"]) == facts.get("start_time"):
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            kill_groups(facts["undos"])  # a frozen process dies only when it is thawed
+            linux.readable([pidfd], 5)  # its files can be removed only when it writes no more
     except ProcessLookupError:
         pass
     finally:
@@ -231,26 +274,50 @@ def gc() -> list[str]:
     """Reap everything whose owner has died; returns the ids of what was reaped. Safe to run at any time, by anybody.
 
     A record without an owner belongs to a container that was made to outlive its maker: it is left alone.
+    What could not be undone stays on record for the next try, and is raised at the end.
     """
-    reaped = []
+    reaped, errors = [], []
     for path in sorted(runtime_dir().glob("*.owner")):
-        try:
-            lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue
-        else:
-            for facts in records():
-                if facts["owner"] == path.stem:
-                    reap(facts)
-                    reaped.append(facts["id"])
-            path.unlink(missing_ok=True)
-        finally:
-            os.close(lock)
+        with lock_of_dead(path) as dead:
+            if dead and not (failed := reap_owner(path.stem, reaped)):
+                path.unlink(missing_ok=True)
+            elif dead:
+                errors += failed
+    if errors:
+        raise ExceptionGroup("gc could not undo everything", errors)
     return reaped
+
+
+@contextmanager
+def lock_of_dead(path: Path) -> Iterator[bool]:
+    """Take a dead owner's lock, so that two gc do not reap the same; False if the owner lives (or is being reaped)."""
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(lock)
+
+
+def reap_owner(owner: str, reaped: list[str]) -> list[Exception]:
+    """Reap each record of a dead owner, and the drafts of records that it could not finish; returns what went wrong."""
+    errors = []
+    for facts in records():
+        if facts["owner"] == owner:
+            try:
+                reap(facts)
+                reaped.append(facts["id"])
+            except* OSError as group:
+                errors += group.exceptions
+    for draft in runtime_dir().glob(f"*.{owner}.new"):
+        draft.unlink(missing_ok=True)
+    return errors
 
 
 def disk_used() -> int:
@@ -265,7 +332,7 @@ def disk_used() -> int:
 def main(argv: list[str]) -> int:
     """``python -m lib.state gc|df|uninstall``."""
     if argv == ["gc"]:
-        print(f"reaped: {', '.join(gc()) or 'nothing to do'}")
+        print(f"reaped: {', '.join(gc()) or 'nothing to do'}")  # an error shows as a traceback with all its causes
     elif argv == ["df"]:
         print(f"{store()}: {disk_used() / 1e6:.0f} MB")
     elif argv == ["uninstall"]:

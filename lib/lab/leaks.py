@@ -7,6 +7,7 @@ looks (``look``), one compares; every test and the end of every notebook use the
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import tempfile
 import time
@@ -18,34 +19,44 @@ from lib.advice import mountinfo
 from lib.cgroups import PARENT
 from lib.process import Starter
 
-LABEL = b"suitcase"
+LABEL = "suitcase"  # begins the name of every interface, network namespace, nft table and temporary folder of ours
 
 
-def children() -> set[str]:
-    """Descendants of this process that are not our starter, zombies included, as ``pid name``."""
-    parents = {}
+def processes() -> dict[int, tuple[int, str, str]]:
+    """Every process that can be seen: pid → (parent, name, state)."""
+    found = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            left, _, right = stat.read_text().rpartition(")")
+            left, _, right = stat.read_text(errors="replace").rpartition(")")
         except OSError:
             continue
         pid, _, name = left.partition(" (")
-        parents[int(pid)] = (int(right.split()[1]), name)
-    return {f"{pid} {name}" for pid, (_, name) in parents.items() if descends(pid, parents) and pid not in helpers()}
+        state_letter, parent, *_ = right.split()
+        found[int(pid)] = (int(parent), name, state_letter)
+    return found
 
 
-def descends(pid: int, parents: dict) -> bool:
-    seen = pid
-    while seen in parents and seen != 1:
-        seen = parents[seen][0]
-        if seen == os.getpid():
+def ours() -> dict[int, str]:
+    """Descendants of this process that are not our starter, zombies included, and orphans that carry our name."""
+    table, helper = processes(), {Starter._current.process.pid} if Starter._current else set()
+    return {
+        pid: name + (" (zombie)" if letter == "Z" else "")
+        for pid, (parent, name, letter) in table.items()
+        if pid not in helper and (descends(pid, table) or (parent == 1 and name.startswith(f"{LABEL}:")))
+    }
+
+
+def descends(pid: int, table: dict) -> bool:
+    while pid in table and pid != 1:
+        pid = table[pid][0]
+        if pid == os.getpid():
             return True
     return False
 
 
-def helpers() -> set[int]:
-    """The processes of ours that are meant to stay: the starter."""
-    return {Starter._current.process.pid} if Starter._current else set()
+def children() -> set[str]:
+    """Processes of ours, as ``pid name``."""
+    return {f"{pid} {name}" for pid, name in ours().items()}
 
 
 def mounts() -> set[str]:
@@ -54,41 +65,47 @@ def mounts() -> set[str]:
 
 
 def cgroups() -> set[str]:
-    """Every folder below a parent of ours, in any cgroup tree."""
+    """Every folder below the parent of ours, in any cgroup tree."""
     tops = {line.split()[1] for line in linux.read("/proc/self/mounts").splitlines() if line.split()[2].startswith("cgroup")}
     return {str(path) for top in tops for path in Path(top, PARENT).glob("*") if path.is_dir()}
 
 
 def namespaces() -> set[str]:
-    """Named network namespaces, and those that any process is in."""
-    names = {f"named {name}" for name in os.listdir("/run/netns")} if os.path.isdir("/run/netns") else set()
-    for link in Path("/proc").glob("[0-9]*/ns/net"):
+    """Network namespaces with a name of ours, and those that processes of ours are in."""
+    found = {f"named {path.name}" for path in Path("/run/netns").glob(f"{LABEL}*")}
+    for pid in [os.getpid(), *ours()]:
         try:
-            names.add(os.readlink(link))
+            found.add(os.readlink(f"/proc/{pid}/ns/net"))
         except OSError:
             continue
-    return names
+    return found
 
 
 def links() -> set[str]:
-    """Network interfaces of this network namespace."""
-    return set(os.listdir("/sys/class/net"))
+    """Network interfaces of this network namespace with a name of ours (15 characters at most, so the label is cut)."""
+    return {name for _, name in socket.if_nameindex() if name.startswith(LABEL[:4])}
 
 
 def nft_rules() -> set[str]:
-    """Rules and tables of nftables, where there is an ``nft``."""
+    """Tables of nftables with a name of ours, and what stands in them; nothing where there is no ``nft``."""
     try:
         done = subprocess.run(["nft", "-s", "list", "ruleset"], capture_output=True, text=True, timeout=10)
     except (FileNotFoundError, subprocess.TimeoutExpired):
         return set()
-    return set(done.stdout.splitlines()) if done.returncode == 0 else set()
+    found, table = set(), ""
+    for line in done.stdout.splitlines():
+        if line.startswith("table "):
+            table = line.removesuffix(" {")
+        if table.split(" ")[-1].startswith(LABEL) and line.strip(" \t}"):
+            found.add(f"{table}: {line.strip()}")
+    return found
 
 
 def folders() -> set[str]:
     """Temporary folders with our name, containers' folders in the store, records."""
-    found = set(Path(tempfile.gettempdir()).glob("*suitcase-*")) - {state.store(), state.runtime_dir()}
+    found = set(Path(tempfile.gettempdir()).glob(f"*{LABEL}-*")) - {state.store(), state.runtime_dir()}
     found |= set(Path(state.store(), "containers").glob("*"))
-    found |= set(state.runtime_dir().glob("*.json")) | {path for path in state.runtime_dir().glob("*") if path.is_dir()}
+    found |= {path for path in state.runtime_dir().glob("*") if path.suffix in (".json", ".new") or path.is_dir()}
     return {str(path) for path in found}
 
 
@@ -117,18 +134,27 @@ class Look:
 
     seen: dict[str, set[str]] = field(default_factory=lambda: {kind: look() for kind, look in KINDS.items()})
 
+    def new(self) -> dict[str, set[str]]:
+        """What has come since, by kind, without what belongs to another owner that lives (another notebook, say)."""
+        found = {kind: look() - self.seen[kind] for kind, look in KINDS.items()}
+        if found["cgroup"] or found["folder or record"]:
+            theirs = state.of_others()
+            for kind in ("cgroup", "folder or record"):
+                found[kind] = {path for path in found[kind] if not {path, Path(path).stem.split(".")[0]} & theirs}
+        return found
+
     def leaks(self, patience: float = 3.0) -> dict[str, set[str]]:
         """What has come since and stays, by kind.
 
         The kernel takes some things down a moment after the last process has gone, so what is there gets ``patience``
-        seconds to vanish.
+        seconds to vanish. Only what is there at every look counts: others come and go on this machine too.
         """
-        deadline = time.monotonic() + patience
-        while True:
-            new = {kind: found for kind, before in self.seen.items() if (found := KINDS[kind]() - before)}
-            if not new or time.monotonic() > deadline:
-                return new
+        deadline, stays = time.monotonic() + patience, self.new()
+        while any(stays.values()) and time.monotonic() < deadline:
             time.sleep(0.02)
+            now = self.new()
+            stays = {kind: found & now[kind] for kind, found in stays.items()}
+        return {kind: found for kind, found in stays.items() if found}
 
     def report(self, patience: float = 3.0) -> str:
         """The leaks in words, for a notebook's last cell; raises ``AssertionError`` if there are any."""

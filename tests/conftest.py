@@ -1,0 +1,74 @@
+"""What every test stands on: a place of its own on this machine, and the leak check after it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+PLACE = Path(tempfile.mkdtemp(prefix="st-"))
+PLACE.chmod(0o711)  # tests also run as an ordinary user, who must get through to the bases
+NAME = f"suitcase-{PLACE.name}"
+# Before `lib` is imported, and inherited by every kernel and command that a test starts: nothing is shared with who else works here.
+os.environ |= {"SUITCASE_RUN": str(PLACE / "run"), "SUITCASE_STORE": str(PLACE / "store"), "SUITCASE_CGROUP": NAME}
+
+from needs import there  # noqa: E402
+
+from lib import cgroups, linux, process  # noqa: E402
+from lib.lab.leaks import Look  # noqa: E402
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "v2: chosen to run in the cgroup v2 guest too")
+    config.addinivalue_line("markers", "may_leave: what this test leaves behind is checked by the test itself")
+    if os.geteuid() == 0:  # a mount table of our own: then its leak check is a plain difference
+        linux.unshare("mnt")
+        linux.mount(None, "/", None, "rprivate")
+
+
+def pytest_unconfigure(config):
+    process.say_goodbye()
+    for top in {line.split()[1] for line in linux.read("/proc/self/mounts").splitlines() if line.split()[2].startswith("cgroup")}:
+        with contextlib.suppress(OSError):
+            os.rmdir(f"{top}/{NAME}")
+    shutil.rmtree(PLACE, ignore_errors=True)
+
+
+def pytest_report_header(config):
+    try:
+        version = f"cgroup v{cgroups.backend().version} ({' '.join(cgroups.backend().controllers())})"
+    except RuntimeError as error:
+        version = str(error)
+    has = " ".join(word for word in ("overlay", "userns", "runc", "linux.uml") if there(word))
+    return f"machine: Linux {platform.release()} {platform.machine()}, uid {os.geteuid()}, {version}; has: {has}"
+
+
+@pytest.fixture(autouse=True)
+def leak_check(request):
+    """Every test must leave the machine as it found it."""
+    before = Look()
+    yield before
+    if "may_leave" not in request.keywords and (left := before.leaks()):
+        pytest.fail("left behind: " + "; ".join(f"{kind}: {', '.join(sorted(found))}" for kind, found in left.items()))
+
+
+class Steps:
+    """An ingredient made of given steps, for tests."""
+
+    def __init__(self, *steps):
+        self.given = steps
+
+    def steps(self):
+        return list(self.given)
+
+
+@pytest.fixture
+def busybox():
+    from lib import bases
+
+    return bases.busybox()
