@@ -18,7 +18,7 @@ _HOMES = {
     "gc": "state",
 }  # fmt: skip
 
-__all__ = sorted(_HOMES)
+__all__ = sorted(_HOMES)  # noqa: PLE0605 - the table above is the one list
 
 
 def __getattr__(name: str):

@@ -15,7 +15,9 @@ import struct
 
 # -- execve -------------------------------------------------------------------------------
 
-ELF_MACHINES = {3: "i386", 8: "mips", 20: "ppc", 21: "ppc64le", 22: "s390x", 40: "arm", 62: "x86_64", 183: "aarch64", 243: "riscv64"}  # fmt: skip
+ELF_MACHINES = {
+    3: "i386", 8: "mips", 20: "ppc", 21: "ppc64le", 22: "s390x", 40: "arm", 62: "x86_64", 183: "aarch64", 243: "riscv64",
+}  # fmt: skip
 
 
 def elf_machine(head: bytes) -> str:
@@ -130,7 +132,7 @@ def mount_at(path: str, rows: list[dict[str, str]]) -> dict[str, str] | None:
     return hits[-1] if hits else None
 
 
-def why_no_pivot(new_root: str, put_old: str, *_) -> str:
+def why_no_pivot(new_root: str, put_old: str = ".", *_) -> str:
     """EINVAL from pivot_root(2) has five causes in its man page: say which one it is."""
     rows = mountinfo()
     new, old = mount_at(new_root, rows), os.path.realpath(put_old)
@@ -214,7 +216,8 @@ CATALOGUE = {
     ("open_tree", "EPERM"): NEEDS_ROOT,
     ("umount2", "EINVAL"): "nothing is mounted there",
     ("umount2", "EBUSY"): "something still uses this mount (a current folder, an open file): find it with fuser -m",
-    ("clone3", "EPERM"): NEEDS_ROOT + ". On Ubuntu 23.10 and newer, AppArmor may forbid it: sysctl kernel.apparmor_restrict_unprivileged_userns",
+    ("clone3", "EPERM"): NEEDS_ROOT
+    + ". On Ubuntu 23.10 and newer, AppArmor may forbid it: sysctl kernel.apparmor_restrict_unprivileged_userns",
     ("clone3", "ENOSPC"): "the machine allows no more namespaces of this kind: see the sysctls user.max_*_namespaces (namespaces(7))",
     ("clone3", "EAGAIN"): "no more processes: a pids limit (pids.max) or RLIMIT_NPROC is reached",
     ("clone3", "EINVAL"): "this kernel does not know one of these namespaces, or the flags contradict each other",
@@ -224,12 +227,12 @@ CATALOGUE = {
     ("setns", "EINVAL"): "the descriptor is no namespace of this kind, or this process may not change it (it has several threads)",
     ("setns", "EPERM"): NEEDS_ROOT,
     ("setns", "ENOENT"): "the process that held the namespace has ended",
-    ("write", "EPERM"): "the kernel refuses this write: for uid_map, more than your own uid may only be mapped by root (user_namespaces(7))",
+    ("write", "EPERM"): "the kernel refuses this write: for uid_map, only root may map more than its own uid (user_namespaces(7))",
     ("write", "EACCES"): "this file may only be written by root (for a cgroup: by whom it was delegated to)",
     ("write", "EINVAL"): "the kernel does not accept this value",
     ("write", "ERANGE"): "the value is outside of what the kernel allows here",
-    ("write", "ENOENT"): "the file is not there: for a cgroup, its controller is not enabled in the parent (cgroup.subtree_control)",
-    ("write", "EBUSY"): "the cgroup is in use: limits cannot go below what is used, and a cgroup with children takes no process (cgroups(7))",
+    ("write", "ENOENT"): "the file is not there: for a cgroup, the parent has not enabled its controller (cgroup.subtree_control)",
+    ("write", "EBUSY"): "the cgroup is in use: no limit below what is used, no process beside children (cgroups(7))",
     ("write", "ENOSPC"): "the cpuset has no cpus or no memory nodes yet: fill cpuset.cpus and cpuset.mems first",
     ("write", "ENODEV"): "there is no such block device, or it takes no io limits",
     ("write", "ESRCH"): "the process has ended already",
@@ -268,6 +271,6 @@ def advise(call: str, args, error: OSError) -> str:
     if callable(entry):
         try:
             return entry(*args)
-        except OSError as second:
-            return f"(no closer look was possible: {second})"
+        except Exception as second:  # the error itself must reach the reader whatever happens here
+            return f"(no closer look was possible: {second!r})"
     return entry

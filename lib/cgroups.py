@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import select
-import struct
 import time
 from dataclasses import dataclass
 from functools import cache
@@ -29,6 +28,11 @@ def size(value: int | str) -> int:
     if not found:
         raise ValueError(f"invalid size: {value!r} (a number and one of b, k, m, g, e.g. 64m)")
     return int(float(found[1]) * UNITS[found[2]])
+
+
+def unique(folders: dict[str, str]) -> list[str]:
+    """Each folder once: v1 hierarchies may carry several controllers (``cpu,cpuacct``)."""
+    return list(dict.fromkeys(folders.values()))
 
 
 # -- the two back ends -----------------------------------------------------------------------
@@ -132,7 +136,7 @@ class V1:
         used = {controller for word, value in limits.items() for controller, _, _ in self.translate(word, value)}
         steps = [
             Step("prepare", "makedirs", (os.path.dirname(folder),), "one parent of ours in each tree")
-            for folder in self.folders("any", used).values()
+            for folder in unique(self.folders("any", used))
         ]
         return steps + (self.cpuset_steps(PARENT, ("cpuset.cpus", "cpuset.mems")) if "cpuset" in used else [])
 
@@ -149,7 +153,7 @@ class V1:
     def join_steps(self, folders: dict[str, str], stage: str = "limit") -> list[Step]:
         """The process moves itself, by a 0: to move another one, the kernel stops all forks and may take 10 ms for it."""
         why = "0 means myself; v1 has no clone into a cgroup"
-        return [Step(stage, "write", (f"{folder}/tasks", "0"), why) for folder in folders.values()]
+        return [Step(stage, "write", (f"{folder}/tasks", "0"), why) for folder in unique(folders)]
 
     def read(self, folders: dict[str, str], word: str) -> str:
         special = getattr(self, "read_" + word.replace(".", "_"), None)
@@ -241,9 +245,9 @@ class Cgroup:
 
     def steps(self) -> list[Step]:
         steps = self.backend.parent_steps(self.limits)
-        for folder in self.folders.values():
-            undo = (("rmdir", folder), ("kill_cgroup", folder))  # undone from right to left
-            steps.append(Step("prepare", "mkdir", (folder,), "the cgroup is a folder", undo=undo))
+        for number, folder in enumerate(unique(self.folders)):
+            kill = (("kill_cgroup", folder),) if number == 0 else ()  # all of them hold the same processes
+            steps.append(Step("prepare", "mkdir", (folder,), "the cgroup is a folder", undo=(("rmdir", folder), *kill)))
         steps += self.backend.birth_steps(self.folders)
         for word, value in self.limits.items():
             for controller, name, text in self.backend.translate(word, value):
@@ -284,13 +288,15 @@ class Cgroup:
         return os.path.exists(self.backend.file(self.folders, word))
 
     def why_ended(self, code: int) -> str:
-        """137 has three causes; this one can be proven."""
+        """137 has three causes; this one can be proven. It may also have struck a child, and PID 1 went on."""
         try:
-            if code == 137 and self.oom_kills:
-                return f"killed by the memory limit ({self.memory / (1 << 20):g} MiB)" if self.memory else "killed for lack of memory"
+            kills = self.oom_kills
         except (OSError, KeyError):
-            pass
-        return ""
+            return ""
+        if not kills:
+            return ""
+        words = f"killed by the memory limit ({self.memory / (1 << 20):g} MiB)" if self.memory else "killed for lack of memory"
+        return words if code == 137 else f"a process in it was {words}, PID 1 was not"
 
     # acting
 
@@ -299,13 +305,7 @@ class Cgroup:
 
     def kill(self) -> None:
         """Kill all of its processes, frozen ones too."""
-        if self.backend.version == 1:
-            self.freeze()  # else a fork bomb could be faster than we are
-            for pid in self.pids():
-                os.kill(pid, 9)
-            self.thaw()
-        else:
-            state.kill_cgroup(self.folders[""])
+        state.kill_cgroup(unique(self.folders)[0])
 
     def freeze(self) -> None:
         """Stop all of its processes where they are, as ``docker pause`` does; returns when they stand."""
@@ -371,21 +371,22 @@ class OomWatch:
 
     def wait(self, timeout: float) -> bool:
         """True as soon as a process was killed for lack of memory, False after ``timeout`` seconds."""
-        deadline = time.monotonic() + timeout
+        deadline, seen = time.monotonic() + timeout, False
         while self.cgroup.oom_kills == self.before:
             left = deadline - time.monotonic()
-            if left <= 0 or not self.poll.poll(left * 1000):
-                return self.cgroup.oom_kills > self.before
-            self.rearm()
+            if left <= 0:
+                return False
+            if self.poll.poll(min(left * 1000, 5 if seen else 1 << 30)):  # v1 tells of the shortage, just before the kill is counted
+                self.rearm()
+                seen = True
         return True
 
     def rearm(self) -> None:
-        """Take note of the event, so that the next poll waits for the next one; v1 reports it just before the kill."""
+        """Take note of the event, so that the next poll waits for the next one."""
         if self.cgroup.backend.version == 2:
             os.pread(self.file, 4096, 0)
         else:
-            struct.unpack("Q", os.read(self.event, 8))
-            time.sleep(0.005)
+            os.eventfd_read(self.event)
 
     def __enter__(self) -> OomWatch:
         return self

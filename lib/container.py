@@ -80,7 +80,9 @@ class Container:
         self.hostname = hostname or self.id
         self.rootless = os.geteuid() != 0
         self.folder = str(state.folder("containers") / self.id)
-        limits = {"memory": memory, "memory_swap": memory_swap, "cpus": cpus, "cpu_weight": cpu_weight, "cpuset": cpuset, "pids": pids_limit}  # fmt: skip
+        limits = {
+            "memory": memory, "memory_swap": memory_swap, "cpus": cpus, "cpu_weight": cpu_weight, "cpuset": cpuset, "pids": pids_limit,
+        }  # fmt: skip
         self.cgroup = self.choose_cgroup(limits)
         self.files = Files(str(state.runtime_dir() / self.id), self.hostname)
         mounts = [*self.extra_mounts(), *map(volume, volumes), *(Mount(path, "tmpfs", options="nosuid,nodev,noexec") for path in tmpfs)]
@@ -183,7 +185,9 @@ def volume(text: str) -> Bind:
     return Bind(target, source=source, options="ro" if mode == "ro" else "")
 
 
-def run(image: str, command: Sequence[str] = ("sh",), *, stdin: bytes = b"", timeout: float | None = None, show: bool = True, **options) -> Exit:
+def run(
+    image: str, command: Sequence[str] = ("sh",), *, stdin: bytes = b"", timeout: float | None = None, show: bool = True, **options
+) -> Exit:  # fmt: skip
     """``docker run --rm``: make a container, run it in the foreground, remove it, say how it ended."""
     return Container(image, command, **options).run(stdin=stdin, timeout=timeout, show=show)
 

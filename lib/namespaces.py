@@ -72,7 +72,8 @@ class User:
         if os.geteuid() != 0:
             why = "who may drop a group could get past a file that forbids it to that group (CVE-2014-8989)"
             steps.append(Step("map", "write", ("/proc/{pid}/setgroups", "deny"), why))
-        return steps + [
+        return [
+            *steps,
             Step("map", "write", ("/proc/{pid}/gid_map", lines[1]), "inside gid, outside gid, how many"),
             Step("map", "write", ("/proc/{pid}/uid_map", lines[0]), "inside uid, outside uid, how many"),
             Step("rights", "setgid", (0,), "take on the mapped gid"),

@@ -22,7 +22,7 @@ from lib.process import Plan, Step, StepError
 from lib.rootfs import LINKS, Bind, Mount, RootFS, device_steps, mask_steps
 
 VERSION = "1.0.2"
-KINDS = {"pid": "pid", "network": "net", "ipc": "ipc", "uts": "uts", "mount": "mnt", "cgroup": "cgroup", "user": "user", "time": "time"}  # fmt: skip
+KINDS = {"network": "net", "mount": "mnt"} | {kind: kind for kind in ("pid", "ipc", "uts", "cgroup", "user", "time")}
 CGROUP_MOUNT = "cgroup"
 
 
@@ -179,7 +179,7 @@ def start_waiting(config: dict, bundle: str, name: str, folder: Path):
     os.mkfifo(folder / "start")
     gate = Gate(str(folder / "start"))
     env = dict(word.partition("=")[::2] for word in config["process"].get("env", []))
-    plan = Plan(config["process"]["args"], [gate, *ingredients(config, bundle, f"oci-{name}")], env, gate="gate", name=f"oci-{name}", keep=True)
+    plan = Plan(config["process"]["args"], [gate, *ingredients(config, bundle, f"oci-{name}")], env, gate="gate", name=f"oci-{name}")
     return plan.create(*(os.dup(number) for number in range(3)))
 
 

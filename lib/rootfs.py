@@ -131,7 +131,7 @@ class RootFS:
         steps += [one.step(self.root) for one in self.mounts]
         if self.read_only:
             steps.append(Step("freeze-root", "mount", (None, self.root, None, "remount,bind,ro"), "--read-only"))
-        return steps + [Step("pivot", "pivot_root", (self.root,), "the host's files are out of reach")]
+        return [*steps, Step("pivot", "pivot_root", (self.root,), "the host's files are out of reach")]
 
     def overlay_steps(self) -> list[Step]:
         """Many read-only folders and one writable one, seen as a single tree."""

@@ -171,7 +171,9 @@ class Child:
 
     def hear(self, word: bytes) -> None:
         """Wait for a word of the caller; if it has died, so do we."""
-        if self.line.recv(16) != word:
+        while (heard := self.line.recv(16)) == b"who":  # the starter was killed before it could tell the caller of us
+            say(self.line, {"pid": 0}, os.pidfd_open(os.getpid()))
+        if heard != word:
             os._exit(125)
 
     def wait_for_start(self, gate: str | None = None) -> None:
@@ -320,6 +322,8 @@ def spawn(sock: socket.socket, request: dict, fds: list[int]) -> None:
     except OSError as error:
         index, call, args = request["clone"]
         report(line, index, call, args, error)
+    except Exception as error:  # a request that makes no sense: the starter must live on for the others
+        report(line, None, "clone3", (), OSError(errno.EINVAL, f"{type(error).__name__}: {error}"))
     finally:
         line.close()
         for name, fd in refs.items():
@@ -351,12 +355,12 @@ def go_between(sock: socket.socket, line: socket.socket, request: dict, refs: di
     """
     pid, pidfd = linux.clone3(linux.CLONE_PARENT)
     if pid:
-        say(line, {"go_between": pid}, pidfd)
         os.close(pidfd)
         return
+    say(line, {"go_between": 0}, os.pidfd_open(os.getpid()))  # it tells of itself: the starter may be killed at any moment
     index, call, args = request["clone"]
     try:
-        for index, _, call, args in request["join"]:
+        for index, _, call, args in request["join"]:  # noqa: B007 - told to the caller if the step fails
             execute(call, args, refs)
         index, call, args = request["clone"]
         clone_child(sock, line, request, refs)
@@ -369,6 +373,10 @@ def go_between(sock: socket.socket, line: socket.socket, request: dict, refs: di
 def main(fd: int) -> None:
     """Serve one caller until it closes the socket, or dies, which closes it too."""
     linux.set_title("suitcase:starter")
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGKILL, signal.SIGSTOP}:
+        if signal.getsignal(number) is signal.SIG_IGN:  # from nohup, say: containers would inherit it
+            signal.signal(number, signal.SIG_DFL)
     sock = socket.socket(fileno=fd)
     gc.disable()
     gc.freeze()  # the collector would touch, and so copy, pages that children share with us

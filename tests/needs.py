@@ -48,7 +48,10 @@ def cgroup_version(number: int) -> Callable[[], bool]:
 
 def for_users() -> bool:
     """May an ordinary user make a user namespace, and mount an overlay in it? Tried, as distributions differ."""
-    script = "import os, sys; os.setgid(65534); os.setuid(65534); sys.path.insert(0, sys.argv[1]); from lib import linux; linux.unshare('user', 'mnt')"
+    script = (
+        "import os, sys; os.setgid(65534); os.setuid(65534); sys.path.insert(0, sys.argv[1])\n"
+        "from lib import linux; linux.unshare('user', 'mnt')"
+    )
     root = str(Path(linux.__file__).parents[1])
     return subprocess.run([sys.executable, "-c", script, root], capture_output=True).returncode == 0
 
