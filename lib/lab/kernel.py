@@ -1,0 +1,55 @@
+"""A Jupyter kernel that is surely this Python's, and a notebook client that starts it.
+
+By name alone, ``python3`` may be anybody's: a kernelspec in the reader's home folder or on JUPYTER_PATH comes before ours. Batch runs
+and `make outputs` must run the code that is installed here, so they name the interpreter and not the spec.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from ipykernel.kernelspec import get_kernel_dict
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from traitlets import default
+
+ROOT = Path(__file__).resolve().parents[2]
+NAME = "python3"
+
+
+class OwnSpecs(KernelSpecManager):
+    """Knows one kernel: the interpreter that runs this line."""
+
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+        return KernelSpec(**get_kernel_dict())  # its command starts with sys.executable
+
+
+class OwnKernel(AsyncKernelManager):
+    """A manager for that kernel; papermill and nbclient take it as their ``kernel_manager_class``."""
+
+    @default("kernel_spec_manager")
+    def _own_specs(self) -> OwnSpecs:
+        return OwnSpecs(parent=self)
+
+
+@contextlib.contextmanager
+def clean_environment() -> Iterator[None]:
+    """Set what a kernel inherits: this checkout's lib, and nothing of the user's IPython set-up; undone at the end.
+
+    The user's start-up files would change outputs, and their history is none of our business. Connection files go to a temporary
+    folder too, so that nothing stays even if the kernel is killed.
+    """
+    before = dict(os.environ)
+    with tempfile.TemporaryDirectory(prefix="suitcase-kernel-", ignore_cleanup_errors=True) as folder:
+        paths = [str(ROOT), *filter(None, [before.get("PYTHONPATH")])]
+        own = {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "IPYTHONDIR": folder, "JUPYTER_RUNTIME_DIR": folder}
+        os.environ.update(own)
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
