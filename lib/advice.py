@@ -261,13 +261,21 @@ CATALOGUE = {
 }  # fmt: skip
 
 
+ALIASES = {"mount_inside": "mount", "makedirs": "mkdir", "open_rw": "open", "make_cwd": "chdir"}
+
+
+def system_call(error: OSError) -> str:
+    """The system call that failed within a step of several: ``linux.check`` puts its name first."""
+    return (error.strerror or "").partition(":")[0]
+
+
 def advise(call: str, args, error: OSError) -> str:
     """What this errno of this call means here, and what to do; an empty string if the catalogue does not know.
 
     Looks at the machine where it must, so call it where the error happened, before anything is cleaned up.
     """
-    call = {"mount_inside": "mount"}.get(call, call)
-    entry = CATALOGUE.get((call, errno.errorcode.get(error.errno, "")), "")
+    name = errno.errorcode.get(error.errno, "")
+    entry = CATALOGUE.get((ALIASES.get(call, call), name)) or CATALOGUE.get((system_call(error), name), "")
     if callable(entry):
         try:
             return entry(*args)
