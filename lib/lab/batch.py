@@ -1,8 +1,9 @@
 """Run chapters from the first cell to the last, without a browser (``make tutorial``).
 
 papermill runs each chapter in a process of its own, so that one that fails, hangs or loses its kernel takes nothing with it. The
-executed notebooks, their HTML pages and ``report.json`` are written to ``build/``. Exit codes: 0 every chapter ran whole, 1 a chapter failed,
-2 wrong use (nothing was run), 3 this machine lacks something that a chapter needs (nothing was run), 130 interrupted, 143 terminated.
+executed notebooks, their HTML pages and ``report.json`` are written to ``build/``. Exit codes: 0 every chapter ran whole, 1 a chapter
+failed, 2 wrong use (nothing was run), 3 this machine lacks something that a chapter needs (nothing was run), 130 interrupted, 143
+terminated.
 """
 
 from __future__ import annotations
@@ -83,14 +84,16 @@ def value_for(default: object, text: str) -> object:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         raise WrongUse(f"{text!r} is neither a literal nor YAML") from None
-    if default in (..., None) or isinstance(value, type(default)) and isinstance(value, bool) == isinstance(default, bool):
-        return value
-    both_numbers = isinstance(value, int | float) and isinstance(default, int | float)
-    if both_numbers and not isinstance(value, bool) and not isinstance(default, bool):
+    if default in (..., None) or kind(value) is kind(default):
         return value
     if isinstance(default, tuple) and isinstance(value, list):
         return tuple(value)
     raise WrongUse(f"{text!r} is {type(value).__name__}, the default {default!r} is {type(default).__name__}")
+
+
+def kind(value: object) -> type:
+    """The type, with all numbers as one kind (and True is no number)."""
+    return float if type(value) is int else type(value)
 
 
 def check_parameters(text: str, chapters: list[Chapter], folder: Path) -> dict[str, dict[str, object]]:
@@ -156,7 +159,7 @@ def work(job: Job, channel: int) -> None:
     try:
         run_with_papermill(job, story)
     except KeyboardInterrupt:
-        story.failed("KeyboardInterrupt", "interrupted")
+        print("interrupted", file=sys.stderr)
     except BaseException as error:
         story.failed(type(error).__name__, explain(error, job))
     if os.path.exists(job.executed):
@@ -407,19 +410,22 @@ def write_report(folder: Path, jobs: list[Job], seconds: float, code: int) -> No
     draft.write_text(json.dumps(report, indent=1) + "\n")
     draft.replace(folder / "report.json")
     titles = {one.number: one.title for one in CHAPTERS}
-    items = "".join(
-        f"<li value={int(job.chapter)}><a href='{html.escape(os.path.basename(job.page))}'>{html.escape(titles[job.chapter])}</a>: {job.status}, {job.seconds:.0f} s"
-        for job in jobs
-    )
-    page = f"<!doctype html><html lang=en><meta charset=utf-8><title>Docker: From Zero to Production</title><h1>Docker: From Zero to Production</h1><ol>{items}</ol>"
-    (folder / "index.html").write_text(page)
+    items = ""
+    for job in jobs:
+        words, page = html.escape(titles[job.chapter]), html.escape(os.path.basename(job.page))
+        title = f"<a href='{page}'>{words}</a>" if os.path.exists(job.page) else words
+        items += f"<li value={int(job.chapter)}>{title}: {job.status}, {job.seconds:.0f} s"
+    name = "Docker: From Zero to Production"
+    head = f"<!doctype html><html lang=en><meta charset=utf-8><title>{name}</title><h1>{name}</h1>"
+    (folder / "index.html").write_text(f"{head}<ol>{items}</ol>\n")
 
 
 def summary(folder: Path, jobs: list[Job], seconds: float) -> str:
     lines = ["", f"{sum(job.status == 'ok' for job in jobs)} of {len(jobs)} chapters ran whole, {seconds:.0f} s in all. Look here:"]
     for job in jobs:
         lines.append(f"  {verdict(job)}")
-        lines += [f"      {path}" for path in (job.executed, job.page, job.log) if os.path.exists(path)]
+        if job.status != "not run":
+            lines += [f"      {path}" for path in (job.executed, job.page, job.log) if os.path.exists(path)]
     return "\n".join([*lines, f"  all pages: {folder / 'index.html'}", f"  as JSON:   {folder / 'report.json'}"])
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,12 @@ class OwnSpecs(KernelSpecManager):
 
 class OwnKernel(AsyncKernelManager):
     """A manager for that kernel; papermill and nbclient take it as their ``kernel_manager_class``."""
+
+    transport = "ipc"  # sockets in the runtime folder, which is ours alone; no port that others on the machine could reach
+
+    @default("ip")
+    def _own_sockets(self) -> str:
+        return os.path.join(os.environ["JUPYTER_RUNTIME_DIR"], secrets.token_hex(4))
 
     @default("kernel_spec_manager")
     def _own_specs(self) -> OwnSpecs:

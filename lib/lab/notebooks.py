@@ -1,7 +1,7 @@
 """The seven chapters as files: which are there, their outputs, their navigation lines.
 
-``python -m lib.lab.notebooks list|outputs [--check] [--only 02]|navigation [--check]``. ``outputs`` runs the notebooks in place, so that every
-committed output was printed by a run of the committed code. Exit codes: 0 all is well (or rewritten), 1 a cell failed or, with
+``python -m lib.lab.notebooks list|outputs [--check] [--only 02]|navigation [--check]``. ``outputs`` runs the notebooks in place, so that
+every committed output was printed by a run of the committed code. Exit codes: 0 all is well (or rewritten), 1 a cell failed or, with
 ``--check``, something differs, 2 wrong use.
 """
 
@@ -177,7 +177,8 @@ def differences(old: NotebookNode, new: NotebookNode, patterns: list) -> list[st
         one, two = comparable(before, patterns, images=False), comparable(after, patterns, images=False)
         if one != two:
             found.append(f"  cell {index} ({after.get('id', '?')}):")
-            found += ["    " + line[:160] for line in list(difflib.unified_diff(one.splitlines(), two.splitlines(), lineterm="", n=1))[2:14]]
+            diff = list(difflib.unified_diff(one.splitlines(), two.splitlines(), lineterm="", n=1))
+            found += [f"    {line[:160]}" for line in diff[2:14]]
     return found
 
 

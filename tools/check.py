@@ -1,0 +1,119 @@
+"""``make test``: every check, one after another; each runs even if one before it failed, and the summary says which did.
+
+``python tools/check.py [STAGE …]`` runs only some. Exit codes: 0 all passed, 1 one failed, 2 no such stage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHON = sys.executable
+BIN = Path(PYTHON).parent
+CELL_TIMEOUT = "120"  # seconds; nbval's own limit is half an hour
+
+
+def call(*command: str, cwd: Path = ROOT, **environment: str) -> int:
+    return subprocess.run(command, cwd=cwd, env=os.environ | environment).returncode
+
+
+def style() -> int:
+    return call(str(BIN / "ruff"), "check", ".")
+
+
+def arrows() -> int:
+    return call(str(BIN / "lint-imports"))
+
+
+def unit() -> int:
+    """pytest under coverage; its report comes first, so that pytest's closing line is the last but one thing to see."""
+    (ROOT / "build").mkdir(exist_ok=True)
+    code = call(PYTHON, "-m", "coverage", "run", "-m", "pytest", "tests")
+    report = subprocess.run([PYTHON, "-m", "coverage", "report"], cwd=ROOT, capture_output=True, text=True).stdout
+    (ROOT / "build/coverage.txt").write_text(report)
+    print(report, flush=True)
+    return code
+
+
+def notebooks() -> int:
+    """nbval, strict: every committed output is compared with what the cell prints now."""
+    files = sorted(str(path) for path in (ROOT / "notebooks").glob("*.ipynb"))
+    if not files:
+        print("there is no notebook to test", file=sys.stderr)
+        return 1
+    return call(
+        PYTHON, "-m", "pytest", "--nbval", "--nbval-current-env", "--nbval-cell-timeout", CELL_TIMEOUT,
+        "--nbval-sanitize-with", "tests/nbval_sanitize.cfg", *files,
+    )  # fmt: skip
+
+
+def parameters() -> int:
+    """Each chapter by papermill with other parameters than its defaults: tests/other_parameters.txt holds them."""
+    words = [line.split("#")[0].strip() for line in (ROOT / "tests/other_parameters.txt").read_text().splitlines()]
+    with scratch() as folder:
+        return call(PYTHON, "-m", "lib.lab.batch", "--params", " ".join(words), "--out", str(folder / "out"))
+
+
+def clone() -> int:
+    """`make tutorial` on a clean clone: what is not committed cannot help. The Python packages are this checkout's, so it is quick."""
+    if not (ROOT / ".git").exists() or not shutil.which("git"):
+        print("no git checkout, or no git: nothing to clone", file=sys.stderr)
+        return 1
+    with scratch() as folder:
+        trust = folder / "gitconfig"  # root may test a checkout that belongs to somebody else
+        trust.write_text("[safe]\n\tdirectory = *\n")
+        code = call("git", "clone", "--quiet", str(ROOT), str(folder / "clone"), GIT_CONFIG_GLOBAL=str(trust))
+        outside = {"ONLY": "", "PARAMS": "", "OUT": "", "MAKEFLAGS": "", "VENV": str(BIN.parent)}
+        return code or call("make", "tutorial", cwd=folder / "clone", **outside)
+
+
+@contextlib.contextmanager
+def scratch():
+    folder = Path(tempfile.mkdtemp(prefix="suitcase-check-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+STAGES: dict[str, Callable[[], int]] = {
+    "style": style, "arrows": arrows, "unit": unit, "notebooks": notebooks, "parameters": parameters, "clone": clone,
+}  # fmt: skip
+WORDS = {
+    "style": "ruff", "arrows": "import-linter: arrows point down", "unit": "pytest, with coverage",
+    "notebooks": "pytest --nbval on every notebook", "parameters": "every chapter with other parameters", "clone": "make tutorial on a clean clone",
+}  # fmt: skip
+
+
+def main(names: list[str]) -> int:
+    if unknown := [name for name in names if name not in STAGES]:
+        print(f"no stage {', '.join(unknown)}: there are {', '.join(STAGES)}", file=sys.stderr)
+        return 2
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    results: dict[str, tuple[bool, float]] = {}
+    try:
+        for name in names or STAGES:
+            print(f"\n== {name}: {WORDS[name]}", flush=True)
+            began = time.monotonic()
+            results[name] = (STAGES[name]() == 0, time.monotonic() - began)
+            print(f"== {name}: {'passed' if results[name][0] else 'FAILED'} in {results[name][1]:.0f} s", flush=True)
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return 130
+    print("\n" + "\n".join(f"{'passed' if good else 'FAILED'}  {seconds:5.0f} s  {name}: {WORDS[name]}" for name, (good, seconds) in results.items()))
+    failed = [name for name, (good, _) in results.items() if not good]
+    print(f"FAILED: {', '.join(failed)}" if failed else "all checks passed", flush=True)
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
