@@ -4,6 +4,7 @@
 SHELL := /bin/bash
 VENV ?= .venv
 PORT ?= 8888
+IP ?= 127.0.0.1
 export VENV PYTHON ONLY PARAMS JOBS CELL_TIMEOUT OUT
 # This checkout's lib, in notebooks and in every process of theirs, also when VENV is another checkout's.
 export PYTHONPATH := $(CURDIR)
@@ -23,7 +24,7 @@ test: setup-peers  ## all checks and tests, every notebook included
 
 lab: setup  ## JupyterLab with the notebooks, on this machine's loopback address
 	@[ "$$(id -u)" != 0 ] || echo "You are root, so every cell is root too: run only notebooks that you trust. The link below holds a secret token." >&2
-	@cd notebooks && exec $(RUN) -m jupyterlab --ip=127.0.0.1 --port=$(PORT) --no-browser $(if $(filter 0,$(shell id -u)),--allow-root)
+	@cd notebooks && exec $(RUN) -m jupyterlab --ip=$(IP) --port=$(PORT) --no-browser $(if $(filter 0,$(shell id -u)),--allow-root)
 
 outputs: setup  ## run the chapters in place, so that the committed outputs are from this code (CHECK=1: only compare)
 	@$(RUN) -m lib.lab.notebooks outputs $(if $(CHECK),--check)

@@ -23,7 +23,15 @@ CELL_TIMEOUT = "120"  # seconds; nbval's own limit is half an hour
 
 
 def call(*command: str, cwd: Path = ROOT, **environment: str) -> int:
-    return subprocess.run(command, cwd=cwd, env=os.environ | environment).returncode
+    """Run it and wait for it to end; Ctrl-C is passed on once, and what was started gets the time to clean up."""
+    process = subprocess.Popen(command, cwd=cwd, env=os.environ | environment, start_new_session=True)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGINT)
+        process.wait(60)
+        raise
 
 
 def style() -> int:
@@ -90,7 +98,8 @@ STAGES: dict[str, Callable[[], int]] = {
 }  # fmt: skip
 WORDS = {
     "style": "ruff", "arrows": "import-linter: arrows point down", "unit": "pytest, with coverage",
-    "notebooks": "pytest --nbval on every notebook", "parameters": "every chapter with other parameters", "clone": "make tutorial on a clean clone",
+    "notebooks": "pytest --nbval on every notebook", "parameters": "every chapter with other parameters",
+    "clone": "make tutorial on a clean clone",
 }  # fmt: skip
 
 
@@ -109,7 +118,9 @@ def main(names: list[str]) -> int:
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         return 130
-    print("\n" + "\n".join(f"{'passed' if good else 'FAILED'}  {seconds:5.0f} s  {name}: {WORDS[name]}" for name, (good, seconds) in results.items()))
+    print()
+    for name, (good, seconds) in results.items():
+        print(f"{'passed' if good else 'FAILED'}  {seconds:5.0f} s  {name}: {WORDS[name]}")
     failed = [name for name, (good, _) in results.items() if not good]
     print(f"FAILED: {', '.join(failed)}" if failed else "all checks passed", flush=True)
     return int(bool(failed))
