@@ -637,7 +637,10 @@ class Process:
         try:
             return self.wait(timeout)
         except TimeoutError:
-            return self.kill()
+            ended = self.kill()
+            if ended.code == 128 + signal.SIGKILL:
+                self.exit = replace(ended, reason=f"did not end within {timeout:g} s of SIGTERM, so SIGKILL followed")
+            return self.exit
 
     def logs(self) -> bytes:
         """What it has written so far (processes made by ``start``)."""
