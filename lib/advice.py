@@ -155,6 +155,19 @@ def why_no_pivot(new_root: str, put_old: str = ".", *_) -> str:
     return "none of the five causes of the man page was found: look at /proc/self/mountinfo"
 
 
+def why_pivot_busy(new_root: str, put_old: str = ".", *_) -> str:
+    """EBUSY from pivot_root(2): new_root or put_old lies on the mount that is the current root."""
+    new = os.path.realpath(new_root)
+    if new == "/":
+        return "the new root is the current root already"
+    if mount_at(new, mountinfo()) is None:
+        return (
+            f"the new root '{new_root}' is an ordinary folder of the current root, not a mount point: "
+            "bind it onto itself first: mount(root, root, options='bind')"
+        )
+    return f"put_old '{put_old}' lies on the current root: it must be the new root or a folder below it"
+
+
 # -- mount ---------------------------------------------------------------------------------
 
 
@@ -200,7 +213,7 @@ CATALOGUE = {
     ("execve", "ELOOP"): "the program's path goes in a circle of symbolic links",
     ("execve", "E2BIG"): "arguments and environment together are larger than the kernel takes (execve(2), a quarter of the stack limit)",
     ("pivot_root", "EINVAL"): why_no_pivot,
-    ("pivot_root", "EBUSY"): "the new root is the current root: mount something else there first",
+    ("pivot_root", "EBUSY"): why_pivot_busy,
     ("pivot_root", "EPERM"): NEEDS_ROOT,
     ("pivot_root", "ENOTDIR"): "new_root and put_old must both be folders",
     ("pivot_root", "ENOENT"): "new_root or put_old does not exist",
@@ -226,7 +239,6 @@ CATALOGUE = {
     ("unshare", "EINVAL"): "this kernel does not know one of these namespaces, or this process has several threads",
     ("setns", "EINVAL"): "the descriptor is no namespace of this kind, or this process may not change it (it has several threads)",
     ("setns", "EPERM"): NEEDS_ROOT,
-    ("setns", "ENOENT"): "the process that held the namespace has ended",
     ("write", "EPERM"): "the kernel refuses this write: for uid_map, only root may map more than its own uid (user_namespaces(7))",
     ("write", "EACCES"): "this file may only be written by root (for a cgroup: by whom it was delegated to)",
     ("write", "EINVAL"): "the kernel does not accept this value",

@@ -50,8 +50,7 @@ class Files:
     def steps(self) -> list[Step]:
         folder = Step("prepare", "mkdir", (self.folder,), "for three small files", undo=(("rmtree", self.folder),))
         return [folder] + [
-            Step("prepare", "write_file", (f"{self.folder}/{name}", text), f"becomes /etc/{name}")
-            for name, text in self.texts().items()
+            Step("prepare", "write_file", (f"{self.folder}/{name}", text), f"becomes /etc/{name}") for name, text in self.texts().items()
         ]
 
 

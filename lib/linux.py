@@ -175,9 +175,7 @@ def split_options(options: str) -> tuple[int, str]:
 def mount(source: str | None, target: str, fstype: str | None = None, options: str = "") -> None:
     """Mount a file system, or change a mount; ``options`` are written as for mount(8). See mount(2)."""
     flags, data = split_options(options)
-    result = libc.mount(
-        encoded(source), encoded(target), encoded(fstype), ctypes.c_ulong(flags), encoded(data) if data else None
-    )
+    result = libc.mount(encoded(source), encoded(target), encoded(fstype), ctypes.c_ulong(flags), encoded(data) if data else None)
     check(result, "mount", target)
 
 

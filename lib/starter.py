@@ -72,7 +72,7 @@ def setrlimit(name: str, soft: int, hard: int) -> None:
     try:
         resource.setrlimit(number, (soft, hard))
     except ValueError as error:  # Python's words for EPERM and EINVAL
-        refused = errno.EPERM if "maximum limit" in str(error) else errno.EINVAL
+        refused = errno.EPERM if "not allowed" in str(error) else errno.EINVAL
         raise OSError(refused, f"{os.strerror(refused)} (the machine's hard limit is {resource.getrlimit(number)[1]})", name) from None
 
 
@@ -226,7 +226,7 @@ class Child:
             try:
                 os.execve(path, argv, env)
             except OSError as error:
-                if error.errno not in (errno.ENOENT, errno.ENOTDIR) or os.path.lexists(path):
+                if error.errno not in (errno.ENOENT, errno.ENOTDIR) or "/" in argv[0] or os.path.lexists(path):
                     argv = [path, *argv[1:]]
                     report(self.line, None, "execve", (argv, env), error)
                     os._exit(126)
@@ -334,9 +334,7 @@ def spawn(sock: socket.socket, request: dict, fds: list[int]) -> None:
 def clone_child(sock: socket.socket, line: socket.socket, request: dict, refs: dict[str, int]) -> None:
     """clone3, and from here on there are two of us."""
     _, _, (kinds, cgroup) = request["clone"]
-    pid, pidfd = linux.clone3(
-        linux.ns_flags(kinds) | linux.CLONE_PARENT, cgroup=resolve(cgroup, refs) if cgroup else None
-    )
+    pid, pidfd = linux.clone3(linux.ns_flags(kinds) | linux.CLONE_PARENT, cgroup=resolve(cgroup, refs) if cgroup else None)
     if pid == 0:
         try:
             sock.close()

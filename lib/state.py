@@ -322,11 +322,7 @@ def reap_owner(owner: str, reaped: list[str]) -> list[Exception]:
 
 def disk_used() -> int:
     """Bytes that the store uses on disk (blocks, not lengths: sparse files count as what they take)."""
-    return sum(
-        os.lstat(os.path.join(folder, name)).st_blocks * 512
-        for folder, _, names in os.walk(store())
-        for name in names
-    )
+    return sum(os.lstat(os.path.join(folder, name)).st_blocks * 512 for folder, _, names in os.walk(store()) for name in names)
 
 
 def main(argv: list[str]) -> int:

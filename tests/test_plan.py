@@ -75,7 +75,10 @@ def test_join_opens_all_before_it_joins_the_first():
     assert [step.args[1] for step in steps[3:]] == ["user", "net", "mnt"]
 
 
-@pytest.mark.parametrize("text, bytes_", [("64m", 64 << 20), ("1g", 1 << 30), ("512K", 512 << 10), (1000, 1000), ("1.5m", 3 << 19), ("7b", 7), ("2MB", 2 << 20)])  # fmt: skip
+SIZES = [("64m", 64 << 20), ("1g", 1 << 30), ("512K", 512 << 10), (1000, 1000), ("1.5m", 3 << 19), ("7b", 7), ("2MB", 2 << 20)]
+
+
+@pytest.mark.parametrize("text, bytes_", SIZES)
 def test_sizes_in_dockers_words(text, bytes_):
     assert size(text) == bytes_
 

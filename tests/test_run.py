@@ -33,7 +33,9 @@ def sh(script, **options):
 # -- exit codes -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("script, code", [("exit 0", 0), ("exit 1", 1), ("exit 3", 3), ("exit 125", 125), ("exit 255", 255), ("kill -9 $$", 0)])
+@pytest.mark.parametrize(
+    "script, code", [("exit 0", 0), ("exit 1", 1), ("exit 3", 3), ("exit 125", 125), ("exit 255", 255), ("kill -9 $$", 0)]
+)
 def test_exit_codes(script, code):
     assert sh(script).code == code  # PID 1 does not get its own SIGKILL: `kill -9 1` from inside does nothing
 
@@ -238,7 +240,9 @@ def test_exec_counts_against_the_same_limit():
 
 def test_exec_gets_its_environment_folder_and_terminal():
     with lib.start("busybox", ["sleep", "100"], env={"COLOR": "blue"}) as box:
-        done = box.exec(["sh", "-c", "echo $COLOR $TASTE $PWD; tty"], env={"TASTE": "sweet"}, workdir="/tmp", tty=True, show=False, timeout=20)
+        done = box.exec(
+            ["sh", "-c", "echo $COLOR $TASTE $PWD; tty"], env={"TASTE": "sweet"}, workdir="/tmp", tty=True, show=False, timeout=20
+        )
         assert done.text.split() == ["blue", "sweet", "/tmp", "/dev/pts/0"]
 
 
@@ -318,7 +322,7 @@ def test_the_host_is_out_of_sight(tmp_path):
 
 def test_the_mount_tables_of_host_and_starter_do_not_grow():
     Starter.current()
-    tables = lambda: [linux.read(f"/proc/{pid}/mountinfo") for pid in ("self", Starter._current.process.pid)]  # noqa: E731
+    tables = lambda: [linux.read(f"/proc/{pid}/mountinfo") for pid in ("self", Starter._current.process.pid)]
     before = tables()
     with lib.start("busybox", ["sleep", "100"]):
         assert tables() == before
