@@ -1,0 +1,279 @@
+"""The set-up: one list of everything, files that derive from it, a machine that lacks something, the commands that README.md names."""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lib.lab import machine
+from lib.lab.notebooks import CHAPTERS, ROOT, there
+
+README = (ROOT / "README.md").read_text()
+MAKEFILE = (ROOT / "Makefile").read_text()
+
+
+# -- one list --------------------------------------------------------------------------------------
+
+
+def test_derived_files_agree_with_pyproject():
+    done = subprocess.run([sys.executable, "tools/lock.py", "--check"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_stale_derived_file_is_found(tmp_path):
+    copy_of = tmp_path / "project"
+    shutil.copytree(ROOT, copy_of, ignore=shutil.ignore_patterns(".venv", ".git", "build", "notebooks"))
+    (copy_of / "binder/apt.txt").write_text("busybox\n")
+    done = subprocess.run([sys.executable, "tools/lock.py", "--check"], cwd=copy_of, capture_output=True, text=True)
+    assert (done.returncode, "binder/apt.txt" in done.stdout) == (1, True)
+
+
+def test_every_pin_is_exact_and_once():
+    pins = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r"[a-z0-9-]+==\S+", line) for line in pins)
+    names = [line.split("==")[0] for line in pins]
+    assert names == sorted(set(names)) and {"jupyterlab", "papermill", "pytest", "setuptools"} <= set(names)
+
+
+def test_the_list_of_packages_is_well_formed():
+    rows = [line.split(maxsplit=2) for line in (ROOT / "tools/packages.txt").read_text().splitlines() if line and not line.startswith("#")]
+    assert all(len(row) == 3 and row[1] in ("chapters", "peers") for row in rows)
+    assert len({row[0] for row in rows}) == len(rows)
+
+
+def test_vagrant_reads_the_list_and_has_no_copy():
+    text = (ROOT / "Vagrantfile").read_text()
+    assert "tools/packages.txt" in text and "busybox-static" not in text
+
+
+def test_scripts_are_sound():
+    for script in ("tools/setup.sh", "tools/uninstall.sh", ".ci/run", "binder/postBuild"):
+        assert os.access(ROOT / script, os.X_OK), f"{script} is not executable"
+        assert subprocess.run(["bash", "-n", ROOT / script]).returncode == 0
+
+
+# -- setup.sh on machines that lack something: a copy of the project with faked programs ----------------------
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """The few files that setup needs, and a folder of faked programs that comes first on the PATH."""
+    for name in ("tools/setup.sh", "tools/packages.txt", "requirements.lock", "pyproject.toml"):
+        place = tmp_path / "project" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, place)
+    (tmp_path / "fakes").mkdir()
+    return tmp_path
+
+
+def fake(bare: Path, name: str, script: str) -> Path:
+    path = bare / "fakes" / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+def setup(bare: Path, *words: str, **environment: str) -> subprocess.CompletedProcess:
+    known = {key: value for key, value in os.environ.items() if key not in ("PYTHON", "VENV")}
+    known |= {"PATH": f"{bare / 'fakes'}:{os.environ['PATH']}", **environment}
+    return subprocess.run([bare / "project/tools/setup.sh", *words], capture_output=True, text=True, env=known)
+
+
+def test_an_old_python_is_told_by_setup(bare):
+    old = fake(bare, "python3.9", 'case "$2" in *sys.executable*) echo "$0";; *"< (3, 11)"*) exit 1;; *) echo 3.9;; esac')
+    done = setup(bare, "python", PYTHON=str(old))
+    assert done.returncode == 3
+    assert f"{old} is 3.9, too old" in done.stderr and "make tutorial PYTHON=" in done.stderr
+
+
+def test_a_python_without_venv_is_told(bare):
+    lame = fake(bare, "python3.12", 'case "$2" in *sys.executable*) echo "$0";; *ensurepip*) exit 1;; esac')
+    done = setup(bare, "python", PYTHON=str(lame))
+    assert (done.returncode, "has no venv (package python3-venv)" in done.stderr) == (3, True)
+
+
+def test_not_linux_is_told_and_apt_is_not_touched(bare):
+    fake(bare, "uname", "echo Darwin")
+    fake(bare, "apt-get", "echo apt was called >&2; exit 9")
+    done = setup(bare, "chapters", PYTHON=str(fake(bare, "none", "exit 1")))
+    assert "this is Darwin, not Linux" in done.stderr and "apt was called" not in done.stderr
+
+
+def test_not_root_is_told_what_is_missing(bare):
+    fake(bare, "id", "echo 1000")
+    fake(bare, "dpkg-query", "exit 1")
+    done = setup(bare, "chapters", PYTHON=str(fake(bare, "none", "exit 1")))
+    assert "not root, so these packages stay missing: python3" in done.stderr and "sudo apt-get install" in done.stderr
+
+
+def test_what_is_installed_is_said_before(bare):
+    """Only the missing package; announced before apt runs; a peer that the release has not is left out with a word."""
+    fake(bare, "id", "echo 0")
+    fake(bare, "dpkg-query", 'case "$*" in *busybox-static*|*user-mode-linux*) exit 1;; *) echo "install ok installed";; esac')
+    fake(bare, "apt-cache", 'case "$2" in user-mode-linux) echo "  Candidate: (none)";; *) echo "  Candidate: 1.0";; esac')
+    fake(bare, "apt-get", 'echo "APT $*" >&2')
+    text = (bare / "project/tools/setup.sh").read_text()
+    (bare / "project/tools/setup.sh").write_text(text.replace("/usr/sbin/policy-rc.d", str(bare / "policy-rc.d")))
+    done = setup(bare, "peers", PYTHON=str(fake(bare, "none", "exit 1")))
+    lines = done.stderr.splitlines()
+    said = next(index for index, line in enumerate(lines) if line.strip().startswith("busybox-static"))
+    installed = next(index for index, line in enumerate(lines) if line.startswith("APT") and " install " in line)
+    assert said < installed and lines[installed].endswith("--no-install-recommends busybox-static")
+    assert "no package user-mode-linux" in done.stderr
+    assert not (bare / "policy-rc.d").exists()
+
+
+def test_a_second_setup_does_nothing():
+    if not (Path(sys.prefix) / ".suitcase-setup").exists():
+        pytest.skip("this Python's packages were not installed by tools/setup.sh")
+    done = subprocess.run(["tools/setup.sh", "python"], cwd=ROOT, capture_output=True, text=True, env=os.environ | {"VENV": sys.prefix})
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+# -- the machine: real probes ----------------------------------------------------------------------------------
+
+
+def test_the_probes_leave_nothing_behind():
+    before = sorted(os.listdir("/tmp")), Path("/proc/self/mounts").read_text()
+    machine.probe(peers=True)
+    after = sorted(os.listdir("/tmp")), Path("/proc/self/mounts").read_text()
+    assert not [name for name in set(after[0]) - set(before[0]) if "probe" in name] and before[1] == after[1]
+
+
+def test_the_table_is_printed_as_text_and_as_json():
+    text = subprocess.run([sys.executable, "-m", "lib.lab"], cwd=ROOT, capture_output=True, text=True)
+    assert text.returncode in (0, 1) and "overlay" in text.stdout and not text.stderr
+    assert subprocess.run([sys.executable, "-m", "lib.lab", "--json"], cwd=ROOT, capture_output=True).stdout.startswith(b"{")
+    assert subprocess.run([sys.executable, "-m", "lib.lab", "--nonsense"], cwd=ROOT, capture_output=True).returncode == 2
+
+
+def test_an_experiment_that_hangs_is_ended(monkeypatch, tmp_path):
+    hanging = tmp_path / "probe.py"
+    hanging.write_text("import time; time.sleep(600)")
+    monkeypatch.setattr(machine, "PROBE", hanging)
+    monkeypatch.setattr(machine, "LIMIT", 0.5)
+    assert "had not ended" in machine.experiments("/nowhere")["error"]
+
+
+# -- the machine: every lack, faked ------------------------------------------------------------------------------
+
+GOOD = {
+    "system": "Linux", "release": "6.1.0", "arch": "x86_64", "name": "Debian 12", "inside": "", "python": [3, 12, 1], "uid": 0,
+    "capable": True, "store": "/var/lib/suitcase", "store_fs": "ext4", "sysctl": {}, "busybox_runs": True, "docker_daemon": "OK",
+    "programs": dict.fromkeys(("busybox", "nft", "mmdebstrap", "ip", *machine.PEERS), "/usr/bin/x"),
+    "tried": {
+        "namespaces": dict.fromkeys(("mnt", "uts", "ipc", "pid", "net", "cgroup", "time"), ""), "userns": "", "overlay": "", "nft": "",
+        "cgroup": {"version": 2, "controllers": ["cpu", "memory", "pids"], "error": ""},
+    },
+}  # fmt: skip
+APPARMOR = {"sysctl": {"kernel/apparmor_restrict_unprivileged_userns": "1"}, "tried.userns": "PermissionError: x"}
+LACKS = {  # what is faked → the row that tells, words of what was found, words of the way out
+    "not Linux": ({"system": "Darwin", "tried": {}}, "linux", "Darwin", "virtual machine"),
+    "no root": ({"uid": 1000}, "root", "uid 1000", "sudo make tutorial"),
+    "root without rights": ({"capable": False}, "root", "CAP_SYS_ADMIN", "--privileged"),
+    "old Python": ({"python": [3, 9, 2]}, "python", "3.9.2", "PYTHON=/usr/bin/python3.12"),
+    "no network namespace": ({"tried.namespaces.net": "OSError: x"}, "namespaces", "not to be had: net", "run as root"),
+    "no overlay": ({"tried.overlay": "OSError: [Errno 19] mount: No such device: '/m'"}, "overlay", "no overlay file", "modprobe overlay"),
+    "store on a bad file system": (
+        {"store_fs": "vboxsf", "tried.overlay": "OSError: [Errno 22] mount: Invalid argument"}, "overlay", "on vboxsf", "SUITCASE_STORE=",
+    ),
+    "store of somebody else": (
+        {"uid": 1000, "tried.overlay": "PermissionError: Permission denied"}, "overlay", "uid 1000", "SUITCASE_STORE",
+    ),
+    "no cgroup": ({"tried.cgroup": {"version": 0, "controllers": [], "error": "x"}}, "cgroup", "no cgroup file system", "mount -t cgroup2"),
+    "cgroup without memory": ({"tried.cgroup.controllers": ["cpu", "pids"]}, "cgroup", "v2 without memory", "cgroup_enable=memory"),
+    "cgroup read-only": ({"tried.cgroup.error": "OSError: Read-only"}, "cgroup", "no group of our own", "outside of a container"),
+    "no nft": ({"programs.nft": ""}, "nft", "not installed", "nftables"),
+    "nft refused": ({"tried.nft": "OSError: Operation not supported"}, "nft", "refused", "modprobe nf_tables"),
+    "no busybox": ({"programs.busybox": ""}, "busybox", "not installed", "busybox-static"),
+    "broken busybox": ({"busybox_runs": False}, "busybox", "does not run", "--reinstall"),
+    "AppArmor's rule": (APPARMOR, "user namespaces", "AppArmor", "kernel.apparmor_restrict_unprivileged_userns=0"),
+    "Debian's switch": (
+        {"sysctl": {"kernel/unprivileged_userns_clone": "0"}, "tried.userns": "x"}, "user namespaces", "Debian's switch", "userns_clone=1",
+    ),
+    "no user namespaces": (
+        {"sysctl": {"user/max_user_namespaces": "0"}, "tried.userns": "x"}, "user namespaces", "allowed is 0", "max_user_namespaces",
+    ),
+    "probes failed": ({"tried": {"error": "it hung"}}, "experiments", "it hung", "as root"),
+    "no runc": ({"programs.runc": ""}, "runc", "not installed", "apt-get install runc"),
+}  # fmt: skip
+
+
+def faked(changes: dict) -> dict:
+    facts = copy.deepcopy(GOOD)
+    for path, value in changes.items():
+        *folders, last = path.split(".")
+        place = facts
+        for name in folders:
+            place = place[name]
+        place[last] = value
+    return facts
+
+
+def test_a_good_machine_lacks_nothing():
+    assert all(row.ok for row in machine.judge(GOOD))
+    assert machine.opening("02", GOOD).endswith("Chapter 2 runs whole here.")
+
+
+@pytest.mark.parametrize("name", LACKS)
+def test_each_lack_has_one_message(name):
+    changes, wanted, found, cure = LACKS[name]
+    bad = [row for row in machine.judge(faked(changes)) if not row.ok]
+    row = next(row for row in bad if row.name == wanted)
+    assert found in row.message and cure in row.message and row.cost
+    assert len([row for row in bad if row.name == wanted]) == 1
+
+
+def test_a_lack_that_explains_the_others_comes_alone():
+    facts = faked({"uid": 1000, "tried.overlay": "PermissionError: Permission denied", "tried.cgroup.error": "x", "tried.nft": "x"})
+    assert [text.split(":")[0] for text in machine.missing_for("05", machine.judge(facts))] == ["root"]
+
+
+def test_a_chapter_asks_only_for_what_it_needs():
+    rows = machine.judge(faked({"programs.nft": ""}))
+    assert machine.missing_for("02", rows) == []
+    assert [text.split(":")[0] for text in machine.missing_for("04", rows)] == ["nft"]
+
+
+@pytest.mark.parametrize("chapter", [one.number for one in CHAPTERS])
+def test_the_opening_is_one_line(chapter):
+    for changes in ({}, {"uid": 1000}, {"system": "Darwin", "tried": {}}, {"inside": "WSL2"}):
+        line = machine.opening(chapter, faked(changes))
+        assert "\n" not in line and f"Chapter {int(chapter)}" in line
+        assert ("runs whole here" in line) == (changes in ({}, {"inside": "WSL2"}))
+
+
+# -- README and Makefile ------------------------------------------------------------------------------------------
+
+
+def test_every_command_of_the_readme_exists():
+    targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z][a-z-]*)", README))
+    assert named <= targets, f"README.md names {named - targets}"
+    assert {"tutorial", "test", "lab", "outputs", "bench", "doctor", "clean", "uninstall"} <= named
+
+
+def test_every_chapter_stands_in_the_readme_as_it_is():
+    written = {one.number for one in there()}
+    for chapter in CHAPTERS:
+        row = next(line for line in README.splitlines() if line.startswith(f"| {int(chapter.number)} ") and chapter.title in line)
+        assert ("not yet" not in row) == (chapter.number in written), f"README.md is wrong about chapter {chapter.number}"
+
+
+def test_links_of_the_readme_lead_somewhere():
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_exit_codes_are_the_ones_documented():
+    from lib.lab import batch
+
+    for code in ("0", "1", "2", "3", "130", "143"):
+        assert re.search(rf"\b{code}\b", batch.__doc__) and re.search(rf"\| `?{code}`? ", README), code
