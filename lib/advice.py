@@ -248,6 +248,7 @@ CATALOGUE = {
     ("write", "ENOSPC"): "the cpuset has no cpus or no memory nodes yet: fill cpuset.cpus and cpuset.mems first",
     ("write", "ENODEV"): "there is no such block device, or it takes no io limits",
     ("write", "ESRCH"): "the process has ended already",
+    ("mkdir", "EEXIST"): "it is there already, so it would not be ours to remove at the end: choose another place",
     ("mkdir", "EACCES"): "only root may make a folder here (for a cgroup: or whom it was delegated to)",
     ("mkdir", "EROFS"): "this file system is read-only: in a container without privileges the cgroup tree is",
     ("mkdir", "ENOENT"): "the folder above does not exist",

@@ -424,9 +424,10 @@ class Process:
         self.lock = threading.RLock()
         self.line: socket.socket | None = None
         self.log = tempfile.TemporaryFile(prefix="suitcase-") if stdout is None and not plan.tty else None
-        self.undos = [undo for step in self.steps for undo in step.undo]
+        self.undos: list[tuple] = []  # grows with each deed; the record names all of them before the first one
         self.created_at = time.monotonic()
-        self.record = state.Record(plan.name, self.undos, argv=list(plan.argv))
+        self.refuse_what_is_there()
+        self.record = state.Record(plan.name, [undo for step in self.steps for undo in step.undo], argv=list(plan.argv))
         LIVE[id(self)] = self
         try:
             self.create(stdin, stdout, stderr, shield)
@@ -435,6 +436,12 @@ class Process:
             raise
 
     # creating
+
+    def refuse_what_is_there(self) -> None:
+        """A folder that is there already is not ours: whoever cleans up after us, ``gc`` included, must not remove it."""
+        for step in self.steps:
+            if step.call == "mkdir" and step.undo and os.path.lexists(step.args[0]):
+                raise self.failed(step, FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), step.args[0]), step.args)
 
     def create(self, stdin, stdout, stderr, shield: Shield) -> None:
         self.do("prepare")
@@ -472,6 +479,7 @@ class Process:
                     result = starter.execute(step.call, args, self.refs)
                 except OSError as error:
                     raise self.failed(step, error, args) from None
+                self.undos += step.undo
                 if step.gives:
                     self.refs[step.gives] = result
 

@@ -86,7 +86,13 @@ def make_cwd(path: str) -> None:
     os.chdir(path)
 
 
+def fail(number: int) -> None:
+    """Fail on purpose, with this errno: put it in the place of a step to see what then happens."""
+    raise OSError(number, f"fail: {os.strerror(number)}")
+
+
 CALLS = {
+    "fail": fail,
     # in the caller
     "open": open_path,
     "open_rw": open_rw,
@@ -333,7 +339,10 @@ def spawn(sock: socket.socket, request: dict, fds: list[int]) -> None:
 
 def clone_child(sock: socket.socket, line: socket.socket, request: dict, refs: dict[str, int]) -> None:
     """clone3, and from here on there are two of us."""
-    _, _, (kinds, cgroup) = request["clone"]
+    _, call, args = request["clone"]
+    if call == "fail":
+        execute(call, args, refs)
+    kinds, cgroup = args
     pid, pidfd = linux.clone3(linux.ns_flags(kinds) | linux.CLONE_PARENT, cgroup=resolve(cgroup, refs) if cgroup else None)
     if pid == 0:
         try:

@@ -142,6 +142,7 @@ PROVOKED = {
     ("write", "EBUSY"): lambda p: below_use(),
     ("write", "ENODEV"): lambda p: written("io.max", "999:77 1" if cgroups.backend().version == 1 else "999:77 wbps=1"),
     ("write", "ESRCH"): lambda p: written("cgroup.procs", str(linux.read("/proc/sys/kernel/pid_max").strip())),
+    ("mkdir", "EEXIST"): lambda p: fails(do("mkdir", str(p))),
     ("mkdir", "EACCES"): lambda p: fails(NOBODY, do("mkdir", "/root/x")),
     ("mkdir", "EROFS"): lambda p: fails(tmp(p, "ro"), do("mkdir", f"{p}/x")),
     ("mkdir", "ENOENT"): lambda p: fails(do("mkdir", f"{p}/x/y")),
