@@ -16,9 +16,10 @@ stop() { say "setup: $*"; exit 3; }
 wanted() { awk -v peers="$([ "$GROUP" = peers ] && echo 1)" '/^[^#]/ && ($2 == "chapters" || peers) { print $1 }' tools/packages.txt; }
 why() { awk -v name="$1" '$1 == name { $1 = $2 = ""; print substr($0, 3) }' tools/packages.txt; }
 group_of() { awk -v name="$1" '$1 == name { print $2 }' tools/packages.txt; }
-is_there() { dpkg-query -W -f '${Status}\n' "$1" 2>/dev/null | grep -q '^install ok installed'; }
+# Not "command | grep -q": grep leaves early, the command then fails with SIGPIPE, and pipefail believes it.
+is_there() { [[ $(dpkg-query -W -f '${Status}\n' "$1" 2>/dev/null) == *"install ok installed"* ]]; }
 missing() { for name in $(wanted); do is_there "$name" || echo "$name"; done; }
-has_candidate() { apt-cache policy "$1" 2>/dev/null | grep -q 'Candidate: [^(]'; }
+has_candidate() { [[ $(LC_ALL=C apt-cache policy "$1" 2>/dev/null) =~ Candidate:\ [^\(] ]]; }
 
 # -- Debian packages --------------------------------------------------------------------------
 
@@ -33,7 +34,14 @@ hold_services() {
 }
 release_services() { if grep -qs 'made by tools/setup.sh' "$POLICY"; then rm -f "$POLICY"; fi; }
 
-apt() { DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 "$@"; }
+# apt's many words go to a log; its last ones are shown if it fails.
+apt() {
+    mkdir -p "$NOTES"
+    DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 "$@" > "$NOTES/apt.log" 2>&1 && return
+    say "setup: apt-get $1 failed, the last of its words ($NOTES/apt.log has all):"
+    tail -n 5 "$NOTES/apt.log" >&2
+    return 1
+}
 
 # Split the missing ones into those that this release has and those that it has not.
 sort_missing() {
@@ -63,7 +71,7 @@ packages() {
     sort_missing
     if [ ${#lacking[@]} != 0 ]; then
         say "setup: as root, apt-get update (to find: ${lacking[*]})"
-        apt update >&2 || say "setup: apt-get update failed (no network?): going on with what is known"
+        apt update || say "setup: going on with what is known"
         sort_missing
     fi
     [ ${#have[@]} = 0 ] || install_packages
@@ -73,13 +81,12 @@ packages() {
 install_packages() {
     local before after
     announce
-    mkdir -p "$NOTES"
     before=$(mktemp) after=$(mktemp)
     dpkg-query -W -f '${Package}\n' | sort > "$before"
     hold_services
-    apt install -y --no-install-recommends "${have[@]}" >&2 \
-        || { apt update >&2 && apt install -y --no-install-recommends "${have[@]}" >&2; } \
-        || say "setup: apt-get failed; its words above tell why. Going on with what is there"
+    apt install -y --no-install-recommends "${have[@]}" \
+        || { say "setup: once more, after apt-get update" && apt update && apt install -y --no-install-recommends "${have[@]}"; } \
+        || say "setup: going on with what is there"
     release_services
     dpkg-query -W -f '${Package}\n' | sort > "$after"
     comm -13 "$before" "$after" >> "$NOTES/apt-installed"

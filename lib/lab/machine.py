@@ -206,6 +206,9 @@ def overlay_row(facts: dict) -> Row:
     if "No such device" in error:
         cure = f"modprobe overlay as root; if that fails, {OTHER_MACHINE}"
         return Row("overlay", "this kernel has no overlay file system", False, cost, cure)
+    if "chroot" in error:
+        cure = f"enter it with pivot_root instead of chroot, or {OTHER_MACHINE}"
+        return Row("overlay", error, False, cost, cure)
     if "Permission denied" in error and facts["uid"] != 0:
         found = f"not for uid {facts['uid']} in {where} ({error})"
         return Row("overlay", found, False, cost, "run as root, or set SUITCASE_STORE to a folder of yours")
@@ -317,8 +320,27 @@ def table(rows: list[Row]) -> str:
     """The rows as text, the lacks explained below."""
     width = max(len(row.name) for row in rows)
     lines = [f"{'yes' if row.ok else 'NO' if row.needed else 'no':<4} {row.name:<{width}}  {row.found}" for row in rows]
-    lacks = [f"{row.name}\n    costs you:  {row.cost}\n    what to do: {row.cure}" for row in rows if not row.ok]
+    lacks = [
+        f"{', '.join(row.name for row in group)}\n    costs you:  {cost}\n    what to do: {cures(group)}" for cost, group in by_cost(rows).items()
+    ]
     return "\n".join([*lines, *(["", *lacks] if lacks else [])])
+
+
+def by_cost(rows: list[Row]) -> dict[str, list[Row]]:
+    """The lacks, those with the same cost together."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        if not row.ok:
+            groups.setdefault(row.cost, []).append(row)
+    return groups
+
+
+def cures(group: list[Row]) -> str:
+    """What to do about all of them; several packages go into one command."""
+    install = "sudo apt-get install "
+    if all(row.cure.startswith(install) for row in group):
+        return install + " ".join(row.cure.removeprefix(install) for row in group)
+    return "; ".join(dict.fromkeys(row.cure for row in group))
 
 
 def main(argv: list[str] | None = None) -> int:

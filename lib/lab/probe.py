@@ -68,7 +68,10 @@ def user_namespace() -> None:
 def overlay(folder: str) -> None:
     """A file written through overlay lands in the upper layer."""
     own("mnt")
-    linux.mount(None, "/", None, "rprivate")
+    try:
+        linux.mount(None, "/", None, "rprivate")
+    except OSError as error:
+        raise OSError(f"/ is no mount point, so this is a chroot ({error.strerror})") from None
     lower, upper, work, merged = (os.path.join(folder, name) for name in ("lower", "upper", "work", "merged"))
     for path in (lower, upper, work, merged):
         os.mkdir(path)
