@@ -320,9 +320,9 @@ def table(rows: list[Row]) -> str:
     """The rows as text, the lacks explained below."""
     width = max(len(row.name) for row in rows)
     lines = [f"{'yes' if row.ok else 'NO' if row.needed else 'no':<4} {row.name:<{width}}  {row.found}" for row in rows]
-    lacks = [
-        f"{', '.join(row.name for row in group)}\n    costs you:  {cost}\n    what to do: {cures(group)}" for cost, group in by_cost(rows).items()
-    ]
+    lacks = []
+    for cost, group in by_cost(rows).items():
+        lacks += [", ".join(row.name for row in group), f"    costs you:  {cost}", f"    what to do: {cures(group)}"]
     return "\n".join([*lines, *(["", *lacks] if lacks else [])])
 
 
