@@ -445,6 +445,7 @@ class Process:
 
     def create(self, stdin, stdout, stderr, shield: Shield) -> None:
         self.do("prepare")
+        self.undos += [undo for step in self.steps if step.shoes != CALLER for undo in step.undo]
         self.be_born(stdin, stdout, stderr)
         self.record.born(self.pid)
         self.do("map")
