@@ -779,8 +779,9 @@ class Pipes:
 def remove_all() -> None:
     """Remove every process that this Python still holds (at its end, or from a test); not those of a parent we were forked from."""
     own = state.Owner._current
-    for process in list(LIVE.values()) if own and own.pid == os.getpid() else ():
-        process.remove()
+    for process in list(LIVE.values()):
+        if own and own.pid == os.getpid() and process.record.facts["maker"] == own.name:
+            process.remove()
 
 
 def say_goodbye() -> None:

@@ -68,7 +68,7 @@ def made(one: Cgroup) -> list[Step]:
     return [
         replace(step, undo=step.undo[:1])
         for step in one.steps()
-        if step.call in ("makedirs", "mkdir") or step.args[0].endswith("subtree_control")
+        if step.call in ("makedirs", "mkdir") or (step.call == "write" and step.args[0].endswith("subtree_control"))
     ]
 
 

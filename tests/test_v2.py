@@ -1,0 +1,121 @@
+"""The chosen tests again, in a real cgroup v2 kernel: user-mode-linux, booted on this machine's own file system."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+from conftest import PLACE
+from needs import requires
+
+from lib.lab import uml
+from lib.process import TimeLimit
+
+ROOT = Path(__file__).parents[1]
+pytestmark = [requires("linux.uml"), pytest.mark.skipif("SUITCASE_GUEST" in os.environ, reason="this is the guest")]
+
+
+def in_guest(*argv, **how):
+    return uml.run_in_uml([sys.executable, *argv], **{"timeout": 60, "cwd": ROOT} | how)
+
+
+@pytest.mark.timeout(200)
+def test_the_chosen_tests_on_cgroup_v2():
+    work = PLACE / "guest"
+    work.mkdir()
+    argv = ["-m", "pytest", "-m", "v2", "-p", "no:cacheprovider", f"--junitxml={work}/report.xml", "--timeout=100", "-q"]
+    files = [f"tests/test_{name}.py" for name in ("cgroups", "guest", "advice")]
+    done = in_guest(*argv, *files, work=str(work), timeout=180)
+    cases = ElementTree.parse(work / "report.xml").getroot().findall(".//testcase") if (work / "report.xml").exists() else []
+    told = {case.get("name"): next((child.tag for child in case), "passed") for case in cases}
+    print("\n".join(f"{outcome:8} {name}" for name, outcome in told.items()))
+    assert done.code == 0, done.text[-4000:]
+    for name in ("test_born_in_its_cgroup", "test_the_limits_can_be_read_inside", "test_it_is_a_pure_v2_machine"):
+        assert told[name] == "passed", "these run on cgroup v2 only, so they prove that this was one"
+    assert list(told.values()).count("passed") >= 25
+
+
+def test_output_and_exit_code_come_back_byte_by_byte(tmp_path):
+    code = "import os; os.write(1, bytes(range(256))); os.write(2, b'err'); open('made', 'w').write('here'); os._exit(42)"
+    done = in_guest("-c", code, work=str(tmp_path), cwd=tmp_path)
+    assert done.code == 42 and done.output == bytes(range(256)) + b"err"
+    assert (tmp_path / "made").read_text() == "here"
+
+
+def test_writes_elsewhere_are_gone_and_signals_are_told():
+    done = uml.run_in_uml(["sh", "-c", f"echo x > {ROOT}/never; echo y > /etc/never; cat {ROOT}/never; kill -9 $$"], timeout=60)
+    assert (done.code, done.text) == (137, "x\n")
+    assert not (ROOT / "never").exists() and not Path("/etc/never").exists()
+
+
+def test_a_time_limit_ends_the_whole_guest():
+    with pytest.raises(TimeLimit):
+        uml.run_in_uml(["sleep", "1000"], timeout=3)
+    assert guests() == []
+
+
+def test_a_killed_caller_leaves_no_guest():
+    code = "from lib.lab.uml import run_in_uml; run_in_uml(['sh', '-c', 'echo up; sleep 1000'], show=True)"
+    with subprocess.Popen([sys.executable, "-u", "-c", code], stdout=subprocess.PIPE) as caller:
+        assert caller.stdout.readline() == b"up\n"
+        assert guests()
+        caller.kill()
+    deadline = time.monotonic() + 20
+    while guests() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert guests() == []
+    for rest in Path(tempfile.gettempdir()).glob("suitcase-uml-*"):  # a killed caller cannot remove its folder
+        shutil.rmtree(rest)
+
+
+def guests() -> list[int]:
+    """Processes of guests that this test run started (their kernel's command line names our temporary folder)."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes()
+            parent = int((path.parent / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        if words.startswith(b"linux.uml") and (parent == os.getpid() or b"suitcase-uml-" in words):
+            found.append(int(path.parent.name))
+    return found
+
+
+@pytest.mark.parametrize("where", ["/tmp", "/root"])
+def test_a_checkout_in_any_place(where):
+    """The guest has file systems of its own, but these two stay as they are on the host."""
+    place = Path(tempfile.mkdtemp(prefix="st-", dir=where))
+    try:
+        shutil.copytree(ROOT / "lib", place / "lib", ignore=shutil.ignore_patterns("__pycache__"))
+        inner = "['python3', '-c', 'import lib; print(lib.__file__)']"
+        code = f"import os; import lib.lab.uml as uml; print(uml.run_in_uml({inner}, cwd=os.getcwd(), timeout=60).text)"
+        done = subprocess.run(["/usr/bin/python3", "-c", code], cwd=place, capture_output=True, text=True, timeout=90)
+        assert done.stdout.strip() == f"{place}/lib/__init__.py", done.stderr
+    finally:
+        shutil.rmtree(place)
+
+
+def test_without_user_mode_linux_the_way_out_is_named(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(FileNotFoundError, match="apt-get install user-mode-linux"):
+        uml.run_in_uml(["true"])
+
+
+def test_a_command_that_is_missing():
+    done = uml.run_in_uml(["no-such-command"], timeout=60)
+    assert done.code == 127 and "cannot run 'no-such-command'" in done.text
+
+
+def test_the_command_line(capfd):
+    done = subprocess.run(
+        [sys.executable, "-m", "lib.lab.uml", "--", "sh", "-c", "echo hi; exit 5"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert (done.returncode, done.stdout) == (5, "hi\n")
