@@ -11,6 +11,9 @@ size() { du -sm "$@" 2>/dev/null | awk '{ sum += $1 } END { print sum + 0 }'; }
 if [ -x "$VENV/bin/python" ]; then "$VENV/bin/python" -m lib.state uninstall
 else echo "no $VENV: the store (usually /var/lib/suitcase, or ~/.local/share/suitcase) was not looked at"; fi
 
+# Our parent in each cgroup tree: rmdir takes only an empty one, so another checkout's containers are safe.
+for folder in /sys/fs/cgroup/suitcase /sys/fs/cgroup/*/suitcase; do rmdir "$folder" 2>/dev/null || true; done
+
 echo "removing build/, caches and $VENV ($(size build .pytest_cache .ruff_cache "$VENV") MB)"
 make --no-print-directory clean
 rm -rf -- *.egg-info
