@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.lab import machine
+from lib.lab import batch, machine
 from lib.lab.notebooks import CHAPTERS, ROOT, there
 
 README = (ROOT / "README.md").read_text()
@@ -250,6 +250,19 @@ def test_the_opening_is_one_line(chapter):
         assert ("runs whole here" in line) == (changes in ({}, {"inside": "WSL2"}))
 
 
+# -- other parameters -----------------------------------------------------------------------------------------
+
+
+def test_every_chapter_is_also_run_with_other_parameters():
+    """tests/other_parameters.txt names each chapter that has parameters, with values that are not the defaults."""
+    text = " ".join(line.split("#")[0] for line in (ROOT / "tests/other_parameters.txt").read_text().splitlines())
+    chapters = there()
+    values = batch.check_parameters(text, chapters, ROOT / "notebooks")
+    defaults = {one.number: batch.parameters_of(one.path(ROOT / "notebooks")) for one in chapters}
+    assert set(values) == {number for number, known in defaults.items() if known}
+    assert not [name for number, row in values.items() for name, value in row.items() if defaults[number][name] == value]
+
+
 # -- README and Makefile ------------------------------------------------------------------------------------------
 
 
@@ -273,7 +286,5 @@ def test_links_of_the_readme_lead_somewhere():
 
 
 def test_exit_codes_are_the_ones_documented():
-    from lib.lab import batch
-
     for code in ("0", "1", "2", "3", "130", "143"):
         assert re.search(rf"\b{code}\b", batch.__doc__) and re.search(rf"\| `?{code}`? ", README), code

@@ -36,7 +36,6 @@ release_services() { if grep -qs 'made by tools/setup.sh' "$POLICY"; then rm -f 
 
 # apt's many words go to a log; its last ones are shown if it fails.
 apt() {
-    mkdir -p "$NOTES"
     DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 "$@" > "$NOTES/apt.log" 2>&1 && return
     say "setup: apt-get $1 failed, the last of its words ($NOTES/apt.log has all):"
     tail -n 5 "$NOTES/apt.log" >&2
@@ -147,6 +146,11 @@ python_packages() {
     "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
     fingerprint > "$stamp"
 }
+
+# Two at once in one checkout: the second waits, and then finds nothing to do.
+mkdir -p "$NOTES"
+exec 9> "$NOTES/lock"
+if command -v flock >/dev/null; then flock 9; fi
 
 [ "$(uname -s)" = Linux ] || say "setup: this is $(uname -s), not Linux. The notebooks can be read here, but no container can run; README.md says how to get a Linux"
 if [ "$GROUP" != python ] && [ "$(uname -s)" = Linux ]; then packages; fi

@@ -32,6 +32,6 @@ if [ -s .setup/apt-installed ]; then
         echo "  sudo apt-get purge $packages"
     fi
 else
-    rm -rf .setup
+    rm -rf .setup  # nothing came from apt
 fi
 echo "What is left is this folder: remove it, and nothing stays."
