@@ -132,8 +132,13 @@ find_python() {
 fingerprint() { cat requirements.lock pyproject.toml | cksum; }
 
 python_packages() {
-    local stamp="$VENV/.suitcase-setup" python
-    if [ -x "$VENV/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$(fingerprint)" ]; then return; fi
+    local stamp="$VENV/.suitcase-setup" python print owner
+    { read -r print; read -r owner; } 2>/dev/null < "$stamp" || print=''
+    if [ -x "$VENV/bin/python" ] && [ "$print" = "$(fingerprint)" ]; then return; fi
+    if [ -n "$print" ] && [ "$owner" != "$PWD" ] && [ -d "$owner" ]; then
+        say "setup: $VENV belongs to $owner, whose requirements are not the same: using it as it is"
+        return
+    fi
     if [ ! -x "$VENV/bin/python" ] || ! new_enough "$VENV/bin/python"; then
         python=$(find_python) || exit 3
         say "setup: making $VENV with $python ($(version_of "$python"))"
@@ -144,7 +149,7 @@ python_packages() {
         || stop "pip failed; its words above tell why. The first set-up needs a network or a package index (pip's own settings are used)"
     # Editable: `from lib import …` reads this checkout. What builds it is in the lock, so this needs no network.
     "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-    fingerprint > "$stamp"
+    printf '%s\n%s\n' "$(fingerprint)" "$PWD" > "$stamp"
 }
 
 # Two at once in one checkout: the second waits, and then finds nothing to do.
