@@ -125,7 +125,7 @@ def mask(root: str, path: str) -> None:
     """Hide a path: a file behind ``/dev/null``, a folder behind an empty one. A path that is not there is fine."""
     with suppress(FileNotFoundError), opened(root, path) as place:
         if stat.S_ISDIR(os.fstat(place).st_mode):
-            linux.mount("tmpfs", f"/proc/self/fd/{place}", "tmpfs", "ro,size=0k")
+            linux.mount("tmpfs", f"/proc/self/fd/{place}", "tmpfs", "ro")
         else:
             with opened(root, "/dev/null") as null:
                 bind_on(f"/proc/self/fd/{null}", place, recursive=False)

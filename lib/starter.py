@@ -232,7 +232,7 @@ class Child:
             try:
                 os.execve(path, argv, env)
             except OSError as error:
-                if error.errno not in (errno.ENOENT, errno.ENOTDIR) or "/" in argv[0] or os.path.lexists(path):
+                if "/" in argv[0] or os.path.lexists(path):
                     argv = [path, *argv[1:]]
                     report(self.line, None, "execve", (argv, env), error)
                     os._exit(126)
