@@ -2,7 +2,7 @@
 
 A notebook's kernel has many threads, and it must stay where it is: in its namespaces, in its root. Code that forks,
 unshares or changes its root is therefore run by a fresh Python, and what it prints comes back here. When the cell
-ends, or is stopped, the whole process group of that Python is ended.
+ends, or is stopped, the whole process group of that Python is ended with it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ sys.dont_write_bytecode = True
 code = sys.stdin.read()
 try:
     exec(compile(code, "<cell>", "exec"), {"__name__": "__main__"})
-except Exception as error:
+except BaseException as error:
     print(f"{type(error).__name__}: {error}", flush=True)
     sys.exit(1)
 """
@@ -39,10 +39,19 @@ def alone(line: str, cell: str) -> None:
         for text in child.stdout:
             sys.stdout.write(text.decode(errors="replace"))
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.stdout.close()
-        child.wait()
+        end(child)
+
+
+def end(child: subprocess.Popen) -> None:
+    """An interrupt is passed on, so that the program can tidy up; what is still there after two seconds is killed."""
+    with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+        if child.poll() is None:
+            child.send_signal(signal.SIGINT)
+        child.wait(timeout=2)
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
 
 
 def load() -> None:

@@ -41,8 +41,8 @@ class Exercise:
         except KeyError:
             raise AttributeError(name) from None
 
-    def look(self, answer) -> bool:
-        """Check an answer and say what was found."""
+    def look(self, answer) -> None:
+        """Check an answer, say what was found, and note in ``done`` whether all was well."""
         try:
             if answer is None or answer is ...:
                 raise NotYet("there is no answer yet: write it in the cell above and run that cell")
@@ -51,7 +51,6 @@ class Exercise:
         except NotYet as reason:
             print(f"✘ {self.name}, not yet: {reason}")
             self.done = False
-        return self.done
 
     def hint(self) -> None:
         """One hint more each time."""

@@ -7,10 +7,10 @@ from importlib import import_module
 
 _HOMES = {
     "Picture": "picture",
-    "source": "source",
+    "source": "sources",
     "plan": "diagrams", "namespaces": "diagrams", "tree": "diagrams",
     "bars": "plots", "lines": "plots", "watch": "plots",
-    "knobs": "knobs", "squeeze": "knobs",
+    "knobs": "dials", "squeeze": "dials",
     "table": "tables",
 }  # fmt: skip
 

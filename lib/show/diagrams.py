@@ -9,7 +9,7 @@ from lib.namespaces import KINDS, identity
 from lib.process import STAGES, Plan, shorten
 from lib.show.picture import BLUE, GREEN, GREY, INK, ORANGE, Picture, arrow, box, label, svg
 
-LANES = {"caller": 130, "go-between": 330, "starter": 330, "child": 530}
+LANES = {"caller": 75, "go-between": 225, "starter": 225, "child": 375}
 COLOURS = {"caller": BLUE, "go-between": GREY, "starter": ORANGE, "child": GREEN}
 EXPLAINED = {
     "user": "who is root", "pid": "which processes", "mnt": "which files", "uts": "which hostname", "ipc": "which shared memory",
@@ -20,22 +20,26 @@ EXPLAINED = {
 def plan(one: Plan) -> Picture:
     """A plan as three lanes: what the caller does, what the starter does, what the child does, from top to bottom.
 
-    Each box is a stage; the mouse on it shows its steps.
+    Each box is a stage, with the number of its steps and the kernel's reason beside it; the mouse on it shows the steps.
     """
     stages = [(name, list(steps)) for name, steps in groupby(one.steps, key=lambda step: step.stage)]
     parts = [label(x, 24, text, COLOURS[text], "middle", "bold", 13) for text, x in LANES.items() if text != "go-between"]
-    parts += [f'<line x1="{x}" y1="34" x2="{x}" y2="{44 + 38 * len(stages)}" stroke="#e3e8ee" stroke-width="2"/>' for x in (130, 330, 530)]
+    bottom = 44 + 34 * len(stages)
+    parts += [f'<line x1="{x}" y1="34" x2="{x}" y2="{bottom}" stroke="#e3e8ee" stroke-width="2"/>' for x in sorted(set(LANES.values()))]
     last = None
     for row, (name, steps) in enumerate(stages):
-        stage, y = STAGES[name], 42 + 38 * row
-        x, colour = LANES[stage.shoes], COLOURS[stage.shoes]
+        stage, y = STAGES[name], 42 + 34 * row
+        x = LANES[stage.shoes]
         if last is not None and last != x:
-            parts.append(arrow(last + (80 if x > last else -80), y - 12, x - (85 if x > last else -85), y + 12))
+            side = 1 if x > last else -1
+            parts.append(arrow(last + 62 * side, y - 12, x - 66 * side, y + 12))
         hover = "\n".join([stage.why, *map(shorten, steps)])
-        parts += [box(x - 80, y, 160, 28, colour, hover=hover), label(x, y + 18, f"{name} · {len(steps)}", "#ffffff", "middle")]
+        parts.append(box(x - 62, y, 124, 25, COLOURS[stage.shoes], hover=hover))
+        parts.append(label(x, y + 17, f"{name} · {len(steps)}", "#ffffff", "middle"))
+        parts.append(label(450, y + 17, stage.why, GREY, size=11))
         last = x
-    words = "; ".join(f"{name} ({STAGES[name].shoes}, {len(steps)} step{'s' * (len(steps) != 1)})" for name, steps in stages)
-    return svg(660, 54 + 38 * len(stages), parts, f"The plan, stage by stage: {words}.")
+    words = "; ".join(f"{name} (in the {STAGES[name].shoes}): {len(steps)}" for name, steps in stages)
+    return svg(1060, bottom + 10, parts, f"The plan, stage by stage, with the number of steps: {words}.")
 
 
 def namespaces(first: int | str, second: int | str, names: tuple[str, str] = ("host", "container")) -> Picture:
@@ -51,8 +55,8 @@ def namespaces(first: int | str, second: int | str, names: tuple[str, str] = ("h
             parts += [box(140, y, 190, 22, BLUE), box(350, y, 190, 22, GREEN)]
             parts += [label(x, y + 15, "its own", "#ffffff", "middle") for x in (235, 445)]
         parts.append(label(555, y + 16, EXPLAINED[kind], GREY))
-    own, both = ([kind for kind, same in shared.items() if same is value] for value in (False, True))
-    alt = f"{names[0]} and {names[1]}: own namespaces: {', '.join(own) or 'none'}; shared: {', '.join(both) or 'none'}."
+    own = [kind for kind, same in shared.items() if not same]
+    alt = f"{names[0]} and {names[1]}: own namespaces: {', '.join(own) or 'none'}; all others are shared."
     return svg(690, 44 + 30 * len(shared), parts, alt)
 
 

@@ -32,17 +32,17 @@ def bars(title: str, values: dict[str, float], unit: str, alt: str, limit: float
     plot.bar_label(drawn, fmt=" %.2f", color=INK)
     if limit is not None:
         plot.axvline(limit, color=RED, linestyle="--", linewidth=1)
-        plot.text(limit, -0.75, f" {limit_name}", color=RED, fontsize=9, va="top")
+        plot.text(limit, 1.0, f" {limit_name}", color=RED, fontsize=9, va="bottom", transform=plot.get_xaxis_transform())
     plot.margins(x=0.12)
     return png(figure, alt)
 
 
 def lines(title: str, curves: dict[str, tuple[Sequence[float], Sequence[float]]], xlabel: str, ylabel: str, alt: str,
           walls: dict[str, float] | None = None) -> Picture:  # fmt: skip
-    """One line for each name, (x, y) each; ``walls`` are limits: dashed lines across, with their names."""
+    """The first curve is what was measured, the others are to compare with; each is (x, y). ``walls`` are limits, drawn across."""
     figure, plot = axes(title, xlabel, ylabel)
-    for colour, (name, (x, y)) in zip(COLOURS, curves.items(), strict=False):
-        plot.plot(x, y, color=colour, label=name, linewidth=2)
+    for number, (colour, (name, (x, y))) in enumerate(zip(COLOURS, curves.items(), strict=False)):
+        plot.plot(x, y, color=colour, label=name, linewidth=1.2 if number else 2.2, linestyle=":" if number else "-")
     for name, value in (walls or {}).items():
         plot.axhline(value, color=RED, linestyle="--", linewidth=1, label=name)
     plot.set_ylim(bottom=0)

@@ -27,8 +27,8 @@ def squeeze(memory: int, cpus: float, pids: int, seconds: float = 0.5) -> dict[s
         eater = box_.exec(["dd", "if=/dev/zero", "of=/dev/null", f"bs={WANTED['memory']}M", "count=1"], show=False)
         got = {"memory": WANTED["memory"] if eater.code == 0 else memory}
         before = box_.cgroup.stats()["cpu.usage_usec"]
-        box_.exec(["timeout", str(seconds), "sh", "-c", SPIN], show=False)
-        got["cpus"] = (box_.cgroup.stats()["cpu.usage_usec"] - before) / seconds / 1e6
+        spin = box_.exec(["timeout", str(seconds), "sh", "-c", SPIN], show=False)
+        got["cpus"] = (box_.cgroup.stats()["cpu.usage_usec"] - before) / spin.seconds / 1e6
         forks = f"for n in $(seq {WANTED['pids']}); do sleep 9 & done; echo $(ls -d /proc/[0-9]* | wc -l)"
         got["pids"] = count(box_.exec(["sh", "-c", forks], show=False), pids)
         box_.kill()
@@ -58,12 +58,13 @@ def still(limits: dict[str, float], got: dict[str, float]) -> Picture:
     return svg(640, 40 + 58 * len(WANTED), parts, "; ".join(words) + ".")
 
 
-def knobs(memory: int = 48, cpus: float = 0.3, pids: int = 12) -> None:
-    """Show the greedy container under these limits, and (in JupyterLab) three knobs to turn them."""
+def knobs(memory: int = 48, cpus: float = 0.3, pids: int = 12) -> dict[str, float]:
+    """Show the greedy container under these limits, and (in JupyterLab) three knobs to turn them; returns what it got."""
     import ipywidgets
 
     limits = {"memory": memory, "cpus": cpus, "pids": pids}
-    display(still(limits, squeeze(**limits)))
+    got = squeeze(**limits)
+    display(still(limits, got))
     sliders = {
         "memory": ipywidgets.IntSlider(memory, 8, 128, 8, description="memory"),
         "cpus": ipywidgets.FloatSlider(value=cpus, min=0.1, max=1.5, step=0.1, description="cpus"),
@@ -78,15 +79,16 @@ def knobs(memory: int = 48, cpus: float = 0.3, pids: int = 12) -> None:
             display(still(chosen, squeeze(**chosen)))
 
     button.on_click(again)
-    display(Panel([*sliders.values(), button, out]))
+    display(panel([*sliders.values(), button, out]))
+    return got
 
 
-def Panel(children):
+def panel(children):
     """A column of widgets whose text form says what it is (a page without JupyterLab shows that)."""
     import ipywidgets
 
-    class _Panel(ipywidgets.VBox):
+    class Panel(ipywidgets.VBox):
         def __repr__(self) -> str:
             return "Three knobs and a button: memory, cpus, pids. They can be turned in JupyterLab."
 
-    return _Panel(children)
+    return Panel(children)

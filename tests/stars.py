@@ -1,0 +1,73 @@
+"""The ★ table: what READERS stumble over, where the chapter shows it, and what breaks the showing.
+
+Each row: the ★ (chapter.row), its cells' tag, the feature that is switched off (a file of ``lib`` and a change of its text),
+and what the cells then print or raise instead. ``test_stars.py`` goes through it: with the feature the cells print what
+the notebook holds, without it they do not, for the stated reason.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Star:
+    """One row: without ``old`` (replaced by ``new`` in ``lib/<module>``) the cells must show ``symptom``."""
+
+    name: str
+    question: str
+    module: str
+    old: str
+    new: str
+    symptom: str
+    needs: tuple[str, ...] = ("root", "overlay", "memory", "cpu", "pids")
+
+    @property
+    def tag(self) -> str:
+        return f"star:{self.name}"
+
+    @property
+    def chapter(self) -> str:
+        return self.name.split(".")[0].zfill(2)
+
+
+STARS = (
+    Star(
+        "2.1", "why does stop take ten seconds?", "starter.py",
+        "            os.kill(main, number)\n", "            pass\n",
+        "no handler, but --init      False                  by SIGKILL",
+    ),
+    Star(
+        "2.2", "zombies that nobody reaps", "init.py",
+        'return [Step("init", "become_init"', 'return []; [Step("init", "become_init"',
+        "zombies with --init:  1",
+    ),
+    Star(
+        "2.3", "what do the exit codes mean?", "process.py",
+        "else 128 + found.si_status", "else found.si_status",
+        "9     128 + 9, SIGKILL",
+    ),
+    Star(
+        "2.4", "three ways to 137", "cgroups.py",
+        "        if not kills:\n", "        if True:\n",
+        "exit 137: ended by signal 9 (SIGKILL)\n---",
+    ),
+    Star(
+        "2.5", "free and nproc show the host", "cgroups.py",
+        'words["memory.max"] = str(self.memory)', 'words["memory.max"] = str(2 * self.memory)',
+        "memory.max      256 MiB",
+    ),
+    Star(
+        "2.7", "v1 or v2, the same words", "cgroups.py",
+        '"memory.max": ("memory", "memory.limit_in_bytes"),\n', "",
+        "KeyError", needs=("root", "overlay", "cgroup1"),
+    ),
+    Star(
+        "2.8", "pivot_root: Invalid argument, which of five?", "advice.py",
+        '("pivot_root", "EINVAL"): why_no_pivot,', "",
+        "pivot_root: Invalid argument → \n",
+    ),
+    Star(
+        "2.11", "docker logs is empty", "starter.py",
+        "        for number in (0, 1, 2):\n            os.dup2(slave, number)", "        os.dup2(slave, 0)",
+        "a terminal (-t)     only when it ended",
+    ),
+)  # fmt: skip

@@ -1,0 +1,97 @@
+"""Every exercise, played: its solution passes; the empty answer and a wrong one fail, with the right reason."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from needs import requires
+from replay import replay, sources, tags
+
+from lib.lab import ch02, exercises
+from lib.lab.notebooks import there
+
+ROOT = Path(__file__).parents[1]
+
+# chapter, exercise, a wrong answer, what the check must say to it
+WRONG = [
+    ("02", "limits", 'answer_1 = start("busybox", ["sleep", "60"], memory=f"{limits_.memory}m")', "pids.max for it is max"),
+    ("02", "limits", 'answer_1 = start("busybox", ["sleep", "60"], memory="8m", pids_limit=limits_.pids)', "memory.max for it is 8 MiB"),
+    ("02", "limits", 'answer_1 = start("busybox", ["true"], memory=f"{limits_.memory}m"); time.sleep(0.3)', "does not run any more"),
+    ("02", "limits", "answer_1 = limits_.memory", "must be a started container"),
+    ("02", "ingredient", "answer_2 = Do()", "returns no step"),
+    ("02", "ingredient", 'answer_2 = Do(Step("mounts", "mount_inside", ("tmpfs", root, "/other", "tmpfs", "")))', "nothing is mounted"),
+    ("02", "ingredient", 'answer_2 = Do(Step("mounts", "mount_inside", ("tmpfs", root, "/scratch", "tmpfs", "size=8k")))', "size="),
+    ("02", "visitor", "answer_3 = lambda pid: os.uname().nodename", "that is the name of this machine"),
+    ("02", "visitor", "answer_3 = lambda pid: 'room-1'", "calls itself something else"),
+    ("02", "update", "answer_4 = lambda container, memory: None", "memory.max is still"),
+    ("02", "update", "answer_4 = lambda container, memory: container.stop(0)", "does not run any more"),
+]  # fmt: skip
+EMPTY = [("02", name, "", "there is no answer yet") for name in ("limits", "ingredient", "visitor", "update")]
+
+
+def notebook(chapter: str) -> Path:
+    return next(one.path(ROOT / "notebooks") for one in there() if one.number == chapter)
+
+
+def solution(chapter: str, name: str) -> str:
+    """The folded solution, as the reader would copy it."""
+    cells = json.loads(notebook(chapter).read_text())["cells"]
+    text = next("".join(cell["source"]) for cell in cells if f"solution:{name}" in tags(cell))
+    return re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
+
+
+def check(chapter: str, name: str, answer: str) -> str:
+    """Run the chapter's set-up, the answer, and the check cell; what the check prints."""
+    path = notebook(chapter)
+    before = sources(path, "exercise-setup", "defines")
+    (empty,), (look,) = ([one for one in sources(path, tag) if one not in sources(path)] for tag in (f"answer:{name}", f"check:{name}"))
+    done = replay([*before, answer or empty, look], ROOT, ROOT)
+    assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-1500:]
+    return next(line for line in done.stdout.splitlines() if line.startswith(("✔", "✘")))
+
+
+@pytest.mark.parametrize("name", [one.name for one in ch02.exercises()])
+@requires("root", "memory", "cpu", "pids")
+def test_the_solution_passes(name):
+    assert check("02", name, solution("02", name)).startswith(f"✔ {name}")
+
+
+@pytest.mark.parametrize(("chapter", "name", "answer", "reason"), EMPTY + WRONG)
+@requires("root", "memory", "cpu", "pids")
+def test_another_answer_fails_with_the_reason(chapter, name, answer, reason):
+    said = check(chapter, name, answer)
+    assert said.startswith(f"✘ {name}, not yet:") and reason in said
+
+
+def test_hints_come_one_at_a_time_and_the_last_one_stays(capsys):
+    task = ch02.exercises()[1]
+    for _ in range(len(task.hints) + 1):
+        task.hint()
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in printed] == ["hint 1 of 3", "hint 2 of 3", "hint 3 of 3", "hint 3 of 3"]
+
+
+def test_numbers_differ_from_attempt_to_attempt():
+    assert len({str([one.numbers for one in ch02.exercises()]) for _ in range(5)}) > 1
+
+
+def test_a_question_without_exactly_one_right_answer_is_refused():
+    with pytest.raises(ValueError, match="one right answer"):
+        exercises.Question("why?", {"a": True, "b": True})
+    with pytest.raises(ValueError, match="none"):
+        exercises.Question("why?", {"a": False})
+
+
+def test_the_quiz_prints_its_answers_and_its_buttons_judge(capsys):
+    question = exercises.Question("why?", {"no": 1 > 2, "yes": 2 > 1})
+    exercises.quiz(question)
+    assert "Right: 1b" in capsys.readouterr().out
+    import ipywidgets
+
+    row = exercises.panel(ipywidgets, [question]).children[0]
+    choice, verdict = row.children[1], row.children[2]
+    choice.value = "no"
+    assert "look again" in verdict.value
+    choice.value = "yes"
+    assert verdict.value == "✔ right"

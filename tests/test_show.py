@@ -1,0 +1,82 @@
+"""Pictures: each has a text alternative that says what it shows, and is stable where it is compared."""
+
+import os
+
+import pytest
+from needs import requires
+
+from lib import Namespaces, Plan, show, start
+from lib.show import sources
+from lib.show.dials import knobs, squeeze, still
+
+
+def test_a_plan_is_drawn_without_running_it():
+    picture = show.plan(Plan(["true"], [Namespaces("pid")], env={}))
+    assert picture.kind == "image/svg+xml" and "clone (in the starter): 1" in picture.alt
+    assert picture.data.count("<rect") == 1 + 4 and "<title>" in picture.data  # the paper and four stages
+
+
+@requires("root", "overlay")
+def test_a_container_s_namespaces_are_drawn_as_its_own():
+    with start("busybox", ["sleep", "60"]) as box:
+        picture = show.namespaces("self", box.pid)
+        assert "own namespaces: pid, mnt, uts, ipc, net, cgroup;" in picture.alt
+        assert show.tree(box.pid).splitlines()[-1].strip() == "└─ sleep"
+    assert "none;" in show.namespaces("self", os.getpid()).alt
+
+
+def test_text_in_a_picture_is_escaped():
+    picture = show.namespaces("self", os.getpid(), names=("<b>", "&"))
+    assert "<b>" not in picture.data and "&lt;b&gt;" in picture.data
+
+
+def test_a_plot_is_a_png_with_its_text_as_alt():
+    picture = show.bars("t", {"one": 1.0, "two": 3.0}, "s", "two is longer", limit=2, limit_name="wall")
+    data, metadata = picture._repr_mimebundle_()
+    assert data["image/png"].startswith(b"\x89PNG") and data["text/plain"] == "two is longer"
+    assert metadata["image/png"]["alt"] == "two is longer"
+    assert show.lines("t", {"a": ([0, 1], [0, 1])}, "x", "y", "a line", walls={"max": 2}).data.startswith(b"\x89PNG")
+
+
+def test_the_still_of_the_knobs_says_what_was_held():
+    limits = {"memory": 48, "cpus": 2.0, "pids": 12}
+    picture = still(limits, {"memory": 48, "cpus": 1.0, "pids": 12})
+    assert "memory: wanted 96, limit 48, held by the limit" in picture.alt and "cpus: wanted 1, limit 2, had it all" in picture.alt
+
+
+@requires("root", "overlay", "memory", "cpu", "pids")
+def test_the_greedy_container_gets_what_its_limits_allow():
+    got = squeeze(memory=32, cpus=0.3, pids=8, seconds=0.4)
+    assert got["memory"] == 32 and got["pids"] == 8 and got["cpus"] < 0.6
+
+
+@requires("root", "overlay", "memory", "cpu", "pids")
+def test_turning_a_knob_runs_the_experiment_again(monkeypatch):
+    shown = []
+    monkeypatch.setattr("lib.show.dials.display", shown.append)
+    knobs(memory=32, cpus=0.5, pids=8)
+    panel = shown[1]
+    assert "memory, cpus, pids" in repr(panel)
+    panel.children[0].value = 16
+    panel.children[3].click()
+    assert "memory: wanted 96, limit 16" in shown[2].alt
+
+
+def test_source_pieces_cover_their_module_and_unknown_ones_are_named():
+    known = sources.pieces("linux")
+    covered = {line for first, last in known.values() for line in range(first, last + 1)}
+    assert covered == set(range(1, len(sources.text("linux").splitlines()) + 1))
+    with pytest.raises(LookupError, match="it has head"):
+        show.source("linux", "no_such_piece")
+
+
+def test_a_range_of_pieces_and_a_whole_module():
+    code = show.source("linux", "ns_flags..setns").code
+    assert "def unshare" in code and "def mount(" not in code
+    assert show.source("init").code == sources.text("init").strip("\n")
+    assert show.source("process", "LIVE..").code.endswith(sources.text("process").strip("\n").splitlines()[-1])
+    assert "<details>" in show.source("init")._repr_html_() and repr(show.source("init")) == "lib/init.py: all of it"
+
+
+def test_a_table_lines_up():
+    assert repr(show.table("a | b", [("x", 1), ("long", 22)])).splitlines() == ["a     b", "────  ──", "x     1", "long  22"]
