@@ -62,6 +62,11 @@ def new_id() -> str:
     return secrets.token_hex(6)
 
 
+def temporary(kind: str) -> str:
+    """The beginning of a temporary folder's name: it says whose it is, so that the leak check can tell ours from others'."""
+    return f"suitcase-{os.getpid()}-{kind}-"
+
+
 # -- undo ----------------------------------------------------------------------------------
 
 

@@ -20,6 +20,7 @@ os.environ |= {"SUITCASE_RUN": str(PLACE / "run"), "SUITCASE_STORE": str(PLACE /
 from needs import there  # noqa: E402
 
 from lib import cgroups, linux, process  # noqa: E402
+from lib.lab import leaks  # noqa: E402
 from lib.lab.leaks import Look  # noqa: E402
 
 
@@ -29,6 +30,7 @@ def pytest_configure(config):
     if os.geteuid() == 0:  # a mount table of our own: then its leak check is a plain difference
         linux.unshare("mnt")
         linux.mount(None, "/", None, "rprivate")
+        leaks.ALONE = True
 
 
 def pytest_unconfigure(config):

@@ -18,6 +18,8 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from traitlets import default
 
+from lib import state
+
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "python3"
 
@@ -51,7 +53,7 @@ def clean_environment() -> Iterator[None]:
     folder too, so that nothing stays even if the kernel is killed.
     """
     before = dict(os.environ)
-    with tempfile.TemporaryDirectory(prefix="suitcase-kernel-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix=state.temporary("kernel"), ignore_cleanup_errors=True) as folder:
         paths = [str(ROOT), *filter(None, [before.get("PYTHONPATH")])]
         own = {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "IPYTHONDIR": folder, "JUPYTER_RUNTIME_DIR": folder}
         os.environ.update(own)

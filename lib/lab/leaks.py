@@ -21,6 +21,8 @@ from lib.process import Starter
 
 LABEL = "suitcase"  # begins the name of every interface, network namespace, nft table and temporary folder of ours
 
+ALONE = False  # the tests run in a mount namespace that nobody shares, and say so here
+
 
 def processes() -> dict[int, tuple[int, str, str]]:
     """Every process that can be seen: pid → (parent, name, state)."""
@@ -42,8 +44,18 @@ def ours() -> dict[int, str]:
     return {
         pid: name + (" (zombie)" if letter == "Z" else "")
         for pid, (parent, name, letter) in table.items()
-        if pid not in helper and (descends(pid, table) or (parent == 1 and name.startswith(f"{LABEL}:")))
+        if pid not in helper and (descends(pid, table) or (parent == 1 and name.startswith(f"{LABEL}:") and same_place(pid)))
     }
+
+
+def same_place(pid: int) -> bool:
+    """Does a process keep its records where we keep ours? Else it is somebody else's orphan."""
+    try:
+        words = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    place = next((word[len("SUITCASE_RUN=") :] for word in words if word.startswith(b"SUITCASE_RUN=")), b"")
+    return place == os.fsencode(os.environ.get("SUITCASE_RUN", ""))
 
 
 def descends(pid: int, table: dict) -> bool:
@@ -60,8 +72,10 @@ def children() -> set[str]:
 
 
 def mounts() -> set[str]:
-    """Every mount of this mount namespace."""
-    return {f"{row['target']} ({row['fstype']})" for row in mountinfo()}
+    """Every mount of this mount namespace, if it is ours alone (as in the tests); in the machine's, those with a name of ours."""
+    names = (LABEL, str(state.store()), str(state.runtime_dir()))
+    rows = [row for row in mountinfo() if ALONE or any(name in row["target"] + row["root"] + row["source"] for name in names)]
+    return {f"{row['target']} ({row['fstype']})" for row in rows}
 
 
 def cgroups() -> set[str]:
@@ -103,10 +117,17 @@ def nft_rules() -> set[str]:
 
 def folders() -> set[str]:
     """Temporary folders with our name, containers' folders in the store, records."""
-    found = set(Path(tempfile.gettempdir()).glob(f"*{LABEL}-*")) - {state.store(), state.runtime_dir()}
+    found = {path for path in Path(tempfile.gettempdir()).glob(f"{LABEL}-*") if not of_other_process(path.name)}
+    found -= {state.store(), state.runtime_dir()}
     found |= set(Path(state.store(), "containers").glob("*"))
     found |= {path for path in state.runtime_dir().glob("*") if path.suffix in (".json", ".new") or path.is_dir()}
     return {str(path) for path in found}
+
+
+def of_other_process(name: str) -> bool:
+    """Does a temporary folder (``state.temporary`` made its name) belong to another process, which lives?"""
+    pid = name.split("-")[1]
+    return pid.isdigit() and int(pid) != os.getpid() and os.path.exists(f"/proc/{pid}")
 
 
 def descriptors() -> set[str]:

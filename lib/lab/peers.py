@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from lib import bases
+from lib import bases, state
 
 PODMAN = ["podman", "--cgroup-manager", "cgroupfs", "--runtime", "runc", "--events-backend", "none"]
 
@@ -37,7 +37,7 @@ def ask(argv: list[str], timeout: float = 20, check: bool = False) -> subprocess
 
 def podman_run(command: list[str], *flags: str) -> tuple[int, str, dict]:
     """``podman run`` of the busybox base with Docker's flags: (exit code, output, its record of how it ended)."""
-    folder = Path(tempfile.mkdtemp(prefix="suitcase-podman-"))
+    folder = Path(tempfile.mkdtemp(prefix=state.temporary("podman")))
     name = folder.name
     limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096", "--network", "none", "--name", name]
     try:
@@ -52,7 +52,7 @@ def podman_run(command: list[str], *flags: str) -> tuple[int, str, dict]:
 
 def runc_run(command: list[str]) -> str:
     """``runc run`` of the busybox base with the configuration that ``runc spec`` writes: its output."""
-    with tempfile.TemporaryDirectory(prefix="suitcase-runc-") as bundle:
+    with tempfile.TemporaryDirectory(prefix=state.temporary("runc")) as bundle:
         ask(["runc", "spec", "--bundle", bundle], check=True)
         path = Path(bundle, "config.json")
         config = json.loads(path.read_text())
