@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from lib import linux, state
@@ -145,6 +147,9 @@ def not_understood(config: dict) -> list[str]:
 
 
 def place(name: str) -> Path:
+    """The container's folder. Its name becomes a part of paths, so it is checked first (runc's rule)."""
+    if not re.fullmatch(r"[\w+.][\w+.-]*", name, re.ASCII) or name in (".", ".."):
+        raise OciError(f"{name!r} is no container name: letters, digits, _ + . and -, and no - at the start")
     return state.runtime_dir() / f"oci-{name}"
 
 
@@ -226,8 +231,12 @@ def kill(name: str, number: str = "TERM") -> None:
     about = facts(name)
     if status(about) == "stopped":
         raise OciError(f"cannot kill container {name!r}: it is stopped")
-    value = int(number) if number.isdigit() else signal.Signals[f"SIG{number.upper().removeprefix('SIG')}"]
-    os.kill(about["pid"], value)
+    try:
+        value = signal.Signals(int(number)) if number.isdigit() else signal.Signals[f"SIG{number.upper().removeprefix('SIG')}"]
+    except (KeyError, ValueError):
+        raise OciError(f"no signal is called {number!r}: kill -l lists them") from None
+    with suppress(ProcessLookupError), state.same_process(about) as pidfd:
+        signal.pidfd_send_signal(pidfd, value)
 
 
 def delete(name: str, force: bool = False) -> None:
@@ -236,6 +245,8 @@ def delete(name: str, force: bool = False) -> None:
         if not force:
             raise OciError(f"cannot delete container {name!r}: it is {now} (kill it first, or use --force)")
         state.kill_recorded(about)
+    with suppress(ChildProcessError):
+        os.waitpid(about["pid"], 0)  # only if this very process made it; else somebody else waits for it
     state.undo_all(about["undos"])
     state.unlink(str(state.runtime_dir() / f"oci-{name}.json"))
     state.rmtree(str(place(name)))

@@ -9,6 +9,7 @@ could not do any more.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -259,21 +260,24 @@ def of_others() -> set[str]:
 # -- gc ------------------------------------------------------------------------------------
 
 
-def kill_recorded(facts: dict) -> None:
-    """Kill the process of a record, if it is still the same one and not a later one with the same pid."""
+@contextmanager
+def same_process(facts: dict) -> Iterator[int]:
+    """A pidfd of the process of a record. Raises ``ProcessLookupError`` if it has ended, even if a later one has its pid now."""
+    pidfd = os.pidfd_open(facts["pid"])
     try:
-        pidfd = os.pidfd_open(facts["pid"])
-    except (ProcessLookupError, OSError):
-        return
-    try:
-        if start_time(facts["pid"]) == facts.get("start_time"):
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-            kill_groups(facts["undos"])  # a frozen process dies only when it is thawed
-            linux.readable([pidfd], 5)  # its files can be removed only when it writes no more
-    except ProcessLookupError:
-        pass
+        if start_time(facts["pid"]) != facts.get("start_time"):
+            raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+        yield pidfd
     finally:
         os.close(pidfd)
+
+
+def kill_recorded(facts: dict) -> None:
+    """Kill the process of a record, if it is still there."""
+    with suppress(ProcessLookupError), same_process(facts) as pidfd:
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        kill_groups(facts["undos"])  # a frozen process dies only when it is thawed
+        linux.readable([pidfd], 5)  # its files can be removed only when it writes no more
 
 
 def reap(facts: dict) -> None:

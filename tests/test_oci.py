@@ -1,0 +1,207 @@
+"""The OCI translation: the five verbs on a bundle that ``runc spec`` wrote, and what is said when something is wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from needs import requires
+
+from lib import oci, state
+from lib.process import StepError
+
+pytestmark = requires("root", "busybox", "runc")
+SCHEMAS = Path("/usr/share/gocode/src/github.com/opencontainers/runtime-spec/schema")
+
+
+@pytest.fixture
+def bundle(busybox, tmp_path):
+    shutil.copytree(busybox, tmp_path / "rootfs", symlinks=True)
+    subprocess.run(["runc", "spec"], cwd=tmp_path, check=True)
+    change(tmp_path, lambda config: config["process"].update(terminal=False, args=["sleep", "1000"]))
+    return tmp_path
+
+
+def change(bundle: Path, how) -> None:
+    config = json.loads((bundle / "config.json").read_text())
+    how(config)
+    (bundle / "config.json").write_text(json.dumps(config))
+
+
+def command(*argv, code=0) -> str:
+    """The command line in a process of its own, as a container manager would call it.
+
+    Its output goes to files: a pipe would be held open by the container, which inherits it.
+    """
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        done = subprocess.run([sys.executable, "-m", "lib.oci", *argv], stdout=output, stderr=errors, stdin=subprocess.DEVNULL, timeout=20)
+        output.seek(0), errors.seek(0)
+        told, wrong = output.read(), errors.read()
+    assert done.returncode == code, wrong
+    return wrong if code else told
+
+
+def status(name: str) -> str:
+    return json.loads(oci.state_json(name))["status"]
+
+
+def until(name: str, word: str) -> None:
+    deadline = time.monotonic() + 20
+    while status(name) != word:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_the_life_of_a_container_over_five_commands(bundle):
+    """Each command is a process of its own: what lies between them is on disk and in the kernel."""
+    command("create", "--bundle", str(bundle), "one")
+    assert status("one") == "created"
+    command("start", "one")
+    until("one", "running")
+    told = json.loads(command("state", "one"))
+    assert told["status"] == "running" and told["pid"] > 1 and told["bundle"] == str(bundle) and told["id"] == "one"
+    assert Path(f"/proc/{told['pid']}/cmdline").read_bytes() == b"sleep\x001000\0"
+    command("kill", "one", "KILL")
+    until("one", "stopped")
+    assert "pid" not in json.loads(oci.state_json("one")) or json.loads(oci.state_json("one"))["pid"] == 0
+    command("delete", "one")
+    assert "does not exist" in command("state", "one", code=1)
+
+
+def test_nothing_runs_before_start(bundle):
+    change(bundle, lambda config: (config["process"].update(args=["touch", "/tmp/ran"]), config["root"].update(readonly=False)))
+    oci.create("two", str(bundle))
+    assert not (bundle / "rootfs/tmp/ran").exists() and status("two") == "created"
+    oci.start("two")
+    until("two", "stopped")
+    assert (bundle / "rootfs/tmp/ran").exists()
+    oci.delete("two")
+
+
+def test_a_container_survives_its_maker_and_gc(bundle):
+    command("create", "--bundle", str(bundle), "three")
+    state.gc()
+    assert status("three") == "created"
+    oci.start("three")
+    until("three", "running")
+    state.gc()
+    assert status("three") == "running"
+    oci.delete("three", force=True)
+
+
+@pytest.mark.skipif(not SCHEMAS.is_dir(), reason="needs golang-github-opencontainers-specs-dev")
+@pytest.mark.filterwarnings("ignore:jsonschema.RefResolver")
+@pytest.mark.parametrize("moment", ["created", "running", "stopped"])
+def test_state_json_is_what_the_specification_says(bundle, moment):
+    from jsonschema import Draft7Validator, RefResolver
+
+    change(bundle, lambda config: config.update(annotations={"org.example": "yes"}))
+    oci.create("four", str(bundle))
+    if moment != "created":
+        oci.start("four")
+        until("four", "running")
+    if moment == "stopped":
+        oci.kill("four", "9")
+        until("four", "stopped")
+    schema = json.loads((SCHEMAS / "state-schema.json").read_text())
+    validator = Draft7Validator(schema, resolver=RefResolver(f"file://{SCHEMAS}/state-schema.json", schema))
+    told = json.loads(oci.state_json("four"))
+    assert not list(validator.iter_errors(told))
+    assert told["status"] == moment and told["annotations"] == {"org.example": "yes"}
+    oci.delete("four", force=True)
+
+
+def test_wrong_states_are_refused(bundle):
+    oci.create("five", str(bundle))
+    with pytest.raises(oci.OciError, match="cannot delete container 'five': it is created"):
+        oci.delete("five")
+    with pytest.raises(oci.OciError, match="exists already"):
+        oci.create("five", str(bundle))
+    assert status("five") == "created", "the second create must not disturb the first"
+    oci.start("five")
+    until("five", "running")
+    with pytest.raises(oci.OciError, match="cannot start container 'five': it is running"):
+        oci.start("five")
+    oci.kill("five", "SIGKILL")
+    until("five", "stopped")
+    for verb in (oci.start, oci.kill):
+        with pytest.raises(oci.OciError, match="it is stopped"):
+            verb("five")
+    oci.delete("five")
+
+
+@pytest.mark.parametrize("verb", [oci.start, oci.state_json, oci.kill, oci.delete])
+def test_an_unknown_container(verb):
+    with pytest.raises(oci.OciError, match="container 'nobody' does not exist"):
+        verb("nobody")
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "", ".", "-x"])
+def test_a_name_that_would_be_a_path(bundle, name):
+    with pytest.raises(oci.OciError, match="is no container name"):
+        oci.create(name, str(bundle))
+
+
+def test_bundles_that_are_none(bundle, tmp_path_factory):
+    empty = tmp_path_factory.mktemp("empty")
+    with pytest.raises(oci.OciError, match=r"config.json does not exist: a bundle is"):
+        oci.create("six", str(empty))
+    (empty / "config.json").write_text("{")
+    with pytest.raises(oci.OciError, match="is no OCI configuration"):
+        oci.create("six", str(empty))
+    (empty / "config.json").write_text('{"process": {"args": []}, "root": {}}')
+    with pytest.raises(oci.OciError, match="is no OCI configuration"):
+        oci.create("six", str(empty))
+    change(bundle, lambda config: config["root"].update(path="nowhere"))
+    with pytest.raises(oci.OciError, match=r"root.path: .*/nowhere is not a folder"):
+        oci.create("six", str(bundle))
+
+
+def test_an_unknown_namespace_and_signal_are_named(bundle):
+    change(bundle, lambda config: config["linux"]["namespaces"].append({"type": "moon"}))
+    with pytest.raises(oci.OciError, match="unknown type 'moon'"):
+        oci.create("seven", str(bundle))
+    change(bundle, lambda config: config["linux"]["namespaces"].pop())
+    oci.create("seven", str(bundle))
+    with pytest.raises(oci.OciError, match="no signal is called 'MOON'"):
+        oci.kill("seven", "MOON")
+    oci.delete("seven", force=True)
+
+
+def test_an_error_while_creating_leaves_nothing(bundle):
+    change(bundle, lambda config: config["mounts"].append({"destination": "/x", "type": "moonfs", "source": "x"}))
+    with pytest.raises(StepError, match="this kernel has no such file system"):
+        oci.create("eight", str(bundle))
+    assert "moonfs" in command("create", "--bundle", str(bundle), "eight", code=1)
+
+
+def test_a_missing_program_is_told_at_start(bundle):
+    change(bundle, lambda config: config["process"].update(args=["no-such-program"]))
+    oci.create("nine", str(bundle))
+    oci.start("nine")
+    until("nine", "stopped")
+    oci.delete("nine")
+
+
+def test_what_is_left_out_is_said(bundle):
+    """``runc spec`` asks for capabilities and a device list; that comes with chapter 6."""
+    config = json.loads((bundle / "config.json").read_text())
+    config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW"}
+    assert oci.not_understood(config) == ["process.capabilities", "linux.seccomp", "linux.resources.devices"]
+    command("create", "--bundle", str(bundle), "ten")
+    oci.delete("ten", force=True)
+
+
+def test_resources_in_dockers_words():
+    group = oci.cgroup({"memory": {"limit": 1 << 25}, "cpu": {"quota": 50000, "period": 100000}, "pids": {"limit": 9}}, "x")
+    assert group.limits["cpu.max"] == "50000 100000" and group.limits["pids.max"] == "9" and group.memory == 1 << 25
+
+
+def test_wrong_use_of_the_command_line():
+    assert "create --bundle DIR ID" in command("frobnicate", code=2)
