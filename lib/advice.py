@@ -288,6 +288,8 @@ def advise(call: str, args, error: OSError) -> str:
     Looks at the machine where it must, so call it where the error happened, before anything is cleaned up.
     """
     name = errno.errorcode.get(error.errno, "")
+    if name == "ENOSYS":
+        return f"this kernel has no {system_call(error)}, or a seccomp filter around us hides it: Linux 5.12 or newer is needed"
     entry = CATALOGUE.get((ALIASES.get(call, call), name)) or CATALOGUE.get((system_call(error), name), "")
     if callable(entry):
         try:

@@ -52,11 +52,18 @@ def pytest_report_header(config):
 
 @pytest.fixture(autouse=True)
 def leak_check(request):
-    """Every test must leave the machine as it found it."""
-    before = Look()
+    """Every test must leave the machine as it found it. What was there before the first one is there before each."""
+    global BEFORE
+    BEFORE = before = BEFORE or Look()
     yield before
-    if "may_leave" not in request.keywords and (left := before.leaks()):
+    if "may_leave" in request.keywords:
+        BEFORE = None
+    elif left := before.leaks():
+        BEFORE = None  # told once, not again after every later test
         pytest.fail("left behind: " + "; ".join(f"{kind}: {', '.join(sorted(found))}" for kind, found in left.items()))
+
+
+BEFORE: Look | None = None
 
 
 class Steps:
