@@ -1,4 +1,4 @@
-"""The same thing done by others: podman, runc, and util-linux, where they are on this machine.
+"""The same thing done by others: podman, runc and Docker, where they are on this machine.
 
 A comparison never decides whether a chapter goes on. Where the peer is missing, or cannot work here, the cell says so
 in one line; with ``SUITCASE_PEERS=required`` (the project's own tests set it) that is an error instead.
@@ -9,8 +9,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lib import bases, state
@@ -71,3 +74,76 @@ def compare(run_peer):
             raise
         print(f"no comparison: {reason}")
         return None
+
+
+# -- a Docker of our own -----------------------------------------------------------------------
+
+
+class Docker:
+    """A Docker daemon that only we talk to."""
+
+    def __init__(self, socket: str):
+        self.socket = socket
+
+    def call(self, *words: str, stdin=subprocess.DEVNULL) -> str:
+        """``docker WORDS``; raises ``Missing`` with its last line when it fails."""
+        done = subprocess.run(["docker", "-H", self.socket, *words], stdin=stdin, capture_output=True, text=True, timeout=120)
+        if done.returncode:
+            raise Missing(f"docker {words[0]}: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
+        return done.stdout.strip()
+
+    def import_folder(self, folder: str, name: str) -> None:
+        """Make an image of a root file system."""
+        with subprocess.Popen(["tar", "-C", folder, "-c", "."], stdout=subprocess.PIPE) as tar:
+            self.call("import", "-", name, stdin=tar.stdout)
+
+
+@contextmanager
+def dockerd(timeout: float = 60):
+    """Start a Docker daemon by hand, with everything of its own (data, sockets, cgroups, no network); end it and remove it all."""
+    parent = f"suitcase-docker-{os.getpid()}"
+    disk = state.folder("bases").parent  # its overlays need a real file system
+    with tempfile.TemporaryDirectory(prefix=state.temporary("docker"), dir=disk, ignore_cleanup_errors=True) as place:
+        socket = f"unix://{place}/docker.sock"
+        command = ["unshare", "-m", "dockerd", "--data-root", f"{place}/data", "--exec-root", f"{place}/exec", "-p", f"{place}/pid"]
+        command += ["-H", socket, "--bridge=none", "--iptables=false", "--ip6tables=false", "--storage-driver=overlay2"]
+        command += [f"--cgroup-parent=/{parent}", "--exec-opt", "native.cgroupdriver=cgroupfs"]
+        with open(f"{place}/log", "w") as log:
+            daemon = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+            try:
+                docker = Docker(socket)
+                wait_for(docker, daemon, place, timeout)
+                yield docker
+                if names := docker.call("ps", "-aq").split():
+                    docker.call("rm", "-f", *names)
+            finally:
+                daemon.terminate()
+                daemon.wait(timeout=30)
+                with suppress(ProcessLookupError):
+                    os.killpg(daemon.pid, signal.SIGKILL)
+    remove_cgroups(parent)
+
+
+def wait_for(docker: Docker, daemon: subprocess.Popen, place: str, timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            docker.call("version")
+            return
+        except Missing:
+            if daemon.poll() is not None or time.monotonic() > deadline:
+                last = Path(place, "log").read_text().strip().splitlines()[-1:]
+                raise Missing(f"dockerd does not come up: {''.join(last)}") from None
+            time.sleep(0.1)
+
+
+def remove_cgroups(name: str) -> None:
+    """What dockerd leaves in the cgroup trees."""
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        top, kind = line.split()[1:3]
+        if kind.startswith("cgroup"):
+            for folder in sorted(Path(top, name).rglob("*"), reverse=True):
+                if folder.is_dir():
+                    folder.rmdir()
+            with suppress(FileNotFoundError):
+                Path(top, name).rmdir()
