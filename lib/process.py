@@ -449,7 +449,7 @@ class Process:
         self.be_born(stdin, stdout, stderr)
         self.record.born(self.pid)
         self.do("map")
-        self.line.send(b"mapped")
+        self.tell(b"mapped")
         self.close_refs()
         self.hear("created", shield)
         self.state, self.created_at = "created", time.monotonic()
@@ -512,13 +512,21 @@ class Process:
             with shield.opened() if shield else nullcontext():  # an interrupt may end the waiting, never the taking
                 if not linux.readable([self.line.fileno()], self.patience):
                     raise TimeLimit(self.patience, words=self.where_it_hangs())
-            message, fds, _, _ = socket.recv_fds(self.line, 1 << 16, 4)
+            try:
+                message, fds, _, _ = socket.recv_fds(self.line, 1 << 16, 4)
+            except ConnectionResetError:  # it ended without reading what we had told it
+                message, fds = b"", []
             if not message and word == "exec":
                 return  # exec cuts the line: that is the good end
             if not message:
                 raise ConnectionError(f"the process ended before it said '{word}'{self.how_it_died(word)}")
             if self.understand(marshal.loads(message), fds) == word:
                 return
+
+    def tell(self, word: bytes) -> None:
+        """Say a word to the process; if it has died meanwhile, the next ``hear`` says so, and of what."""
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self.line.send(word)
 
     def where_it_hangs(self) -> str:
         """The stage, from the title that the process gives itself."""
@@ -565,7 +573,7 @@ class Process:
         with self.lock:
             if self.state != "created":
                 raise RuntimeError(f"cannot start: the process is {self.state}")
-            self.line.send(b"start")
+            self.tell(b"start")
             self.state = "running"
             self.hear("exec")
             self.line.close()

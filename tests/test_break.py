@@ -347,3 +347,11 @@ def test_gc_leaves_the_living_alone():
         done = subprocess.run([sys.executable, "-m", "lib.state", "gc"], capture_output=True, text=True, timeout=60)
         assert done.stdout == "reaped: nothing to do\n"
         assert linux.readable([box.process.pidfd], 0) == []
+
+
+def test_the_container_killed_while_it_waits_for_its_start():
+    with lib.create("busybox", ["true"]) as box:
+        os.kill(box.pid, signal.SIGKILL)
+        linux.readable([box.process.pidfd], 10)
+        box.start()
+        assert box.wait(10).code == 137
