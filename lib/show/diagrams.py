@@ -43,8 +43,13 @@ def plan(one: Plan) -> Picture:
 
 
 def namespaces(first: int | str, second: int | str, names: tuple[str, str] = ("host", "container")) -> Picture:
-    """Which namespaces two processes (pids) share: one wide bar; where each has its own: two bars."""
+    """Which namespaces two processes (pids) share: one wide bar; where each has its own: two bars.
+
+    A shared ``time`` is left out: hardly anybody unshares it, and not every kernel has it.
+    """
     shared = {kind: identity(first, kind) == identity(second, kind) for kind in KINDS if identity(first, kind)}
+    if shared.get("time"):
+        del shared["time"]
     parts = [label(235, 22, names[0], INK, "middle", "bold"), label(445, 22, names[1], INK, "middle", "bold")]
     for row, (kind, same) in enumerate(shared.items()):
         y = 32 + 30 * row
