@@ -113,7 +113,7 @@ def test_finds_an_nft_rule_of_ours_and_leaves_others_alone():
 
 def test_finds_a_temporary_folder():
     look = Look()
-    with tempfile.TemporaryDirectory(prefix="suitcase-") as folder:
+    with tempfile.TemporaryDirectory(prefix=state.temporary("leak")) as folder:
         assert found(look) == {"folder or record": {folder}}
 
 

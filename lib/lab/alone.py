@@ -15,6 +15,8 @@ from contextlib import suppress
 
 from IPython import get_ipython
 
+from lib.process import Shield
+
 RUNNER = """
 import sys
 sys.dont_write_bytecode = True
@@ -29,17 +31,19 @@ except BaseException as error:
 
 def alone(line: str, cell: str) -> None:
     """Run ``cell`` in a Python of its own; an exception there is printed as its last line."""
-    child = subprocess.Popen(
-        [sys.executable, "-u", "-c", RUNNER],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-    )  # fmt: skip
-    try:
-        child.stdin.write(cell.encode())
-        child.stdin.close()
-        for text in child.stdout:
-            sys.stdout.write(text.decode(errors="replace"))
-    finally:
-        end(child)
+    with Shield() as shield:  # an interrupt between the start and the `try` would leave the program behind
+        child = subprocess.Popen(
+            [sys.executable, "-u", "-c", RUNNER],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+        try:
+            with shield.opened():
+                child.stdin.write(cell.encode())
+                child.stdin.close()
+                for text in child.stdout:
+                    sys.stdout.write(text.decode(errors="replace"))
+        finally:
+            end(child)
 
 
 def end(child: subprocess.Popen) -> None:

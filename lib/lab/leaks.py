@@ -117,17 +117,16 @@ def nft_rules() -> set[str]:
 
 def folders() -> set[str]:
     """Temporary folders with our name, containers' folders in the store, records."""
-    found = {path for path in Path(tempfile.gettempdir()).glob(f"{LABEL}-*") if not of_other_process(path.name)}
-    found -= {state.store(), state.runtime_dir()}
+    found = {path for path in Path(tempfile.gettempdir()).glob(f"{LABEL}-*-*") if not of_others(path.name)}
     found |= set(Path(state.store(), "containers").glob("*"))
     found |= {path for path in state.runtime_dir().glob("*") if path.suffix in (".json", ".new") or path.is_dir()}
     return {str(path) for path in found}
 
 
-def of_other_process(name: str) -> bool:
-    """Does a temporary folder (``state.temporary`` made its name) belong to another process, which lives?"""
+def of_others(name: str) -> bool:
+    """Does a temporary folder belong to another process that lives? ``state.temporary`` put the maker's pid into its name."""
     pid = name.split("-")[1]
-    return pid.isdigit() and int(pid) != os.getpid() and os.path.exists(f"/proc/{pid}")
+    return not pid.isdigit() or (int(pid) != os.getpid() and os.path.exists(f"/proc/{pid}"))
 
 
 def descriptors() -> set[str]:

@@ -101,7 +101,7 @@ class Source:
 
     def __repr__(self) -> str:
         place = f"lib/{self.module.replace('.', '/')}.py"
-        return f"{place}: {', '.join(self.names) or 'all of it'}"
+        return f"{place}: {', '.join(self.names).replace('..', ' … ').strip() or 'all of it'}"
 
     def _repr_html_(self) -> str:
         return f"<details><summary><code>{escape(repr(self))}</code></summary>\n<pre>{escape(self.code)}</pre>\n</details>"
