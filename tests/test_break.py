@@ -114,7 +114,7 @@ def test_an_undo_goes_on_after_an_error_and_all_are_told(tmp_path):
 # -- Ctrl-C -----------------------------------------------------------------------------------
 
 
-FAILED_SEEDS: list[int] = []  # seeds that once left something behind are kept here and played again each time
+FAILED_SEEDS: list[int] = [2671608485]  # seeds that once left something behind are kept here and played again each time
 
 
 def seeds() -> list[int]:
