@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lib import state
+from lib.process import Shield
 
 ETC = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1::/:/bin/false\nnobody:x:65534:65534::/:/bin/false\n",
@@ -47,7 +48,8 @@ def busybox() -> str:
     if program is None:
         raise FileNotFoundError("busybox is not installed: apt-get install busybox-static")
     about = os.stat(program)
-    return cached(f"busybox-{about.st_size}-{about.st_mtime_ns // 10**9}", lambda root: fill_busybox(root, program))
+    with Shield():  # an interrupt in the middle of subprocess would leave its child behind; this takes milliseconds
+        return cached(f"busybox-{about.st_size}-{about.st_mtime_ns // 10**9}", lambda root: fill_busybox(root, program))
 
 
 def fill_busybox(root: Path, program: str) -> None:

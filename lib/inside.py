@@ -9,53 +9,58 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from lib import linux
 
+# Roots that stay open, path → descriptor. A child switches this on for its short life: it looks some fifty paths up below one root.
+HELD: dict[str, int] | None = None
 
-@contextmanager
-def opened(root: str, path: str, flags: int = os.O_PATH, mode: int = 0) -> Iterator[int]:
-    """A descriptor of ``path`` as a process with ``root`` as its ``/`` would find it."""
-    root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+def open_root(root: str) -> int:
+    return os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+class Opened:
+    """A descriptor of ``path`` as a process with ``root`` as its ``/`` would find it, for the length of a ``with``."""
+
+    def __init__(self, root: str, path: str, flags: int = os.O_PATH, mode: int = 0):
+        resolve = linux.RESOLVE_IN_ROOT | linux.RESOLVE_NO_MAGICLINKS
+        if HELD is not None:
+            fd = HELD[root] if root in HELD else HELD.setdefault(root, open_root(root))
+            self.fd = linux.openat2(fd, path, flags, resolve, mode)
+            return
+        fd = open_root(root)
+        try:
+            self.fd = linux.openat2(fd, path, flags, resolve, mode)
+        finally:
+            os.close(fd)
+
+    def __enter__(self) -> int:
+        return self.fd
+
+    def __exit__(self, *error) -> None:
+        os.close(self.fd)
+
+
+def opened_or_made(root: str, path: str) -> Opened:
+    """A folder; it is nearly always there, so look first and make it only then."""
     try:
-        fd = linux.openat2(root_fd, path, flags, linux.RESOLVE_IN_ROOT | linux.RESOLVE_NO_MAGICLINKS, mode)
-    finally:
-        os.close(root_fd)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
-@contextmanager
-def parent(root: str, path: str) -> Iterator[tuple[int, str]]:
-    """The folder that holds ``path``, made if it is missing, and the last name of the path."""
-    folder, name = os.path.split(os.path.normpath("/" + path))
-    with opened_or_made(root, folder) as fd:
-        yield fd, name
-
-
-@contextmanager
-def opened_or_made(root: str, path: str) -> Iterator[int]:
-    """A descriptor of a folder; it is nearly always there, so look first and make it only then."""
-    try:
-        found = opened(root, path)
-        fd = found.__enter__()
+        return Opened(root, path)
     except FileNotFoundError:
         makedirs(root, path)
-        found = opened(root, path)
-        fd = found.__enter__()
-    try:
-        yield fd
-    finally:
-        found.__exit__(None, None, None)
+        return Opened(root, path)
+
+
+def parent(root: str, path: str) -> tuple[Opened, str]:
+    """The folder that holds ``path``, made if it is missing, and the last name of the path."""
+    folder, name = os.path.split(os.path.normpath("/" + path))
+    return opened_or_made(root, folder), name
 
 
 def exists(root: str, path: str) -> bool:
     try:
-        with opened(root, path):
+        with Opened(root, path):
             return True
     except (FileNotFoundError, NotADirectoryError):
         return False
@@ -65,21 +70,24 @@ def makedirs(root: str, path: str, mode: int = 0o755) -> None:
     """Make a folder and the folders above it; what is there stays as it is."""
     if path == "/" or exists(root, path):
         return
-    with parent(root, path) as (folder, name):
+    above, name = parent(root, path)
+    with above as folder:
         os.mkdir(name, mode, dir_fd=folder)
 
 
 def mknod(root: str, path: str, kind: str, major: int, minor: int, mode: int = 0o666) -> None:
     """Make a device node: ``kind`` is ``c`` or ``b``, the numbers are the kernel's. See mknod(2)."""
     bits = {"c": stat.S_IFCHR, "b": stat.S_IFBLK}[kind]
-    with parent(root, path) as (folder, name):
+    above, name = parent(root, path)
+    with above as folder:
         os.mknod(name, bits | mode, os.makedev(major, minor), dir_fd=folder)
         os.chmod(name, mode, dir_fd=folder)  # the umask took some bits
 
 
 def symlink(root: str, path: str, to: str) -> None:
     """Make the symbolic link ``path -> to``."""
-    with parent(root, path) as (folder, name):
+    above, name = parent(root, path)
+    with above as folder:
         os.symlink(to, name, dir_fd=folder)
 
 
@@ -87,9 +95,10 @@ def ensure(root: str, path: str, like: str) -> None:
     """Make ``path`` something that ``like`` (a path of the host) can be mounted on: a folder or an empty file."""
     if os.path.isdir(like):
         makedirs(root, path)
-    else:
-        with parent(root, path) as (folder, name):
-            os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o644, dir_fd=folder))
+        return
+    above, name = parent(root, path)
+    with above as folder:
+        os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o644, dir_fd=folder))
 
 
 def mount(source: str, root: str, path: str, fstype: str, options: str = "") -> None:
@@ -102,7 +111,7 @@ def bind(source: str, root: str, path: str, options: str = "", recursive: bool =
     """Show a file or folder of the host at ``path`` inside ``root``, on something that is made if it is missing."""
     if not exists(root, path):
         ensure(root, path, source)
-    with opened(root, path) as place:
+    with Opened(root, path) as place:
         bind_on(source, place, options, recursive)
 
 
@@ -123,17 +132,17 @@ def bind_on(source: str, place: int, options: str = "", recursive: bool = True) 
 
 def mask(root: str, path: str) -> None:
     """Hide a path: a file behind ``/dev/null``, a folder behind an empty one. A path that is not there is fine."""
-    with suppress(FileNotFoundError), opened(root, path) as place:
+    with suppress(FileNotFoundError), Opened(root, path) as place:
         if stat.S_ISDIR(os.fstat(place).st_mode):
             linux.mount("tmpfs", f"/proc/self/fd/{place}", "tmpfs", "ro")
         else:
-            with opened(root, "/dev/null") as null:
+            with Opened(root, "/dev/null") as null:
                 bind_on(f"/proc/self/fd/{null}", place, recursive=False)
 
 
 def readonly(root: str, path: str) -> None:
     """Make a path that is already mounted, and all below it, read-only. A path that is not there is fine."""
-    with suppress(FileNotFoundError), opened(root, path) as place:
+    with suppress(FileNotFoundError), Opened(root, path) as place:
         bind_on(f"/proc/self/fd/{place}", place, "ro")
 
 

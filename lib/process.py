@@ -252,6 +252,7 @@ class Starter:
             self.process = subprocess.Popen(
                 [python, "-I", "-S", starter.__file__, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True, cwd="/",
+                env=os.environ | {"LD_BIND_NOW": "1"},  # C functions looked up once, here, and not again in each child
             )  # fmt: skip
 
     @classmethod
@@ -447,9 +448,9 @@ class Process:
         self.do("prepare")
         self.undos += [undo for step in self.steps if step.shoes != CALLER for undo in step.undo]
         self.be_born(stdin, stdout, stderr)
-        self.record.born(self.pid)
         self.do("map")
         self.tell(b"mapped")
+        self.record.born(self.pid)  # while the process prepares itself: should we die now, it ends by itself
         self.close_refs()
         self.hear("created", shield)
         self.state, self.created_at = "created", time.monotonic()
@@ -553,7 +554,7 @@ class Process:
         if "pid" in message and self.pidfd >= 0:
             os.close(fds[0])  # both the starter and the child told it
         elif "pid" in message:
-            self.pid, self.pidfd = pid_of(fds[0]), fds[0]
+            self.pid, self.pidfd = message["pid"] or pid_of(fds[0]), fds[0]
             self.refs["pid"] = self.pid
         if "terminal" in message:
             self.master = fds[0]

@@ -32,6 +32,7 @@ import socket
 import struct
 import sys
 import termios
+from contextlib import suppress
 
 if __name__ == "__main__":  # started as a file, with no search path: the folder above this one holds `lib`
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -161,6 +162,7 @@ class Child:
     def live(self, steps) -> None:
         """Wait until the caller has written the uid map, then carry out the steps; the last one, an exec, does not return."""
         self.hear(b"mapped")
+        inside.HELD = {}
         stage = None
         for index, now, call, args in steps:
             if now != stage:
@@ -343,11 +345,12 @@ def clone_child(sock: socket.socket, line: socket.socket, request: dict, refs: d
     if call == "fail":
         execute(call, args, refs)
     kinds, cgroup = args
+    child = Child(line, refs)  # made here, as each object that the child itself touches copies a page that it shares with us
     pid, pidfd = linux.clone3(linux.ns_flags(kinds) | linux.CLONE_PARENT, cgroup=resolve(cgroup, refs) if cgroup else None)
     if pid == 0:
         try:
             sock.close()
-            Child(line, refs).live(request["steps"])
+            child.live(request["steps"])
         finally:
             os._exit(125)
     say(line, {"pid": pid}, pidfd)
@@ -377,6 +380,28 @@ def go_between(sock: socket.socket, line: socket.socket, request: dict, refs: di
         os._exit(0)
 
 
+def rehearse() -> None:
+    """Go through the calls once where they do no harm, at a path that is not there.
+
+    Python looks functions up and specialises code at first use. Done here, it is done for every child; done in a child, it
+    would be done in each anew, and each change would copy a page that it shares with us.
+    """
+    for _ in range(10):  # Python specialises a function after eight calls
+        for call, args in REHEARSED:
+            with suppress(OSError):
+                execute(call, args, {})
+    for name in ("setns", "unshare", "sethostname"):
+        getattr(linux.libc, name)
+
+
+NOWHERE = "/proc/self/nowhere"
+REHEARSED = (
+    ("mount", (None, NOWHERE, None, "rprivate")), ("umount2", (NOWHERE,)), ("mount_inside", ("x", NOWHERE, "/", "x", "ro")),
+    ("bind", ("/", NOWHERE, "/", "ro")), ("mknod", (NOWHERE, "/x", "c", 1, 3)), ("symlink", (NOWHERE, "/x", "x")),
+    ("mask", ("/proc/self", "/nowhere")), ("readonly", ("/proc/self", "/nowhere")), ("pivot_root", (NOWHERE,)), ("write", (NOWHERE, "0")),
+)  # fmt: skip
+
+
 def main(fd: int) -> None:
     """Serve one caller until it closes the socket, or dies, which closes it too."""
     linux.set_title("suitcase:starter")
@@ -385,6 +410,7 @@ def main(fd: int) -> None:
         if signal.getsignal(number) is signal.SIG_IGN:  # from nohup, say: containers would inherit it
             signal.signal(number, signal.SIG_DFL)
     sock = socket.socket(fileno=fd)
+    rehearse()
     gc.disable()
     gc.freeze()  # the collector would touch, and so copy, pages that children share with us
     while request := receive(sock):

@@ -114,7 +114,7 @@ def test_an_undo_goes_on_after_an_error_and_all_are_told(tmp_path):
 # -- Ctrl-C -----------------------------------------------------------------------------------
 
 
-FAILED_SEEDS: list[int] = []  # seeds that once left something behind are kept here and played again each time
+FAILED_SEEDS: list[int] = [2671608485]  # seeds that once left something behind are kept here and played again each time
 
 
 def seeds() -> list[int]:
@@ -355,3 +355,28 @@ def test_the_container_killed_while_it_waits_for_its_start():
         linux.readable([box.process.pidfd], 10)
         box.start()
         assert box.wait(10).code == 137
+
+
+def test_a_run_inside_of_a_run_and_an_interrupt():
+    """An ingredient that itself runs something: the interrupt waits until the outer one may be disturbed, and nothing is left."""
+
+    class Nested:
+        def steps(self):
+            os.kill(os.getpid(), signal.SIGINT)
+            assert lib.run("busybox", ["echo", "inner"], show=False, timeout=20).text == "inner\n"
+            return []
+
+    with pytest.raises(KeyboardInterrupt):
+        Plan(["sleep", "100"], [Nested()]).run(timeout=20)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupt_of_the_main_thread_does_not_disturb_another_threads_run():
+    results = []
+    thread = threading.Thread(target=lambda: results.append(lib.run("busybox", ["sleep", "0.3"], show=False, timeout=20).code))
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5)
+    thread.join()
+    assert results == [0]

@@ -102,7 +102,7 @@ def clone() -> int:
 
 @contextlib.contextmanager
 def scratch():
-    folder = Path(tempfile.mkdtemp(prefix="suitcase-check-"))
+    folder = Path(tempfile.mkdtemp(prefix="lab-check-"))
     try:
         yield folder
     finally:

@@ -129,7 +129,7 @@ find_python() {
     exit 3
 }
 
-fingerprint() { cat requirements.lock pyproject.toml | cksum; }
+fingerprint() { cksum < requirements.lock; }
 
 python_packages() {
     local stamp="$VENV/.suitcase-setup" python print owner

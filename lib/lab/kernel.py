@@ -50,7 +50,7 @@ def clean_environment() -> Iterator[None]:
     """Set what a kernel inherits: this checkout's lib, and nothing of the user's IPython set-up; undone at the end.
 
     The user's start-up files would change outputs, and their history is none of our business. Connection files go to a temporary
-    folder too, so that nothing stays even if the kernel is killed.
+    folder too, so that nothing stays even if the kernel is killed. (Its name is not ours: a chapter beside it would take it for a leak.)
     """
     before = dict(os.environ)
     with tempfile.TemporaryDirectory(prefix=state.temporary("kernel"), ignore_cleanup_errors=True) as folder:
