@@ -5,6 +5,8 @@ Everything here looks at plans, processes and cgroups from outside; the runtime 
 
 from importlib import import_module
 
+from lib.process import Shield
+
 _HOMES = {
     "Picture": "picture",
     "source": "sources",
@@ -20,4 +22,5 @@ __all__ = sorted(_HOMES)  # noqa: PLE0605
 def __getattr__(name: str):
     if name not in _HOMES:
         raise AttributeError(f"module 'lib.show' has no attribute '{name}'")
-    return getattr(import_module(f"lib.show.{_HOMES[name]}"), name)
+    with Shield():  # an import of matplotlib that the stop button tears in two cannot be made good in the same kernel
+        return getattr(import_module(f"lib.show.{_HOMES[name]}"), name)

@@ -6,6 +6,7 @@ the same experiment with the values that it was called with.
 
 from __future__ import annotations
 
+import ipywidgets
 from IPython.display import display
 
 from lib.container import start
@@ -58,10 +59,15 @@ def still(limits: dict[str, float], got: dict[str, float]) -> Picture:
     return svg(640, 40 + 58 * len(WANTED), parts, "; ".join(words) + ".")
 
 
+class Panel(ipywidgets.VBox):
+    """A column of widgets whose text form says what it is: a page without JupyterLab shows that."""
+
+    def __repr__(self) -> str:
+        return "Three knobs and a button: memory, cpus, pids. They can be turned in JupyterLab."
+
+
 def knobs(memory: int = 48, cpus: float = 0.3, pids: int = 12) -> dict[str, float]:
     """Show the greedy container under these limits, and (in JupyterLab) three knobs to turn them; returns what it got."""
-    import ipywidgets
-
     limits = {"memory": memory, "cpus": cpus, "pids": pids}
     got = squeeze(**limits)
     display(still(limits, got))
@@ -79,16 +85,5 @@ def knobs(memory: int = 48, cpus: float = 0.3, pids: int = 12) -> dict[str, floa
             display(still(chosen, squeeze(**chosen)))
 
     button.on_click(again)
-    display(panel([*sliders.values(), button, out]))
+    display(Panel([*sliders.values(), button, out]))
     return got
-
-
-def panel(children):
-    """A column of widgets whose text form says what it is (a page without JupyterLab shows that)."""
-    import ipywidgets
-
-    class Panel(ipywidgets.VBox):
-        def __repr__(self) -> str:
-            return "Three knobs and a button: memory, cpus, pids. They can be turned in JupyterLab."
-
-    return Panel(children)

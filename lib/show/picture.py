@@ -5,7 +5,6 @@ A notebook stores both. Who cannot see the picture, a screen reader, a terminal 
 
 from __future__ import annotations
 
-import io
 from html import escape
 
 INK, PAPER, GRID = "#1b2733", "#ffffff", "#d7dee6"
@@ -23,16 +22,6 @@ class Picture:
 
     def __repr__(self) -> str:
         return self.alt
-
-
-def png(figure, alt: str) -> Picture:
-    """A matplotlib figure as a picture; no window and no global state is used."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    FigureCanvasAgg(figure)
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=110)
-    return Picture("image/png", file.getvalue(), alt)
 
 
 # -- a few words of SVG -----------------------------------------------------------------------

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable, Sequence
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from lib.show.picture import BLUE, GREEN, GREY, INK, ORANGE, RED, Picture, png
+from lib.show.picture import BLUE, GREEN, GREY, INK, ORANGE, RED, Picture
 
 COLOURS = (BLUE, ORANGE, GREEN, RED, GREY)
+
+
+def png(figure, alt: str) -> Picture:
+    """A matplotlib figure as a picture; no window and no global state is used."""
+    FigureCanvasAgg(figure)
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=110)
+    return Picture("image/png", file.getvalue(), alt)
 
 
 def axes(title: str, xlabel: str, ylabel: str, height: float = 3.0):
