@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -30,9 +31,21 @@ def in_guest(*argv, **how):
 def test_the_chosen_tests_on_cgroup_v2():
     work = PLACE / "guest"
     work.mkdir()
-    argv = ["-m", "pytest", "-m", "v2", "-p", "no:cacheprovider", f"--junitxml={work}/report.xml", "--timeout=100", "-q"]
+    argv = [
+        "-m",
+        "pytest",
+        "-m",
+        "v2",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "pytest_timeout",
+        f"--junitxml={work}/report.xml",
+        "--timeout=100",
+        "-q",
+    ]
     files = [f"tests/test_{name}.py" for name in ("cgroups", "guest", "advice")]
-    done = in_guest(*argv, *files, work=str(work), timeout=180)
+    done = in_guest(*argv, *files, work=str(work), timeout=180, env={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"})
     cases = ElementTree.parse(work / "report.xml").getroot().findall(".//testcase") if (work / "report.xml").exists() else []
     told = {case.get("name"): next((child.tag for child in case), "passed") for case in cases}
     print("\n".join(f"{outcome:8} {name}" for name, outcome in told.items()))
@@ -65,27 +78,24 @@ def test_a_killed_caller_leaves_no_guest():
     code = "from lib.lab.uml import run_in_uml; run_in_uml(['sh', '-c', 'echo up; sleep 1000'], show=True)"
     with subprocess.Popen([sys.executable, "-u", "-c", code], stdout=subprocess.PIPE) as caller:
         assert caller.stdout.readline() == b"up\n"
-        assert guests()
+        assert guests(caller.pid)
         caller.kill()
     deadline = time.monotonic() + 20
-    while guests() and time.monotonic() < deadline:
+    while guests(caller.pid) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert guests() == []
-    for rest in Path(tempfile.gettempdir()).glob("suitcase-uml-*"):  # a killed caller cannot remove its folder
+    assert guests(caller.pid) == []
+    for rest in Path(tempfile.gettempdir()).glob(f"suitcase-{caller.pid}-uml-*"):  # a killed caller cannot remove its folder
         shutil.rmtree(rest)
 
 
-def guests() -> list[int]:
-    """Processes of guests that this test run started (their kernel's command line names our temporary folder)."""
+def guests(owner: int | None = None) -> list[int]:
+    """Processes of the guests of one process (their kernel's command line names its temporary folder)."""
+    label = f"suitcase-{owner or os.getpid()}-uml-".encode()
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes()
-            parent = int((path.parent / "stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-        if words.startswith(b"linux.uml") and (parent == os.getpid() or b"suitcase-uml-" in words):
-            found.append(int(path.parent.name))
+        with contextlib.suppress(OSError):
+            if label in path.read_bytes():
+                found.append(int(path.parent.name))
     return found
 
 
