@@ -86,7 +86,7 @@ def cgroups() -> set[str]:
 
 def namespaces() -> set[str]:
     """Network namespaces with a name of ours, and those that processes of ours are in."""
-    found = {f"named {path.name}" for path in Path("/run/netns").glob(f"{LABEL}*")}
+    found = {f"named {path.name}" for path in Path("/run/netns").glob(f"{LABEL}-*") if not of_other_process(path.name)}
     for pid in [os.getpid(), *ours()]:
         try:
             found.add(os.readlink(f"/proc/{pid}/ns/net"))
@@ -125,7 +125,7 @@ def folders() -> set[str]:
 
 
 def of_other_process(name: str) -> bool:
-    """Does a temporary folder (``state.temporary`` made its name) belong to another process, which lives?"""
+    """Does a temporary folder or a named namespace (``state.temporary`` made its name) belong to another process, which lives?"""
     pid = name.split("-")[1]
     return pid.isdigit() and int(pid) != os.getpid() and os.path.exists(f"/proc/{pid}")
 
