@@ -65,12 +65,12 @@ def test_finds_a_cgroup():
 
 @requires("ip")
 def test_finds_a_named_network_namespace():
-    look = Look()
-    subprocess.run(["ip", "netns", "add", "suitcase-leak"], check=True)
+    look, name = Look(), state.temporary("leak")
+    subprocess.run(["ip", "netns", "add", name], check=True)
     leaks = found(look)
-    subprocess.run(["ip", "netns", "delete", "suitcase-leak"], check=True)
+    subprocess.run(["ip", "netns", "delete", name], check=True)
     subprocess.run(["umount", "/run/netns"], capture_output=True)  # iproute2 leaves this one, in our own mount namespace
-    assert leaks["network namespace"] == {"named suitcase-leak"} and "mount" in leaks
+    assert leaks["network namespace"] == {f"named {name}"} and "mount" in leaks
 
 
 @requires("unshare")
@@ -89,8 +89,18 @@ def test_finds_a_network_namespace_held_by_a_process():
         process.wait()
 
 
+@pytest.fixture
+def own_network():
+    """What is planted in here is seen by nobody else who runs the same test now."""
+    before = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    linux.unshare("net")
+    yield
+    linux.setns(before, "net")
+    os.close(before)
+
+
 @requires("ip")
-def test_finds_a_link_of_ours_and_leaves_others_alone():
+def test_finds_a_link_of_ours_and_leaves_others_alone(own_network):
     look = Look()
     subprocess.run(["ip", "link", "add", "suitcaseleak", "type", "veth", "peer", "name", "other0"], check=True)
     leaks = found(look)
@@ -99,7 +109,7 @@ def test_finds_a_link_of_ours_and_leaves_others_alone():
 
 
 @requires("nft")
-def test_finds_an_nft_rule_of_ours_and_leaves_others_alone():
+def test_finds_an_nft_rule_of_ours_and_leaves_others_alone(own_network):
     look = Look()
     rules = "table ip {0} {{ chain c {{ type filter hook input priority 0; ip saddr 192.0.2.77 drop; }}; }}"
     for name in ("suitcase-leak", "foreign-test"):

@@ -49,9 +49,11 @@ def run_in_uml(argv, work: str | None = None, timeout: float = 120, memory: str 
     import shutil
     import tempfile
 
+    from lib import state
+
     if why_not := available():
         raise FileNotFoundError(why_not)
-    run = tempfile.mkdtemp(prefix="suitcase-uml-")
+    run = tempfile.mkdtemp(prefix=state.temporary("uml"))
     try:
         job = {"argv": list(argv), "cwd": str(cwd or work or "/"), "work": str(work) if work else None, "env": guest_env(env or {})}
         with open(f"{run}/job.json", "w") as file:
