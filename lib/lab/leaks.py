@@ -86,7 +86,7 @@ def cgroups() -> set[str]:
 
 def namespaces() -> set[str]:
     """Network namespaces with a name of ours, and those that processes of ours are in."""
-    found = {f"named {path.name}" for path in Path("/run/netns").glob(f"{LABEL}-*") if not of_other_process(path.name)}
+    found = {f"named {path.name}" for path in Path("/run/netns").glob(f"{LABEL}-*") if not of_others(path.name)}
     for pid in [os.getpid(), *ours()]:
         try:
             found.add(os.readlink(f"/proc/{pid}/ns/net"))
@@ -123,13 +123,8 @@ def folders() -> set[str]:
     return {str(path) for path in found}
 
 
-<<<<<<< HEAD
 def of_others(name: str) -> bool:
-    """Does a temporary folder belong to another process that lives? ``state.temporary`` put the maker's pid into its name."""
-=======
-def of_other_process(name: str) -> bool:
-    """Does a temporary folder or a named namespace (``state.temporary`` made its name) belong to another process, which lives?"""
->>>>>>> af959b318d06195d93e5dad73540dfc5dc93df2f
+    """Does a temporary folder or a named namespace belong to another process that lives? ``state.temporary`` put a pid into its name."""
     pid = name.split("-")[1]
     return not pid.isdigit() or (int(pid) != os.getpid() and os.path.exists(f"/proc/{pid}"))
 
