@@ -74,9 +74,10 @@ def notebooks() -> int:
     if not files:
         print("there is no notebook to test", file=sys.stderr)
         return 1
+    peers = {"SUITCASE_PEERS": "required"} if os.environ.get("CI") else {}  # there, a comparison may not be left out in silence
     return call(
         PYTHON, "-m", "pytest", "--nbval", "--nbval-current-env", "--nbval-cell-timeout", CELL_TIMEOUT,
-        "--nbval-sanitize-with", "tests/nbval_sanitize.cfg", *files,
+        "--nbval-sanitize-with", "tests/nbval_sanitize.cfg", *files, **peers,
     )  # fmt: skip
 
 
