@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import platform
@@ -14,12 +15,25 @@ import pytest
 PLACE = Path(tempfile.mkdtemp(prefix="st-"))
 PLACE.chmod(0o711)  # tests also run as an ordinary user, who must get through to the bases
 NAME = f"suitcase-{PLACE.name}"
+
+
+def clean_up(pid: int) -> None:
+    """Registered before ``lib`` is imported, so that it runs after lib's own goodbye, also when the collection of tests fails."""
+    if os.getpid() == pid:
+        for line in Path("/proc/self/mounts").read_text().splitlines():
+            if line.split()[2].startswith("cgroup"):
+                with contextlib.suppress(OSError):
+                    os.rmdir(f"{line.split()[1]}/{NAME}")
+        shutil.rmtree(PLACE, ignore_errors=True)
+
+
+atexit.register(clean_up, os.getpid())
 # Before `lib` is imported, and inherited by every kernel and command that a test starts: nothing is shared with who else works here.
 os.environ |= {"SUITCASE_RUN": str(PLACE / "run"), "SUITCASE_STORE": str(PLACE / "store"), "SUITCASE_CGROUP": NAME}
 
 from needs import there  # noqa: E402
 
-from lib import cgroups, linux, process  # noqa: E402
+from lib import cgroups, linux  # noqa: E402
 from lib.lab import leaks  # noqa: E402
 from lib.lab.leaks import Look  # noqa: E402
 
@@ -31,14 +45,6 @@ def pytest_configure(config):
         linux.unshare("mnt")
         linux.mount(None, "/", None, "rprivate")
         leaks.ALONE = True
-
-
-def pytest_unconfigure(config):
-    process.say_goodbye()
-    for top in {line.split()[1] for line in linux.read("/proc/self/mounts").splitlines() if line.split()[2].startswith("cgroup")}:
-        with contextlib.suppress(OSError):
-            os.rmdir(f"{top}/{NAME}")
-    shutil.rmtree(PLACE, ignore_errors=True)
 
 
 def pytest_report_header(config):
