@@ -163,39 +163,36 @@ def facts(name: str) -> dict:
 def create(name: str, bundle: str) -> None:
     """Set everything up and leave the process waiting; it outlives this caller."""
     config, folder = load(bundle), place(name)
-    state.Owner.current()
-    try:
-        folder.mkdir()
-    except FileExistsError:
-        raise OciError(f"container {name!r} exists already: delete it first, or choose another name") from None
+    if folder.exists():
+        raise OciError(f"container {name!r} exists already: delete it first, or choose another name")
     for word in not_understood(config):
         print(f"oci: {word} is not carried out yet", file=sys.stderr)
-    try:
-        process = start_waiting(config, bundle, name, folder)
-    except BaseException:
-        state.rmtree(str(folder))
-        raise
+    process = start_waiting(config, bundle, name, folder)
     about = {"pid": process.pid, "start_time": state.start_time(process.pid), "bundle": os.path.abspath(bundle)}
     (folder / "state.json").write_text(json.dumps(about | {"undos": process.undos, "annotations": config.get("annotations", {})}))
     process.let_go()
 
 
 def start_waiting(config: dict, bundle: str, name: str, folder: Path):
-    os.mkfifo(folder / "start")
-    gate = Gate(str(folder / "start"))
+    gate = Gate(str(folder))
     env = dict(word.partition("=")[::2] for word in config["process"].get("env", []))
     plan = Plan(config["process"]["args"], [gate, *ingredients(config, bundle, f"oci-{name}")], env, gate="gate", name=f"oci-{name}")
     return plan.create(*(os.dup(number) for number in range(3)))
 
 
 class Gate:
-    """A named pipe that the process waits at, so that another program can start it."""
+    """A folder with a named pipe that the process waits at, so that another program can start it; it goes with the container."""
 
-    def __init__(self, path: str):
-        self.path = path
+    def __init__(self, folder: str):
+        self.folder = folder
 
     def steps(self) -> list[Step]:
-        return [Step("prepare", "open_rw", (self.path,), "start writes one byte here", gives="gate")]
+        pipe = f"{self.folder}/start"
+        return [
+            Step("prepare", "mkdir", (self.folder,), "the container's own, until delete", undo=(("rmtree", self.folder),)),
+            Step("prepare", "mkfifo", (pipe,), "a named pipe"),
+            Step("prepare", "open_rw", (pipe,), "start writes one byte here", gives="gate"),
+        ]
 
 
 def status(about: dict) -> str:
@@ -249,7 +246,6 @@ def delete(name: str, force: bool = False) -> None:
         os.waitpid(about["pid"], 0)  # only if this very process made it; else somebody else waits for it
     state.undo_all(about["undos"])
     state.unlink(str(state.runtime_dir() / f"oci-{name}.json"))
-    state.rmtree(str(place(name)))
 
 
 def main(argv: list[str]) -> int:

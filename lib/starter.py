@@ -99,6 +99,7 @@ CALLS = {
     "open_rw": open_rw,
     "mkdir": mkdir,
     "makedirs": makedirs,
+    "mkfifo": os.mkfifo,
     "write": linux.write,
     "write_file": write_file,
     # in the go-between

@@ -181,6 +181,19 @@ def test_an_error_while_creating_leaves_nothing(bundle):
     assert "moonfs" in command("create", "--bundle", str(bundle), "eight", code=1)
 
 
+def test_a_create_that_is_killed_in_the_middle_is_reaped(bundle):
+    code = (
+        "import os; from lib import oci, process\n"
+        "process.Process.let_go = lambda self: os.kill(os.getpid(), 9)\n"
+        f"oci.create('half', {str(bundle)!r})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert done.returncode == -9 and status("half") == "created"
+    assert state.gc() == ["oci-half"]
+    with pytest.raises(oci.OciError, match="does not exist"):
+        oci.state_json("half")
+
+
 def test_a_missing_program_is_told_at_start(bundle):
     change(bundle, lambda config: config["process"].update(args=["no-such-program"]))
     oci.create("nine", str(bundle))
