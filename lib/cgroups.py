@@ -44,6 +44,7 @@ class V2:
 
     top: str
     version = 2
+    stage = "prepare"  # the process is born in its cgroup, so that must be there
 
     def folders(self, name: str, controllers=()) -> dict[str, str]:
         return {"": f"{self.top}/{PARENT}/{name}"}
@@ -65,8 +66,8 @@ class V2:
         needed = {word.partition(".")[0] for word in limits} | granted & {"memory", "pids", "cpu"}
         switch = " ".join(f"+{name}" for name in sorted(needed))
         return [
-            Step("prepare", "makedirs", (folder,), "one parent of ours; nothing outside it is touched"),
-            Step("prepare", "write", (f"{folder}/cgroup.subtree_control", switch), "controllers for its children"),
+            Step(self.stage, "makedirs", (folder,), "one parent of ours; nothing outside it is touched"),
+            Step(self.stage, "write", (f"{folder}/cgroup.subtree_control", switch), "controllers for its children"),
         ]
 
     def birth_steps(self, folders: dict[str, str]) -> list[Step]:
@@ -74,7 +75,7 @@ class V2:
 
     def join_steps(self, folders: dict[str, str], stage: str = "clone") -> list[Step]:
         return [
-            Step("prepare", "open", (folders[""],), "clone3 wants a descriptor", gives="cgroup"),
+            Step(self.stage, "open", (folders[""],), "clone3 wants a descriptor", gives="cgroup"),
             Step("clone", "clone3", ([], Ref("cgroup")), "born inside its limits"),
         ]
 
@@ -100,6 +101,7 @@ class V1:
 
     tops: dict[str, str]
     version = 1
+    stage = "provide"  # the process moves itself in, later
 
     def controllers(self) -> list[str]:
         return sorted(self.tops)
@@ -135,7 +137,7 @@ class V1:
     def parent_steps(self, limits: dict[str, str]) -> list[Step]:
         used = {controller for word, value in limits.items() for controller, _, _ in self.translate(word, value)}
         steps = [
-            Step("prepare", "makedirs", (os.path.dirname(folder),), "one parent of ours in each tree")
+            Step(self.stage, "makedirs", (os.path.dirname(folder),), "one parent of ours in each tree")
             for folder in unique(self.folders("any", used))
         ]
         return steps + (self.cpuset_steps(PARENT, ("cpuset.cpus", "cpuset.mems")) if "cpuset" in used else [])
@@ -143,7 +145,7 @@ class V1:
     def cpuset_steps(self, name: str, words) -> list[Step]:
         """v1's cpusets are born empty: give them what the whole machine has."""
         top, why = self.tops["cpuset"], "born empty on v1"
-        return [Step("prepare", "write", (f"{top}/{name}/{word}", linux.read(f"{top}/{word}").strip()), why) for word in words]
+        return [Step(self.stage, "write", (f"{top}/{name}/{word}", linux.read(f"{top}/{word}").strip()), why) for word in words]
 
     def birth_steps(self, folders: dict[str, str]) -> list[Step]:
         if "cpuset" not in folders:
@@ -247,11 +249,11 @@ class Cgroup:
         steps = self.backend.parent_steps(self.limits)
         for number, folder in enumerate(unique(self.folders)):
             kill = (("kill_cgroup", folder),) if number == 0 else ()  # all of them hold the same processes
-            steps.append(Step("prepare", "mkdir", (folder,), "the cgroup is a folder", undo=(("rmdir", folder), *kill)))
+            steps.append(Step(self.backend.stage, "mkdir", (folder,), "the cgroup is a folder", undo=(("rmdir", folder), *kill)))
         steps += self.backend.birth_steps(self.folders)
         for word, value in self.limits.items():
             for controller, name, text in self.backend.translate(word, value):
-                steps.append(Step("prepare", "write", (f"{self.folders[controller]}/{name}", text), f"{word} = {value}"))
+                steps.append(Step(self.backend.stage, "write", (f"{self.folders[controller]}/{name}", text), f"{word} = {value}"))
         return steps + self.backend.join_steps(self.folders)
 
     def join(self) -> Member:

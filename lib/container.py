@@ -48,9 +48,9 @@ class Files:
         return {f"/etc/{name}": f"{self.folder}/{name}" for name in self.texts()}
 
     def steps(self) -> list[Step]:
-        folder = Step("prepare", "mkdir", (self.folder,), "for three small files", undo=(("rmtree", self.folder),))
+        folder = Step("provide", "mkdir", (self.folder,), "for three small files", undo=(("rmtree", self.folder),))
         return [folder] + [
-            Step("prepare", "write_file", (f"{self.folder}/{name}", text), f"becomes /etc/{name}") for name, text in self.texts().items()
+            Step("provide", "write_file", (f"{self.folder}/{name}", text), f"becomes /etc/{name}") for name, text in self.texts().items()
         ]
 
 

@@ -46,9 +46,10 @@ class Stage:
 STAGES = {
     stage.name: stage
     for stage in (
-        Stage("prepare", CALLER, "before there is a process: folders, the cgroup and its limits, descriptors for later"),
+        Stage("prepare", CALLER, "before there is a process: descriptors that the clone needs (on v2 of the cgroup to be born in)"),
         Stage("join", BETWEEN, "existing namespaces are joined before the clone: a PID namespace takes only children"),
         Stage("clone", STARTER, "one clone3 makes the process and all its new namespaces at once"),
+        Stage("provide", CALLER, "while the kernel is busy with the clone: folders, files, limits; the child waits for them"),
         Stage("map", CALLER, "the uid map is written from outside, by somebody with rights in the parent namespace"),
         Stage("session", CHILD, "a session of its own: the caller's Ctrl-C and terminal are not the container's"),
         Stage("limit", CHILD, "into the v1 cgroups, before anything is used up (on v2 it was born inside)"),
@@ -428,7 +429,7 @@ class Process:
         self.undos: list[tuple] = []  # grows with each deed; the record names all of them before the first one
         self.created_at = time.monotonic()
         self.refuse_what_is_there()
-        self.record = state.Record(plan.name, [undo for step in self.steps for undo in step.undo], argv=list(plan.argv))
+        self.record: state.Record | None = None
         LIVE[id(self)] = self
         try:
             self.create(stdin, stdout, stderr, shield)
@@ -447,7 +448,13 @@ class Process:
     def create(self, stdin, stdout, stderr, shield: Shield) -> None:
         self.do("prepare")
         self.undos += [undo for step in self.steps if step.shoes != CALLER for undo in step.undo]
-        self.be_born(stdin, stdout, stderr)
+        streams = (stdin, stdout, stderr)
+        asked = self.ask(streams)
+        try:
+            self.write_record()
+            self.do("provide")
+        finally:
+            self.be_born(asked, streams)
         self.do("map")
         self.tell(b"mapped")
         self.record.born(self.pid)  # while the process prepares itself: should we die now, it ends by itself
@@ -455,28 +462,41 @@ class Process:
         self.hear("created", shield)
         self.state, self.created_at = "created", time.monotonic()
 
-    def be_born(self, stdin, stdout, stderr) -> None:
-        """Ask for the process until its pid is known; if the starter was killed meanwhile, once more."""
-        for last in (False, True):
-            self.line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            try:
-                with theirs:
-                    asked = self.request(theirs, stdin, stdout, stderr)
-                dead = asked.sock.fileno()
-                if linux.readable([self.line.fileno(), dead], self.patience) == [dead]:
-                    with suppress(OSError):
-                        self.line.send(b"who")  # a child that it had cloned already answers, else the line ends
-                return self.hear("pid")
-            except ConnectionError:
-                if last:
-                    raise
-                self.line.close()
+    def write_record(self) -> None:
+        """Name all undos on paper, before the first deed that has one. (A child that nobody answers any more ends by itself.)"""
+        if self.record is None:
+            undos = [undo for step in self.steps for undo in step.undo]
+            self.record = state.Record(self.plan.name, undos, argv=list(self.plan.argv))
+
+    def ask(self, streams) -> Starter:
+        """Ask a starter for the process; the answer comes on a new line."""
+        self.line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            return self.request(theirs, *streams)
+
+    def be_born(self, asked: Starter, streams) -> None:
+        """Wait until the process's pid is known; if the starter was killed meanwhile, ask once more."""
+        try:
+            self.meet(asked)
+        except ConnectionError:
+            self.line.close()
+            self.meet(self.ask(streams))
+
+    def meet(self, asked: Starter) -> None:
+        """Hear the pid from the starter, or (it was killed after the clone) from the child itself."""
+        dead = asked.sock.fileno()
+        if linux.readable([self.line.fileno(), dead], self.patience) == [dead]:
+            with suppress(OSError):
+                self.line.send(b"who")  # a child that it had cloned already answers, else the line ends
+        self.hear("pid")
 
     def do(self, *stages: str) -> None:
         """Carry out the caller's own steps of these stages."""
         for step in self.steps:
             if step.stage in stages:
                 args = [plain(value) for value in step.args]
+                if step.undo:
+                    self.write_record()
                 try:
                     result = starter.execute(step.call, args, self.refs)
                 except OSError as error:
@@ -635,10 +655,13 @@ class Process:
                 signal.pidfd_send_signal(self.pidfd, number)
 
     def kill(self) -> Exit:
-        """SIGKILL for it and all that is in its cgroup, and wait. (A frozen process dies only after a thaw.)"""
+        """SIGKILL, and wait; then for all that is left in its cgroup. A frozen process dies only after a thaw."""
         self.signal(signal.SIGKILL)
+        if not linux.readable([self.pidfd], 0.05):
+            state.kill_groups(self.undos)
+        ended = self.wait()
         state.kill_groups(self.undos)
-        return self.wait()
+        return ended
 
     def kill_group(self) -> None:
         """What it started in the background goes with it, also where no PID namespace sees to that.
@@ -698,7 +721,8 @@ class Process:
             try:
                 state.undo_all(self.undos)
             finally:
-                self.record.remove()
+                if self.record:
+                    self.record.remove()
 
     def __enter__(self) -> Process:
         return self
@@ -789,7 +813,7 @@ def remove_all() -> None:
     """Remove every process that this Python still holds (at its end, or from a test); not those of a parent we were forked from."""
     own = state.Owner._current
     for process in list(LIVE.values()):
-        if own and own.pid == os.getpid() and process.record.facts["maker"] == own.name:
+        if own and own.pid == os.getpid() and process.record and process.record.facts["maker"] == own.name:
             process.remove()
 
 

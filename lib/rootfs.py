@@ -139,9 +139,10 @@ class RootFS:
         lower = ":".join(escape(layer) for layer in reversed(self.layers))
         options = f"lowerdir={lower},upperdir={escape(upper)},workdir={escape(work)}"
         options += ",userxattr" if self.rootless else ""
+        options += ",volatile"  # no sync to disk at the end: the layer is removed with the container
         undo = (("rmtree", self.scratch),)
-        folders = [Step("prepare", "mkdir", (self.scratch,), "new, or it would not be ours to remove", undo=undo)]
-        folders += [Step("prepare", "mkdir", (path,), "for the overlay") for path in (upper, work)]
+        folders = [Step("provide", "mkdir", (self.scratch,), "new, or it would not be ours to remove", undo=undo)]
+        folders += [Step("provide", "mkdir", (path,), "for the overlay") for path in (upper, work)]
         return [*folders, Step("root", "mount", ("overlay", self.root, "overlay", options), "layers below, writes on top")]
 
     def plain_steps(self) -> list[Step]:

@@ -66,7 +66,7 @@ def limit_file(word: str) -> tuple[Cgroup, str]:
 def made(one: Cgroup) -> list[Step]:
     """The cgroup's folders (and on v2 the controllers), without its limits and without joining it."""
     return [
-        replace(step, undo=step.undo[:1])
+        replace(step, undo=step.undo[:1], stage="prepare")
         for step in one.steps()
         if step.call in ("makedirs", "mkdir") or (step.call == "write" and step.args[0].endswith("subtree_control"))
     ]
