@@ -19,6 +19,7 @@ from lib.process import Ref, Step
 
 PARENT = os.environ.get("SUITCASE_CGROUP", "suitcase")  # the one cgroup of ours, below which all others are made
 PERIOD = 100_000  # microseconds: cpu.max counts how much of each period may be used
+SMALLEST = 6 << 20  # bytes: with less than that nothing starts
 UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
@@ -223,6 +224,8 @@ class Cgroup:
         """The limits in v2's words, in the order in which they must be written."""
         words = {}
         if self.memory:
+            if self.memory < SMALLEST:
+                raise ValueError(f"memory={self.memory} bytes: the smallest limit is 6 MiB, as in Docker (a unit forgotten? \"64m\")")
             words["memory.max"] = str(self.memory)
             words |= self.swap_words(memory_swap)
         if cpus:
@@ -253,7 +256,8 @@ class Cgroup:
         steps += self.backend.birth_steps(self.folders)
         for word, value in self.limits.items():
             for controller, name, text in self.backend.translate(word, value):
-                steps.append(Step(self.backend.stage, "write", (f"{self.folders[controller]}/{name}", text), f"{word} = {value}"))
+                why = "memory and swap together, on v1" if "memsw" in name else f"{word} = {value}"
+                steps.append(Step(self.backend.stage, "write", (f"{self.folders[controller]}/{name}", text), why))
         return steps + self.backend.join_steps(self.folders)
 
     def join(self) -> Member:
@@ -289,16 +293,22 @@ class Cgroup:
         """Does this kernel have the file? (``memory.peak`` came with Linux 5.19.)"""
         return os.path.exists(self.backend.file(self.folders, word))
 
-    def why_ended(self, code: int) -> str:
-        """137 has three causes; this one can be proven. It may also have struck a child, and PID 1 went on."""
+    def why_killed(self, code: int) -> str:
+        """137 has several causes; this one can be proven."""
+        return f"killed by {self.limit_in_words()}" if code == 137 and self.was_oom_killed() else ""
+
+    def what_happened(self) -> str:
+        """The OOM killer may also have struck a child, and PID 1 went on."""
+        return f"a process in it was killed by {self.limit_in_words()}, PID 1 was not" if self.was_oom_killed() else ""
+
+    def was_oom_killed(self) -> bool:
         try:
-            kills = self.oom_kills
+            return self.oom_kills > 0
         except (OSError, KeyError):
-            return ""
-        if not kills:
-            return ""
-        words = f"killed by the memory limit ({self.memory / (1 << 20):g} MiB)" if self.memory else "killed for lack of memory"
-        return words if code == 137 else f"a process in it was {words}, PID 1 was not"
+            return False
+
+    def limit_in_words(self) -> str:
+        return f"the memory limit ({self.memory / (1 << 20):g} MiB)" if self.memory else "the OOM killer"
 
     # acting
 

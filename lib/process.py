@@ -422,6 +422,7 @@ class Process:
         self.plan, self.steps, self.patience = plan, plan.steps, patience
         self.state, self.pid, self.pidfd, self.master = "creating", 0, -1, -1
         self.exit: Exit | None = None
+        self.killed_by_us = False
         self.refs: dict[str, int] = {}
         self.lock = threading.RLock()
         self.line: socket.socket | None = None
@@ -620,18 +621,26 @@ class Process:
             else:
                 if found is None:
                     return None
-                code = found.si_status if found.si_code == os.CLD_EXITED else 128 + found.si_status
-                reason = self.explain(code)
+                killed = found.si_code != os.CLD_EXITED  # a program may also *say* 137 (a shell does, of its child)
+                code = 128 + found.si_status if killed else found.si_status
+                reason = self.explain(code) if killed else self.hint()
             self.state = "stopped"
             self.exit = Exit(code, reason, seconds=time.monotonic() - self.created_at)
             return self.exit
 
     def explain(self, code: int) -> str:
-        """The reason in words: an ingredient may know better (a limit), else what the number says."""
-        for one in self.plan.ingredients:
-            if reason := getattr(one, "why_ended", lambda code: "")(code):
-                return reason
-        return in_words(code)
+        """Why a signal ended it: we sent it, or an ingredient knows (a limit), else what the number says."""
+        if code == 128 + signal.SIGKILL and self.killed_by_us:
+            return "; ".join(filter(None, [in_words(code), self.hint()]))
+        return self.ask_ingredients("why_killed", code) or in_words(code)
+
+    def hint(self) -> str:
+        """What an ingredient knows about the time before the end, e.g. that a limit struck a child of it."""
+        return self.ask_ingredients("what_happened")
+
+    def ask_ingredients(self, question: str, *words) -> str:
+        answers = (getattr(one, question)(*words) for one in self.plan.ingredients if hasattr(one, question))
+        return next(filter(None, answers), "")
 
     def follow(self, pipes: Pipes, timeout: float | None, show: bool) -> Exit:
         """Copy the output live until the process ends, then take what is still in the pipes."""
@@ -652,6 +661,7 @@ class Process:
         """Send a signal; one that comes too late is no error."""
         with self.lock, suppress(ProcessLookupError):
             if self.exit is None and self.pidfd >= 0:
+                self.killed_by_us |= number == signal.SIGKILL and self.poll() is None
                 signal.pidfd_send_signal(self.pidfd, number)
 
     def kill(self) -> Exit:

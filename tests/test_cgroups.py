@@ -228,3 +228,24 @@ def test_many_at_once():
     for thread in threads:
         thread.join()
     assert sorted(results) == [(n, n) for n in range(6)]
+
+
+@requires("root", "memory")
+def test_137_that_the_program_says_is_no_signal():
+    assert run("sh", "-c", "exit 137").reason == ""
+
+
+@requires("root", "memory")
+def test_our_own_kill_is_not_put_down_to_an_older_oom_kill():
+    """A child was killed by the limit, the container later by us: the reason must not blame the limit."""
+    with lib.start("busybox", ["sh", "-c", "tail /dev/zero; sleep 100"], memory="20m", memory_swap="20m") as box:
+        while not box.cgroup.oom_kills:
+            linux.readable([], 0.01)
+        box.kill()
+        reason = box.wait().reason
+    assert reason.startswith("ended by signal 9") and "a process in it was killed by the memory limit" in reason
+
+
+def test_a_limit_without_its_unit_is_refused():
+    with pytest.raises(ValueError, match="6 MiB"):
+        Cgroup(memory=64)

@@ -107,7 +107,7 @@ def test_v1_is_the_dictionary():
 
 
 def test_what_cannot_be_meant_is_said_before_anything_runs():
-    for wrong in (lambda: Namespaces("mount"), lambda: Cgroup(memory="1m", memory_swap="1k"), lambda: Cgroup(cpus=0.001)):
+    for wrong in (lambda: Namespaces("mount"), lambda: Cgroup(memory="8m", memory_swap="7m"), lambda: Cgroup(cpus=0.001)):
         with pytest.raises(ValueError):
             wrong()
 
