@@ -18,14 +18,19 @@ WRONG = [
     ("02", "limits", 'answer_1 = start("busybox", ["sleep", "60"], memory=f"{limits_.memory}m")', "pids.max for it is max"),
     ("02", "limits", 'answer_1 = start("busybox", ["sleep", "60"], memory="8m", pids_limit=limits_.pids)', "memory.max for it is 8 MiB"),
     ("02", "limits", 'answer_1 = start("busybox", ["true"], memory=f"{limits_.memory}m"); time.sleep(0.3)', "does not run any more"),
+    ("02", "limits", 'answer_1 = Plan(["sleep", "60"]).start()', "must be a started container"),
     ("02", "limits", "answer_1 = limits_.memory", "must be a started container"),
     ("02", "ingredient", "answer_2 = Do()", "returns no step"),
     ("02", "ingredient", 'answer_2 = Do(Step("mounts", "mount_inside", ("tmpfs", root, "/other", "tmpfs", "")))', "nothing is mounted"),
     ("02", "ingredient", 'answer_2 = Do(Step("mounts", "mount_inside", ("tmpfs", root, "/scratch", "tmpfs", "size=8k")))', "size="),
+    ("02", "ingredient", "answer_2 = Do", "this is the class Do"),
+    ("02", "ingredient", 'answer_2 = Do(Step("mounts", "mount", ("tmpfs", "/scratch", "tmpfs")))', "does not start with it"),
+    ("02", "visitor", 'answer_3 = lambda pid: linux.read(f"/proc/{pid}/root/etc/hostname").strip()', "that was its name when it started"),
     ("02", "visitor", "answer_3 = lambda pid: os.uname().nodename", "that is the name of this machine"),
     ("02", "visitor", "answer_3 = lambda pid: 'room-1'", "calls itself something else"),
     ("02", "update", "answer_4 = lambda container, memory: None", "memory.max is still"),
     ("02", "update", "answer_4 = lambda container, memory: container.stop(0)", "does not run any more"),
+    ("02", "update", "answer_4 = lambda container, memory: start('busybox', ['true'], memory=memory).remove()", "memory.max is still"),
 ]  # fmt: skip
 EMPTY = [("02", name, "", "there is no answer yet") for name in ("limits", "ingredient", "visitor", "update")]
 

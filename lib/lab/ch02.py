@@ -8,16 +8,18 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from lib import linux
-from lib.cgroups import size
+from lib import bases, linux, state
+from lib.container import Container, start
 from lib.lab.exercises import Exercise, NotYet
-from lib.process import Plan
+from lib.namespaces import Namespaces
+from lib.process import Plan, StepError
+from lib.rootfs import RootFS
 
 
 def alive(box) -> int:
     """The pid of a container that runs, or what is missing."""
     pid = getattr(box, "pid", 0)
-    if not hasattr(box, "stop"):
+    if not isinstance(box, Container):
         raise NotYet(f"the answer must be a started container (what start(…) returns), and this is a {type(box).__name__}")
     if box.state != "running" or box.process.poll() is not None:
         raise NotYet("the container does not run any more: give it something to do that lasts, e.g. sleep 60")
@@ -60,23 +62,15 @@ def check_limits(box, memory: int, pids: int) -> str:
 
 def check_ingredient(ingredient, kib: int) -> str:
     """Run a container with the reader's ingredient and look at its mounts from outside."""
-    from lib import bases
-    from lib.namespaces import Namespaces
-    from lib.rootfs import RootFS
-
+    if isinstance(ingredient, type):
+        raise NotYet(f"this is the class {ingredient.__name__}; the answer is an object of it: {ingredient.__name__}()")
     if not hasattr(ingredient, "steps"):
         raise NotYet(f"an ingredient is an object with a method steps(), and this is a {type(ingredient).__name__}")
-    steps = list(ingredient.steps())
-    if not steps:
+    if not list(ingredient.steps()):
         raise NotYet("steps() returns no step")
-    process = Plan(["/bin/sleep", "60"], [Namespaces("pid"), RootFS([bases.busybox()], mounts=[]), ingredient]).start()
-    try:
-        rows = [line.split() for line in linux.read(f"/proc/{process.pid}/mounts").splitlines()]
-    finally:
-        process.remove()
-    hits = [row for row in rows if row[1] == "/scratch"]
+    hits = [row for row in mounts_with(ingredient) if row[1] == "/scratch"]
     if not hits:
-        raise NotYet(f"nothing is mounted at /scratch in the container; there are mounts at {', '.join(row[1] for row in rows[:4])} …")
+        raise NotYet("the container started, and nothing is mounted at /scratch in it")
     if hits[-1][2] != "tmpfs":
         raise NotYet(f"at /scratch there is a {hits[-1][2]}, asked for is a tmpfs")
     if f"size={kib}k" not in hits[-1][3].split(","):
@@ -84,43 +78,56 @@ def check_ingredient(ingredient, kib: int) -> str:
     return "the container has its scratch space, and the ingredient is yours"
 
 
+def mounts_with(ingredient) -> list[list[str]]:
+    """The mount table of a container with this ingredient, as words. Its writable layer keeps the base clean."""
+    rootfs = RootFS([bases.busybox()], scratch=str(state.folder("containers") / state.new_id()))
+    try:
+        with Plan(["/bin/sleep", "60"], [Namespaces("pid"), rootfs, ingredient]).start() as process:
+            return [line.split() for line in linux.read(f"/proc/{process.pid}/mounts").splitlines()]
+    except StepError as error:
+        raise NotYet(f"the container does not start with it: {error}") from None
+
+
 # -- 3: a look from inside ------------------------------------------------------------------------
 
 
 def check_visitor(hostname_of, name: str) -> str:
-    """Call the reader's function with the pid of a fresh container; our own hostname must stay what it was."""
-    from lib.container import start
+    """Call the reader's function with the pid of a fresh container; our own hostname must stay what it was.
 
+    The container changes its name after the start, so files and variables from before tell the wrong one.
+    """
     if not callable(hostname_of):
         raise NotYet(f"the answer must be a function that takes a pid, and this is a {type(hostname_of).__name__}")
     before = os.uname().nodename
-    with start("busybox", ["sleep", "60"], hostname=name) as box:
+    with start("busybox", ["sleep", "60"], hostname="yesterday") as box:
+        box.exec(["hostname", name], show=False)
         answer = hostname_of(box.pid)
     if os.uname().nodename != before:
         raise NotYet("the function changed this machine's own hostname")
     if answer == before:
         raise NotYet("that is the name of this machine: the process that asks must join the container's UTS namespace first")
+    if answer == "yesterday":
+        raise NotYet("that was its name when it started; it has changed it since, and only its kernel knows: ask from inside")
     if answer != name:
         raise NotYet(f"the container calls itself something else than {answer!r} (is there a line end too many?)")
-    return "you were inside, without docker exec"
+    return "you were inside, without box.exec"
 
 
 # -- 4: something that lib does not have ----------------------------------------------------------
 
 
 def check_update(update, small: int, large: int) -> str:
-    """``docker update``: another limit for a container that runs and goes on running."""
-    from lib.container import start
-
+    """``docker update``: another limit for a container that runs and goes on running, in the cgroup that it is in."""
     if not callable(update):
         raise NotYet(f"the answer must be a function update(container, memory), and this is a {type(update).__name__}")
     with start("busybox", ["sleep", "60"], memory=f"{small}m", memory_swap=-1) as box:
         pid = alive(box)
-        if (limit := limit_of(pid, "memory.max")) != size(f"{small}m"):
-            raise NotYet(f"the limit was {limit} before the update: that is not the exercise's fault")
+        groups = linux.read(f"/proc/{pid}/cgroup")
         update(box, f"{large}m")
         if alive(box) != pid:
             raise NotYet("the container was started again: the same process must go on")
+        if linux.read(f"/proc/{pid}/cgroup") != groups:
+            raise NotYet("the process is in another cgroup now: the limit of its own one must change")
         limit = limit_of(pid, "memory.max")
     if limit == small << 20:
         raise NotYet(f"memory.max is still {small} MiB")
@@ -140,8 +147,8 @@ def exercises() -> list[Exercise]:
         Exercise(
             "ingredient", "an ingredient that mounts a tmpfs at /scratch", check_ingredient,
             ["An ingredient is a class with a method steps() that returns a list of Step(stage, call, arguments).",
-             "The stage is \"mounts\". The call \"mount_inside\" takes: source, root, path, file system, options.",
-             "The root, before the pivot, is bases.busybox()."],
+             "The stage is \"mounts\", the call \"mount_inside\"; its arguments stand in the task.",
+             "The size is an option of tmpfs: size=64k, for example."],
             lambda dice: {"kib": 4 * dice.randrange(16, 200)},
         ),
         Exercise(

@@ -13,7 +13,7 @@ LANES = {"caller": 75, "go-between": 225, "starter": 225, "child": 375}
 COLOURS = {"caller": BLUE, "go-between": GREY, "starter": ORANGE, "child": GREEN}
 EXPLAINED = {
     "user": "who is root", "pid": "which processes", "mnt": "which files", "uts": "which hostname", "ipc": "which shared memory",
-    "net": "which network", "cgroup": "which limits", "time": "which clock",
+    "net": "which network", "cgroup": "which cgroups", "time": "which clock",
 }  # fmt: skip
 
 

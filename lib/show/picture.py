@@ -30,7 +30,7 @@ class Picture:
 def svg(width: int, height: int, parts: list[str], alt: str) -> Picture:
     """Parts of SVG as a picture; the text alternative is its title as well."""
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img"'
-    style = 'font-family="DejaVu Sans, Verdana, sans-serif" font-size="12"'
+    style = 'style="max-width:100%;height:auto" font-family="DejaVu Sans, Verdana, sans-serif" font-size="12"'
     body = "\n".join(parts)
     paper = f'<rect width="{width}" height="{height}" fill="{PAPER}"/>'
     return Picture("image/svg+xml", f"{head} {style}>\n<title>{escape(alt)}</title>\n{paper}\n{body}\n</svg>", alt)
