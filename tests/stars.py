@@ -33,7 +33,7 @@ STARS = (
     Star(
         "2.1", "why does stop take ten seconds?", "starter.py",
         "            os.kill(main, number)\n", "            pass\n",
-        "no handler, but --init      False                  by SIGKILL",
+        "no handler, but --init     False                  by SIGKILL",
     ),
     Star(
         "2.2", "zombies that nobody reaps", "init.py",
@@ -42,12 +42,12 @@ STARS = (
     ),
     Star(
         "2.3", "what do the exit codes mean?", "process.py",
-        "else 128 + found.si_status", "else found.si_status",
+        "code = 128 + found.si_status if killed", "code = found.si_status if killed",
         "9     128 + 9, SIGKILL",
     ),
     Star(
         "2.4", "three ways to 137", "cgroups.py",
-        "        if not kills:\n", "        if True:\n",
+        "return self.oom_kills > 0", "return False",
         "exit 137: ended by signal 9 (SIGKILL)\n---",
     ),
     Star(
