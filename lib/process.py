@@ -819,12 +819,29 @@ class Pipes:
         self.readers, self.given, self.open = [], [], []
 
 
-def remove_all() -> None:
-    """Remove every process that this Python still holds (at its end, or from a test); not those of a parent we were forked from."""
+def ours() -> list[Process]:
+    """Every process that this Python still holds; not those of a parent that we were forked from."""
     own = state.Owner._current
-    for process in list(LIVE.values()):
-        if own and own.pid == os.getpid() and process.record and process.record.facts["maker"] == own.name:
+    if own is None or own.pid != os.getpid():
+        return []
+    return [one for one in LIVE.values() if one.record and one.record.facts["maker"] == own.name]
+
+
+def remove_all() -> None:
+    """Remove every process that this Python still holds; go on after an error, and raise all errors together.
+
+    All are killed before the first is waited for: the kernel takes one apart while we clean up after another.
+    """
+    errors, processes = [], ours()
+    for process in processes:
+        process.signal(signal.SIGKILL)
+    for process in processes:
+        try:
             process.remove()
+        except Exception as error:
+            errors.append(error)
+    if errors:
+        raise ExceptionGroup("some processes could not be removed", errors)
 
 
 def say_goodbye() -> None:

@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import platform
-import re
 import shutil
 import statistics
 import subprocess
@@ -21,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from lib import bases, state
 from lib.advice import mountinfo
 from lib.container import Container, start
 from lib.lab import peers
+from lib.process import remove_all
 
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = ("runc", "bwrap", "podman", "docker", "dockerd", "buildah", "skopeo", "umoci", "docker-registry", "unshare")
@@ -183,12 +183,13 @@ def our_crowd(count: int) -> Crowd:
     boxes, starts = [], []
     run_ours()  # the starter is there, the base is cached
     lines, before = mount_lines(), available()
-    with ExitStack() as stack:
+    try:
         for _ in range(count):
-            starts.append(timed(lambda: boxes.append(stack.enter_context(start("busybox", ["sleep", "3600"])))))
+            starts.append(timed(lambda: boxes.append(start("busybox", ["sleep", "3600"]))))
         time.sleep(1)
         memory, grown = (before - available()) / count, mount_lines() - lines
-        removal = timed(stack.close) / count
+    finally:
+        removal = timed(remove_all) / count
     return Crowd(starts, removal, memory, grown)
 
 
@@ -238,15 +239,13 @@ def nbval() -> list[Row]:
     for chapter in choose("02"):
         command = [sys.executable, "-m", "pytest", "-q", "--nbval", "--nbval-current-env", "--nbval-cell-timeout", "120"]
         command += ["-p", "no:cacheprovider", "--nbval-sanitize-with", "tests/nbval_sanitize.cfg", f"notebooks/{chapter.file}"]
+        begin = time.perf_counter()
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        seconds = time.perf_counter() - begin
         if done.returncode:
             raise RuntimeError(f"nbval failed on {chapter.file}:\n{done.stdout[-2000:]}")
-        rows.append(Row(f"nbval on chapter {chapter.number}", chapter.number, float(seconds_of(done.stdout)), "s", reach=45))
+        rows.append(Row(f"nbval on chapter {chapter.number}", chapter.number, seconds, "s", reach=45))
     return rows
-
-
-def seconds_of(report: str) -> str:
-    return re.search(r"in ([\d.]+)s", report)[1]
 
 
 # -- the report --------------------------------------------------------------------------------
