@@ -60,6 +60,8 @@ def block_device() -> bool:
     return any(path.name.startswith(("vd", "sd", "nvme", "ubd", "xvd")) for path in Path("/sys/block").glob("*"))
 
 
+PEERS = ("bwrap", "podman", "docker", "buildah", "skopeo", "umoci", "docker-registry")
+
 NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "root": (lambda: os.geteuid() == 0, "needs root"),
     "cgroup1": (cgroup_version(1), "needs cgroup v1 hierarchies with controllers"),
@@ -75,7 +77,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "block device": (block_device, "needs a block device"),
     **{
         name: (program(name), f"needs the program {name}")
-        for name in ("runc", "busybox", "nft", "ip", "unshare", "strace", "gcc", "aarch64-linux-gnu-gcc", "mmdebstrap")
+        for name in ("runc", "busybox", "nft", "ip", "unshare", "strace", "gcc", "aarch64-linux-gnu-gcc", "mmdebstrap", *PEERS)
     },
     "linux.uml": (program("linux.uml"), "needs user-mode-linux (apt-get install user-mode-linux)"),
 }

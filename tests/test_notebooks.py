@@ -70,6 +70,8 @@ def test_cells_are_small_and_prose_leads(book):
     assert len(book.prose) > len(book.shown)
     assert 90 <= len(book.prose) + len(book.shown) <= 170
     assert len({cell["id"] for cell in book.cells}) == len(book.cells)
+    for cell in book.shown:
+        assert max(map(len, cell["source"].splitlines())) <= 112, f"{cell['id']}: a page cuts lines off that are longer"
 
 
 @each

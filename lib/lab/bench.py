@@ -31,6 +31,7 @@ from lib.lab import peers
 from lib.process import remove_all
 
 ROOT = Path(__file__).resolve().parents[2]
+OUT = ROOT / "build"
 PEERS = ("runc", "bwrap", "podman", "docker", "dockerd", "buildah", "skopeo", "umoci", "docker-registry", "unshare")
 LIMITS = {"memory": "64m", "cpus": 0.5, "pids_limit": 20}
 
@@ -212,11 +213,11 @@ def docker_crowd(docker: peers.Docker, count: int) -> Crowd:
 
 
 def crowds(count: int, docker_count: int) -> list[Row]:
-    """``count`` of ours alive at once, beside fewer of Docker's; both are divided by their number."""
+    """``count`` of ours alive at once, then fewer of Docker's; both are divided by their number."""
+    ours = our_crowd(count)
     with peers.dockerd() as docker:
         docker.import_folder(bases.busybox(), "bench-base")
         theirs = docker_crowd(docker, docker_count)
-    ours = our_crowd(count)
     first, last = statistics.median(ours.starts[:50]), statistics.median(ours.starts[-50:])
     version = Container("busybox", ["true"]).cgroup.backend.version
     mean, theirs_mean, mb = statistics.mean(ours.starts), statistics.mean(theirs.starts), 1e6
@@ -303,10 +304,9 @@ def main(argv: list[str]) -> int:
         print(f"bench: {', '.join(missing)} not installed: make setup-peers brings what is missing", file=sys.stderr)
         return 3
     rows = in_a_kernel(arguments.quick) + ([] if arguments.quick else nbval())
-    out = ROOT / "build"
-    out.mkdir(exist_ok=True)
-    (out / "bench.json").write_text(json.dumps({"machine": machine(), "rows": [row.as_dict() for row in rows]}, indent=1))
-    picture(rows, out / "bench.png")
+    OUT.mkdir(exist_ok=True)
+    (OUT / "bench.json").write_text(json.dumps({"machine": machine(), "rows": [row.as_dict() for row in rows]}, indent=1))
+    picture(rows, OUT / "bench.png")
     print(table(rows))
     return int(any(row.holds is False for row in rows) and not arguments.quick)
 
