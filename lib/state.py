@@ -347,23 +347,50 @@ def reap_owner(owner: str, reaped: list[str]) -> list[Exception]:
     return errors
 
 
+OURS = ("bases", "containers")  # what lies in the store; anything else in that folder belongs to somebody else
+
+
 def disk_used() -> int:
     """Bytes that the store uses on disk (blocks, not lengths: sparse files count as what they take)."""
-    return sum(os.lstat(os.path.join(folder, name)).st_blocks * 512 for folder, _, names in os.walk(store()) for name in names)
+    walks = (step for name in OURS for step in os.walk(store() / name))
+    return sum(os.lstat(os.path.join(folder, name)).st_blocks * 512 for folder, _, names in walks for name in names)
+
+
+def uninstall() -> str:
+    """Remove what is ours of the store and of the records, and tell; a folder that holds something else too stays.
+
+    Raises ``RuntimeError`` while containers are on record whose owner lives: they stand on what would go.
+    """
+    gc()
+    if left := [f"{facts['id']} (pid {facts['pid']})" for facts in records()]:
+        raise RuntimeError(
+            f"nothing was removed: {len(left)} container(s) are still there: {', '.join(left)}. Stop the notebooks and programs that "
+            "they belong to (in JupyterLab: Kernel, Shut Down All Kernels), or python -m lib.oci delete --force NAME; then try again"
+        )
+    used = disk_used()
+    for name in OURS:
+        rmtree(str(store() / name))
+    for path in (path for kind in ("owner", "locking", "new") for path in runtime_dir().glob(f"*.{kind}")):
+        unlink(str(path))
+    for place in (store(), runtime_dir()):
+        with suppress(OSError):  # not empty, or not there
+            place.rmdir()
+    stay = [f"; {place} stays, it holds {', '.join(sorted(os.listdir(place))[:5])}" for place in (store(), runtime_dir()) if place.is_dir()]
+    return f"removed {' and '.join(OURS)} of {store()} ({used / 1e6:.0f} MB), and the records in {runtime_dir()}{''.join(stay)}"
 
 
 def main(argv: list[str]) -> int:
-    """``python -m lib.state gc|df|uninstall``."""
+    """``python -m lib.state gc|df|uninstall``; exit code 1 when containers keep it from uninstalling."""
     if argv == ["gc"]:
         print(f"reaped: {', '.join(gc()) or 'nothing to do'}")  # an error shows as a traceback with all its causes
     elif argv == ["df"]:
         print(f"{store()}: {disk_used() / 1e6:.0f} MB")
     elif argv == ["uninstall"]:
-        gc()
-        used = disk_used()
-        for folder in (store(), runtime_dir()):
-            rmtree(str(folder))
-        print(f"removed {store()} ({used / 1e6:.0f} MB) and {runtime_dir()}")
+        try:
+            print(uninstall())
+        except RuntimeError as error:
+            print(error, file=sys.stderr)
+            return 1
     else:
         print("usage: python -m lib.state gc|df|uninstall", file=sys.stderr)
         return 2

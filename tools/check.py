@@ -103,7 +103,8 @@ def clone() -> int:
 
 @contextlib.contextmanager
 def scratch():
-    folder = Path(tempfile.mkdtemp(prefix="lab-check-"))
+    """A folder whose name says whose it is (as ``lib.state.temporary``): the leak checks of the chapters that run meanwhile see it too."""
+    folder = Path(tempfile.mkdtemp(prefix=f"suitcase-{os.getpid()}-check-"))
     try:
         yield folder
     finally:

@@ -246,16 +246,14 @@ def engine(story: Story):
 
 
 def write_page(job: Job) -> None:
-    """The executed notebook as one HTML file; links to other chapters lead to their pages."""
-    from nbconvert import HTMLExporter
+    """The executed notebook as one HTML file."""
+    from lib.lab.page import page
 
     try:
-        text, _ = HTMLExporter(template_name="lab").from_filename(job.executed)
+        text = page(job.executed)
     except Exception as error:  # a half-written notebook must not hide why it is half-written
         print(f"no page could be made of {job.executed}: {error}", file=sys.stderr)
         return
-    for chapter in CHAPTERS:
-        text = text.replace(f'href="{chapter.file}', f'href="{Path(chapter.file).with_suffix(".html")}')
     Path(job.page).write_text(text)
 
 

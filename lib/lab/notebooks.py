@@ -132,9 +132,15 @@ def normalise(notebook: NotebookNode) -> None:
         for output in cell.get("outputs", []):
             if "data" in output:
                 output.data.pop(WIDGET_VIEW, None)  # names a live object of one run; the text beside it stays
-                output.metadata = {}
+                output.metadata = alternatives(output.metadata)
         if cell.cell_type == "code":
             cell.outputs = [one for one in cell.outputs if one.get("data", True)]
+
+
+def alternatives(metadata: dict) -> NotebookNode:
+    """Of an output's metadata only the pictures' words: nbconvert writes them as the image's ``alt``, for who cannot see it."""
+    pictures = {kind: about for kind, about in metadata.items() if isinstance(about, dict) and "alt" in about}
+    return nbformat.from_dict({kind: {"alt": about["alt"]} for kind, about in pictures.items()})
 
 
 def execute(notebook: NotebookNode, folder: Path, timeout: int = CELL_TIMEOUT) -> None:
@@ -163,7 +169,11 @@ def keep_equal_outputs(old: NotebookNode, new: NotebookNode, patterns: list) -> 
     """Where a run printed the same but for what may vary, keep the old text: git shall show what really changed."""
     for before, after in zip(old.cells, new.cells, strict=True):
         if after.cell_type == "code" and comparable(before, patterns) == comparable(after, patterns):
+            words = [output.get("metadata") for output in after.outputs]
             after.outputs = before.outputs
+            for output, metadata in zip(after.outputs, words, strict=False):
+                if "data" in output and metadata is not None:
+                    output.metadata = metadata  # a picture that stayed the same may have got better words
 
 
 def differences(old: NotebookNode, new: NotebookNode, patterns: list) -> list[str]:

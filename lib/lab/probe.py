@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from lib import linux
+from lib import linux, state
 
 NOBODY = 65534
 KINDS = ("mnt", "uts", "ipc", "pid", "net", "cgroup", "time")
@@ -89,7 +89,7 @@ def try_overlay(store: str) -> str:
     while not os.path.isdir(place):
         place = os.path.dirname(place)
     try:
-        folder = tempfile.mkdtemp(prefix="suitcase-probe-", dir=place)
+        folder = tempfile.mkdtemp(prefix=state.temporary("probe"), dir=place)
     except OSError as error:
         return f"{type(error).__name__}: {error}"
     try:
