@@ -13,12 +13,12 @@ from lib.lab.notebooks import CHAPTERS, WIDGET_VIEW
 
 HIDDEN = {"source", "fact"}
 CSS = """
-body.jp-Notebook { max-width: 1050px; margin: 0 auto; }
-.jp-InputArea-editor, .jp-OutputArea-output { overflow-x: auto; }
-.highlight pre { overflow-x: auto; }
-.jp-RenderedText pre, .jp-OutputArea-output > pre { white-space: pre; overflow-x: auto; }
-.jp-OutputArea-output img, .jp-OutputArea-output svg { max-width: 100%; height: auto; }
-@media print { .highlight pre, .jp-RenderedText pre { white-space: pre-wrap; } }
+body.jp-Notebook { max-width: 1150px; margin: 0 auto; }
+.highlight pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+.jp-OutputArea-output, .jp-OutputArea-output pre { overflow-x: auto; }
+.jp-OutputArea-output pre { white-space: pre; }
+.jp-OutputArea-output img { max-width: 100%; height: auto; }
+@media print { .jp-OutputArea-output pre { white-space: pre-wrap; } }
 """
 TEMPLATE = """
 {%- extends 'index.html.j2' -%}
