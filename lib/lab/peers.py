@@ -25,12 +25,12 @@ class Missing(RuntimeError):
     """The peer is not here, or cannot work here."""
 
 
-def ask(argv: list[str], timeout: float = 20, check: bool = False) -> subprocess.CompletedProcess:
+def ask(argv: list[str], timeout: float = 20, check: bool = False, cwd=None) -> subprocess.CompletedProcess:
     """Run a peer's command. Raises ``Missing`` if it is not installed, takes too long, or (with ``check``) fails."""
     if shutil.which(argv[0]) is None:
         raise Missing(f"{argv[0]} is not installed here")
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, cwd=cwd)
     except subprocess.TimeoutExpired:
         raise Missing(f"{argv[0]} did not answer within {timeout:g} s") from None
     if check and done.returncode:
@@ -44,7 +44,8 @@ def podman_run(command: list[str], *flags: str) -> tuple[int, str, dict]:
     name = folder.name
     limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096", "--network", "none", "--name", name]
     try:
-        done = ask([*PODMAN, "run", *limits, *flags, "--rootfs", f"{bases.busybox()}:O", *command])
+        run = [*PODMAN, "run", *limits, *flags, "--rootfs", f"{bases.busybox()}:O", *command]
+        done = ask(run, cwd=folder)  # after an OOM kill, conmon leaves a file in the folder that it was started in
         seen = ask([*PODMAN, "inspect", name], check=True)
         return done.returncode, done.stdout, json.loads(seen.stdout)[0]["State"]
     finally:
