@@ -58,7 +58,7 @@ def shebang(head: bytes) -> str | None:
     if not head.startswith(b"#!"):
         return None
     line = head[2:].split(b"\n", 1)[0].decode(errors="replace")
-    return line.strip(" \t").split(" ")[0]
+    return line.replace("\t", " ").strip(" ").split(" ")[0]
 
 
 def why_not_found(argv, env, *_) -> str:
@@ -210,6 +210,7 @@ CATALOGUE = {
     ("execve", "ENOEXEC"): why_not_executable,
     ("execve", "EACCES"): why_no_access,
     ("execve", "ENOTDIR"): "a part of the program's path is a file, not a folder",
+    ("execve", "ETXTBSY"): "the program is still open for writing somewhere: close the file (or let the copy end) before it is run",
     ("execve", "ELOOP"): "the program's path goes in a circle of symbolic links",
     ("execve", "E2BIG"): "arguments and environment together are larger than the kernel takes (execve(2), a quarter of the stack limit)",
     ("pivot_root", "EINVAL"): why_no_pivot,
@@ -233,6 +234,7 @@ CATALOGUE = {
     + ". On Ubuntu 23.10 and newer, AppArmor may forbid it: sysctl kernel.apparmor_restrict_unprivileged_userns",
     ("clone3", "ENOSPC"): "the machine allows no more namespaces of this kind: see the sysctls user.max_*_namespaces (namespaces(7))",
     ("clone3", "EAGAIN"): "no more processes: a pids limit (pids.max) or RLIMIT_NPROC is reached",
+    ("clone3", "ENOMEM"): "the PID namespace to be joined is dead: its PID 1, the container's first process, has ended",
     ("clone3", "EINVAL"): "this kernel does not know one of these namespaces, or the flags contradict each other",
     ("clone3", "EBADF"): "the descriptor of the cgroup to be born in is not open",
     ("unshare", "EPERM"): NEEDS_ROOT,

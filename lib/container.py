@@ -131,6 +131,8 @@ class Container:
 
     def exec_plan(self, command: Sequence[str], env: dict[str, str] | None = None, workdir: str = "/", tty: bool = False) -> Plan:
         """``docker exec``: another process with the same ingredients, joined instead of made."""
+        if self.process is None or self.process.state == "removed" or self.process.poll() is not None:
+            raise RuntimeError(f"container {self.name} is not running: there is nothing to join; start it first")
         if self.cgroup and self.cgroup.frozen:
             raise RuntimeError(f"container {self.name} is paused: what joins it would stand still too; thaw it first (docker unpause)")
         joined = [*([self.cgroup.join()] if self.cgroup else []), Join(self.process.pid), WorkDir(workdir)]

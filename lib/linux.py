@@ -81,8 +81,6 @@ O_PATH = os.O_PATH
 PR_SET_NAME = 15
 PR_SET_NO_NEW_PRIVS = 38
 
-CLOCKS = {"monotonic": 1, "boottime": 7}
-
 
 def check(result: int, call: str, path: str | None = None) -> int:
     """Turn the C library's -1 into an ``OSError`` that names the call and the object."""
@@ -164,12 +162,24 @@ def close_on_exec(first: int) -> None:
 def split_options(options: str) -> tuple[int, str]:
     """Sort the words of ``-o`` into flag bits for the kernel and data for the file system."""
     flags, data = 0, []
-    for word in filter(None, options.split(",")):
+    for word in filter(None, split_words(options)):
         if word in MOUNT_FLAGS:
             flags |= MOUNT_FLAGS[word]
         else:
             data.append(word)
     return flags, ",".join(data)
+
+
+def split_words(options: str) -> list[str]:
+    """The words between the commas; overlay's paths may hold commas, with a backslash before them (the word keeps it)."""
+    words, escaped = [""], False
+    for letter in options:
+        if letter == "," and not escaped:
+            words.append("")
+            continue
+        words[-1] += letter
+        escaped = letter == "\\" and not escaped
+    return words
 
 
 def mount(source: str | None, target: str, fstype: str | None = None, options: str = "") -> None:
@@ -227,7 +237,7 @@ def write(path: str, text: str) -> None:
         if os.write(fd, data) != len(data):  # not seen yet; but half a value must never pass for a whole one
             raise OSError(errno.EIO, "only a part of it was taken")
     except OSError as error:
-        raise OSError(error.errno, f"write {text.strip()!r}: {os.strerror(error.errno)}", path) from None
+        raise OSError(error.errno, f"write {text.strip()!r}: {error.strerror}", path) from None
     finally:
         os.close(fd)
 

@@ -6,9 +6,11 @@ each kind; "no namespaces" only means "the same ones as everybody".
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
 
+from lib import state
 from lib.process import Ref, Step
 
 KINDS = ("user", "pid", "mnt", "uts", "ipc", "net", "cgroup", "time")
@@ -86,13 +88,19 @@ class Join:
     """Join namespaces that exist: those of process ``pid``, or behind ``paths`` (kind → path). See setns(2).
 
     Every descriptor is opened before the first is joined, as after the first one ``/proc`` may be another.
+    Raises ``ProcessLookupError`` when ``pid`` has ended, or names another process by now: to join *nothing* would be the host.
     """
 
     pid: int | None = None
     kinds: tuple[str, ...] = ("user", "time", "pid", "net", "ipc", "uts", "cgroup", "mnt")
     paths: dict[str, str] | None = None
 
+    def __post_init__(self):
+        self.start_time = state.start_time(self.pid) if self.pid else None
+
     def steps(self) -> list[Step]:
+        if not self.paths and (self.start_time is None or state.start_time(self.pid) != self.start_time):
+            raise self.gone()
         where = self.paths or {kind: f"/proc/{self.pid}/ns/{kind}" for kind in self.kinds if self.differs(kind)}
         opens = [
             Step("prepare", "open", (path,), "all are opened before the first is joined", gives=f"ns_{kind}")
@@ -103,7 +111,13 @@ class Join:
 
     def differs(self, kind: str) -> bool:
         """Is it another namespace than ours? (Joining one's own user namespace is an error.)"""
-        return identity(self.pid, kind) not in (None, identity("self", kind))
+        own, its = identity("self", kind), identity(self.pid, kind)
+        if own is not None and its is None:  # a process that has ended has lost its namespaces
+            raise self.gone()
+        return its != own
+
+    def gone(self) -> ProcessLookupError:
+        return ProcessLookupError(errno.ESRCH, f"process {self.pid} has ended (or is not yours to look at): there is nothing to join")
 
 
 def rank(kind: str) -> int:

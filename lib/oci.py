@@ -177,7 +177,7 @@ def start_waiting(config: dict, bundle: str, name: str, folder: Path):
     gate = Gate(str(folder))
     env = dict(word.partition("=")[::2] for word in config["process"].get("env", []))
     plan = Plan(config["process"]["args"], [gate, *ingredients(config, bundle, f"oci-{name}")], env, gate="gate", name=f"oci-{name}")
-    return plan.create(*(os.dup(number) for number in range(3)))
+    return plan.create(0, 1, 2)
 
 
 class Gate:

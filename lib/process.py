@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -175,11 +175,6 @@ class Exit:
 
     def __repr__(self) -> str:
         return f"exit {self.code}" + (f": {self.reason}" if self.reason else "")
-
-
-def docker_code(status: int) -> int:
-    """A wait status as Docker gives it: the exit code, or 128 and the signal's number."""
-    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
 def in_words(code: int) -> str:
@@ -535,7 +530,7 @@ class Process:
                 if not linux.readable([self.line.fileno()], self.patience):
                     raise TimeLimit(self.patience, words=self.where_it_hangs())
             try:
-                message, fds, _, _ = socket.recv_fds(self.line, 1 << 16, 4)
+                message, fds, _, _ = socket.recv_fds(self.line, starter.MESSAGE, 4)
             except ConnectionResetError:  # it ended without reading what we had told it
                 message, fds = b"", []
             if not message and word == "exec":
@@ -854,10 +849,3 @@ def say_goodbye() -> None:
 
 
 atexit.register(say_goodbye)
-
-
-def check_names(ingredients: Iterable) -> None:
-    """Say what is wrong with a list of ingredients before anything runs."""
-    for one in ingredients:
-        if not hasattr(one, "steps"):
-            raise TypeError(f"{one!r} is no ingredient: it has no method steps()")

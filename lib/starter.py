@@ -243,7 +243,7 @@ class Child:
 
 
 TIOCSPTLCK, TIOCGPTPEER = 0x40045431, 0x5441  # ioctl_tty(2); Python's termios has no names for them
-FORWARDED = set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}
+FORWARDED = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}  # real-time ones too: systemd's "halt" is one
 
 
 def candidates(name: str, env: dict[str, str]) -> list[str]:
@@ -279,6 +279,10 @@ def reap_one() -> tuple[int, int] | None:
     return (pid, status) if pid else None
 
 
+LONGEST = 5000  # characters of each text in a message: more than any path has (PATH_MAX), and together less than MESSAGE bytes
+MESSAGE = 1 << 16  # bytes of one message on the line, at most
+
+
 # -- messages -----------------------------------------------------------------------------
 
 
@@ -291,13 +295,13 @@ def say(line: socket.socket, message: dict, *fds: int) -> None:
 
 
 def report(line: socket.socket, index: int | None, call: str, args, error: OSError) -> None:
-    """Send an error to the caller as data: the step, the errno, what it was about, and the advice for this place."""
-    say(
-        line,
-        {"error": error.errno or errno.EIO, "step": index, "call": call}
-        | {"path": os.fsdecode(error.filename) if error.filename is not None else None}
-        | {"words": error.strerror, "advice": advise(call, args, error)},
-    )
+    """Send an error to the caller as data: the step, the errno, what it was about, and the advice for this place.
+
+    A path or a PATH may be longer than one message can be.
+    """
+    path = os.fsdecode(error.filename)[:LONGEST] if error.filename is not None else None
+    told = {"words": (error.strerror or "")[:LONGEST], "advice": advise(call, args, error)[:LONGEST]}
+    say(line, {"error": error.errno or errno.EIO, "step": index, "call": call, "path": path} | told)
 
 
 def receive(sock: socket.socket) -> tuple[dict, list[int]] | None:
@@ -321,7 +325,11 @@ def receive(sock: socket.socket) -> tuple[dict, list[int]] | None:
 
 def spawn(sock: socket.socket, request: dict, fds: list[int]) -> None:
     """Carry out one request: clone, tell the caller the pid, forget."""
-    refs = dict(zip(request["fds"], fds, strict=True))
+    refs = dict(zip(request["fds"], fds, strict=False))
+    if len(refs) < len(request["fds"]):  # our table of descriptors is full; without its line the caller hears the end
+        for fd in fds:
+            os.close(fd)
+        return
     line = socket.socket(fileno=refs["line"])
     try:
         if request["join"]:
@@ -377,6 +385,8 @@ def go_between(sock: socket.socket, line: socket.socket, request: dict, refs: di
         clone_child(sock, line, request, refs)
     except OSError as error:
         report(line, index, call, args, error)
+    except Exception as error:  # a step with wrong arguments
+        report(line, index, call, args, OSError(errno.EIO, f"{type(error).__name__}: {error}"))
     finally:
         os._exit(0)
 

@@ -54,7 +54,9 @@ def runtime_dir() -> Path:
         return Path(path)
     if os.geteuid() == 0:
         return Path(memory_place(), "suitcase")
-    return Path(os.environ.get("XDG_RUNTIME_DIR", f"/tmp/suitcase-{os.geteuid()}")) / "suitcase"
+    if place := os.environ.get("XDG_RUNTIME_DIR"):
+        return Path(place, "suitcase")
+    return Path(f"/tmp/suitcase-{os.geteuid()}")  # no folder above it but /tmp: nobody else can put another in its place
 
 
 def new_id() -> str:
@@ -79,18 +81,30 @@ def kill_cgroup(path: str) -> None:
 
 
 def _kill_members(path: str) -> None:
-    """v1: freeze, so that a fork bomb cannot be faster than we are, kill each, thaw (a frozen process does not die)."""
-    freezer, pause, deadline = f"{path}/freezer.state", 0.0002, time.monotonic() + 5
-    while (pids := _members(path)) and time.monotonic() < deadline:
-        with suppress(OSError):
-            linux.write(freezer, "FROZEN")
+    """v1: freeze, so that a fork bomb cannot be faster than we are, kill each, thaw (a frozen process does not die).
+
+    What runs inside may have made cgroups of its own below ours, and have frozen them.
+    """
+    pause, deadline = 0.0002, time.monotonic() + 5
+    while (pids := [pid for folder in _below(path) for pid in _members(folder)]) and time.monotonic() < deadline:
+        _freeze([path], "FROZEN")
         for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        with suppress(OSError):
-            linux.write(freezer, "THAWED")
+        _freeze(_below(path), "THAWED")
         time.sleep(pause)
         pause = min(2 * pause, 0.01)
+
+
+def _freeze(folders: list[str], word: str) -> None:
+    for folder in folders:
+        with suppress(OSError):
+            linux.write(f"{folder}/freezer.state", word)
+
+
+def _below(path: str) -> list[str]:
+    """A cgroup and all cgroups below it, the highest first."""
+    return [folder for folder, _, _ in os.walk(path)]
 
 
 def kill_groups(undos) -> None:
@@ -108,7 +122,10 @@ def _members(path: str) -> list[int]:
 
 
 def rmdir(path: str) -> None:
-    """Remove a folder of the cgroup tree; its last process may still be on its way out, so try for a while."""
+    """Remove a folder of the cgroup tree; its last process may still be on its way out, so try for a while.
+
+    Folders below it were made by what ran inside (a container in the container), and go with it.
+    """
     pause, deadline = 0.0005, time.monotonic() + 5
     while True:
         try:
@@ -118,30 +135,50 @@ def rmdir(path: str) -> None:
         except OSError:
             if time.monotonic() > deadline:
                 raise
+            for folder in reversed(_below(path)[1:]):
+                with suppress(OSError):
+                    os.rmdir(folder)
             time.sleep(pause)
             pause = min(pause * 2, 0.05)
+
+
+DEEP = 100  # levels of folders that rmtree goes down in one go
 
 
 def rmtree(path: str) -> None:
     """Remove a folder with all that is in it; one that is gone already is fine.
 
     It belongs to a container that has ended, so nobody changes it meanwhile, and the plain way will do (a third of shutil's time).
+    Only its depth can be hostile: more levels than Python may recurse, or than a path may have bytes. So what is deep is lifted up.
     """
+    while _empty(path, path, 0):
+        pass
+    with suppress(FileNotFoundError):
+        os.rmdir(path)
+
+
+def _empty(path: str, top: str, depth: int) -> bool:
+    """Remove what is in a folder; True if a part of it now lies in ``top``, to be removed from there."""
+    lifted = False
     try:
         with os.scandir(path) as entries:
             for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    rmtree(entry.path)
-                else:
+                if not entry.is_dir(follow_symlinks=False):
                     os.unlink(entry.path)
-        os.rmdir(path)
+                elif depth == DEEP:
+                    os.rename(entry.path, f"{top}/{new_id()}")
+                    lifted = True
+                else:
+                    lifted |= _empty(entry.path, top, depth + 1)
+                    os.rmdir(entry.path)
     except FileNotFoundError:
         pass
     except PermissionError:  # overlay keeps folders that nobody but root may look into
         if os.stat(path).st_mode & 0o700 == 0o700:
             raise
         os.chmod(path, 0o700)
-        rmtree(path)
+        return _empty(path, top, depth) | lifted
+    return lifted
 
 
 def unlink(path: str) -> None:
@@ -157,7 +194,7 @@ def undo_all(undos) -> None:
     for call, *args in reversed(list(undos)):
         try:
             UNDOS[call](*args)
-        except OSError as error:
+        except Exception as error:
             errors.append(error)
     if errors:
         raise ExceptionGroup("some undos failed", errors)
@@ -176,8 +213,7 @@ class Owner:
         self.folder, self.pid = folder, os.getpid()
         self.name = secrets.token_hex(4)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if folder.stat().st_uid != os.geteuid():
-            raise PermissionError(f"{folder} belongs to uid {folder.stat().st_uid}: remove it, or set SUITCASE_RUN")
+        check_ours(folder)
         self.path = folder / f"{self.name}.owner"
         draft = folder / f"{self.name}.locking"  # gc must never see an owner's file before it is locked
         self.lock = os.open(draft, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -193,9 +229,17 @@ class Owner:
                 cls._current = own = cls(runtime_dir())
                 try:
                     gc()
-                except* OSError as group:  # somebody else's rubbish must not keep us from starting
+                except* Exception as group:  # somebody else's rubbish must not keep us from starting
                     warnings.warn(f"what a dead owner left behind could not all be removed: {group.exceptions}", stacklevel=2)
             return own
+
+
+def check_ours(folder: Path) -> None:
+    """Raises ``PermissionError`` for records of somebody else: they name what to remove, and gc would obey them."""
+    owner = folder.lstat().st_uid
+    if owner != os.geteuid():
+        words = f"it belongs to uid {owner}, not to uid {os.geteuid()}: remove it, or set SUITCASE_RUN"
+        raise PermissionError(errno.EPERM, words, str(folder))
 
 
 def start_time(pid: int) -> int | None:
@@ -219,10 +263,13 @@ class Record:
         """Write the record as a whole or not at all (write a new file, then rename it over the old one)."""
         self.facts.update(facts)
         draft = f"{os.fspath(self.path)[:-5]}.{self.facts['maker']}.new"
-        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        os.write(fd, json.dumps(self.facts).encode())
-        os.close(fd)
-        os.replace(draft, self.path)
+        try:
+            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w") as file:
+                file.write(json.dumps(self.facts))
+            os.replace(draft, self.path)
+        except OSError:  # half a record (the memory is full, say) must not pass for a whole one
+            unlink(draft)
+            raise
 
     def born(self, pid: int) -> None:
         self.save(pid=pid, start_time=start_time(pid))
@@ -304,6 +351,8 @@ def gc() -> list[str]:
     What could not be undone stays on record for the next try, and is raised at the end.
     """
     reaped, errors = [], []
+    if runtime_dir().exists():
+        check_ours(runtime_dir())
     for path in sorted(runtime_dir().glob("*.owner")):
         with lock_of_dead(path) as dead:
             if dead and not (failed := reap_owner(path.stem, reaped)):
@@ -340,7 +389,7 @@ def reap_owner(owner: str, reaped: list[str]) -> list[Exception]:
             try:
                 reap(facts)
                 reaped.append(facts["id"])
-            except* OSError as group:
+            except* Exception as group:
                 errors += group.exceptions
     for draft in runtime_dir().glob(f"*.{owner}.new"):
         draft.unlink(missing_ok=True)

@@ -90,12 +90,31 @@ def below_use():
         return fails(do("write", box.cgroup.backend.file(box.cgroup.folders, "memory.max"), "4096", stage="prepare"))
 
 
+def still_written(path) -> StepError:
+    """As in a build that runs a program while it is still being copied."""
+    with open(path, "wb") as file:
+        file.write(b"#!/bin/sh\n")
+        path.chmod(0o755)
+        return fails(argv=[str(path)])
+
+
+def join_the_dead() -> StepError:
+    """A descriptor keeps the PID namespace, but nothing can be born in it any more."""
+    with Plan(["sleep", "100"], [Namespaces("pid")]).start() as process:
+        kept = os.open(f"/proc/{process.pid}/ns/pid", os.O_RDONLY)
+    try:
+        return fails(do("open", f"/proc/self/fd/{kept}", stage="prepare", gives="x"), do("setns", Ref("x"), "pid", stage="join"), fresh=())
+    finally:
+        os.close(kept)
+
+
 PROVOKED = {
     ("execve", "ENOENT"): lambda p: fails(argv=["nothing-of-that-name"]),
     ("execve", "ENOEXEC"): lambda p: fails(argv=program(p / "x", b"just text\n")),
     ("execve", "EACCES"): lambda p: fails(argv=program(p / "x", b"#!/bin/sh\n", 0o644)),
     ("execve", "ENOTDIR"): lambda p: fails(argv=["/etc/passwd/x"]),
     ("execve", "ELOOP"): lambda p: fails(argv=[loop(p / "x")]),
+    ("execve", "ETXTBSY"): lambda p: still_written(p / "x"),
     ("execve", "E2BIG"): lambda p: fails(argv=["true", "x" * (1 << 18)]),
     ("pivot_root", "EINVAL"): lambda p: fails(tmp(p), do("mkdir", f"{p}/x"), do("pivot_root", f"{p}/x")),
     ("pivot_root", "EBUSY"): lambda p: fails(do("pivot_root", "/")),
@@ -123,6 +142,7 @@ PROVOKED = {
         do("unshare", "user", stage="join"), do("write", "/proc/sys/user/max_mnt_namespaces", "0", stage="join")
     ),
     ("clone3", "EAGAIN"): lambda p: no_more_processes(),
+    ("clone3", "ENOMEM"): lambda p: join_the_dead(),
     ("clone3", "EINVAL"): lambda p: fails(do("unshare", "pid", stage="join"), fresh=("pid",)),
     ("clone3", "EBADF"): lambda p: fails(Step("clone", "clone3", ([], 9999))),
     ("unshare", "EPERM"): lambda p: fails(NOBODY, do("unshare", "uts")),
@@ -313,11 +333,47 @@ def test_pivot_root_says_why_it_is_busy(tmp_path):
     assert "put_old '/tmp' lies on the current root" in advice.why_pivot_busy("/proc", "/tmp")
 
 
-def test_the_fifth_cause_the_initial_ramfs(monkeypatch):
-    """The kernel's first root; nobody can be there but an initramfs, so the mount table is told instead of provoked."""
-    rows = [{"id": "1", "parent": "0", "root": "/", "target": "/", "propagation": "private", "fstype": "rootfs", "source": "rootfs"}]
-    monkeypatch.setattr(advice, "mountinfo", lambda: rows)
-    assert "switch_root" in advice.why_no_pivot("/new", "/new/old")
+RAMFS = """
+import json, os
+from lib import linux
+from lib.advice import advise
+linux.unshare("mnt")
+linux.mount(None, "/", options="rprivate")
+mine = os.open("/proc/self/ns/mnt", os.O_RDONLY)
+try:
+    linux.umount("/", linux.MNT_DETACH)
+except OSError:  # in a container there is nothing below
+    raise SystemExit(77)
+linux.setns(mine, "mnt")
+print(json.dumps(try_it()))
+"""
+TRY = """
+def try_it():
+    made = [name for name in ("/proc", "/new") if not os.path.isdir(name)]
+    try:
+        for name in made:
+            os.mkdir(name)
+        linux.mount("proc", "/proc", "proc")
+        linux.mount("tmpfs", "/new", "tmpfs")
+        linux.pivot_root("/new", "/new")
+    except OSError as error:
+        return error.errno, advise("pivot_root", ("/new", "/new"), error)
+    finally:
+        for name in ("/proc", "/new"):
+            linux.umount(name, linux.MNT_DETACH)
+        for name in made:  # the ramfs is the machine's, in no namespace of ours
+            os.rmdir(name)
+"""
+
+
+def test_the_fifth_cause_the_initial_ramfs():
+    """The kernel's first root lies hidden below all others: take the roof off in a namespace of our own, and stand on it."""
+    done = subprocess.run([sys.executable, "-c", TRY + RAMFS], capture_output=True, text=True, timeout=30)
+    if done.returncode == 77:
+        pytest.skip("no ramfs lies below this root (a container's)")
+    assert done.returncode == 0, done.stderr
+    number, text = json.loads(done.stdout)
+    assert number == errno.EINVAL and "initial ramfs" in text and "switch_root" in text
 
 
 # -- the way there ----------------------------------------------------------------------------

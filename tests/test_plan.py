@@ -13,7 +13,7 @@ import lib
 from lib import starter
 from lib.cgroups import V1, V2, Cgroup, size
 from lib.namespaces import Hostname, Join, Loopback, Namespaces, Time, User
-from lib.process import CALLER, CHILD, ORDER, STAGES, Plan, Ref, Step, docker_code, in_words
+from lib.process import CALLER, CHILD, ORDER, STAGES, Plan, Ref, Step, in_words
 from lib.rootfs import Bind, RootFS, Tmpfs, escape
 
 
@@ -121,7 +121,6 @@ def test_escape_of_overlay_separators():
 
 
 def test_exit_codes_in_dockers_way():
-    assert docker_code(0) == 0 and docker_code(3 << 8) == 3 and docker_code(9) == 137
     assert in_words(137) == "ended by signal 9 (SIGKILL)" and in_words(1) == ""
 
 
