@@ -17,6 +17,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from lib.lab import batch, notebooks
 from lib.lab.batch import WrongUse, check_parameters, claim, may_start, parameters_of, split_parameters, value_for
 from lib.lab.notebooks import CHAPTERS, ROOT
+from lib.lab.page import page
 
 PARAMETERS = "memory = '64m'\nrepeats = 3\nshare: float = 0.5\nquick = True\nsizes = [1, 2]\nfolder = make()"
 
@@ -263,6 +264,63 @@ def test_outputs_leaves_a_failing_notebook_alone(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(notebooks, "home", lambda: tmp_path)
     assert notebooks.main(["outputs"]) == 1
     assert path.read_text() == before and "ZeroDivisionError" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_outputs_can_be_stopped_and_the_files_stay_whole(tmp_path, number):
+    """The chapter that runs stays as it was, its kernel ends, the next one is not begun, no draft is left."""
+    mark = tmp_path / "pid"
+    first = write(tmp_path, "02", (f"import os, time; open({str(mark)!r}, 'w').write(str(os.getpid())); time.sleep(600)", []))
+    second = write(tmp_path, "04", ("1", []))
+    before = first.read_text(), second.read_text()
+    program = f"from pathlib import Path; from lib.lab import notebooks; notebooks.home = lambda: Path({str(tmp_path)!r})"
+    command = [sys.executable, "-c", f"{program}; raise SystemExit(notebooks.main(['outputs']))"]
+    process = subprocess.Popen(command, cwd=ROOT, env=quiet(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    kernel = wait_for(lambda: mark.exists() and mark.read_text())
+    process.send_signal(number)
+    text, _ = process.communicate(timeout=60)
+    assert (process.returncode, "02: interrupted, the file is left as it was" in text, "Traceback" in text) == (130, True, False), text
+    assert (first.read_text(), second.read_text()) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([first.name, second.name, "pid"])
+    assert not os.path.exists(f"/proc/{kernel}"), "the kernel outlived the command"
+
+
+def picture(words: str | None, data: str = "iVBORw0KGgo=", kind: str = "image/png"):
+    metadata = {kind: {"alt": words, "width": 3}} if words else {}
+    return nbformat.v4.new_output("display_data", {kind: data, "text/plain": "a picture"}, metadata=metadata)
+
+
+def test_the_words_of_a_picture_stay_and_nothing_else_of_its_metadata():
+    cell = new_code_cell("x", outputs=[picture("A wall."), picture("A line.", "<svg/>", "image/svg+xml"), picture(None)])
+    notebooks.normalise(new_notebook(cells=[cell]))
+    assert [one.metadata for one in cell.outputs] == [{"image/png": {"alt": "A wall."}}, {"image/svg+xml": {"alt": "A line."}}, {}]
+
+
+def test_new_words_for_the_same_picture_are_taken():
+    old, new = (new_notebook(cells=[new_code_cell("x", outputs=[picture(words)])]) for words in ("Old.", "New."))
+    notebooks.keep_equal_outputs(old, new, [])
+    assert new.cells[0].outputs[0].metadata["image/png"]["alt"] == "New."
+
+
+# -- pages -------------------------------------------------------------------------------------------------
+
+
+def test_a_page_needs_no_network_and_hides_what_jupyterlab_folds(tmp_path):
+    widget = nbformat.v4.new_output("display_data", {notebooks.WIDGET_VIEW: {"model_id": "1"}, "text/plain": "three knobs"})
+    cells = [
+        new_markdown_cell("[all](../README.md#the-seven-chapters) [next](03-images-layers-and-slow-builds.ipynb)"),
+        new_code_cell("bring_source()", metadata={"tags": ["source"]}, outputs=[nbformat.v4.new_output("stream", text="the source")]),
+        new_code_cell("assert fact", metadata={"tags": ["fact"]}),
+        new_code_cell("draw()", outputs=[picture("A \"wall\"."), picture(None, "<svg/>", "image/svg+xml"), widget]),
+    ]
+    path = tmp_path / CHAPTERS[1].file
+    nbformat.write(new_notebook(cells=cells, metadata={"widgets": {}}), path)
+    text = page(str(path))
+    assert "<script" not in text and 'src="http' not in text and "the source" in text
+    assert "bring_source" not in text and "assert" not in text.split("<main>")[1] and "draw" in text
+    assert "alt='A \"wall\".'" in text and 'alt="a picture"' in text and "three knobs" in text and "model_id" not in text
+    assert 'href="index.html"' in text and 'href="03-images-layers-and-slow-builds.html"' in text
+    assert f"<title>2. {CHAPTERS[1].title.split(chr(39))[0]}" in text
 
 
 def test_navigation_is_written_once(tmp_path):

@@ -250,6 +250,48 @@ def test_the_opening_is_one_line(chapter):
         assert ("runs whole here" in line) == (changes in ({}, {"inside": "WSL2"}))
 
 
+# -- uninstall --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """A store and a place for records in folders that also hold something of somebody else's."""
+    for name, variable in (("store", "SUITCASE_STORE"), ("run", "SUITCASE_RUN")):
+        monkeypatch.setenv(variable, str(tmp_path / name))
+        (tmp_path / name).mkdir()
+    (tmp_path / "store/bases/busybox").mkdir(parents=True)
+    (tmp_path / "store/containers").mkdir()
+    return tmp_path
+
+
+def uninstall() -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", "lib.state", "uninstall"], cwd=ROOT, capture_output=True, text=True)
+
+
+def test_uninstall_removes_what_is_ours_and_the_folder_if_it_is_empty_then(elsewhere):
+    done = uninstall()
+    assert (done.returncode, done.stderr, list(elsewhere.iterdir())) == (0, "", [])
+    assert uninstall().returncode == 0, "a second time there is nothing to do"
+
+
+def test_uninstall_leaves_what_is_not_ours(elsewhere):
+    (elsewhere / "store/holiday.jpg").write_text("mine")
+    done = uninstall()
+    assert os.listdir(elsewhere / "store") == ["holiday.jpg"] and "stays, it holds holiday.jpg" in done.stdout
+
+
+def test_uninstall_refuses_while_a_container_lives(elsewhere):
+    keeper = "from lib import state; state.Record('abc123', []); print('there', flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", keeper], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout.readline() == "there\n"
+        done = uninstall()
+        owner.communicate("\n")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1) and "nothing was removed" in done.stderr and "abc123" in done.stderr
+    assert (elsewhere / "store/bases/busybox").is_dir()
+    assert uninstall().returncode == 0, "the owner has ended, so nothing keeps it now"
+    assert list(elsewhere.iterdir()) == []
+
+
 # -- other parameters -----------------------------------------------------------------------------------------
 
 

@@ -30,6 +30,10 @@ from lib.lab.notebooks import CHAPTERS, ROOT, Chapter, choose, home
 
 GRACE = 20  # seconds that a chapter gets to end its kernel after an interrupt
 CELL_TIMEOUT = 300
+UNRUN = (
+    "You can still read: the notebooks hold the outputs of another machine's run (make lab shows them, as does any viewer of notebooks).",
+    "make doctor shows all that this machine has and lacks. This is exit code 3 (make says 'Error 3').",
+)
 
 
 # -- what is asked for -------------------------------------------------------------------------------
@@ -491,7 +495,7 @@ def main(argv: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     if not args.anyway and (messages := lacks(jobs)):
-        print("\n".join(["This machine cannot run these chapters whole:", *messages]), file=sys.stderr)
+        print("\n".join(["Nothing was run, since this machine cannot run these chapters whole.", *messages, *UNRUN]), file=sys.stderr)
         return 3
     if folder != out:
         print(f"another batch is writing to {out}: this one writes to {folder}", file=sys.stderr)

@@ -37,6 +37,7 @@ NEEDS = {
 }
 PEERS = ("runc", "crun", "podman", "buildah", "skopeo", "umoci", "docker-registry", "bwrap", "docker")
 CONTROLLERS = {"memory", "cpu", "pids"}
+SBIN = "/usr/sbin:/sbin"
 OTHER_MACHINE = "take a Linux with root: a virtual machine will do (README.md, 'Other systems')"
 
 
@@ -77,11 +78,16 @@ def probe(peers: bool = False) -> dict:
     facts["store_fs"] = filesystem_of(facts["store"]) or ""
     facts["sysctl"] = {name: text for name in SYSCTLS if (text := read(f"/proc/sys/{name}")) is not None}
     facts["tried"] = experiments(facts["store"])
-    facts["programs"] = {name: shutil.which(name) or "" for name in ("busybox", "nft", "mmdebstrap", "ip", *PEERS)}
+    facts["programs"] = {name: find(name) for name in ("busybox", "nft", "mmdebstrap", "ip", *PEERS)}
     facts["busybox_runs"] = runs("busybox", "true")
     if peers:
         facts["docker_daemon"] = ping_docker()
     return facts
+
+
+def find(name: str) -> str:
+    """Where a program is, or "". Also where Debian keeps root's programs: an ordinary user's PATH has not got those (nft, say)."""
+    return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:{SBIN}") or ""
 
 
 SYSCTLS = ("kernel/apparmor_restrict_unprivileged_userns", "kernel/unprivileged_userns_clone", "user/max_user_namespaces")
@@ -179,9 +185,10 @@ def python_row(facts: dict) -> Row:
 
 
 def root_row(facts: dict) -> Row:
-    cost = "Limits (cgroups), device nodes and the host's network need root; the rest runs in a user namespace"
+    cost = "Limits (cgroups), device nodes and the host's network need root, so no chapter runs whole; single cells may"
     if facts["uid"] != 0:
-        return Row("root", f"no, uid {facts['uid']}", False, cost, "sudo make tutorial, best in a virtual machine of your own")
+        cure = "sudo make tutorial (no sudo? su - makes you root), best in a virtual machine of your own"
+        return Row("root", f"no, uid {facts['uid']}", False, cost, cure)
     if not facts["capable"]:
         found = "root without the rights of root (CAP_SYS_ADMIN is missing: this is somebody's container)"
         return Row("root", found, False, cost, f"docker run --privileged, or {OTHER_MACHINE}")

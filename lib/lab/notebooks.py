@@ -2,16 +2,18 @@
 
 ``python -m lib.lab.notebooks list|outputs [--check] [--only 02]|navigation [--check]``. ``outputs`` runs the notebooks in place, so that
 every committed output was printed by a run of the committed code. Exit codes: 0 all is well (or rewritten), 1 a cell failed or, with
-``--check``, something differs, 2 wrong use.
+``--check``, something differs, 2 wrong use, 130 interrupted (Ctrl-C): each file is then as it was or wholly rewritten.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import configparser
 import contextlib
 import difflib
 import re
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,16 +146,53 @@ def alternatives(metadata: dict) -> NotebookNode:
 
 
 def execute(notebook: NotebookNode, folder: Path, timeout: int = CELL_TIMEOUT) -> None:
-    """Run all cells with our own kernel. Raises nbclient's ``CellExecutionError``, ``CellTimeoutError``, ``DeadKernelError``."""
-    from nbclient import NotebookClient
+    """Run all cells with our own kernel. Raises nbclient's ``CellExecutionError``, ``CellTimeoutError``, ``DeadKernelError``.
 
+    Raises ``KeyboardInterrupt`` after Ctrl-C, once the kernel has ended.
+    """
     from lib.lab.kernel import NAME, OwnKernel, clean_environment
 
     with clean_environment():
-        NotebookClient(
+        client = stoppable()(
             notebook, timeout=timeout, kernel_name=NAME, kernel_manager_class=OwnKernel, record_timing=False,
             store_widget_state=False, coalesce_streams=True, resources={"metadata": {"path": str(folder)}},
-        ).execute()  # fmt: skip
+        )  # fmt: skip
+        try:
+            client.execute()
+        finally:
+            if client.stopped:
+                raise KeyboardInterrupt  # however the run ended then
+
+
+def stoppable():
+    """nbclient's client, but Ctrl-C stops the run: nbclient's own handler ends the kernel, which then looks as if it had died by itself.
+
+    The first Ctrl-C interrupts the cell, as the stop button does, so that it can clean up; no other cell is run. The second does not wait.
+    """
+    from nbclient import NotebookClient
+
+    class Stoppable(NotebookClient):
+        stopped = False
+
+        async def async_start_new_kernel(self, **how):
+            for number in (signal.SIGINT, signal.SIGTERM):  # nbclient has set its own just before this
+                asyncio.get_running_loop().add_signal_handler(number, self.stop)
+            return await super().async_start_new_kernel(**how)
+
+        def stop(self) -> None:
+            if self.stopped or self.kc is None:
+                for task in asyncio.all_tasks():
+                    task.cancel()
+            else:
+                self.interrupting = asyncio.ensure_future(self.km.interrupt_kernel())
+            self.stopped = True
+
+        async def async_execute_cell(self, *cell, **how):
+            if self.stopped:
+                raise asyncio.CancelledError
+            return await super().async_execute_cell(*cell, **how)
+
+    return Stoppable
 
 
 def fresh(path: Path, timeout: int = CELL_TIMEOUT) -> tuple[NotebookNode, NotebookNode]:
@@ -269,6 +308,9 @@ def run_outputs(chapters: list[Chapter], check: bool, timeout: int) -> int:
             print(f"{chapter.number}: a cell failed, the file is left as it was\n{error}", file=sys.stderr)
             worst = 1
             continue
+        except KeyboardInterrupt:
+            print(f"{chapter.number}: interrupted, the file is left as it was", file=sys.stderr)
+            return 130
         verdict = "as committed" if not found else "differs from the file:" if check else "rewritten:"
         print("\n".join([f"{chapter.number}: {verdict}", *found]))
         worst = max(worst, int(check and bool(found)))

@@ -101,6 +101,7 @@ def try_overlay(store: str) -> str:
 def nft() -> None:
     """A table in a network namespace of its own."""
     own("net")
+    os.environ["PATH"] = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"  # where nft is, also if the caller is an ordinary user
     done = subprocess.run(["nft", "add", "table", "inet", "probe"], capture_output=True, text=True, timeout=5)
     if done.returncode:
         raise OSError(done.stderr.strip().splitlines()[0] if done.stderr.strip() else f"nft ended with {done.returncode}")
