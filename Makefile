@@ -14,7 +14,7 @@ RUN := $(abspath $(VENV))/bin/python
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@sed -n 's/^\([a-z-]*\):.*##/  make \1 /p' $(MAKEFILE_LIST)
+	@awk -F ':.*## *' '/^[a-z-]+:.*##/ { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 tutorial: setup  ## install what is missing, run every chapter, write notebooks and pages to build/
 	@$(RUN) -m lib.lab.batch

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,18 @@ def test_the_probes_leave_nothing_behind():
     machine.probe(peers=True)
     after = sorted(os.listdir("/tmp")), Path("/proc/self/mounts").read_text()
     assert not [name for name in set(after[0]) - set(before[0]) if "probe" in name] and before[1] == after[1]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes root, to become somebody else")
+def test_the_probes_of_an_ordinary_user_leave_nothing_behind():
+    """Overlay leaves a folder with mode 000 in the store, and only root gets through it without more ado."""
+    with tempfile.TemporaryDirectory(prefix="st-", dir="/tmp") as home:
+        os.chown(home, 65534, 65534)
+        shutil.copytree(ROOT / "lib", f"{home}/lib")  # this checkout may lie where an ordinary user does not get
+        command = [os.path.realpath(sys.executable), "-I", "-S", f"{home}/lib/lab/probe.py", f"{home}/store"]
+        done = subprocess.run(command, user=65534, group=65534, extra_groups=[], capture_output=True, text=True, cwd="/")
+        assert '"overlay"' in done.stdout, done.stderr
+        assert sorted(os.listdir(home)) == ["lib"]
 
 
 def test_the_table_is_printed_as_text_and_as_json():
