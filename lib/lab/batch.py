@@ -428,7 +428,8 @@ def summary(folder: Path, jobs: list[Job], seconds: float) -> str:
         lines.append(f"  {verdict(job)}")
         if job.status != "not run":
             lines += [f"      {path}" for path in (job.executed, job.page, job.log) if os.path.exists(path)]
-    return "\n".join([*lines, f"  all pages: {folder / 'index.html'}", f"  as JSON:   {folder / 'report.json'}"])
+    places = [f"  all pages: {folder / 'index.html'}   (browser on another machine? README.md, 'Start', tells the way)"]
+    return "\n".join([*lines, *places, f"  as JSON:   {folder / 'report.json'}"])
 
 
 # -- the command -----------------------------------------------------------------------------------------------
