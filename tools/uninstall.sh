@@ -14,11 +14,14 @@ else echo "no $VENV: the store (usually /var/lib/suitcase, or ~/.local/share/sui
 # Our parent in each cgroup tree: rmdir takes only an empty one, so another checkout's containers are safe.
 for folder in /sys/fs/cgroup/suitcase /sys/fs/cgroup/*/suitcase; do rmdir "$folder" 2>/dev/null || true; done
 
-echo "removing build/, caches and $VENV ($(size build .pytest_cache .ruff_cache "$VENV") MB)"
+# Only a venv that setup made, and only inside this checkout: VENV may name another checkout's.
+own=''
+case $(realpath -m "$VENV") in "$PWD"/*) [ ! -e "$VENV/pyvenv.cfg" ] || own=$VENV ;; esac
+echo "removing build/, caches${own:+ and $own} ($(size build .pytest_cache .ruff_cache ${own:+"$own"}) MB)"
+[ -n "$own" ] || [ ! -e "$VENV" ] || echo "  ($VENV stays: it is not in this folder, or setup did not make it)"
 make --no-print-directory clean
 rm -rf -- *.egg-info
-# Only a venv that setup made, and only inside this checkout: VENV may name another checkout's.
-case $(realpath -m "$VENV") in "$PWD"/*) [ ! -e "$VENV/pyvenv.cfg" ] || rm -rf -- "$VENV" ;; esac
+[ -z "$own" ] || rm -rf -- "$own"
 
 if [ -s .setup/apt-installed ]; then
     packages=$(sort -u .setup/apt-installed | tr '\n' ' ')
