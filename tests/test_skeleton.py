@@ -305,6 +305,20 @@ def test_uninstall_refuses_while_a_container_lives(elsewhere):
     assert list(elsewhere.iterdir()) == []
 
 
+@pytest.mark.parametrize(("venv", "stays"), [("inside/.venv", False), ("outside/.venv", True)])
+def test_the_script_removes_the_packages_only_inside_this_folder(tmp_path, venv, stays):
+    (tmp_path / "inside/tools").mkdir(parents=True)
+    shutil.copy(ROOT / "tools/uninstall.sh", tmp_path / "inside/tools")
+    (tmp_path / "inside/Makefile").write_text("clean:\n")
+    place = tmp_path / venv
+    (place / "bin").mkdir(parents=True)
+    (place / "pyvenv.cfg").touch()
+    (place / "bin/python").symlink_to("/bin/true")
+    script = tmp_path / "inside/tools/uninstall.sh"
+    done = subprocess.run([script], capture_output=True, text=True, env=os.environ | {"VENV": str(place)})
+    assert (done.returncode, place.exists(), "stays: it is not in this folder" in done.stdout) == (0, stays, stays), done.stdout + done.stderr
+
+
 # -- other parameters -----------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ size() { du -sm "$@" 2>/dev/null | awk '{ sum += $1 } END { print sum + 0 }'; }
 
 # Containers that still run and the store first: that takes our own Python, which goes next.
 if [ -x "$VENV/bin/python" ]; then "$VENV/bin/python" -m lib.state uninstall
-else echo "no $VENV: the store (usually /var/lib/suitcase, or ~/.local/share/suitcase) was not looked at"; fi
+else echo "no $VENV, so the store (usually /var/lib/suitcase, or ~/.local/share/suitcase) was not looked at: if it is there, remove it by hand"; fi
 
 # Our parent in each cgroup tree: rmdir takes only an empty one, so another checkout's containers are safe.
 for folder in /sys/fs/cgroup/suitcase /sys/fs/cgroup/*/suitcase; do rmdir "$folder" 2>/dev/null || true; done
