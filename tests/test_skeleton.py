@@ -316,7 +316,7 @@ def test_the_script_removes_the_packages_only_inside_this_folder(tmp_path, venv,
     (place / "bin/python").symlink_to("/bin/true")
     script = tmp_path / "inside/tools/uninstall.sh"
     done = subprocess.run([script], capture_output=True, text=True, env=os.environ | {"VENV": str(place)})
-    assert (done.returncode, place.exists(), "stays: it is not in this folder" in done.stdout) == (0, stays, stays), done.stdout + done.stderr
+    assert (done.returncode, place.exists(), "stays: it is not in this folder" in done.stdout) == (0, stays, stays), done.stderr
 
 
 # -- other parameters -----------------------------------------------------------------------------------------
