@@ -100,6 +100,11 @@ def test_a_python_without_venv_is_told(bare):
     assert (done.returncode, "has no venv (package python3-venv)" in done.stderr) == (3, True)
 
 
+def test_setup_refuses_a_word_that_it_does_not_know(bare):
+    done = setup(bare, "chapter")
+    assert (done.returncode, done.stderr) == (2, "usage: tools/setup.sh [chapters|peers|python]\n")
+
+
 def test_not_linux_is_told_and_apt_is_not_touched(bare):
     fake(bare, "uname", "echo Darwin")
     fake(bare, "apt-get", "echo apt was called >&2; exit 9")
@@ -242,6 +247,11 @@ def test_each_lack_has_one_message(name):
     row = next(row for row in bad if row.name == wanted)
     assert found in row.message and cure in row.message and row.cost
     assert len([row for row in bad if row.name == wanted]) == 1
+
+
+def test_the_table_ends_with_a_verdict():
+    assert "make tutorial" in machine.verdict(machine.judge(GOOD)) == machine.verdict(machine.judge(faked({"programs.runc": ""})))
+    assert machine.verdict(machine.judge(faked({"uid": 1000}))).startswith("NO")
 
 
 def test_a_lack_that_explains_the_others_comes_alone():

@@ -2,7 +2,7 @@
 # tools/setup.sh [chapters|peers|python]: install what is missing, and nothing else. A second run finds nothing to do, and says nothing.
 #   chapters  what `make tutorial` needs      peers  also what the tests compare with      python  only the Python packages
 # Environment: PYTHON (which interpreter), VENV (where the Python packages go).
-# Exit codes: 0 ready (perhaps with less: it says what and why), 3 this machine lacks something that nothing goes without.
+# Exit codes: 0 ready (perhaps with less: it says what and why), 3 this machine lacks something that nothing goes without, 2 wrong use.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 GROUP=${1:-chapters}
@@ -20,6 +20,8 @@ group_of() { awk -v name="$1" '$1 == name { print $2 }' tools/packages.txt; }
 is_there() { [[ $(dpkg-query -W -f '${Status}\n' "$1" 2>/dev/null) == *"install ok installed"* ]]; }
 missing() { for name in $(wanted); do is_there "$name" || echo "$name"; done; }
 has_candidate() { [[ $(LC_ALL=C apt-cache policy "$1" 2>/dev/null) =~ Candidate:\ [^\(] ]]; }
+
+case $GROUP in chapters | peers | python) ;; *) say "usage: tools/setup.sh [chapters|peers|python]"; exit 2 ;; esac
 
 # -- Debian packages --------------------------------------------------------------------------
 

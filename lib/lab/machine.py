@@ -333,6 +333,13 @@ def table(rows: list[Row]) -> str:
     return "\n".join([*lines, *(["", *lacks] if lacks else [])])
 
 
+def verdict(rows: list[Row]) -> str:
+    """The table in one sentence."""
+    if [row for row in rows if row.needed and not row.ok]:
+        return "NO: not all chapters run whole here. (no, in small letters: only a comparison or a section is left out.)"
+    return "Nothing that a chapter needs is missing. Next: sudo make tutorial"
+
+
 def by_cost(rows: list[Row]) -> dict[str, list[Row]]:
     """The lacks, those with the same cost together."""
     groups: dict[str, list[Row]] = {}
@@ -361,5 +368,5 @@ def main(argv: list[str] | None = None) -> int:
     if argv:
         print(json.dumps({"facts": facts, "rows": [asdict(row) for row in rows]}, indent=1))
     else:
-        print(f"{facts['name']}\n{table(rows)}")
+        print(f"{facts['name']}\n{table(rows)}\n\n{verdict(rows)}")
     return int(any(row.needed and not row.ok for row in rows))
