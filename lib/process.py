@@ -242,6 +242,7 @@ class Starter:
 
     def __init__(self):
         ours, theirs = socket.socketpair()
+        ours.settimeout(PATIENCE)  # for a starter that stands still while its buffer is full
         self.pid, self.sock, self.lock = os.getpid(), ours, threading.Lock()
         python = getattr(sys, "_base_executable", None) or sys.executable
         with theirs:
@@ -265,7 +266,7 @@ class Starter:
         own = cls.current()
         try:
             own.send(request, fds)
-        except ConnectionError:
+        except (ConnectionError, TimeoutError):
             own.process.kill()
             own.process.wait()
             own = cls.current()
@@ -428,7 +429,8 @@ class Process:
         self.record: state.Record | None = None
         LIVE[id(self)] = self
         try:
-            self.create(stdin, stdout, stderr, shield)
+            with self.lock:  # whoever wants to remove it meanwhile, in another thread, waits until it is whole
+                self.create(stdin, stdout, stderr, shield)
         except BaseException:
             self.remove()
             raise
@@ -530,15 +532,24 @@ class Process:
                 if not linux.readable([self.line.fileno()], self.patience):
                     raise TimeLimit(self.patience, words=self.where_it_hangs())
             try:
-                message, fds, _, _ = socket.recv_fds(self.line, starter.MESSAGE, 4)
+                message, fds, flags, _ = socket.recv_fds(self.line, starter.MESSAGE, 4)
             except ConnectionResetError:  # it ended without reading what we had told it
-                message, fds = b"", []
+                message, fds, flags = b"", [], 0
+            if flags & socket.MSG_CTRUNC:
+                raise self.too_many_open_files(marshal.loads(message))
             if not message and word == "exec":
                 return  # exec cuts the line: that is the good end
             if not message:
                 raise ConnectionError(f"the process ended before it said '{word}'{self.how_it_died(word)}")
             if self.understand(marshal.loads(message), fds) == word:
                 return
+
+    def too_many_open_files(self, message: dict) -> OSError:
+        """A descriptor came and there was no place for it. A process that we cannot hold must not be left as a zombie either."""
+        self.line.close()  # it ends by itself then
+        if message.get("pid"):
+            os.waitpid(message["pid"], 0)
+        return OSError(errno.EMFILE, "no descriptor is left for the new process: close some, or raise the limit (ulimit -n)")
 
     def tell(self, word: bytes) -> None:
         """Say a word to the process; if it has died meanwhile, the next ``hear`` says so, and of what."""
@@ -601,9 +612,21 @@ class Process:
 
     def wait(self, timeout: float | None = None) -> Exit:
         """Wait until it has ended; ``TimeoutError`` (and nothing killed) if that takes longer than ``timeout`` seconds."""
-        if self.exit is None and not linux.readable([self.pidfd], timeout):
-            raise TimeoutError(f"still running after {timeout:g} s")
+        with self.watched() as pidfd:
+            if pidfd is not None and not linux.readable([pidfd], timeout):
+                raise TimeoutError(f"still running after {timeout:g} s")
         return self._reap(0)
+
+    @contextmanager
+    def watched(self):
+        """A pidfd to wait at, or None if it has ended: one's own, as another thread may remove the process meanwhile."""
+        with self.lock:
+            pidfd = os.dup(self.pidfd) if self.exit is None else None
+        try:
+            yield pidfd
+        finally:
+            if pidfd is not None:
+                os.close(pidfd)
 
     def _reap(self, flags: int) -> Exit | None:
         with self.lock:
@@ -640,14 +663,15 @@ class Process:
     def follow(self, pipes: Pipes, timeout: float | None, show: bool) -> Exit:
         """Copy the output live until the process ends, then take what is still in the pipes."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
-            left = None if deadline is None else max(0, deadline - time.monotonic())
-            ready = pipes.wait(self.pidfd, left)
-            pipes.copy(show)
-            if self.pidfd in ready:
-                break
-            if left == 0:
-                raise TimeLimit(timeout, pipes.content(0))
+        with self.watched() as pidfd:
+            while pidfd is not None:
+                left = None if deadline is None else max(0, deadline - time.monotonic())
+                ready = pipes.wait(pidfd, left)
+                pipes.copy(show)
+                if pidfd in ready:
+                    break
+                if left == 0:
+                    raise TimeLimit(timeout, pipes.content(0))
         self.kill_group()
         pipes.finish(show)
         return replace(self.wait(), output=pipes.content(0), errors=pipes.content(1))
@@ -661,10 +685,11 @@ class Process:
 
     def kill(self) -> Exit:
         """SIGKILL, and wait; then for all that is left in its cgroup. A frozen process dies only after a thaw."""
-        self.signal(signal.SIGKILL)
-        if not linux.readable([self.pidfd], 0.05):
-            state.kill_groups(self.undos)
-        ended = self.wait()
+        with self.lock:
+            self.signal(signal.SIGKILL)
+            if self.exit is None and not linux.readable([self.pidfd], 0.05):
+                state.kill_groups(self.undos)
+            ended = self._reap(0)
         state.kill_groups(self.undos)
         return ended
 
@@ -723,11 +748,9 @@ class Process:
                 os.close(self.master)
             self.pidfd = self.master = -1
             self.state = "removed"
-            try:
-                state.undo_all(self.undos)
-            finally:
-                if self.record:
-                    self.record.remove()
+            state.undo_all(self.undos)
+            if self.record:  # what could not be undone stays on record: gc tries again when we have ended
+                self.record.remove()
 
     def __enter__(self) -> Process:
         return self
@@ -753,9 +776,13 @@ class Pipes:
         self.readers, self.given, self.tty = [], [None, None], tty
         self.kept = [bytearray(), bytearray()]
         self.decoders = [codecs.getincrementaldecoder("utf-8")(errors="replace") for _ in range(2)]
-        if not tty:
-            pairs = [os.pipe2(os.O_CLOEXEC) for _ in range(2)]
-            self.readers, self.given = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        for number in range(0 if tty else 2):
+            try:
+                reader, self.given[number] = os.pipe2(os.O_CLOEXEC)
+            except OSError:  # too many open files
+                self.close()
+                raise
+            self.readers.append(reader)
         self.open = list(self.readers)
 
     def attach(self, process: Process, typed: bytes) -> None:
@@ -848,4 +875,10 @@ def say_goodbye() -> None:
         Path(own.path).unlink(missing_ok=True)
 
 
+def after_fork() -> None:
+    """In a forked child: a lock that another thread of the parent held just then would stay locked here for ever."""
+    Starter._making, state.Owner._making, state.Record._naming = threading.Lock(), threading.Lock(), threading.Lock()
+
+
 atexit.register(say_goodbye)
+os.register_at_fork(after_in_child=after_fork)

@@ -38,7 +38,10 @@ def store() -> Path:
 def folder(name: str) -> Path:
     """A folder of the store, made if it is missing."""
     place = store() / name
-    place.mkdir(parents=True, exist_ok=True, mode=0o711)
+    try:
+        place.mkdir(parents=True, exist_ok=True, mode=0o711)
+    except OSError as error:
+        raise OSError(error.errno, f"{error.strerror} (SUITCASE_STORE=/some/folder puts the store elsewhere)", str(place)) from None
     return place
 
 
@@ -161,16 +164,17 @@ def _empty(path: str, top: str, depth: int) -> bool:
     """Remove what is in a folder; True if a part of it now lies in ``top``, to be removed from there."""
     lifted = False
     try:
-        with os.scandir(path) as entries:
-            for entry in entries:
-                if not entry.is_dir(follow_symlinks=False):
-                    os.unlink(entry.path)
-                elif depth == DEEP:
-                    os.rename(entry.path, f"{top}/{new_id()}")
-                    lifted = True
-                else:
-                    lifted |= _empty(entry.path, top, depth + 1)
-                    os.rmdir(entry.path)
+        with os.scandir(path) as listing:
+            entries = list(listing)  # then it is closed: one descriptor must do, however deep
+        for entry in entries:
+            if not entry.is_dir(follow_symlinks=False):
+                os.unlink(entry.path)
+            elif depth == DEEP:
+                os.rename(entry.path, f"{top}/{new_id()}")
+                lifted = True
+            else:
+                lifted |= _empty(entry.path, top, depth + 1)
+                os.rmdir(entry.path)
     except FileNotFoundError:
         pass
     except PermissionError:  # overlay keeps folders that nobody but root may look into
@@ -253,11 +257,16 @@ def start_time(pid: int) -> int | None:
 class Record:
     """One started process on paper: ``<runtime dir>/<id>.json``."""
 
+    _naming = threading.Lock()
+
     def __init__(self, name: str, undos, **facts):
-        self.path = runtime_dir() / f"{name}.json"
         maker = Owner.current().name
-        self.facts = {"id": name, "owner": maker, "maker": maker, "pid": 0, "undos": list(undos), **facts}
-        self.save()
+        with self._naming:
+            if (runtime_dir() / f"{name}.json").exists():  # the same plan, carried out twice at the same time
+                name = f"{name}-{new_id()}"
+            self.path = runtime_dir() / f"{name}.json"
+            self.facts = {"id": name, "owner": maker, "maker": maker, "pid": 0, "undos": list(undos), **facts}
+            self.save()
 
     def save(self, **facts) -> None:
         """Write the record as a whole or not at all (write a new file, then rename it over the old one)."""

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -16,7 +17,6 @@ from needs import requires
 
 import lib
 from lib import linux, oci, state
-from lib.lab.leaks import Look
 from lib.namespaces import Join, Namespaces
 from lib.process import Plan, Step, StepError
 from lib.rootfs import RootFS
@@ -242,8 +242,9 @@ def test_the_callers_folder_is_gone(tmp_path):
 
 
 def test_oci_create_keeps_no_descriptor(tmp_path, busybox):
+    shutil.copytree(busybox, tmp_path / "rootfs", symlinks=True)  # its /dev gets nodes: never in the base that all tests share
     before = len(os.listdir("/proc/self/fd"))
-    config = {"process": {"args": ["sleep", "100"], "cwd": "/"}, "root": {"path": busybox}, "linux": {"namespaces": [{"type": "mount"}]}}
+    config = {"process": {"args": ["sleep", "100"], "cwd": "/"}, "root": {"path": "rootfs"}, "linux": {"namespaces": [{"type": "mount"}]}}
     (tmp_path / "config.json").write_text(json.dumps(config))
     oci.create("st-fds", str(tmp_path))
     after = len(os.listdir("/proc/self/fd"))
@@ -251,5 +252,100 @@ def test_oci_create_keeps_no_descriptor(tmp_path, busybox):
     assert after <= before, "its own pidfd too is let go"
 
 
-def test_the_leak_check_sees_nothing_here():
-    assert not Look().leaks(0.1)
+FEW = """
+import os, resource, lib
+from lib.lab.leaks import Look
+lib.run("busybox", ["true"], show=False)
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+look, free, codes = Look(), len(os.listdir("/proc/self/fd")) - 1, []
+for more in range(14):
+    for tty in (False, True):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free + more, hard))
+        try:
+            codes.append(lib.run("busybox", ["true"], memory="32m", show=False, timeout=20, tty=tty).code)
+        except OSError as error:
+            codes.append(f"E{error.errno}")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert len(os.listdir("/proc/self/fd")) - 1 == free, (more, tty)
+print(sorted(set(map(str, codes))), look.leaks(2))
+"""
+
+
+def test_descriptors_run_out_at_every_moment_of_a_start():
+    assert python(FEW) == "['0', 'E24'] {}\n"
+
+
+FORK = """
+import os, signal, lib
+from lib import state
+from lib.process import Starter
+lib.run("busybox", ["true"], show=False)
+locks = Starter._making, state.Owner._making, state.Record._naming  # as if another thread held them just now
+[lock.acquire() for lock in locks]
+if pid := os.fork():
+    print(os.waitpid(pid, 0)[1])
+else:
+    signal.alarm(20)
+    os._exit(lib.run("busybox", ["true"], show=False).code)
+"""
+
+
+def test_a_fork_while_another_thread_starts_something():
+    assert python(FORK) == "0\n"
+
+
+def test_the_same_plan_twice_at_the_same_time_has_two_records():
+    plan = Plan(["sleep", "100"])
+    with plan.start() as one, plan.start() as two:
+        assert {one.pid, two.pid} <= {facts["pid"] for facts in state.records()}
+
+
+def test_what_could_not_be_undone_stays_on_record(monkeypatch):
+    process = Plan(["sleep", "100"], [Steps(Step("provide", "makedirs", ("/tmp",), undo=(("strange",),)))]).start()
+    monkeypatch.setitem(state.UNDOS, "strange", lambda: 1 / 0)
+    with pytest.raises(ExceptionGroup):
+        process.remove()
+    assert process.plan.name in {facts["id"] for facts in state.records()}
+    process.record.remove()
+
+
+def test_everything_is_removed_while_other_threads_run_and_wait():
+    results = []
+
+    def work():
+        try:
+            results.append(lib.run("busybox", ["yes"], show=False, timeout=20).code)
+        except (OSError, RuntimeError, ValueError) as error:  # it may also hit a moment before the start: that is told
+            results.append(137 if "SIGKILL" in str(error) or "the process is removed" in str(error) else repr(error))
+
+    for pause in range(12):
+        thread = threading.Thread(target=work)
+        thread.start()
+        linux.readable([], pause * 0.004)
+        while thread.is_alive():
+            lib.process.remove_all()
+        thread.join()
+    assert results == [137] * 12
+
+
+def test_a_starter_that_stands_still_and_a_request_larger_than_its_buffer(monkeypatch):
+    from lib import process
+
+    monkeypatch.setattr(process, "PATIENCE", 1)
+    process.Starter.close()
+    own = process.Starter.current()
+    os.kill(own.process.pid, signal.SIGSTOP)
+    words = [f"{n}" + "x" * 100_000 for n in range(10)]
+    assert Plan(["true", *words]).run(show=False).code == 0, "a new starter carried it out"
+    assert process.Starter.current() is not own
+    process.Starter.close()  # this one has our short patience
+
+
+def test_a_store_on_a_read_only_file_system_says_the_way_out(tmp_path, monkeypatch):
+    linux.mount("tmpfs", str(tmp_path), "tmpfs", "ro")
+    monkeypatch.setenv("SUITCASE_STORE", str(tmp_path))
+    try:
+        with pytest.raises(OSError, match=r"Read-only file system.*SUITCASE_STORE"):
+            lib.run("busybox", ["true"])
+    finally:
+        linux.umount(str(tmp_path))
