@@ -249,6 +249,7 @@ def test_a_script_saved_on_windows(tmp_path):
 
 def test_a_missing_script_interpreter(tmp_path):
     assert "interpreter in its first line, '/usr/bin/nonesuch', is not in this root" in told(tmp_path / "x", b"#!/usr/bin/nonesuch -x\n")
+    assert "first line, '/usr/bin/nonesuch', is not" in told(tmp_path / "x", b"#!/usr/bin/nonesuch\t-x\n"), "a tab ends it too"
 
 
 def test_a_missing_elf_loader(tmp_path):
