@@ -76,8 +76,9 @@ def cgroup(resources: dict, name: str) -> Cgroup:
     """``linux.resources`` in Docker's words. ``devices`` is chapter 6's."""
     memory, cpu, pids = (resources.get(key, {}) for key in ("memory", "cpu", "pids"))
     cpus = cpu["quota"] / cpu.get("period", PERIOD) if cpu.get("quota", 0) > 0 else None
+    limit = memory.get("limit", -1)
     return Cgroup(
-        memory=memory.get("limit"), memory_swap=memory.get("swap"), cpus=cpus, cpuset=cpu.get("cpus") or None,
+        memory=limit if limit > 0 else None, memory_swap=memory.get("swap"), cpus=cpus, cpuset=cpu.get("cpus") or None,
         pids=pids.get("limit") if pids.get("limit", 0) > 0 else None, name=name,
     )  # fmt: skip
 
@@ -86,8 +87,8 @@ class Root:
     """``root``, ``mounts``, ``maskedPaths`` and ``readonlyPaths``."""
 
     def __init__(self, config: dict, bundle: str):
-        self.config = config
-        path = os.path.join(os.path.abspath(bundle), config["root"]["path"])
+        self.config, self.bundle = config, os.path.abspath(bundle)
+        path = os.path.join(self.bundle, config["root"]["path"])
         if not os.path.isdir(path):
             raise OciError(f"root.path: {path} is not a folder")
         mounts = [self.mount(row) for row in config.get("mounts", []) if row.get("type") != CGROUP_MOUNT]
@@ -97,7 +98,8 @@ class Root:
         options = [word for word in row.get("options", []) if word not in ("relatime", "rw")]
         if row.get("type") == "bind" or {"bind", "rbind"} & set(options):
             plain = [word for word in options if word not in ("bind", "rbind", "rprivate", "private")]
-            return Bind(row["destination"], source=row["source"], options=",".join(plain))
+            source = os.path.join(self.bundle, row["source"])  # a relative one is meant from the bundle (config.md, Mounts)
+            return Bind(row["destination"], source=source, options=",".join(plain))
         return Mount(row["destination"], row["type"], row.get("source", ""), ",".join(options))
 
     def steps(self) -> list[Step]:
@@ -137,6 +139,12 @@ def not_understood(config: dict) -> list[str]:
         "process.apparmorProfile": process.get("apparmorProfile"),
         "linux.seccomp": linux_part.get("seccomp"),
         "linux.resources.devices": linux_part.get("resources", {}).get("devices"),
+        "linux.resources.cpu.shares": linux_part.get("resources", {}).get("cpu", {}).get("shares"),
+        "linux.resources.memory.reservation": linux_part.get("resources", {}).get("memory", {}).get("reservation"),
+        "linux.sysctl": linux_part.get("sysctl"),
+        "linux.uidMappings": linux_part.get("uidMappings"),
+        "linux.rootfsPropagation": linux_part.get("rootfsPropagation"),
+        "process.oomScoreAdj": process.get("oomScoreAdj"),
         "hooks": config.get("hooks"),
         "process.terminal": process.get("terminal"),
     }
@@ -169,7 +177,9 @@ def create(name: str, bundle: str) -> None:
         print(f"oci: {word} is not carried out yet", file=sys.stderr)
     process = start_waiting(config, bundle, name, folder)
     about = {"pid": process.pid, "start_time": state.start_time(process.pid), "bundle": os.path.abspath(bundle)}
-    (folder / "state.json").write_text(json.dumps(about | {"undos": process.undos, "annotations": config.get("annotations", {})}))
+    draft = folder / "state.new"
+    draft.write_text(json.dumps(about | {"undos": process.undos, "annotations": config.get("annotations", {})}))
+    draft.replace(folder / "state.json")  # whole or not at all
     process.let_go()
 
 
@@ -266,7 +276,7 @@ def main(argv: list[str]) -> int:
             case _:
                 print(__doc__.split("\n\n")[-1].strip(), file=sys.stderr)
                 return 2
-    except (OciError, StepError) as error:
+    except (OciError, StepError, ValueError) as error:
         print(f"oci: {error}", file=sys.stderr)
         return 1
     return 0

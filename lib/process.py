@@ -171,7 +171,7 @@ class Exit:
 
     @property
     def signal(self) -> int | None:
-        return self.code - 128 if self.code > 128 else None
+        return self.code - 128 if self.code > 128 and in_words(self.code) else None
 
     def __repr__(self) -> str:
         return f"exit {self.code}" + (f": {self.reason}" if self.reason else "")
@@ -319,7 +319,7 @@ class Plan:
             *steps,
             Step("clone", "clone3", ([], None)),
             Step("wait", "wait_for_start", (self.gate,) if self.gate else (), "created; the caller says start"),
-            Step("exec", "execve", (list(self.argv), env), "becomes the program"),
+            Step("exec", "execve", ([os.fspath(word) for word in self.argv], env), "becomes the program"),
         ]
 
     @property

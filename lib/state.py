@@ -410,8 +410,12 @@ OURS = ("bases", "containers")  # what lies in the store; anything else in that 
 
 def disk_used() -> int:
     """Bytes that the store uses on disk (blocks, not lengths: sparse files count as what they take)."""
-    walks = (step for name in OURS for step in os.walk(store() / name))
-    return sum(os.lstat(os.path.join(folder, name)).st_blocks * 512 for folder, _, names in walks for name in names)
+    used = 0
+    for folder, _, names in (step for name in OURS for step in os.walk(store() / name)):
+        for name in names:
+            with suppress(FileNotFoundError):  # a container may end while we count
+                used += os.lstat(os.path.join(folder, name)).st_blocks * 512
+    return used
 
 
 def uninstall() -> str:

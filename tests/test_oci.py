@@ -218,3 +218,15 @@ def test_resources_in_dockers_words():
 
 def test_wrong_use_of_the_command_line():
     assert "create --bundle DIR ID" in command("frobnicate", code=2)
+
+
+def test_no_memory_limit_and_what_is_not_understood():
+    assert oci.cgroup({"memory": {"limit": -1}}, "x").limits == {}
+    config = {"process": {"args": ["x"], "oomScoreAdj": 5}, "linux": {"sysctl": {"a": "b"}, "resources": {"cpu": {"shares": 9}}}}
+    assert {"linux.sysctl", "linux.resources.cpu.shares", "process.oomScoreAdj"} <= set(oci.not_understood(config))
+
+
+def test_a_relative_bind_source_is_meant_from_the_bundle(tmp_path):
+    (tmp_path / "rootfs").mkdir()
+    root = oci.Root({"root": {"path": "rootfs"}}, str(tmp_path))
+    assert root.mount({"destination": "/d", "type": "bind", "source": "data", "options": ["rbind"]}).source == str(tmp_path / "data")
