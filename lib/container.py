@@ -13,7 +13,7 @@ from lib.cgroups import Cgroup
 from lib.init import Init
 from lib.namespaces import Hostname, Join, Loopback, Namespaces, User
 from lib.process import Exit, Plan, Process, Shield, Step
-from lib.rootfs import Bind, Mount, RootFS
+from lib.rootfs import Bind, Mount, RootFS, Tmpfs
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -84,7 +84,7 @@ class Container:
         }  # fmt: skip
         self.cgroup = self.choose_cgroup(limits)
         self.files = Files(str(state.runtime_dir() / self.id), self.hostname)
-        mounts = [*self.extra_mounts(), *map(volume, volumes), *(Mount(path, "tmpfs", options="nosuid,nodev,noexec") for path in tmpfs)]
+        mounts = [*self.extra_mounts(), *map(volume, volumes), *map(Tmpfs, tmpfs)]
         self.rootfs = RootFS([bases.find(image)], self.folder, mounts, read_only, self.rootless, files=self.files.bound)
         self.env = {"PATH": PATH, "HOSTNAME": self.hostname, **({"TERM": "xterm"} if tty else {}), "HOME": "/root", **(env or {})}
         extras = [Init()] if init else []

@@ -186,7 +186,7 @@ def test_a_link_in_the_image_leads_nowhere_on_the_host(path, scratch, busybox, t
     place = image / path[1:]
     shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
     place.symlink_to(TRICKS[path].format(outside=outside))
-    binds = [Bind("/data/sub", source="/etc/passwd"), Bind("/etc/hostname", source="/etc/passwd"), Mount("/work/deep", "tmpfs")]
+    binds = [Bind("/data/sub", source="/etc/passwd"), Bind("/etc/hostname", source="/etc/passwd"), Mount("/made/deep", "tmpfs")]
     root = RootFS([str(image)], str(tmp_path / "rw") if scratch else None, binds)
     before = linux.read("/proc/self/mountinfo")
     try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from html import escape
 
-INK, PAPER, GRID = "#1b2733", "#ffffff", "#d7dee6"
+INK, PAPER = "#1b2733", "#ffffff"
 BLUE, ORANGE, GREEN, RED, GREY = "#2f6db5", "#d9822b", "#2e8b57", "#c0392b", "#8a97a5"
 
 
