@@ -370,10 +370,9 @@ class Plan:
             try:
                 process = Process(self, source, *pipes.given, shield, min(timeout or PATIENCE, PATIENCE))
                 try:
-                    with shield.opened():
-                        process.start()
-                        pipes.attach(process, stdin)
-                        return process.follow(pipes, timeout, show)
+                    process.start(shield)
+                    pipes.attach(process, stdin)
+                    return process.follow(pipes, timeout, show, shield)
                 finally:
                     process.remove()
             finally:
@@ -596,14 +595,14 @@ class Process:
 
     # running
 
-    def start(self) -> None:
+    def start(self, shield: Shield | None = None) -> None:
         """Let the waiting process exec its program; raises ``StepError`` if it cannot."""
         with self.lock:
             if self.state != "created":
                 raise RuntimeError(f"cannot start: the process is {self.state}")
             self.tell(b"start")
             self.state = "running"
-            self.hear("exec")
+            self.hear("exec", shield)
             self.line.close()
 
     def poll(self) -> Exit | None:
@@ -612,7 +611,7 @@ class Process:
 
     def wait(self, timeout: float | None = None) -> Exit:
         """Wait until it has ended; ``TimeoutError`` (and nothing killed) if that takes longer than ``timeout`` seconds."""
-        with self.watched() as pidfd:
+        with Shield() as shield, self.watched() as pidfd, shield.opened():
             if pidfd is not None and not linux.readable([pidfd], timeout):
                 raise TimeoutError(f"still running after {timeout:g} s")
         return self._reap(0)
@@ -660,14 +659,15 @@ class Process:
         answers = (getattr(one, question)(*words) for one in self.plan.ingredients if hasattr(one, question))
         return next(filter(None, answers), "")
 
-    def follow(self, pipes: Pipes, timeout: float | None, show: bool) -> Exit:
+    def follow(self, pipes: Pipes, timeout: float | None, show: bool, shield: Shield) -> Exit:
         """Copy the output live until the process ends, then take what is still in the pipes."""
         deadline = None if timeout is None else time.monotonic() + timeout
         with self.watched() as pidfd:
             while pidfd is not None:
                 left = None if deadline is None else max(0, deadline - time.monotonic())
-                ready = pipes.wait(pidfd, left)
-                pipes.copy(show)
+                with shield.opened():  # not around the whole: what ``watched`` has just opened would be left open
+                    ready = pipes.wait(pidfd, left)
+                    pipes.copy(show)
                 if pidfd in ready:
                     break
                 if left == 0:
@@ -846,7 +846,7 @@ def ours() -> list[Process]:
     own = state.Owner._current
     if own is None or own.pid != os.getpid():
         return []
-    return [one for one in LIVE.values() if one.record and one.record.facts["maker"] == own.name]
+    return [one for one in list(LIVE.values()) if one.record and one.record.facts["maker"] == own.name]
 
 
 def remove_all() -> None:
