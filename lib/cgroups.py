@@ -225,7 +225,7 @@ class Cgroup:
         words = {}
         if self.memory:
             if self.memory < SMALLEST:
-                raise ValueError(f"memory={self.memory} bytes: the smallest limit is 6 MiB, as in Docker (a unit forgotten? \"64m\")")
+                raise ValueError(f'memory={self.memory} bytes: the smallest limit is 6 MiB, as in Docker (a unit forgotten? "64m")')
             words["memory.max"] = str(self.memory)
             words |= self.swap_words(memory_swap)
         if cpus:

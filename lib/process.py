@@ -208,9 +208,13 @@ class Shield:
             self.pending = True
             return
         self.open = False  # a second one must not disturb the clean-up after the first
+        self.deliver(number, frame)
+        self.open = True  # the handler only took note (asyncio's does, the first time): stay open for the next
+
+    def deliver(self, number: int = signal.SIGINT, frame=None) -> None:
+        """What an interrupt means is for the caller's own handler to say; Python's raises KeyboardInterrupt."""
         if callable(self.before):
             self.before(number, frame)
-        self.open = True  # the handler only took note (asyncio's does, the first time): stay open for the next
 
     @contextmanager
     def opened(self):
@@ -219,7 +223,7 @@ class Shield:
         try:
             if self.pending:
                 self.pending = False
-                raise KeyboardInterrupt
+                self.handle(signal.SIGINT, None)
             yield
         finally:
             self.open = False
@@ -228,7 +232,7 @@ class Shield:
         if self.active:
             signal.signal(signal.SIGINT, self.before)
             if self.pending and error[0] is None:
-                raise KeyboardInterrupt
+                self.deliver()
 
 
 # -- the starter's client ---------------------------------------------------------------------

@@ -311,7 +311,7 @@ def test_a_page_needs_no_network_and_hides_what_jupyterlab_folds(tmp_path):
         new_markdown_cell("[all](../README.md#the-seven-chapters) [next](03-images-layers-and-slow-builds.ipynb)"),
         new_code_cell("bring_source()", metadata={"tags": ["source"]}, outputs=[nbformat.v4.new_output("stream", text="the source")]),
         new_code_cell("assert fact", metadata={"tags": ["fact"]}),
-        new_code_cell("draw()", outputs=[picture("A \"wall\"."), picture(None, "<svg/>", "image/svg+xml"), widget]),
+        new_code_cell("draw()", outputs=[picture('A "wall".'), picture(None, "<svg/>", "image/svg+xml"), widget]),
     ]
     path = tmp_path / CHAPTERS[1].file
     nbformat.write(new_notebook(cells=cells, metadata={"widgets": {}}), path)

@@ -20,7 +20,7 @@ import lib
 from lib import linux, state
 from lib.container import Container
 from lib.lab.leaks import Look
-from lib.process import CALLER, Plan, Starter, Step, StepError
+from lib.process import CALLER, Plan, Shield, Starter, Step, StepError
 
 pytestmark = requires("root", "overlay", "busybox")
 
@@ -186,6 +186,23 @@ def test_the_callers_own_handler_is_asked_and_put_back():
         with pytest.raises(KeyboardInterrupt):
             lib.run("busybox", ["sleep", "100"], timeout=50)
         assert signal.getsignal(signal.SIGINT) is note and len(calls) == 2
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("where", ["before a wait", "at the end"])
+def test_an_interrupt_that_had_to_wait_is_the_handler_s_too(where):
+    """It came while the shield was closed: whoever has a handler of their own is asked, as they are at any other moment."""
+    calls = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: calls.append(number))
+    try:
+        with Shield() as shield:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert not calls
+            if where == "before a wait":
+                with shield.opened():
+                    assert calls == [signal.SIGINT]
+        assert calls == [signal.SIGINT]
     finally:
         signal.signal(signal.SIGINT, before)
 

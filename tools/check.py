@@ -46,7 +46,7 @@ def end(process: subprocess.Popen) -> None:
 
 
 def style() -> int:
-    return call(str(BIN / "ruff"), "check", ".")
+    return call(str(BIN / "ruff"), "check", ".") or call(str(BIN / "ruff"), "format", "--check", ".")
 
 
 def arrows() -> int:

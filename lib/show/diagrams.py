@@ -77,5 +77,3 @@ def tree(pid: int) -> str:
             break
         pid = int(right.split()[1])
     return "\n".join(f"{'   ' * depth}{'└─ ' if depth else ''}{name}" for depth, name in enumerate(reversed(chain)))
-
-
