@@ -45,7 +45,7 @@ def test_every_pin_is_exact_and_once():
 
 def test_the_list_of_packages_is_well_formed():
     rows = [line.split(maxsplit=2) for line in (ROOT / "tools/packages.txt").read_text().splitlines() if line and not line.startswith("#")]
-    assert all(len(row) == 3 and row[1] in ("chapters", "peers") for row in rows)
+    assert all(len(row) == 3 and re.fullmatch("(chapters|peers)(:(amd64|arm64))?", row[1]) for row in rows)
     assert len({row[0] for row in rows}) == len(rows)
 
 
@@ -133,6 +133,28 @@ def test_what_is_installed_is_said_before(bare):
     assert "as root, apt-get now installs 1 missing package" in done.stderr and "a root file system of 2 MB" in done.stderr
     assert "no package user-mode-linux" in done.stderr
     assert not (bare / "policy-rc.d").exists()
+
+
+@pytest.mark.parametrize(
+    ("architecture", "taken"), [("amd64", "busybox-static alike"), ("arm64", "busybox-static other"), ("riscv64", "busybox-static")]
+)
+def test_a_package_for_one_architecture_is_only_for_that(bare, architecture, taken):
+    (bare / "project/tools/packages.txt").write_text("busybox-static chapters x\nalike chapters:amd64 x\nother chapters:arm64 x\n")
+    fake(bare, "id", "echo 1000")
+    fake(bare, "dpkg", f"echo {architecture}")
+    fake(bare, "dpkg-query", "exit 1")
+    done = setup(bare, "chapters", PYTHON=str(fake(bare, "none", "exit 1")))
+    assert f"not root, so these packages stay missing: {taken} \n" in done.stderr
+
+
+def test_without_dpkg_the_kernel_tells_the_architecture(bare):
+    (bare / "project/tools/packages.txt").write_text("alike chapters:amd64 x\nother chapters:arm64 x\n")
+    fake(bare, "uname", 'case "$1" in -m) echo aarch64;; *) echo Linux;; esac')
+    for name in ("dpkg", "dpkg-query"):
+        fake(bare, name, "exit 127")
+    fake(bare, "id", "echo 1000")
+    done = setup(bare, "chapters", PYTHON=str(fake(bare, "none", "exit 1")))
+    assert "stay missing: other \n" in done.stderr
 
 
 def test_a_second_setup_does_nothing():

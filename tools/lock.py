@@ -45,10 +45,10 @@ def pins() -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def system_packages(group: str) -> list[str]:
-    """Names of one group of tools/packages.txt."""
+def system_packages(group: str, architecture: str) -> list[str]:
+    """Names of one group of tools/packages.txt for a machine of ``architecture`` (Debian's word for it)."""
     rows = [line.split() for line in (ROOT / "tools/packages.txt").read_text().splitlines() if line and not line.startswith("#")]
-    return [row[0] for row in rows if row[1] == group]
+    return [row[0] for row in rows if row[1] in (group, f"{group}:{architecture}")]
 
 
 def conda(lines: list[str]) -> str:
@@ -61,7 +61,8 @@ def conda(lines: list[str]) -> str:
 def files() -> dict[str, str]:
     """Path and text of every derived file."""
     lines = [f"{name}=={version}" for name, version in pins().items()]
-    apt = [name for name in system_packages("chapters") if not re.match("python3", name)]  # Binder brings its own Python
+    # Binder's machines are amd64, and bring a Python of their own.
+    apt = [name for name in system_packages("chapters", "amd64") if not re.match("python3", name)]
     return {
         "requirements.lock": HEAD.format(source="pyproject.toml") + "".join(f"{line}\n" for line in lines),
         "environment.yml": conda(lines),

@@ -13,9 +13,16 @@ POLICY=/usr/sbin/policy-rc.d
 say() { printf '%s\n' "$*" >&2; }
 stop() { say "setup: $*"; exit 3; }
 
-wanted() { awk -v peers="$([ "$GROUP" = peers ] && echo 1)" '/^[^#]/ && ($2 == "chapters" || peers) { print $1 }' tools/packages.txt; }
+# Debian's word for this machine's architecture (amd64, arm64); where there is no dpkg, from the kernel's word.
+ARCH=$(dpkg --print-architecture 2>/dev/null || uname -m | sed 's/^x86_64$/amd64/; s/^aarch64$/arm64/')
+# The names of the group's rows; a row `group:arch` only on a machine of that architecture.
+wanted() {
+    awk -v peers="$([ "$GROUP" = peers ] && echo 1)" -v arch="$ARCH" '
+        /^[^#]/ { split($2, word, ":"); if ((word[1] == "chapters" || peers) && (word[2] == "" || word[2] == arch)) print $1 }
+    ' tools/packages.txt
+}
 why() { awk -v name="$1" '$1 == name { $1 = $2 = ""; print substr($0, 3) }' tools/packages.txt; }
-group_of() { awk -v name="$1" '$1 == name { print $2 }' tools/packages.txt; }
+group_of() { awk -v name="$1" '$1 == name { sub(/:.*/, "", $2); print $2 }' tools/packages.txt; }
 # Not "command | grep -q": grep leaves early, the command then fails with SIGPIPE, and pipefail believes it.
 is_there() { [[ $(dpkg-query -W -f '${Status}\n' "$1" 2>/dev/null) == *"install ok installed"* ]]; }
 missing() { for name in $(wanted); do is_there "$name" || echo "$name"; done; }
