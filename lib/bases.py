@@ -1,7 +1,7 @@
 """Root file systems to start from, made on this machine: no registry and no network is needed for busybox.
 
 ``busybox()`` is one static program with 300 names. ``debian()`` is a real Debian, made by mmdebstrap from the machine's own
-package sources. Both are made once and cached in the store.
+package sources, with the packages that you name: ``node``, ``python`` and ``nginx`` are such ones. All are made once and cached.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from lib import state
@@ -39,7 +40,7 @@ def cached(name: str, make: Callable[[Path], None]) -> str:
         finally:
             if draft.exists():
                 shutil.rmtree(draft)
-    return str(place)
+    return str(place.resolve())
 
 
 def busybox() -> str:
@@ -91,7 +92,13 @@ def fill_debian(root: Path, packages: tuple[str, ...], suite: str) -> None:
         raise RuntimeError(f"mmdebstrap failed with {done.returncode}:\n{done.stderr[-2000:]}")
 
 
-BASES = {"busybox": busybox, "debian": debian}
+BASES = {
+    "busybox": busybox,
+    "debian": debian,
+    "node": partial(debian, ("nodejs",)),
+    "python": partial(debian, ("python3",)),
+    "nginx": partial(debian, ("nginx-light",)),
+}
 
 
 def find(name: str) -> str:

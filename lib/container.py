@@ -62,14 +62,15 @@ def cgroup_mount() -> Mount:
 class Container:
     """One container: a name, a command, and Docker's ingredients for it.
 
-    The parameters have Docker's names. ``image`` is a base (``busybox``, ``debian``) or a folder; ``memory``, ``cpus``,
+    The parameters have Docker's names. ``image`` is a base (``busybox``, ``debian``), a folder, or a list of both, the lowest
+    layer first; ``memory``, ``cpus``,
     ``pids_limit`` … are limits (see ``Cgroup``); ``init`` and ``tty`` as ``--init`` and ``--tty``; ``volumes`` are
     ``"/host:/container[:ro]"``; ``network`` is ``"none"`` (alone on loopback) or ``"host"``.
     Without root, a user namespace is taken along.
     """
 
     def __init__(
-        self, image: str, command: Sequence[str] = ("sh",), *, name: str | None = None, hostname: str | None = None,
+        self, image: str | Sequence[str], command: Sequence[str] = ("sh",), *, name: str | None = None, hostname: str | None = None,
         env: dict[str, str] | None = None, workdir: str = "/", volumes: Sequence[str] = (), tmpfs: Sequence[str] = (),
         read_only: bool = False, init: bool = False, tty: bool = False, network: str = "none", ulimits=None,
         memory=None, memory_swap=None, cpus=None, cpu_weight=None, cpuset=None, pids_limit=None,
@@ -85,7 +86,8 @@ class Container:
         self.cgroup = self.choose_cgroup(limits)
         self.files = Files(str(state.runtime_dir() / self.id), self.hostname)
         mounts = [*self.extra_mounts(), *map(volume, volumes), *map(Tmpfs, tmpfs)]
-        self.rootfs = RootFS([bases.find(image)], self.folder, mounts, read_only, self.rootless, files=self.files.bound)
+        layers = [bases.find(one) for one in ([image] if isinstance(image, str) else image)]
+        self.rootfs = RootFS(layers, self.folder, mounts, read_only, self.rootless, files=self.files.bound)
         self.env = {"PATH": PATH, "HOSTNAME": self.hostname, **({"TERM": "xterm"} if tty else {}), "HOME": "/root", **(env or {})}
         extras = [Init()] if init else []
         extras += [Loopback()] if network == "none" else []
@@ -189,18 +191,19 @@ def volume(text: str) -> Bind:
 
 
 def run(
-    image: str, command: Sequence[str] = ("sh",), *, stdin: bytes = b"", timeout: float | None = None, show: bool = True, **options
+    image: str | Sequence[str], command: Sequence[str] = ("sh",), *, stdin: bytes = b"", timeout: float | None = None,
+    show: bool = True, **options,
 ) -> Exit:  # fmt: skip
     """``docker run --rm``: make a container, run it in the foreground, remove it, say how it ended."""
     return Container(image, command, **options).run(stdin=stdin, timeout=timeout, show=show)
 
 
-def create(image: str, command: Sequence[str] = ("sh",), **options) -> Container:
+def create(image: str | Sequence[str], command: Sequence[str] = ("sh",), **options) -> Container:
     """``docker create``: everything but the start."""
     return Container(image, command, **options).create()
 
 
-def start(image: str, command: Sequence[str] = ("sh",), **options) -> Container:
+def start(image: str | Sequence[str], command: Sequence[str] = ("sh",), **options) -> Container:
     """``docker run -d``: start in the background. Remove it when you are done, or use ``with``."""
     container = create(image, command, **options)
     try:

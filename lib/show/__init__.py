@@ -11,9 +11,11 @@ _HOMES = {
     "Picture": "picture",
     "source": "sources",
     "plan": "diagrams", "namespaces": "diagrams", "tree": "diagrams",
-    "bars": "plots", "lines": "plots", "watch": "plots",
+    "bars": "plots", "lines": "plots", "watch": "plots", "phases": "plots", "growth": "plots",
     "knobs": "dials", "squeeze": "dials",
     "table": "tables",
+    "Tower": "towers", "towers": "towers",
+    "server": "server",
 }  # fmt: skip
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605

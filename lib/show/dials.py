@@ -62,8 +62,12 @@ def still(limits: dict[str, float], got: dict[str, float]) -> Picture:
 class Panel(ipywidgets.VBox):
     """A column of widgets whose text form says what it is: a page without JupyterLab shows that."""
 
+    def __init__(self, children, words: str):
+        super().__init__(children)
+        self.words = words
+
     def __repr__(self) -> str:
-        return "Three knobs and a button: memory, cpus, pids. They can be turned in JupyterLab."
+        return self.words
 
 
 def knobs(memory: int = 48, cpus: float = 0.3, pids: int = 12) -> dict[str, float]:
@@ -85,5 +89,6 @@ def knobs(memory: int = 48, cpus: float = 0.3, pids: int = 12) -> dict[str, floa
             display(still(chosen, squeeze(**chosen)))
 
     button.on_click(again)
-    display(Panel([*sliders.values(), button, out]))
+    words = "Three knobs and a button: memory, cpus, pids. They can be turned in JupyterLab."
+    display(Panel([*sliders.values(), button, out], words))
     return got

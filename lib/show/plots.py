@@ -67,3 +67,30 @@ def watch(read: Callable[[], dict[str, float]], seconds: float, every: float = 0
         rows.append({"t": now} | read())
         time.sleep(every)
     return rows
+
+
+def phases(title: str, rows: dict[str, dict[str, float]], alt: str) -> Picture:
+    """For each name a bar from 0 on, cut where each phase ended (phase → second), with the phases' names in it or beside it."""
+    figure, plot = axes(title, "seconds", "", 1.0 + 0.55 * len(rows))
+    longest = max(max(ends.values()) for ends in rows.values())
+    for y, (_, ends) in enumerate(reversed(rows.items())):
+        left = 0.0
+        for number, (words, end) in enumerate(ends.items()):
+            plot.barh(y, end - left, left=left, color=COLOURS[number % len(COLOURS)], label=words if y == len(rows) - 1 else None)
+            left = end
+        plot.text(left + longest * 0.01, y, f"{left:.2f} s", va="center", color=INK)
+    plot.set_yticks(range(len(rows)), list(rows)[::-1])
+    plot.margins(x=0.12)
+    plot.legend(frameon=False, fontsize=8, loc="lower right")
+    return png(figure, alt)
+
+
+def growth(title: str, curves: dict[str, Sequence[float]], ylabel: str, alt: str) -> Picture:
+    """Something that was measured at the first, the second … the n-th one, a curve for each kind, on logarithmic axes."""
+    figure, plot = axes(title, "how many are alive", ylabel)
+    for colour, (name, values) in zip(COLOURS, curves.items(), strict=False):
+        plot.plot(range(1, len(values) + 1), values, color=colour, label=name, marker="o", markersize=3, linewidth=1.4)
+    plot.set_xscale("log")
+    plot.set_yscale("log")
+    plot.legend(frameon=False, fontsize=9)
+    return png(figure, alt)
