@@ -63,9 +63,8 @@ class Container:
     """One container: a name, a command, and Docker's ingredients for it.
 
     The parameters have Docker's names. ``image`` is a base (``busybox``, ``debian``), a folder, or a list of both, the lowest
-    layer first; ``memory``, ``cpus``,
-    ``pids_limit`` … are limits (see ``Cgroup``); ``init`` and ``tty`` as ``--init`` and ``--tty``; ``volumes`` are
-    ``"/host:/container[:ro]"``; ``network`` is ``"none"`` (alone on loopback) or ``"host"``.
+    layer first; ``memory``, ``cpus``, ``pids_limit`` … are limits (see ``Cgroup``); ``init`` and ``tty`` as ``--init`` and
+    ``--tty``; ``volumes`` are ``"/host:/container[:ro]"``; ``network`` is ``"none"`` (alone on loopback) or ``"host"``.
     Without root, a user namespace is taken along.
     """
 

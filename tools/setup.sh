@@ -169,3 +169,5 @@ if command -v flock >/dev/null; then flock 9; fi
 [ "$(uname -s)" = Linux ] || say "setup: this is $(uname -s), not Linux. The notebooks can be read here, but no container can run; README.md says how to get a Linux"
 if [ "$GROUP" != python ] && [ "$(uname -s)" = Linux ]; then packages; fi
 python_packages
+# What chapters start from: root file systems, a kernel for virtual machines. Made once, half a minute; it lies in the store.
+if [ "$GROUP" != python ] && [ "$(uname -s)" = Linux ]; then "$VENV/bin/python" -m lib.lab.prepare; fi

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -31,12 +32,14 @@ PARTS: dict[str, Callable] = {
 
 
 def make(name: str) -> str:
-    """Make one part; an empty string, or why it could not be made."""
+    """Make one part; what is to be said about it, nothing if it was there."""
+    began = time.monotonic()
     try:
         PARTS[name]()
     except (OSError, RuntimeError, ValueError) as error:
-        return str(error).strip().splitlines()[0]
-    return ""
+        return f"{name} is left out: {str(error).strip().splitlines()[0]}"
+    took = time.monotonic() - began
+    return f"made {name} ({took:.0f} s)" if took > 1 else ""
 
 
 def main() -> int:
@@ -44,9 +47,8 @@ def main() -> int:
         print("prepare: not root, so chapter 1's root file systems and virtual machine are not made", file=sys.stderr)
         return 0
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        for name, reason in zip(PARTS, pool.map(make, PARTS), strict=True):
-            if reason:
-                print(f"prepare: {name} is left out: {reason}", file=sys.stderr)
+        for said in filter(None, pool.map(make, PARTS)):
+            print(f"prepare: {said}", file=sys.stderr, flush=True)
     return 0
 
 
