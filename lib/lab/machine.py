@@ -38,6 +38,13 @@ NEEDS = {
 PEERS = ("runc", "crun", "podman", "buildah", "skopeo", "umoci", "docker-registry", "bwrap", "docker")
 CONTROLLERS = {"memory", "cpu", "pids"}
 SBIN = "/usr/sbin:/sbin"
+# Where a machine may be (``inside``), and whose kernel its containers share then.
+WHERE = {
+    "": "this very machine",
+    "a virtual machine": "the virtual machine: the house around them has a price, too",
+    "WSL2": "the virtual machine that Windows runs for WSL2 (Docker Desktop uses it)",
+    "a container": "whoever runs that container, and it cannot be told from inside who else shares it",
+}
 OTHER_MACHINE = "take a Linux with root: a virtual machine will do (README.md, 'Other systems')"
 
 

@@ -14,8 +14,8 @@ _HOMES = {
     "bars": "plots", "lines": "plots", "watch": "plots", "phases": "plots", "growth": "plots",
     "knobs": "dials", "squeeze": "dials",
     "table": "tables",
-    "Tower": "towers", "towers": "towers",
-    "server": "server",
+    "Tower": "machines", "towers": "machines",
+    "server": "room",
 }  # fmt: skip
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605
