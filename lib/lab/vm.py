@@ -193,6 +193,10 @@ class Guest:
     def memory(self) -> Memory:
         return account(linux.read(f"/proc/{self.pid}/smaps"), self.given << 20)
 
+    def charged(self) -> int:
+        """Bytes that this machine's kernel charges to its cgroup, as for a container."""
+        return self.cgroup.number("memory.current")
+
     def used_inside(self) -> int:
         """Bytes that the guest's own kernel calls used: all that it has but what it calls available."""
         rows = dict(line.split(":") for line in self.sh("cat /proc/meminfo").splitlines() if ":" in line)
@@ -298,6 +302,9 @@ class Recorded:
     def memory(self) -> Memory:
         return Memory(**self.record["memory"])
 
+    def charged(self) -> int:
+        return self.record["charged"]
+
     def used_inside(self) -> int:
         return self.record["used_inside"]
 
@@ -352,7 +359,7 @@ def record() -> None:
                 "machine": f"a machine with {os.cpu_count()} processors ({platform.machine()}, Linux {platform.release().split('-')[0]})",
                 "date": time.strftime("%Y-%m-%d"),
                 "timeline": guest.timeline, "given": guest.given, "accelerator": guest.accelerator, "page": guest.page(),
-                "memory": asdict(guest.memory()), "used_inside": guest.used_inside(), "size": guest.size(),
+                "memory": asdict(guest.memory()), "charged": guest.charged(), "used_inside": guest.used_inside(), "size": guest.size(),
                 "answers": {script: guest.sh(script) for script in QUESTIONS.values()},
             }  # fmt: skip
     RECORDED.write_text(json.dumps(found, indent=1) + "\n")

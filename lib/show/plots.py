@@ -71,7 +71,7 @@ def watch(read: Callable[[], dict[str, float]], seconds: float, every: float = 0
 
 def phases(title: str, rows: dict[str, dict[str, float]], alt: str) -> Picture:
     """For each name a bar from 0 on, cut where each phase ended (phase → second), with the phases' names in it or beside it."""
-    figure, plot = axes(title, "seconds", "", 1.0 + 0.55 * len(rows))
+    figure, plot = axes(title, "seconds", "", 1.3 + 0.5 * len(rows))
     longest = max(max(ends.values()) for ends in rows.values())
     for y, (_, ends) in enumerate(reversed(rows.items())):
         left = 0.0
@@ -81,7 +81,7 @@ def phases(title: str, rows: dict[str, dict[str, float]], alt: str) -> Picture:
         plot.text(left + longest * 0.01, y, f"{left:.2f} s", va="center", color=INK)
     plot.set_yticks(range(len(rows)), list(rows)[::-1])
     plot.margins(x=0.12)
-    plot.legend(frameon=False, fontsize=8, loc="lower right")
+    plot.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return png(figure, alt)
 
 
