@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from lib import cgroups, linux
+from lib.lab import vm
 
 
 def file_system(name: str) -> Callable[[], bool]:
@@ -79,6 +80,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
         name: (program(name), f"needs the program {name}")
         for name in ("runc", "busybox", "nft", "ip", "unshare", "strace", "gcc", "aarch64-linux-gnu-gcc", "mmdebstrap", *PEERS)
     },
+    "vm": (lambda: not vm.why_not(), "needs QEMU and a kernel for it (make setup brings both)"),
     "linux.uml": (program("linux.uml"), "needs user-mode-linux (apt-get install user-mode-linux)"),
 }
 

@@ -31,6 +31,21 @@ class Star:
 
 STARS = (
     Star(
+        "1.1", "is a container a small virtual machine?", "container.py",
+        'Namespaces("pid", "ipc", "cgroup")', 'Namespaces("ipc", "cgroup")',
+        "the container        the host's  with the host", needs=("root", "overlay", "vm"),
+    ),
+    Star(
+        "1.2", "containers need no virtual machine; on a Mac they do", "lab/vm.py",
+        "            guest += share\n", "            pass\n",
+        "most of an idle VM is memory that its guest once touched: False", needs=("root", "overlay", "vm"),
+    ),
+    Star(
+        "1.4", "exec format error", "advice.py",
+        '    ("execve", "ENOEXEC"): why_not_executable,\n', "",
+        "Exec format error → \n", needs=("root", "overlay"),
+    ),
+    Star(
         "2.1", "why does stop take ten seconds?", "starter.py",
         "            os.kill(main, number)\n", "            pass\n",
         "no handler, but --init     False                  by SIGKILL",

@@ -8,13 +8,27 @@ import pytest
 from needs import requires
 from replay import replay, sources, tags
 
-from lib.lab import ch02, exercises
+from lib.lab import ch01, ch02, exercises
 from lib.lab.notebooks import there
 
 ROOT = Path(__file__).parents[1]
 
+EXERCISES = [(chapter, one.name) for chapter, module in (("01", ch01), ("02", ch02)) for one in module.exercises()]
+
 # chapter, exercise, a wrong answer, what the check must say to it
 WRONG = [
+    ("01", "find", "answer_1 = lambda hostname: 1", "1 is its pid inside"),
+    ("01", "find", "answer_1 = lambda hostname: None", "is not the number of a process"),
+    ("01", "find", "answer_1 = lambda hostname: os.getpid()", "is another one"),
+    ("01", "find", "answer_1 = 5", "must be a function"),
+    ("01", "diagnose", 'answer_2 = lambda path: "fine"', "of one program you say 'fine'"),
+    ("01", "diagnose", 'answer_2 = lambda path: "loader"', "of one program you say 'loader'"),
+    ("01", "disk", "answer_3 = lambda boxes: min(boxes, key=lambda box: reach.on_disk(box.folder))", "that one has written"),
+    ("01", "disk", "answer_3 = lambda boxes: boxes", "must be one of the containers"),
+    ("01", "top", "answer_4 = lambda box: {box.pid: 'sleep'}", "processes are missing"),
+    ("01", "top", "answer_4 = lambda box: {pid: '?' for pid in box.cgroup.pids()}", "the command lines are not"),
+    ("01", "top", "answer_4 = lambda box: {pid: '' for pid in [os.getpid(), *box.cgroup.pids()]}", "do not belong to the container"),
+    ("01", "top", "answer_4 = lambda box: box", "must be a dict"),
     ("02", "limits", 'answer_1 = start("busybox", ["sleep", "60"], memory=f"{limits_.memory}m")', "pids.max for it is max"),
     ("02", "limits", 'answer_1 = start("busybox", ["sleep", "60"], memory="8m", pids_limit=limits_.pids)', "memory.max for it is 8 MiB"),
     ("02", "limits", 'answer_1 = start("busybox", ["true"], memory=f"{limits_.memory}m"); time.sleep(0.3)', "does not run any more"),
@@ -32,7 +46,7 @@ WRONG = [
     ("02", "update", "answer_4 = lambda container, memory: container.stop(0)", "does not run any more"),
     ("02", "update", "answer_4 = lambda container, memory: start('busybox', ['true'], memory=memory).remove()", "memory.max is still"),
 ]  # fmt: skip
-EMPTY = [("02", name, "", "there is no answer yet") for name in ("limits", "ingredient", "visitor", "update")]
+EMPTY = [(chapter, name, "", "there is no answer yet") for chapter, name in EXERCISES]
 
 
 def notebook(chapter: str) -> Path:
@@ -56,10 +70,10 @@ def check(chapter: str, name: str, answer: str) -> str:
     return next(line for line in done.stdout.splitlines() if line.startswith(("✔", "✘")))
 
 
-@pytest.mark.parametrize("name", [one.name for one in ch02.exercises()])
+@pytest.mark.parametrize(("chapter", "name"), EXERCISES)
 @requires("root", "memory", "cpu", "pids")
-def test_the_solution_passes(name):
-    assert check("02", name, solution("02", name)).startswith(f"✔ {name}")
+def test_the_solution_passes(chapter, name):
+    assert check(chapter, name, solution(chapter, name)).startswith(f"✔ {name}")
 
 
 @pytest.mark.parametrize(("chapter", "name", "answer", "reason"), EMPTY + WRONG)
