@@ -80,3 +80,30 @@ def test_a_range_of_pieces_and_a_whole_module():
 
 def test_a_table_lines_up():
     assert repr(show.table("a | b", [("x", 1), ("long", 22)])).splitlines() == ["a     b", "────  ──", "x     1", "long  22"]
+
+
+def test_phases_and_growth_are_pictures_with_words():
+    picture = show.phases("boot", {"one": {"kernel": 0.5, "app": 2.0}, "two": {"app": 0.1}}, "one takes longer")
+    assert picture.data.startswith(b"\x89PNG") and picture.alt == "one takes longer"
+    assert show.growth("many", {"a": [1, 2, 3], "b": [4.0]}, "MB", "it grows").data.startswith(b"\x89PNG")
+
+
+def test_towers_stand_on_the_kernel_that_answered():
+    host = show.Tower("host", "6.1.0-1-amd64", "boot-a")
+    picture = show.towers(host, [show.Tower("vm", "5.10.0-2-cloud", "boot-b")], [show.Tower("box", "6.1.0-1-amd64", "boot-a")])
+    assert "2 apps" in picture.alt and "1 of them carry a kernel of their own, 1 use the host's. Kernels in all: 2." in picture.alt
+    assert picture.data.count("its own system") == 1 and picture.data.count("its libraries") == 1 and "kernel 5.10.0-2" in picture.data
+
+
+def test_how_many_fit_is_a_division_with_visible_assumptions(monkeypatch):
+    from lib.show import room
+
+    assert room.fits(128, 600) == 218 and room.fits(128, 0.5, 256, 2) == 503 and room.fits(1, 10, 0, 2) == 0
+    with pytest.raises(ValueError, match="costs 0"):
+        room.fits(128, 0)
+    shown = []
+    monkeypatch.setattr(room, "display", shown.append)
+    counts = show.server({"box": 1.0, "vm": 600.0}, {"vm": (10, 15)}, size=8, reserve=0)
+    assert counts == {"box": 8192, "vm": 13} and "box: 8192; vm: 13" in shown[0].alt and "the series: 10 to 15" in shown[0].data
+    shown[1].children[1].value = 1024
+    assert "each app itself needs 1024 MiB more" in shown[2].alt and "Three knobs" in repr(shown[1])
