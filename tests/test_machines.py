@@ -83,19 +83,26 @@ def test_only_what_is_to_be_passed_on_reaches_the_machine(tmp_path):
 # -- the set-up of a machine ---------------------------------------------------------------------------
 
 
-@requires("root", "overlay", "mmdebstrap")
-@pytest.mark.timeout(600)
-def test_provision_makes_a_bare_debian_the_tutorials_machine_and_a_second_run_changes_nothing(tmp_path):
+@pytest.fixture
+def machine(tmp_path):
+    """A bare Debian with the project. What chapters start from takes a minute to make, and is tested elsewhere: here it is only asked for."""
     with roots.fresh(tmp_path) as root:
         root.copy_project("/vagrant")
-        first = root.run("bash", "/vagrant/tools/provision.sh", IP="0.0.0.0")
-        assert first.returncode == 0, first.stdout
-        before = root.files(without=("/proc", "/dev", "/tmp"))
-        second = root.run("bash", "/vagrant/tools/provision.sh", IP="0.0.0.0")
-        assert second.stdout == "provision: no systemd runs here, so JupyterLab is not started (sudo make lab does it)\n"
-        after = root.files(without=("/proc", "/dev", "/tmp"))
-        assert sorted(name for name in before | after if before.get(name) != after.get(name)) == []
-        check_machine(root)
+        (root.path / "vagrant/lib/lab/prepare.py").write_text("open('/tmp/asked', 'a').close()\n")
+        yield root
+
+
+@requires("root", "overlay", "mmdebstrap")
+@pytest.mark.timeout(600)
+def test_provision_makes_a_bare_debian_the_tutorials_machine_and_a_second_run_changes_nothing(machine):
+    first = machine.run("bash", "/vagrant/tools/provision.sh", IP="0.0.0.0")
+    assert first.returncode == 0, first.stdout
+    before = machine.files(without=("/proc", "/dev", "/tmp"))
+    second = machine.run("bash", "/vagrant/tools/provision.sh", IP="0.0.0.0")
+    assert second.stdout == "provision: no systemd runs here, so JupyterLab is not started (sudo make lab does it)\n"
+    after = machine.files(without=("/proc", "/dev", "/tmp"))
+    assert sorted(name for name in before | after if before.get(name) != after.get(name)) == []
+    check_machine(machine)
 
 
 def check_machine(root: roots.Root) -> None:
@@ -108,12 +115,11 @@ def check_machine(root: roots.Root) -> None:
     assert root.run("sh", "-lc", "echo $VENV").stdout == "/opt/suitcase/venv\n"
     python = "/opt/suitcase/venv/bin/python"
     assert root.run(python, "-c", "import lib; print(lib.__file__)", cwd="/opt").stdout == "/vagrant/lib/__init__.py\n"
+    assert (root.path / "tmp/asked").exists()
     assert not (root.path / "vagrant/.setup").exists(), "what came with apt here is no business of the machine that shares the folder"
 
 
 @requires("root", "overlay", "mmdebstrap")
-def test_provision_is_for_root(tmp_path):
-    with roots.fresh(tmp_path) as root:
-        root.copy_project("/vagrant")
-        done = root.run("bash", "/vagrant/tools/provision.sh", user=True)
+def test_provision_is_for_root(machine):
+    done = machine.run("bash", "/vagrant/tools/provision.sh", user=True)
     assert (done.returncode, done.stdout) == (2, "provision: only root can do this: sudo tools/provision.sh\n")
