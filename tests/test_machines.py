@@ -85,7 +85,7 @@ def test_only_what_is_to_be_passed_on_reaches_the_machine(tmp_path):
 
 @pytest.fixture
 def machine(tmp_path):
-    """A bare Debian with the project. What chapters start from takes a minute to make, and is tested elsewhere: here it is only asked for."""
+    """A bare Debian with the project. What chapters start from takes a minute to make: here it is only asked for."""
     with roots.fresh(tmp_path) as root:
         root.copy_project("/vagrant")
         (root.path / "vagrant/lib/lab/prepare.py").write_text("open('/tmp/asked', 'a').close()\n")
