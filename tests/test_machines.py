@@ -1,11 +1,17 @@
-"""The ways to a machine: the Vagrantfile for each provider, and the set-up in a fresh Debian. (`make test-vagrant` boots one.)"""
+"""The ways to a machine: the Vagrantfile for each provider, set-ups in a fresh Debian, Binder and a devcontainer without root.
+
+`make test-vagrant` boots a machine for real.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 
+import jsonschema
 import pytest
 import roots
 from needs import requires
@@ -123,3 +129,79 @@ def check_machine(root: roots.Root) -> None:
 def test_provision_is_for_root(machine):
     done = machine.run("bash", "/vagrant/tools/provision.sh", user=True)
     assert (done.returncode, done.stdout) == (2, "provision: only root can do this: sudo tools/provision.sh\n")
+
+
+# -- without root: a devcontainer, Binder ---------------------------------------------------------------
+
+DEVCONTAINER = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text())
+
+
+def test_the_devcontainer_is_what_the_published_schema_allows():
+    schema = json.loads((ROOT / "tests/devcontainer.schema.json").read_text())
+    jsonschema.validate(DEVCONTAINER, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(DEVCONTAINER | {"remoteUser": 7}, schema)
+
+
+def build(root: roots.Root, dockerfile: str) -> None:
+    """The few instructions that our Dockerfile has, carried out in a fresh Debian of the same release."""
+    for word, rest in re.findall(r"^([A-Z]+) (.*)$", dockerfile, re.MULTILINE):
+        if word == "COPY":
+            source, target = rest.split()
+            shutil.copytree(ROOT / source, root.path / target.lstrip("/"))
+        elif word == "RUN":
+            done = root.run("sh", "-c", rest)
+            assert done.returncode == 0, done.stdout
+        else:
+            assert (word, rest) == ("FROM", "debian:bookworm")
+
+
+@requires("root", "overlay", "mmdebstrap")
+@pytest.mark.timeout(600)
+def test_a_devcontainer_and_binder_teach_an_ordinary_user_without_capabilities(tmp_path):
+    """Both in one Debian, as each takes a minute to make: Binder's pins and packages are the same, from the same lists."""
+    place, home = "/workspaces/suitcase", "/home/learner/binder"
+    with roots.fresh(tmp_path) as root:
+        build(root, (ROOT / ".devcontainer/Dockerfile").read_text())
+        root.copy_project(place, owner=1000)
+        made = root.run("sh", "-c", DEVCONTAINER["onCreateCommand"], user=True, cwd=place, PYTHONPATH=place)
+        assert made.returncode == 0, made.stdout
+        check_teaching(root, place, f"{place}/.venv/bin")
+        check_second_kernel(root, place)
+
+        for name in (ROOT / "binder/apt.txt").read_text().split():
+            assert "ok installed" in root.run("dpkg-query", "-W", "-f", "${Status}", name).stdout, name
+        root.copy_project(home, owner=1000)
+        path = f"{place}/.venv/bin:{roots.HOME['PATH']}"
+        built = root.run("binder/postBuild", user=True, cwd=home, PATH=path)
+        assert built.returncode == 0, built.stdout
+        started = root.run("binder/start", "python", "-c", "import lib, sys; print(lib.__file__)", user=True, cwd=home, PATH=path)
+        assert started.stdout.endswith(f"NO: not all chapters run whole here. {SMALL}\n{home}/lib/__init__.py\n")
+        check_teaching(root, home, f"{place}/.venv/bin")
+
+
+SMALL = "(no, in small letters: only a comparison or a section is left out.)"
+FIRST_CELL = """
+import sys
+import nbformat
+from nbclient import NotebookClient
+book = nbformat.read(sys.argv[1], 4)
+book.cells = [cell for cell in book.cells if "opening(" in cell.source]
+NotebookClient(book, kernel_name="python3").execute()
+print(book.cells[0].outputs[0].text, end="")
+"""
+
+
+def check_teaching(root: roots.Root, place: str, programs: str) -> None:
+    """Every chapter opens in JupyterLab's own kernel, and its first cell says in one line why not all of it runs, and what to do."""
+    for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        said = root.run(f"{programs}/python", "-c", FIRST_CELL, f"notebooks/{notebook.name}", user=True, cwd=place, PYTHONPATH=place)
+        line = said.stdout.splitlines()[-1]
+        assert re.search(r"uid 1000, not root.* does not run whole here\. root: .* What to do: ", line), said.stdout
+    assert "4." in root.run(f"{programs}/jupyter", "lab", "--version", user=True, cwd=place).stdout
+
+
+def check_second_kernel(root: roots.Root, place: str) -> None:
+    """user-mode-linux boots for an ordinary user without capabilities, who is root in it."""
+    done = root.run(".venv/bin/python", "-m", "lib.lab.uml", "--", "id", "-u", user=True, cwd=place, PYTHONPATH=place)
+    assert (done.returncode, done.stdout.strip()) == (0, "0"), done.stdout

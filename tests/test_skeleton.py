@@ -58,7 +58,16 @@ def test_vagrant_reads_the_list_and_has_no_copy():
 
 
 def test_scripts_are_sound():
-    for script in ("tools/setup.sh", "tools/provision.sh", "tools/uninstall.sh", "tests/vagrant/box.sh", ".ci/run", "binder/postBuild"):
+    for script in (
+        "tools/setup.sh",
+        "tools/provision.sh",
+        "tools/uninstall.sh",
+        "tests/vagrant/box.sh",
+        "tests/vagrant/run.sh",
+        ".ci/run",
+        "binder/postBuild",
+        "binder/start",
+    ):
         assert os.access(ROOT / script, os.X_OK), f"{script} is not executable"
         assert subprocess.run(["bash", "-n", ROOT / script]).returncode == 0
 
