@@ -94,7 +94,7 @@ second_provision() {
 
 nothing_left() {
     [ -z "$(virsh list --all --name)" ] || fail 'the machine is still there'
-    if pgrep -l 'qemu|virtiofsd|ssh'; then fail 'processes are left'; fi
+    if ps -eo comm= | grep -E '^(qemu|virtiofsd|ssh)'; then fail 'processes are left'; fi
     [ "$(virsh vol-list default | grep -c '\.img')" = 1 ] || fail "more than the box's own disk is left: $(virsh vol-list default)"
 }
 
