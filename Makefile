@@ -27,7 +27,7 @@ lab: setup  ## JupyterLab with the notebooks, on this machine's loopback address
 	@echo "Browser on another machine? There: ssh -L $(PORT):127.0.0.1:$(PORT) YOU@THIS_MACHINE, then open the link. Ctrl-C here ends JupyterLab." >&2
 	@cd notebooks && exec $(RUN) -m jupyterlab --ip=$(IP) --port=$(PORT) --no-browser $(if $(filter 0,$(shell id -u)),--allow-root)
 
-test-vagrant: setup-vagrant  ## make a virtual machine by Vagrant and libvirt, without KVM, and ask it for everything (some ten minutes)
+test-vagrant: setup-vagrant  ## boot a virtual machine by Vagrant and libvirt, without KVM, and ask it for everything (some ten minutes)
 	@tests/vagrant/run.sh
 
 outputs: setup  ## run the chapters in place, so that the committed outputs are from this code (CHECK=1: only compare)
