@@ -10,11 +10,11 @@ export VENV PYTHON ONLY PARAMS JOBS CELL_TIMEOUT OUT
 export PYTHONPATH := $(CURDIR)
 RUN := $(abspath $(VENV))/bin/python
 
-.PHONY: help tutorial test lab outputs bench doctor setup setup-peers setup-python lock clean uninstall
+.PHONY: help tutorial test test-vagrant lab outputs bench doctor setup setup-peers setup-vagrant setup-python lock clean uninstall
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@awk -F ':.*## *' '/^[a-z-]+:.*##/ { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## *' '/^[a-z-]+:.*##/ { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 tutorial: setup  ## install what is missing, run every chapter, write notebooks and pages to build/
 	@$(RUN) -m lib.lab.batch
@@ -27,6 +27,9 @@ lab: setup  ## JupyterLab with the notebooks, on this machine's loopback address
 	@echo "Browser on another machine? There: ssh -L $(PORT):127.0.0.1:$(PORT) YOU@THIS_MACHINE, then open the link. Ctrl-C here ends JupyterLab." >&2
 	@cd notebooks && exec $(RUN) -m jupyterlab --ip=$(IP) --port=$(PORT) --no-browser $(if $(filter 0,$(shell id -u)),--allow-root)
 
+test-vagrant: setup-vagrant  ## boot a virtual machine by Vagrant and libvirt, without KVM, and ask it for everything (some ten minutes)
+	@tests/vagrant/run.sh
+
 outputs: setup  ## run the chapters in place, so that the committed outputs are from this code (CHECK=1: only compare)
 	@$(RUN) -m lib.lab.notebooks outputs $(if $(CHECK),--check)
 
@@ -37,10 +40,13 @@ doctor: setup-python  ## what this machine has, what it lacks, what that costs
 	@$(RUN) -m lib.lab || [ $$? = 1 ]  # 1: something is missing; the table has said it, and it is no error of make's
 
 setup:
-	@tools/setup.sh chapters
+	@tools/setup.sh chapters python bases
 
 setup-peers:
-	@tools/setup.sh peers
+	@tools/setup.sh chapters lab beside peers python bases
+
+setup-vagrant:
+	@tools/setup.sh chapters peers vagrant
 
 setup-python:
 	@tools/setup.sh python

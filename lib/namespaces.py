@@ -106,7 +106,7 @@ class Join:
             Step("prepare", "open", (path,), "all are opened before the first is joined", gives=f"ns_{kind}")
             for kind, path in where.items()
         ]
-        joins = [Step("join", "setns", (Ref(f"ns_{kind}"), kind), why_joined(kind)) for kind in sorted(where, key=rank)]
+        joins = [Step(stage(kind), "setns", (Ref(f"ns_{kind}"), kind), why_joined(kind)) for kind in sorted(where, key=rank)]
         return opens + joins
 
     def differs(self, kind: str) -> bool:
@@ -125,8 +125,14 @@ def rank(kind: str) -> int:
     return {"user": 0, "mnt": 2}.get(kind, 1)
 
 
+def stage(kind: str) -> str:
+    """A cgroup namespace is joined after the clone: with ``nsdelegate``, as systemd mounts v2, nobody moves across its edge (ENOENT)."""
+    return "unshare" if kind == "cgroup" else "join"
+
+
 def why_joined(kind: str) -> str:
-    return {"user": "first: it gives the right to join the rest", "mnt": "last: from here on paths are the container's"}.get(kind, "")
+    why = {"user": "first: it gives the right to join the rest", "mnt": "last: from here on paths are the container's"}
+    return why.get(kind, "once inside the cgroup: its namespace lets nobody in" if kind == "cgroup" else "")
 
 
 def identity(pid: int | str | None, kind: str) -> str | None:

@@ -78,7 +78,20 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "block device": (block_device, "needs a block device"),
     **{
         name: (program(name), f"needs the program {name}")
-        for name in ("runc", "busybox", "nft", "ip", "unshare", "strace", "gcc", "aarch64-linux-gnu-gcc", "mmdebstrap", *PEERS)
+        for name in (
+            "runc",
+            "busybox",
+            "nft",
+            "ip",
+            "unshare",
+            "strace",
+            "gcc",
+            "aarch64-linux-gnu-gcc",
+            "mmdebstrap",
+            "vagrant",
+            "ruby",
+            *PEERS,
+        )
     },
     "vm": (lambda: not vm.why_not(), "needs QEMU and a kernel for it (make setup brings both)"),
     "linux.uml": (program("linux.uml"), "needs user-mode-linux (apt-get install user-mode-linux)"),

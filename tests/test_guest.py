@@ -39,6 +39,15 @@ def test_exec_joins_the_cgroup():
         assert set(seen.splitlines()) == set(box.exec(["cat", "/proc/1/cgroup"], show=False, timeout=60).text.splitlines())
 
 
+@requires("cgroup2")
+def test_exec_where_cgroup_namespaces_are_walls():
+    """systemd mounts v2 with nsdelegate: nobody is moved, or born, across the edge of the cgroup namespace that he is in."""
+    if "SUITCASE_GUEST" in os.environ:  # its mount is plain, and it ends with the tests
+        subprocess.run(["mount", "-o", "remount,nsdelegate", "/sys/fs/cgroup"], check=True)
+    with lib.start("busybox", ["sleep", "100"], memory="32m") as box:
+        assert box.exec(["cat", "/proc/self/cgroup"], show=False, timeout=60).text == "0::/\n"
+
+
 def test_gc_after_sigkill_of_the_owner():
     code = (
         "from lib import start; import time; box = start('busybox', ['sleep', '1000'], memory='32m')\n"

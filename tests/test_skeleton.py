@@ -45,17 +45,29 @@ def test_every_pin_is_exact_and_once():
 
 def test_the_list_of_packages_is_well_formed():
     rows = [line.split(maxsplit=2) for line in (ROOT / "tools/packages.txt").read_text().splitlines() if line and not line.startswith("#")]
-    assert all(len(row) == 3 and re.fullmatch("(chapters|peers)(:(amd64|arm64))?", row[1]) for row in rows)
+    assert all(len(row) == 3 and re.fullmatch("(chapters|lab|beside|peers|vagrant)(:(amd64|arm64))?", row[1]) for row in rows)
     assert len({row[0] for row in rows}) == len(rows)
 
 
 def test_vagrant_reads_the_list_and_has_no_copy():
-    text = (ROOT / "Vagrantfile").read_text()
-    assert "tools/packages.txt" in text and "busybox-static" not in text
+    """By provision.sh, which calls setup.sh."""
+    vagrantfile, provision = ((ROOT / name).read_text() for name in ("Vagrantfile", "tools/provision.sh"))
+    assert "bash /vagrant/tools/provision.sh" in vagrantfile and "tools/setup.sh chapters beside python bases" in provision
+    for name in ("apt-get", "busybox-static", "jupyterlab=", "papermill"):
+        assert name not in vagrantfile + provision
 
 
 def test_scripts_are_sound():
-    for script in ("tools/setup.sh", "tools/uninstall.sh", ".ci/run", "binder/postBuild"):
+    for script in (
+        "tools/setup.sh",
+        "tools/provision.sh",
+        "tools/uninstall.sh",
+        "tests/vagrant/box.sh",
+        "tests/vagrant/run.sh",
+        ".ci/run",
+        "binder/postBuild",
+        "binder/start",
+    ):
         assert os.access(ROOT / script, os.X_OK), f"{script} is not executable"
         assert subprocess.run(["bash", "-n", ROOT / script]).returncode == 0
 
@@ -87,6 +99,14 @@ def setup(bare: Path, *words: str, **environment: str) -> subprocess.CompletedPr
     return subprocess.run([bare / "project/tools/setup.sh", *words], capture_output=True, text=True, env=known)
 
 
+def test_setup_takes_the_groups_that_are_named(bare):
+    (bare / "project/tools/packages.txt").write_text("one chapters x\ntwo lab x\nthree beside x\n")
+    fake(bare, "id", "echo 1000")
+    fake(bare, "dpkg-query", "exit 1")
+    assert "stay missing: one three \n" in setup(bare, "chapters", "beside").stderr
+    assert "stay missing: two \n" in setup(bare, "lab").stderr
+
+
 def test_an_old_python_is_told_by_setup(bare):
     old = fake(bare, "python3.9", 'case "$2" in *sys.executable*) echo "$0";; *"< (3, 11)"*) exit 1;; *) echo 3.9;; esac')
     done = setup(bare, "python", PYTHON=str(old))
@@ -101,8 +121,9 @@ def test_a_python_without_venv_is_told(bare):
 
 
 def test_setup_refuses_a_word_that_it_does_not_know(bare):
-    done = setup(bare, "chapter")
-    assert (done.returncode, done.stderr) == (2, "usage: tools/setup.sh [chapters|peers|python]\n")
+    done = setup(bare, "chapters", "peer")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "usage: tools/setup.sh [WORD ...], of these: beside chapters lab peers vagrant python bases\n"
 
 
 def test_not_linux_is_told_and_apt_is_not_touched(bare):
@@ -122,16 +143,16 @@ def test_not_root_is_told_what_is_missing(bare):
 def test_what_is_installed_is_said_before(bare):
     """Only the missing package; announced before apt runs; a peer that the release has not is left out with a word."""
     fake(bare, "id", "echo 0")
-    fake(bare, "dpkg-query", 'case "$*" in *busybox-static*|*user-mode-linux*) exit 1;; *) echo "install ok installed";; esac')
-    fake(bare, "apt-cache", 'case "$2" in user-mode-linux) echo "  Candidate: (none)";; *) echo "  Candidate: 1.0";; esac')
+    fake(bare, "dpkg-query", 'case "$*" in *busybox-static*|*umoci*) exit 1;; *) echo "install ok installed";; esac')
+    fake(bare, "apt-cache", 'case "$2" in umoci) echo "  Candidate: (none)";; *) echo "  Candidate: 1.0";; esac')
     fake(bare, "apt-get", f'echo "APT $*" >> {bare}/called')
     text = (bare / "project/tools/setup.sh").read_text()
     (bare / "project/tools/setup.sh").write_text(text.replace("/usr/sbin/policy-rc.d", str(bare / "policy-rc.d")))
-    done = setup(bare, "peers", PYTHON=str(fake(bare, "none", "exit 1")))
+    done = setup(bare, "chapters", "peers", PYTHON=str(fake(bare, "none", "exit 1")))
     install = (bare / "called").read_text().splitlines()[-1]
     assert install.endswith("install -y --no-install-recommends busybox-static")
     assert "as root, apt-get now installs 1 missing package" in done.stderr and "a root file system of 2 MB" in done.stderr
-    assert "no package user-mode-linux" in done.stderr
+    assert "no package umoci" in done.stderr
     assert not (bare / "policy-rc.d").exists()
 
 

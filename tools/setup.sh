@@ -1,13 +1,16 @@
 #!/bin/bash
-# tools/setup.sh [chapters|peers|python]: install what is missing, and nothing else. A second run finds nothing to do, and says nothing.
-#   chapters  what `make tutorial` needs      peers  also what the tests compare with      python  only the Python packages
-# Environment: PYTHON (which interpreter), VENV (where the Python packages go).
+# tools/setup.sh [WORD ...]: install what is missing, and nothing else. A second run finds nothing to do, and says nothing.
+#   a group of tools/packages.txt (chapters, peers, ...): its Debian packages      python: the Python packages
+#   bases: what chapters start from (root file systems, a kernel for virtual machines), made once, half a minute; it lies in the store
+# Without a word: chapters python bases.
+# Environment: PYTHON (which interpreter), VENV (where the Python packages go), SETUP_NOTES (where it notes what came, .setup).
 # Exit codes: 0 ready (perhaps with less: it says what and why), 3 this machine lacks something that nothing goes without, 2 wrong use.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-GROUP=${1:-chapters}
+WORDS=("$@")
+[ ${#WORDS[@]} != 0 ] || WORDS=(chapters python bases)
 VENV=${VENV:-.venv}
-NOTES=.setup                     # what we installed, for `make uninstall`
+NOTES=${SETUP_NOTES:-.setup}     # what we installed, for `make uninstall`
 POLICY=/usr/sbin/policy-rc.d
 
 say() { printf '%s\n' "$*" >&2; }
@@ -15,12 +18,14 @@ stop() { say "setup: $*"; exit 3; }
 
 # Debian's word for this machine's architecture (amd64, arm64); where there is no dpkg, from the kernel's word.
 ARCH=$(dpkg --print-architecture 2>/dev/null || uname -m | sed 's/^x86_64$/amd64/; s/^aarch64$/arm64/')
-# The names of the group's rows; a row `group:arch` only on a machine of that architecture.
+# The names in the groups that were asked for; a row `group:arch` only on a machine of that architecture.
 wanted() {
-    awk -v peers="$([ "$GROUP" = peers ] && echo 1)" -v arch="$ARCH" '
-        /^[^#]/ { split($2, word, ":"); if ((word[1] == "chapters" || peers) && (word[2] == "" || word[2] == arch)) print $1 }
+    awk -v groups=" ${WORDS[*]} " -v arch="$ARCH" '
+        /^[^#]/ { split($2, word, ":"); if (index(groups, " " word[1] " ") && (word[2] == "" || word[2] == arch)) print $1 }
     ' tools/packages.txt
 }
+asked() { case " ${WORDS[*]} " in *" $1 "*) ;; *) return 1 ;; esac; }
+groups() { awk '/^[^#]/ { sub(/:.*/, "", $2); print $2 }' tools/packages.txt | sort -u | tr '\n' ' '; }
 why() { awk -v name="$1" '$1 == name { $1 = $2 = ""; print substr($0, 3) }' tools/packages.txt; }
 group_of() { awk -v name="$1" '$1 == name { sub(/:.*/, "", $2); print $2 }' tools/packages.txt; }
 # Not "command | grep -q": grep leaves early, the command then fails with SIGPIPE, and pipefail believes it.
@@ -28,7 +33,9 @@ is_there() { [[ $(dpkg-query -W -f '${Status}\n' "$1" 2>/dev/null) == *"install 
 missing() { for name in $(wanted); do is_there "$name" || echo "$name"; done; }
 has_candidate() { [[ $(LC_ALL=C apt-cache policy "$1" 2>/dev/null) =~ Candidate:\ [^\(] ]]; }
 
-case $GROUP in chapters | peers | python) ;; *) say "usage: tools/setup.sh [chapters|peers|python]"; exit 2 ;; esac
+for word in "${WORDS[@]}"; do
+    case " $(groups)python bases " in *" $word "*) ;; *) say "usage: tools/setup.sh [WORD ...], of these: $(groups)python bases"; exit 2 ;; esac
+done
 
 # -- Debian packages --------------------------------------------------------------------------
 
@@ -66,6 +73,7 @@ announce() {
 }
 
 packages() {
+    [ -n "$(wanted)" ] || return 0
     if ! command -v apt-get >/dev/null; then
         say "setup: this is no Debian or Ubuntu (no apt-get). Install these yourself, under your system's names: $(wanted | tr '\n' ' ')"
         return
@@ -104,8 +112,8 @@ install_packages() {
 report_lacking() {
     [ ${#lacking[@]} = 0 ] && return
     for name in "${lacking[@]}"; do
-        if [ "$(group_of "$name")" = peers ]; then say "setup: this release has no package $name: what compares with it is left out"
-        else say "setup: this release has no package $name, and the chapters need it ($(why "$name"))"; fi
+        if [ "$(group_of "$name")" = chapters ]; then say "setup: this release has no package $name, and the chapters need it ($(why "$name"))"
+        else say "setup: this release has no package $name: what takes it is left out"; fi
     done
 }
 
@@ -163,11 +171,10 @@ python_packages() {
 
 # Two at once in one checkout: the second waits, and then finds nothing to do.
 mkdir -p "$NOTES"
-exec 9> "$NOTES/lock"
+exec 9>> "$NOTES/lock"
 if command -v flock >/dev/null; then flock 9; fi
 
 [ "$(uname -s)" = Linux ] || say "setup: this is $(uname -s), not Linux. The notebooks can be read here, but no container can run; README.md says how to get a Linux"
-if [ "$GROUP" != python ] && [ "$(uname -s)" = Linux ]; then packages; fi
-python_packages
-# What chapters start from: root file systems, a kernel for virtual machines. Made once, half a minute; it lies in the store.
-if [ "$GROUP" != python ] && [ "$(uname -s)" = Linux ]; then "$VENV/bin/python" -m lib.lab.prepare; fi
+if [ "$(uname -s)" = Linux ]; then packages; fi
+if asked python; then python_packages; fi
+if asked bases && [ "$(uname -s)" = Linux ]; then "$VENV/bin/python" -m lib.lab.prepare; fi
