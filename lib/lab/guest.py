@@ -161,7 +161,7 @@ class Agent:
 
     def __init__(self, line: int):
         self.heard: list[dict] = []
-        self.mux = Mux(line, dial=dial, hear=self.heard.append)
+        self.mux = Mux(line, self.heard.append, dial=dial)
         self.mux.tell(up=os.uname().release)
 
     def job(self) -> dict:

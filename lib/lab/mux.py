@@ -14,9 +14,10 @@ import struct
 from collections.abc import Callable, Iterator
 
 HEAD = struct.Struct(">BII")
-OPEN, DATA, END, MORE, TELL = range(5)
+OPEN, DATA, END, MORE, TELL, TAKEN = range(6)
 PIECE = 1 << 16  # bytes read at once
 WINDOW = 1 << 20  # bytes of a channel that may be on their way: one that nobody reads fills no memory and holds up no other
+AHEAD = 3000  # bytes that the guest has not read yet: a terminal holds 4095, and user-mode-linux's line never recovers from a full one
 OUTPUT = 0  # the channel of the command's output
 AGAIN = 0.02  # seconds until a port that did not answer is tried again
 
@@ -34,20 +35,23 @@ class Channel:
 
 
 class Mux:
-    """One end of the line. ``dial`` connects to a port (None: nobody listens yet), ``hear`` takes a message, ``show`` takes output."""
+    """One end of the line. ``hear`` takes a message. The host's: ``show`` takes output. The guest's: ``dial`` connects to a port.
+
+    (It gives None while nobody listens there.) The guest says what it has read, and the host never sends more than ``AHEAD`` of that.
+    """
 
     def __init__(
         self,
         line: int,
-        dial: Callable[[int], socket.socket | None] | None = None,
-        hear: Callable[[dict], None] | None = None,
+        hear: Callable[[dict], None],
         show: Callable[[bytes], None] | None = None,
+        dial: Callable[[int], socket.socket | None] | None = None,
     ):
         os.set_blocking(line, False)
         self.line, self.dial, self.hear, self.show = line, dial, hear, show
         self.inbox, self.outbox = bytearray(), bytearray()
         self.channels: dict[int, Channel] = {}
-        self.last = OUTPUT
+        self.last, self.untaken = OUTPUT, 0
 
     # -- what a user of the line asks for
 
@@ -66,6 +70,11 @@ class Mux:
         self.outbox += HEAD.pack(kind, number, len(data)) + data
 
     @property
+    def room(self) -> int:
+        """Bytes that the line may be given now."""
+        return PIECE if self.dial else AHEAD - self.untaken
+
+    @property
     def full(self) -> bool:
         """Too much waits for the line: whoever produces more should wait, too."""
         return len(self.outbox) > WINDOW
@@ -76,7 +85,7 @@ class Mux:
         poll = select.poll()
         for fd in fds:
             poll.register(fd, select.POLLIN)
-        poll.register(self.line, select.POLLIN | (select.POLLOUT if self.outbox else 0))
+        poll.register(self.line, select.POLLIN | (select.POLLOUT if self.outbox and self.room else 0))
         numbers = {}
         for number, channel in self.channels.items():
             events = channel.events() & (select.POLLOUT if self.full else -1)
@@ -139,8 +148,10 @@ class Mux:
     def flush(self) -> None:
         """Write to the line what it takes now."""
         try:
-            while self.outbox:
-                del self.outbox[: os.write(self.line, self.outbox[:PIECE])]
+            while self.outbox and self.room:
+                written = os.write(self.line, self.outbox[: self.room])
+                del self.outbox[:written]
+                self.untaken += written
         except BlockingIOError:
             pass
         except OSError:
@@ -156,6 +167,8 @@ class Mux:
         if not data:
             raise EOFError("the line has ended")
         self.inbox += data
+        if self.dial:
+            self.send(TAKEN, 0, str(len(data)).encode())
         for kind, number, payload in self.frames():
             self.take(kind, number, payload)
 
@@ -175,6 +188,8 @@ class Mux:
         channel = self.channels.get(number)
         if kind == TELL:
             self.hear(json.loads(payload))
+        elif kind == TAKEN:
+            self.untaken -= int(payload)
         elif kind == OPEN:
             self.channels[number] = Channel(int(payload))
         elif kind == DATA and number == OUTPUT:

@@ -51,12 +51,12 @@ def available() -> str:
 
 
 def trial() -> str:
-    """Boot one, for real: why that cannot be done here, or an empty string. Takes about three seconds."""
+    """Boot one, for real, and have it find what a kernel needs: why that cannot be done here, or an empty string. Takes some three seconds."""
     try:
-        run_in_uml(["true"], timeout=30)
+        done = run_in_uml([sys.executable, "-c", "import ipykernel"], timeout=60)
     except (OSError, RuntimeError) as error:
         return str(error)
-    return ""
+    return done.text if done.code else ""
 
 
 # -- what the guest gets ----------------------------------------------------------------------------
@@ -64,8 +64,8 @@ def trial() -> str:
 
 def readable(*more: str) -> list[str]:
     """The folders that the guest may read: the system's, this Python's, this checkout, and ``more``; none lies in another one."""
-    own = [sys.prefix, sys.base_prefix, str(ROOT), *sys.path, *more]
-    folders = [*SYSTEM, *(one for one in map(os.path.abspath, filter(None, own)) if os.path.isdir(one) and one != "/")]
+    own = list(map(os.path.abspath, filter(None, [sys.prefix, sys.base_prefix, str(ROOT), *sys.path, *more])))
+    folders = [*SYSTEM, *(one for one in [*own, *map(os.path.realpath, own)] if os.path.isdir(one) and one != "/")]
     tops = [one for one in folders if not any(one != two and Path(one).is_relative_to(two) for two in folders)]
     return list(dict.fromkeys(tops))
 
@@ -99,16 +99,17 @@ def job_of(argv, cwd: str, work: str | None = None, env=None, network: bool = Fa
 
 
 class Guest:
-    """A booted user-mode-linux, as its host sees it: what comes over its line, and how it ends."""
+    """A user-mode-linux that boots, runs its job and ends, as its host sees it. Nothing may be sent to it before it is ``up``."""
 
     def __init__(self, uml: subprocess.Popen, line: socket.socket, console, job: dict, show: Callable, told: Callable):
         self.pid, self.console, self.job, self.told = os.pidfd_open(uml.pid), console, job, told
-        self.mux = Mux(line.fileno(), hear=self.hear, show=show)
+        self.mux = Mux(line.fileno(), self.hear, show)
         self.code: int | None = None  # the command's exit code
-        self.gone = False
+        self.up = self.gone = False
 
     def hear(self, message: dict) -> None:
         if "up" in message:  # only now: what comes before the guest has set its line would be echoed
+            self.up = True
             self.mux.tell(**self.job)
         self.code = message.get("exit")
         self.told(message)
@@ -157,11 +158,8 @@ def booted(job: dict, memory: str, show: Callable[[bytes], None], told: Callable
             fds.append(undo.enter_context(way_out(groups)))
             words = [f"vec0:transport=fd,fd={fds[-1]},depth=64"]
         line = [*cage(job, run), *command_line(run, memory, fds[0], fds[1]), *words, *INIT]
-        env = {
-            "PATH": os.environ.get("PATH", PATH),
-            "TMPDIR": run,
-            "HOME": run,
-        }  # no more: what is in UML's environment, the guest can read
+        # Its own environment carries no more: root in the guest can read it.
+        env = {"PATH": os.environ.get("PATH", PATH), "TMPDIR": run, "HOME": run}
         uml = subprocess.Popen(
             line, stdin=subprocess.DEVNULL, stdout=console, stderr=console, pass_fds=fds, env=env, start_new_session=True
         )
