@@ -101,7 +101,10 @@ def signals() -> Iterator[int]:
 
 
 def client() -> int:
-    """A descriptor that can be read when the client has ended: Jupyter names itself; else it is our parent. Raises ``ProcessLookupError``."""
+    """A descriptor that can be read when the client has ended; Jupyter names itself, else it is our parent.
+
+    Raises ``ProcessLookupError`` if it is gone already.
+    """
     return os.pidfd_open(int(os.environ.get("JPY_PARENT_PID") or os.getppid()))
 
 

@@ -51,7 +51,7 @@ def available() -> str:
 
 
 def trial() -> str:
-    """Boot one, for real, and have it find what a kernel needs: why that cannot be done here, or an empty string. Takes some three seconds."""
+    """Boot one, for real, and have it import ipykernel: why that cannot be done here, or "". Takes some three seconds."""
     try:
         done = run_in_uml([sys.executable, "-c", "import ipykernel"], timeout=60)
     except (OSError, RuntimeError) as error:
