@@ -33,6 +33,7 @@ MOUNTS = [
     ("/run", "tmpfs", "mode=755"),
 ]
 EMPTY = ("/root", "/home", "/mnt", "/srv", "/var/log", "/var/cache", "/tmp", "/var/tmp")  # the last two for everybody
+PORTS = "/run/suitcase-port"  # the beginning of their names
 DRAIN = 0.5  # seconds that the command's last words get to reach the host
 
 
@@ -146,11 +147,11 @@ def raw_line(path: str) -> int:
 
 
 def dial(port: int) -> socket.socket | None:
-    """A connection to a port in here, or None while nobody listens."""
-    sock = socket.socket()
+    """A connection to one of the job's ports, which are sockets in the file system; None while nobody listens."""
+    sock = socket.socket(socket.AF_UNIX)
     try:
-        sock.connect(("127.0.0.1", port))
-    except ConnectionRefusedError:
+        sock.connect(f"{PORTS}-{port}")
+    except (FileNotFoundError, ConnectionRefusedError):
         sock.close()
         return None
     return sock

@@ -22,10 +22,9 @@ from pathlib import Path
 if __name__ == "__main__":  # started by its path, from any folder: the one two above this holds `lib`
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from lib.lab import uml
+from lib.lab import guest, uml
 
 PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
-FIRST = 50001  # the first of the five ports in the guest, which has them all to itself
 INSIDE = "/run/suitcase-kernel.json"
 BEGAN = time.monotonic()
 
@@ -66,7 +65,7 @@ def listeners(connection: dict) -> Iterator[dict[int, tuple[socket.socket, int]]
     """Sockets where a client looks for the kernel, each with its port in the guest. On this machine's loopback, or in the file system."""
     with contextlib.ExitStack() as undo:
         found = {}
-        for number, name in enumerate(PORTS):
+        for number, name in enumerate(PORTS, 1):
             if connection["transport"] == "ipc":
                 path = f"{connection['ip']}-{connection[name]}"
                 sock = undo.enter_context(socket.socket(socket.AF_UNIX))
@@ -77,14 +76,14 @@ def listeners(connection: dict) -> Iterator[dict[int, tuple[socket.socket, int]]
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a restarted kernel gets the ports of the one before
                 sock.bind(("127.0.0.1", connection[name]))
             sock.listen()
-            found[sock.fileno()] = sock, FIRST + number
+            found[sock.fileno()] = sock, number
         yield found
 
 
 def inside(connection: dict) -> str:
-    """The connection file as the kernel in the guest reads it."""
-    ports = {name: FIRST + number for number, name in enumerate(PORTS)}
-    return json.dumps(connection | ports | {"transport": "tcp", "ip": "127.0.0.1"})
+    """The connection file as the kernel in the guest reads it. No TCP in there: who dials a loopback port in a loop may reach itself."""
+    ports = {name: number for number, name in enumerate(PORTS, 1)}
+    return json.dumps(connection | ports | {"transport": "ipc", "ip": guest.PORTS})
 
 
 # -- from the start to the end ---------------------------------------------------------------------------
@@ -121,24 +120,24 @@ def tell(message: dict) -> None:
         say(f"Linux {message['up']} is up, the kernel starts")
 
 
-def serve(guest: uml.Guest, ports: dict, alarm: int, parent: int) -> int:
+def serve(vm: uml.Guest, ports: dict, alarm: int, parent: int) -> int:
     """Carry everything until one of the two ends; the exit code."""
-    while not guest.ended:
-        ready = guest.turn([alarm, parent, *(ports if guest.up else ())])
+    while not vm.ended:
+        ready = vm.turn([alarm, parent, *(ports if vm.up else ())])
         for fd in ports.keys() & ready:
             sock, port = ports[fd]
-            guest.mux.connect(sock.accept()[0], port)
+            vm.mux.connect(sock.accept()[0], port)
         for number in os.read(alarm, 64) if alarm in ready else ():
             if number == signal.SIGTERM:
                 return 128 + number
-            if guest.up:
-                guest.mux.tell(signal=number)
+            if vm.up:
+                vm.mux.tell(signal=number)
         if parent in ready:
             say("the client has ended, so this ends, too")
             return 1
-    if guest.code is None:
-        say(f"the guest ended by itself; its last words:\n{guest.last_words()}\n")
-    return 1 if guest.code is None else guest.code
+    if vm.code is None:
+        say(f"the guest ended by itself; its last words:\n{vm.last_words()}\n")
+    return 1 if vm.code is None else vm.code
 
 
 def show(data: bytes) -> None:
@@ -157,8 +156,8 @@ def main(argv: list[str]) -> int:
     try:
         with signals() as alarm, listeners(connection) as ports:
             say(f"starting user-mode-linux with {words.memory} of memory{' and a network' if words.network else ''}")
-            with uml.booted(job(connection, words.network), words.memory, show, tell) as guest:
-                return serve(guest, ports, alarm, client())
+            with uml.booted(job(connection, words.network), words.memory, show, tell) as vm:
+                return serve(vm, ports, alarm, client())
     except OSError as error:
         say(f"it cannot start: {error}")
         return 1
