@@ -82,6 +82,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
         for name in ("runc", "busybox", "nft", "ip", "unshare", "strace", "gcc", "aarch64-linux-gnu-gcc", "mmdebstrap", *PEERS)
     },
     "vm": (lambda: not vm.why_not(), "needs QEMU and a kernel for it (make setup brings both)"),
+    "libslirp-helper": (program("libslirp-helper"), "needs libslirp-helper (apt-get install libslirp-helper)"),
     "linux.uml": (program("linux.uml"), "needs user-mode-linux (apt-get install user-mode-linux)"),
 }
 

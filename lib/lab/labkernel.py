@@ -112,7 +112,8 @@ def job(connection: dict, network: bool) -> dict:
     work, start = places(os.getcwd())
     argv = [sys.executable, "-m", "ipykernel_launcher", "-f", INSIDE, "--HistoryManager.enabled=False", "--log-level=ERROR"]
     path = os.pathsep.join(dict.fromkeys([str(uml.ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]))
-    return uml.job_of(argv, start, work, {"PYTHONPATH": path, "JPY_PARENT_PID": "1"}, network, {INSIDE: inside(connection)})
+    env = {"PYTHONPATH": path, "JPY_PARENT_PID": "1"}
+    return uml.job_of(argv, start, work, uml.readable(), env, {INSIDE: inside(connection)}, network)
 
 
 def tell(message: dict) -> None:

@@ -86,12 +86,10 @@ def guest_env(extra: dict[str, str], network: bool = False) -> dict[str, str]:
     return kept | home | {"SUITCASE_GUEST": "user-mode-linux"} | extra
 
 
-def job_of(argv, cwd: str, work: str | None = None, env=None, network: bool = False, files: dict[str, str] | None = None) -> dict:
+def job_of(argv, cwd: str, work: str | None, read: list[str], env: dict[str, str], files: dict[str, str], network: bool = False) -> dict:
     """What the guest is to do, in JSON's words. ``files`` (path → text) are made in it before the command starts."""
-    near = [cwd] if work is None else []
     return {
-        "argv": list(argv), "cwd": cwd, "work": work, "env": guest_env(env or {}, network), "network": network, "files": files or {},
-        "read": readable(*near),
+        "argv": list(argv), "cwd": cwd, "work": work, "read": read, "env": guest_env(env, network), "files": files, "network": network,
     }  # fmt: skip
 
 
@@ -211,14 +209,14 @@ def base_python() -> str:
 
 def cage(job: dict, run: str) -> list[str]:
     """The command that shuts user-mode-linux in: it reads what the guest may see, and writes to its folder and to the work folder."""
-    rules = {"read": [*job["read"], *DEVICES], "write": [run, *DEVICES, *filter(None, [job["work"]])]}
+    rules = {"read": [*job["read"], *DEVICES, shutil.which("linux.uml")], "write": [run, *DEVICES, *filter(None, [job["work"]])]}
     return [base_python(), "-I", "-S", str(LAB / "landlock.py"), json.dumps(rules)]
 
 
 def command_line(run: str, memory: str, serial: int, console: int) -> list[str]:
     """The kernel's command line; what stands after the two dashes are the words for PID 1."""
     return [
-        "linux.uml", "root=/dev/root", "rootfstype=hostfs", "ro", f"mem={memory}", f"init={base_python()}", "quiet",
+        shutil.which("linux.uml"), "root=/dev/root", "rootfstype=hostfs", "ro", f"mem={memory}", f"init={base_python()}", "quiet",
         "con=null", f"con0=null,fd:{console}", "ssl=null", f"ssl0=fd:{serial}", f"uml_dir={run}/",
     ]  # fmt: skip
 
@@ -284,7 +282,8 @@ def run_in_uml(argv, work: str | None = None, timeout: float = 120, memory: str 
             sys.stdout.write(data.decode(errors="replace"))
             sys.stdout.flush()
 
-    job = job_of(argv, str(cwd or work or "/"), str(work) if work else None, env)
+    start = str(cwd or work or "/")
+    job = job_of(argv, start, str(work) if work else None, readable(start), env or {}, {})
     with booted(job, memory, take) as guest:
         while not guest.ended:
             if time.monotonic() >= deadline:
