@@ -140,7 +140,9 @@ def os_name() -> str:
 
 
 def inside() -> str:
-    """Bare metal, a virtual machine, WSL2 or a container; "" if nothing tells."""
+    """The lab VM, a virtual machine, WSL2 or a container; "" if nothing tells."""
+    if "SUITCASE_GUEST" in os.environ:
+        return f"the lab VM ({os.environ['SUITCASE_GUEST']})"
     if "microsoft" in platform.release().lower():
         return "WSL2"
     with contextlib.suppress(OSError):
@@ -326,8 +328,21 @@ def opening(chapter: str, facts: dict | None = None) -> str:
     groups = f", cgroup v{version}" if version else ""
     machine = f"{facts['name']}, {facts['system']} {facts['release']} on {facts['arch']}{where}, {who}{groups}"
     if messages := missing_for(chapter, judge(facts)):
-        return f"{machine}. Chapter {int(chapter)} does not run whole here. {messages[0]}"
+        return f"{machine}. Chapter {int(chapter)} does not run whole here. {other_kernel(chapter, facts) or messages[0]}"
     return f"{machine}. Chapter {int(chapter)} runs whole here."
+
+
+def other_kernel(chapter: str, facts: dict) -> str:
+    """Where to go instead, if this machine can boot it and the chapter needs nothing that it lacks; tried, which takes some seconds."""
+    if facts["system"] != "Linux" or facts["inside"].startswith("the lab VM") or {"nft"} & set(NEEDS[chapter]):
+        return ""
+    from lib.lab import uml
+
+    if uml.trial():
+        return ""
+    return (
+        "Take the kernel 'Python (lab VM)' (Kernel, then Change Kernel; `make lab` installs it): in it you are root, and the chapter does."
+    )
 
 
 def table(rows: list[Row]) -> str:
