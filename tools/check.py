@@ -129,8 +129,8 @@ STAGES: dict[str, Callable[[], int]] = {
 }  # fmt: skip
 WORDS = {
     "style": "ruff", "arrows": "import-linter: arrows point down", "unit": "pytest, with coverage",
-    "notebooks": "pytest --nbval on every notebook", "lab": "chapter 2 in the lab VM, on cgroup v2", "parameters": "every chapter with other parameters",
-    "clone": "make tutorial on a clean clone",
+    "notebooks": "pytest --nbval on every notebook", "lab": "chapter 2 in the lab VM, on cgroup v2",
+    "parameters": "every chapter with other parameters", "clone": "make tutorial on a clean clone",
 }  # fmt: skip
 
 

@@ -35,6 +35,7 @@ NEEDS = {
     "06": (*BASIC, "overlay", "cgroup", "busybox"),
     "07": (*BASIC, "overlay", "cgroup", "busybox", "nft"),
 }
+LAB_HAS = {"root", "namespaces", "overlay", "cgroup", "experiments"}  # what the lab VM does not take from this machine; it has no nft
 PEERS = ("runc", "crun", "podman", "buildah", "skopeo", "umoci", "docker-registry", "bwrap", "docker")
 CONTROLLERS = {"memory", "cpu", "pids"}
 SBIN = "/usr/sbin:/sbin"
@@ -327,22 +328,23 @@ def opening(chapter: str, facts: dict | None = None) -> str:
     version = facts["tried"].get("cgroup", {}).get("version")
     groups = f", cgroup v{version}" if version else ""
     machine = f"{facts['name']}, {facts['system']} {facts['release']} on {facts['arch']}{where}, {who}{groups}"
-    if messages := missing_for(chapter, judge(facts)):
-        return f"{machine}. Chapter {int(chapter)} does not run whole here. {other_kernel(chapter, facts) or messages[0]}"
+    rows = judge(facts)
+    if messages := missing_for(chapter, rows):
+        return f"{machine}. Chapter {int(chapter)} does not run whole here. {other_kernel(chapter, facts, rows) or messages[0]}"
     return f"{machine}. Chapter {int(chapter)} runs whole here."
 
 
-def other_kernel(chapter: str, facts: dict) -> str:
-    """Where to go instead, if this machine can boot it and the chapter needs nothing that it lacks; tried, which takes some seconds."""
-    if facts["system"] != "Linux" or facts["inside"].startswith("the lab VM") or {"nft"} & set(NEEDS[chapter]):
+def other_kernel(chapter: str, facts: dict, rows: list[Row]) -> str:
+    """The kernel to take instead, if it has what is missing here and this machine can boot it; tried, which takes some seconds."""
+    wanted = NEEDS[chapter]
+    bad = {row.name for row in rows if not row.ok and (row.name in wanted or row.name == "experiments")}
+    if facts["inside"].startswith("the lab VM") or not bad <= LAB_HAS or "nft" in wanted:
         return ""
     from lib.lab import uml
 
     if uml.trial():
         return ""
-    return (
-        "Take the kernel 'Python (lab VM)' (Kernel, then Change Kernel; `make lab` installs it): in it you are root, and the chapter does."
-    )
+    return "Take the kernel 'Python (lab VM)' (Kernel, then Change Kernel; make lab installs it): in it you are root, and it runs whole."
 
 
 def table(rows: list[Row]) -> str:
