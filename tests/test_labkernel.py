@@ -19,7 +19,7 @@ from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import KernelManager
 from needs import requires
 
-from lib.lab import kernelspecs, labkernel, uml
+from lib.lab import kernelspecs, labbench, labkernel, uml
 from lib.lab.leaks import processes
 from lib.lab.mux import WINDOW, Mux
 
@@ -259,6 +259,12 @@ def test_the_way_out(specs, tmp_path):
             assert one.run(code.format("10.0.2.2", loopback.getsockname()[1])) != "b'world'\n"
     finally:
         one.end()
+
+
+@guests
+@requires("linux.uml")
+def test_every_number_of_the_lab_vm_is_measured():
+    assert {name: len(values) for name, values in labbench.measure(rounds=1).items()} == dict.fromkeys(labbench.REACHES, 1)
 
 
 # -- what it may touch -------------------------------------------------------------------------------------
