@@ -385,7 +385,7 @@ def main(argv: list[str] | None = None) -> int:
     """``python -m lib.lab [--json]``: 0 if all chapters can run whole here, 1 if something that one needs is missing, 2 wrong use."""
     argv = sys.argv[1:] if argv is None else argv
     if argv not in ([], ["--json"]):
-        print("usage: python -m lib.lab [--json]", file=sys.stderr)
+        print("usage: python -m lib.lab [--json | install | uninstall]", file=sys.stderr)
         return 2
     facts = probe(peers=True)
     rows = judge(facts)
