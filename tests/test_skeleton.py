@@ -297,7 +297,7 @@ def test_the_opening_is_one_line(chapter, monkeypatch):
 
 
 def test_the_opening_names_the_kernel_in_which_the_chapter_runs(monkeypatch):
-    """Where this machine boots it. Not for a chapter that needs nft, which that kernel lacks, and not on another system."""
+    """Where this machine boots it. Not for a chapter that does not run whole in it, and not on another system."""
     monkeypatch.setattr(uml, "trial", lambda: "")
     assert "Take the kernel 'Python (lab VM)'" in machine.opening("02", faked({"uid": 1000}))
     assert "lab VM" not in machine.opening("04", faked({"uid": 1000})) + machine.opening("02", GOOD)
@@ -311,6 +311,7 @@ def test_the_opening_tells_that_this_is_the_lab_vm(monkeypatch):
     monkeypatch.setenv("SUITCASE_GUEST", "user-mode-linux")
     facts = faked({"inside": machine.inside()})
     assert "in the lab VM (user-mode-linux), root, cgroup v2. Chapter 2 runs whole here." in machine.opening("02", facts)
+    assert "Chapter 4 does not run whole here. The lab VM lacks" in machine.opening("04", facts)
 
 
 # -- uninstall --------------------------------------------------------------------------------------------------
