@@ -1,5 +1,6 @@
 # The commands of the project; `make help` lists them. What they do stands in README.md.
 #   make tutorial ONLY=02,03 PARAMS="02.memory=64m" JOBS=2 CELL_TIMEOUT=300 OUT=folder
+#   make lab NETWORK=1 (the lab VM gets a way out)
 #   make … PYTHON=/usr/bin/python3.12 (which interpreter)   VENV=folder (where the Python packages go)
 SHELL := /bin/bash
 VENV ?= .venv
@@ -22,7 +23,8 @@ tutorial: setup  ## install what is missing, run every chapter, write notebooks 
 test: setup-peers  ## all checks and tests, every notebook included
 	@$(RUN) tools/check.py
 
-lab: setup  ## JupyterLab with the notebooks, on this machine's loopback address
+lab: setup  ## JupyterLab with the notebooks and both kernels, on this machine's loopback address
+	@$(RUN) -m lib.lab install $(if $(NETWORK),--network) || [ $$? = 3 ]  # 3: no lab VM on this machine; the reason has been said
 	@[ "$$(id -u)" != 0 ] || echo "You are root, so every cell is root too: run only notebooks that you trust. The link below holds a secret token." >&2
 	@echo "Browser on another machine? There: ssh -L $(PORT):127.0.0.1:$(PORT) YOU@THIS_MACHINE, then open the link. Ctrl-C here ends JupyterLab." >&2
 	@cd notebooks && exec $(RUN) -m jupyterlab --ip=$(IP) --port=$(PORT) --no-browser $(if $(filter 0,$(shell id -u)),--allow-root)

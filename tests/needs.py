@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from lib import cgroups, linux
-from lib.lab import vm
+from lib.lab import landlock, vm
 
 
 def file_system(name: str) -> Callable[[], bool]:
@@ -74,6 +74,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "swap": (lambda: cgroups.swap_is_accounted(), "needs a kernel that counts swap"),
     "overlay": (file_system("overlay"), "needs the overlay file system"),
     "userns": (for_users, "this kernel lets no ordinary user make a user namespace"),
+    "landlock": (landlock.version, "this kernel has no Landlock"),
     "timens": (lambda: os.path.exists("/proc/self/ns/time"), "needs time namespaces"),
     "block device": (block_device, "needs a block device"),
     **{
@@ -94,6 +95,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
         )
     },
     "vm": (lambda: not vm.why_not(), "needs QEMU and a kernel for it (make setup brings both)"),
+    "libslirp-helper": (program("libslirp-helper"), "needs libslirp-helper (apt-get install libslirp-helper)"),
     "linux.uml": (program("linux.uml"), "needs user-mode-linux (apt-get install user-mode-linux)"),
 }
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.lab import batch, machine
+from lib.lab import batch, machine, uml
 from lib.lab.notebooks import CHAPTERS, ROOT, there
 
 README = (ROOT / "README.md").read_text()
@@ -309,11 +309,30 @@ def test_a_chapter_asks_only_for_what_it_needs():
 
 
 @pytest.mark.parametrize("chapter", [one.number for one in CHAPTERS])
-def test_the_opening_is_one_line(chapter):
+def test_the_opening_is_one_line(chapter, monkeypatch):
+    monkeypatch.setattr(uml, "trial", lambda: "not here")
     for changes in ({}, {"uid": 1000}, {"system": "Darwin", "tried": {}}, {"inside": "WSL2"}):
         line = machine.opening(chapter, faked(changes))
         assert "\n" not in line and f"Chapter {int(chapter)}" in line
         assert ("runs whole here" in line) == (changes in ({}, {"inside": "WSL2"}))
+
+
+def test_the_opening_names_the_kernel_in_which_the_chapter_runs(monkeypatch):
+    """Where this machine boots it. Not for a chapter that does not run whole in it, and not on another system."""
+    monkeypatch.setattr(uml, "trial", lambda: "")
+    assert "Take the kernel 'Python (lab VM)'" in machine.opening("02", faked({"uid": 1000}))
+    assert "lab VM" not in machine.opening("04", faked({"uid": 1000})) + machine.opening("02", GOOD)
+    for elsewhere in ({"system": "Darwin", "tried": {}}, {"uid": 1000, "programs.busybox": ""}):
+        assert "lab VM" not in machine.opening("02", faked(elsewhere)), "what this machine lacks, the lab VM lacks too"
+    monkeypatch.setattr(uml, "trial", lambda: "not here")
+    assert "lab VM" not in machine.opening("02", faked({"uid": 1000}))
+
+
+def test_the_opening_tells_that_this_is_the_lab_vm(monkeypatch):
+    monkeypatch.setenv("SUITCASE_GUEST", "user-mode-linux")
+    facts = faked({"inside": machine.inside()})
+    assert "in the lab VM (user-mode-linux), root, cgroup v2. Chapter 2 runs whole here." in machine.opening("02", facts)
+    assert "Chapter 4 does not run whole here. The lab VM lacks" in machine.opening("04", facts)
 
 
 # -- uninstall --------------------------------------------------------------------------------------------------

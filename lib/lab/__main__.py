@@ -1,7 +1,10 @@
-"""``python -m lib.lab``: what this machine has, what it lacks, and what that costs."""
+"""``python -m lib.lab``: what this machine has, what it lacks, and what that costs. With ``install`` or ``uninstall``: its kernels."""
 
 import sys
 
-from lib.lab.machine import main
+if sys.argv[1:2] in (["install"], ["uninstall"]):
+    from lib.lab.kernelspecs import main
+else:
+    from lib.lab.machine import main
 
-sys.exit(main())
+sys.exit(main(sys.argv[1:]))

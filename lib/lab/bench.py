@@ -27,7 +27,7 @@ from pathlib import Path
 from lib import bases, state
 from lib.advice import mountinfo
 from lib.container import Container, start
-from lib.lab import peers
+from lib.lab import labbench, peers, uml
 from lib.process import remove_all
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -249,6 +249,17 @@ def nbval() -> list[Row]:
     return rows
 
 
+def lab_vm() -> list[Row]:
+    """The kernel in the lab VM, where there is one."""
+    if uml.available():
+        return []
+    rows = []
+    for name, values in labbench.measure().items():
+        unit, reach = labbench.REACHES[name]
+        rows.append(Row(f"lab VM: {name}", "02", statistics.median(values), unit, spread(values), reach=reach))
+    return rows
+
+
 # -- the report --------------------------------------------------------------------------------
 
 
@@ -303,7 +314,7 @@ def main(argv: list[str]) -> int:
     if missing := [name for name in PEERS if shutil.which(name) is None]:
         print(f"bench: {', '.join(missing)} not installed: make setup-peers brings what is missing", file=sys.stderr)
         return 3
-    rows = in_a_kernel(arguments.quick) + ([] if arguments.quick else nbval())
+    rows = in_a_kernel(arguments.quick) + ([] if arguments.quick else nbval() + lab_vm())
     OUT.mkdir(exist_ok=True)
     (OUT / "bench.json").write_text(json.dumps({"machine": machine(), "rows": [row.as_dict() for row in rows]}, indent=1))
     picture(rows, OUT / "bench.png")

@@ -1,0 +1,65 @@
+"""What the lab VM's kernel costs its user, as a Jupyter client sees it: ``python -m lib.lab.labbench [ROUNDS]``. A part of ``make bench``.
+
+Each number is the median of some rounds, each with a kernel of its own. The first cell counts from the click: boot and imports are in it.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import KernelManager
+
+from lib import state
+from lib.lab import kernelspecs
+
+# name → unit, what we want to stay below
+REACHES = {
+    "click to first cell done": ("s", 6), "round trip of a cell, warm": ("ms", 50), "interrupt of a busy cell": ("s", 1),
+    "shutdown, nothing left": ("s", 3),
+}  # fmt: skip
+
+
+def one_round(specs: Path) -> dict[str, float]:
+    """One kernel from its start to its end; the times under the names of ``REACHES``."""
+    manager = KernelManager(kernel_name=kernelspecs.LAB, kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(specs)]))
+    times, mark = {}, time.perf_counter()
+    manager.start_kernel(cwd=str(specs))
+    client = manager.client()
+    client.start_channels()
+    client.wait_for_ready(timeout=120)
+
+    def run(code: str) -> float:
+        begin = time.perf_counter()
+        client.execute_interactive(code, output_hook=lambda _: None, timeout=60)
+        return time.perf_counter() - begin
+
+    run("1 + 1")
+    times["click to first cell done"] = time.perf_counter() - mark
+    times["round trip of a cell, warm"] = statistics.median(run("1 + 1") for _ in range(20)) * 1e3
+    threading.Timer(1, manager.interrupt_kernel).start()
+    times["interrupt of a busy cell"] = run("while True: pass") - 1
+    mark = time.perf_counter()
+    manager.shutdown_kernel()
+    times["shutdown, nothing left"] = time.perf_counter() - mark
+    client.stop_channels()
+    return times
+
+
+def measure(rounds: int = 5) -> dict[str, list[float]]:
+    """The times of each round, by name."""
+    with tempfile.TemporaryDirectory(prefix=state.temporary("bench")) as specs:
+        kernelspecs.install(Path(specs), kernelspecs.LAB)
+        done = [one_round(Path(specs)) for _ in range(rounds)]
+    return {name: [one[name] for one in done] for name in REACHES}
+
+
+if __name__ == "__main__":
+    for name, values in measure(*map(int, sys.argv[1:])).items():
+        unit, reach = REACHES[name]
+        print(f"{name:28} {statistics.median(values):7.2f} {unit:2} of {' '.join(f'{one:.2f}' for one in values)}; reach ≤ {reach} {unit}")
