@@ -42,7 +42,7 @@ doctor: setup-python  ## what this machine has, what it lacks, what that costs
 	@$(RUN) -m lib.lab || [ $$? = 1 ]  # 1: something is missing; the table has said it, and it is no error of make's
 
 setup:
-	@tools/setup.sh chapters python bases
+	@tools/setup.sh chapters lab python bases
 
 setup-peers:
 	@tools/setup.sh chapters lab beside peers python bases
