@@ -27,7 +27,7 @@ from pathlib import Path
 from lib import bases, state
 from lib.advice import mountinfo
 from lib.container import Container, start
-from lib.lab import labbench, peers, uml
+from lib.lab import labbench, peers, reach, uml, vm
 from lib.process import remove_all
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,7 +38,10 @@ LIMITS = {"memory": "64m", "cpus": 0.5, "pids_limit": 20}
 
 @dataclass
 class Row:
-    """One line of the table. ``reach`` is the ratio (or, without a peer, the value) that we want to stay below."""
+    """One line of the table. ``reach`` is the ratio (or, without a peer, the value) that we want to stay below.
+
+    ``claim`` is what the series says about it.
+    """
 
     name: str
     chapter: str
@@ -48,6 +51,7 @@ class Row:
     peer: float | None = None
     peer_name: str = ""
     reach: float | None = None
+    claim: str = ""
 
     @property
     def ratio(self) -> float | None:
@@ -260,6 +264,50 @@ def lab_vm() -> list[Row]:
     return rows
 
 
+# -- a container beside a virtual machine -------------------------------------------------------
+
+SERVE = ["sh", "-c", "mkdir /srv; echo hello > /srv/index.html; exec httpd -f -p 80 -h /srv"]
+
+
+@dataclass
+class Served:
+    """One app that serves a page: seconds to the first byte, bytes of memory (proportional), bytes on the disk."""
+
+    seconds: float
+    memory: int
+    disk: int
+
+
+def serve_in_a_container() -> Served:
+    began = time.perf_counter()
+    with start("busybox", SERVE) as box:
+        seconds = reach.first_byte(box.pid, 80) - began
+        disk = reach.on_disk(bases.busybox()) + reach.on_disk(f"{box.folder}/upper")
+        return Served(seconds, reach.proportional(*box.cgroup.pids()), disk)
+
+
+def serve_in_a_machine(full: bool) -> Served:
+    with vm.boot(1024 if full else vm.MEMORY, full) as guest:
+        return Served(guest.started, guest.memory().total, guest.size())
+
+
+def beside_machines(rounds: int) -> list[Row]:
+    """Chapter 1's pair: the same page from a container, from the smallest virtual machine, and from a whole Debian in one."""
+    ours = [serve_in_a_container() for _ in range(rounds)]
+    rows = []
+    for full in (False, True):
+        served, name = serve_in_a_machine(full), f"{'Debian in a VM' if full else 'tiny VM'} ({vm.accelerator()})"
+        for what, field, unit, scale, claim in (
+            ("start to the first byte served", "seconds", "s", 1, "milliseconds against minutes"),
+            ("memory of an idle app", "memory", "MB", 1e6, "600 MB before the app starts"),
+            ("size on the disk", "disk", "MB", 1e6, "libraries and app against a whole system"),
+        ):
+            values = [getattr(one, field) / scale for one in ours]
+            theirs = getattr(served, field) / scale
+            rows.append(Row(what, "01", statistics.median(values), unit, spread(values), theirs, name, claim=claim))
+    return rows
+
+
 # -- the report --------------------------------------------------------------------------------
 
 
@@ -268,13 +316,13 @@ def machine() -> dict:
 
 
 def table(rows: list[Row]) -> str:
-    lines = [("measured", "ours", "spread", "peer", "", "ratio", "reach", "")]
+    lines = [("measured", "ours", "spread", "peer", "", "ratio", "reach", "", "the series says")]
     for row in rows:
         peer = "" if row.peer is None else f"{row.peer:.4g} {row.unit}"
         ratio = "" if row.ratio is None else f"{row.ratio:.3f}"
         verdict = {None: "", True: "holds", False: "MISSED"}[row.holds]
-        reach = "" if row.reach is None else f"≤ {row.reach:g}" + ("×" if row.ratio is not None else f" {row.unit}")
-        lines.append((row.name, f"{row.ours:.4g} {row.unit}", f"± {row.spread:.2g}", peer, row.peer_name, ratio, reach, verdict))
+        limit = "" if row.reach is None else f"≤ {row.reach:g}" + ("×" if row.ratio is not None else f" {row.unit}")
+        lines.append((row.name, f"{row.ours:.4g} {row.unit}", f"± {row.spread:.2g}", peer, row.peer_name, ratio, limit, verdict, row.claim))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
 
@@ -291,7 +339,7 @@ def picture(rows: list[Row], path: Path) -> None:
 def measure(quick: bool = False) -> list[Row]:
     """All rows; ``quick`` is for the bench's own test."""
     rounds, count, docker_count = (5, 60, 2) if quick else (40, 500, 20)
-    return start_to_exit(rounds) + crowds(count, docker_count)
+    return start_to_exit(rounds) + crowds(count, docker_count) + beside_machines(rounds)
 
 
 def in_a_kernel(quick: bool) -> list[Row]:
