@@ -158,7 +158,8 @@ class Container:
     def remove(self) -> None:
         """Kill it if it runs; remove its cgroup, its writable layer, its record."""
         if self.process:
-            self.process.remove()
+            with Shield():  # an interrupt in the middle would leave what nobody removes any more
+                self.process.remove()
 
     @property
     def pid(self) -> int:
@@ -173,8 +174,7 @@ class Container:
         return self
 
     def __exit__(self, *error) -> None:
-        with Shield():
-            self.remove()
+        self.remove()
 
     def __repr__(self) -> str:
         return f"<container {self.id} {self.state}: {' '.join(self.plan.argv)}>"

@@ -38,7 +38,7 @@ STARS = (
     Star(
         "1.2", "containers need no virtual machine; on a Mac they do", "lab/vm.py",
         "            guest += share\n", "            pass\n",
-        "most of an idle VM is memory that its guest once touched: False", needs=("root", "overlay", "vm"),
+        "the guest's memory weighs more than QEMU itself: False", needs=("root", "overlay", "vm"),
     ),
     Star(
         "1.4", "exec format error", "advice.py",

@@ -20,7 +20,7 @@ from pathlib import Path
 from lib import linux, state
 from lib.cgroups import Cgroup
 from lib.lab import reach, vmparts
-from lib.process import Plan, Process, TimeLimit
+from lib.process import Plan, Process, Shield, TimeLimit
 
 RECORDED = Path(__file__).with_name("vm-recorded.json")
 MEMORY = 128  # MiB that a tiny guest is given
@@ -208,13 +208,14 @@ class Guest:
         return sum(map(reach.on_disk, parts))
 
     def remove(self) -> None:
-        self.process.remove()
+        with Shield():
+            self.process.remove()
 
     def __enter__(self) -> Guest:
         return self
 
     def __exit__(self, *error) -> None:
-        self.process.__exit__(*error)
+        self.remove()
 
     def __repr__(self) -> str:
         return f"<virtual machine, {self.accelerator}, {self.given} MiB: first byte after {self.started:.2f} s>"
