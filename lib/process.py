@@ -863,7 +863,8 @@ def remove_all() -> None:
         process.signal(signal.SIGKILL)
     for process in processes:
         try:
-            process.remove()
+            with Shield():  # half a removal would never be finished: nobody holds that process any more
+                process.remove()
         except Exception as error:
             errors.append(error)
     if errors:
