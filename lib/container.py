@@ -12,7 +12,7 @@ from lib import bases, state
 from lib.cgroups import Cgroup
 from lib.init import Init
 from lib.namespaces import Hostname, Join, Loopback, Namespaces, User
-from lib.process import Exit, Plan, Process, Shield, Step
+from lib.process import Exit, Plan, Process, Step
 from lib.rootfs import Bind, Mount, RootFS, Tmpfs
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -158,8 +158,7 @@ class Container:
     def remove(self) -> None:
         """Kill it if it runs; remove its cgroup, its writable layer, its record."""
         if self.process:
-            with Shield():  # an interrupt in the middle would leave what nobody removes any more
-                self.process.remove()
+            self.process.remove()
 
     @property
     def pid(self) -> int:

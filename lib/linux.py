@@ -27,6 +27,9 @@ NR = {
     "close_range": 436,
     "openat2": 437,
     "mount_setattr": 442,
+    "landlock_create_ruleset": 444,
+    "landlock_add_rule": 445,
+    "landlock_restrict_self": 446,
 }
 
 # clone(2), unshare(2), setns(2): one bit for each kind of namespace.

@@ -735,33 +735,37 @@ class Process:
             self.pidfd, self.state = -1, "let go"
 
     def remove(self) -> None:
-        """Kill it if it still runs, wait for it, undo every step that has an undo; errors are raised together at the end."""
-        with self.lock:
-            if LIVE.pop(id(self), None) is None:
-                return
-            if self.line:
-                self.line.close()
-            if self.pidfd >= 0:
-                self.kill_group()
-                self.kill()
-                os.close(self.pidfd)
-            self.close_refs()
-            if self.log:
-                self.log.close()
-            if self.master >= 0:
-                os.close(self.master)
-            self.pidfd = self.master = -1
-            self.state = "removed"
-            state.undo_all(self.undos)
-            if self.record:  # what could not be undone stays on record: gc tries again when we have ended
-                self.record.remove()
+        """Kill it if it still runs, wait for it, undo every step that has an undo; errors are raised together at the end.
+
+        An interrupt waits until that is done: half a removal would never be finished, as nobody holds the process any more.
+        """
+        with Shield(), self.lock:
+            if LIVE.pop(id(self), None) is not None:
+                self.take_apart()
+
+    def take_apart(self) -> None:
+        if self.line:
+            self.line.close()
+        if self.pidfd >= 0:
+            self.kill_group()
+            self.kill()
+            os.close(self.pidfd)
+        self.close_refs()
+        if self.log:
+            self.log.close()
+        if self.master >= 0:
+            os.close(self.master)
+        self.pidfd = self.master = -1
+        self.state = "removed"
+        state.undo_all(self.undos)
+        if self.record:  # what could not be undone stays on record: gc tries again when we have ended
+            self.record.remove()
 
     def __enter__(self) -> Process:
         return self
 
     def __exit__(self, *error) -> None:
-        with Shield():
-            self.remove()
+        self.remove()
 
     def __repr__(self) -> str:
         return f"<{self.plan.name} {self.state}: {' '.join(self.plan.argv)}>"
@@ -863,8 +867,7 @@ def remove_all() -> None:
         process.signal(signal.SIGKILL)
     for process in processes:
         try:
-            with Shield():  # half a removal would never be finished: nobody holds that process any more
-                process.remove()
+            process.remove()
         except Exception as error:
             errors.append(error)
     if errors:

@@ -7,16 +7,15 @@ from needs import requires
 
 from lib import start
 from lib.lab import reach
+from lib.lab.bench import SERVE
 from lib.namespaces import identity
 from lib.process import TimeLimit
-
-APP = ["sh", "-c", "mkdir /srv; echo hello > /srv/index.html; exec httpd -f -p 80 -h /srv"]
 
 
 @requires("root", "overlay")
 def test_a_page_comes_out_of_a_container_and_we_stay_where_we_are():
     own = identity("self", "net")
-    with start("busybox", APP) as one, start("busybox", ["sh", "-c", "sleep 60"]) as other:
+    with start("busybox", SERVE) as one, start("busybox", ["sh", "-c", "sleep 60"]) as other:
         reach.first_byte(one.pid, 80)
         assert reach.ask(one.pid, 80) == "hello\n"
         with pytest.raises(ConnectionRefusedError):

@@ -231,3 +231,24 @@ def test_a_workshop_goes_with_its_notebook_also_when_that_is_killed():
     assert place.is_dir()
     state.gc()
     assert not place.exists()
+
+
+# -- the chapter where no virtual machine can be booted ---------------------------------------------------
+
+NONE_HERE = "from lib.lab import vm\nvm.why_not = lambda: 'no QEMU here'"
+
+
+@requires("root", "overlay", "memory", "cpu", "pids", "mmdebstrap")
+@pytest.mark.timeout(300)
+def test_the_chapter_runs_whole_with_the_recorded_machine(monkeypatch):
+    import nbformat
+
+    from lib.lab.notebooks import choose, execute, home
+
+    monkeypatch.delenv("SUITCASE_PEERS", raising=False)
+    book = nbformat.read(choose("01")[0].path(home()), as_version=4)
+    setup = next(index for index, cell in enumerate(book.cells) if "setup" in cell.metadata.get("tags", []))
+    book.cells.insert(setup + 1, nbformat.v4.new_code_cell(NONE_HERE))
+    execute(book, home(), timeout=120)
+    printed = "".join(output.get("text", "") for cell in book.cells for output in cell.get("outputs", []))
+    assert printed.count("NOT MEASURED HERE") >= 3 and "no QEMU here" in printed and "nothing left: no process" in printed

@@ -18,8 +18,7 @@ if __name__ == "__main__":  # started by its path, without a search path: the fo
 
 from lib import linux
 
-# asm-generic/unistd.h and linux/landlock.h
-CREATE_RULESET, ADD_RULE, RESTRICT_SELF = (ctypes.c_long(number) for number in (444, 445, 446))
+# linux/landlock.h
 ASK_VERSION, PATH_BENEATH = 1, 1
 READ = 0b1101  # execute a file, read a file, list a folder
 ON_FILES = 0b1100_0000_0000_0111  # of all rights those that a file can have: execute, write, read, truncate, ioctl
@@ -30,7 +29,10 @@ SCOPES = 0b11  # abstract sockets of others, signals to others; from version 6 o
 
 def version() -> int:
     """What this kernel's Landlock can do; 0 without Landlock."""
-    return max(0, linux.libc.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint(ASK_VERSION)))
+    try:
+        return linux.syscall("landlock_create_ruleset", None, ctypes.c_size_t(0), ctypes.c_uint(ASK_VERSION))
+    except OSError:
+        return 0
 
 
 def restrict(read: list[str], write: list[str]) -> None:
@@ -42,13 +44,13 @@ def restrict(read: list[str], write: list[str]) -> None:
     known = FILES.get(kind, 0xFFFF)
     words = [known, TCP, SCOPES][: 1 + (kind >= 4) + (kind >= 6)]
     attr = struct.pack(f"={len(words)}Q", *words)
-    rules = linux.check(linux.libc.syscall(CREATE_RULESET, attr, ctypes.c_size_t(len(attr)), ctypes.c_uint(0)), "landlock_create_ruleset")
+    rules = linux.syscall("landlock_create_ruleset", attr, ctypes.c_size_t(len(attr)), ctypes.c_uint(0))
     for path in read:
         allow(rules, path, READ)
     for path in write:
         allow(rules, path, known)
     linux.no_new_privs()
-    linux.check(linux.libc.syscall(RESTRICT_SELF, rules, ctypes.c_uint(0)), "landlock_restrict_self")
+    linux.syscall("landlock_restrict_self", rules, ctypes.c_uint(0))
     os.close(rules)
 
 
@@ -57,7 +59,7 @@ def allow(rules: int, path: str, rights: int) -> None:
     with contextlib.suppress(FileNotFoundError):
         fd = os.open(path, linux.O_PATH | os.O_CLOEXEC)
         beneath = struct.pack("=Qi", rights if os.path.isdir(path) else rights & ON_FILES, fd)
-        linux.check(linux.libc.syscall(ADD_RULE, rules, PATH_BENEATH, beneath, ctypes.c_uint(0)), "landlock_add_rule", path)
+        linux.syscall("landlock_add_rule", rules, PATH_BENEATH, beneath, ctypes.c_uint(0), path=path)
         os.close(fd)
 
 

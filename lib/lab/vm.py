@@ -20,7 +20,7 @@ from pathlib import Path
 from lib import linux, state
 from lib.cgroups import Cgroup
 from lib.lab import reach, vmparts
-from lib.process import Plan, Process, Shield, TimeLimit
+from lib.process import Plan, Process, TimeLimit
 
 RECORDED = Path(__file__).with_name("vm-recorded.json")
 MEMORY = 128  # MiB that a tiny guest is given
@@ -208,8 +208,7 @@ class Guest:
         return sum(map(reach.on_disk, parts))
 
     def remove(self) -> None:
-        with Shield():
-            self.process.remove()
+        self.process.remove()
 
     def __enter__(self) -> Guest:
         return self
@@ -347,7 +346,7 @@ QUESTIONS = {
     "kernel log": "dmesg | head -n 1",
     "clock": "date -s 2013-03-15 >/dev/null; date +%Y",
     "module": "insmod /drivers/dummy.ko && grep -c ^dummy /proc/modules",
-    "processes": "ps -o pid,comm",
+    "processes": "ps -o comm",
 }
 
 
