@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from needs import requires
 
 import lib
 from lib import linux, state
+from lib.lab import leaks
 from lib.process import LIVE, Plan, Starter
 
 pytestmark = requires("root", "overlay", "busybox")
@@ -224,3 +226,20 @@ def test_a_kernel_that_shuts_down_leaves_nothing(kernel):
 
 def test_a_plan_without_root_privileges_for_anything_still_runs():
     assert Plan(["echo", "plain"]).run(show=False).text == "plain\n"
+
+
+def test_a_program_that_a_stopped_cell_has_torn_from_subprocess_run_is_ended_and_waited_for():
+    """It does not hear the interrupt, so ``subprocess.run`` kills it and goes away without waiting: a zombie, held by the traceback."""
+    from types import SimpleNamespace
+
+    from lib.lab.alone import end_what_was_torn
+
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    try:
+        subprocess.run(["sh", "-c", "trap '' INT; sleep 60"])
+    except KeyboardInterrupt as error:
+        stopped = SimpleNamespace(error_in_exec=error)
+    assert any("sh (zombie)" in one for one in leaks.children())
+    end_what_was_torn(stopped)
+    assert not any("zombie" in one for one in leaks.children())
+    end_what_was_torn(SimpleNamespace(error_in_exec=None))

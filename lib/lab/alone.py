@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import traceback
 from contextlib import suppress
 
 from IPython import get_ipython
@@ -58,6 +59,23 @@ def end(child: subprocess.Popen) -> None:
     child.stdout.close()
 
 
+def end_what_was_torn(result) -> None:
+    """After a cell that was stopped: a program that ``subprocess.run`` had started may run on, or have been killed and not waited for.
+
+    (Python leaves it so if the interrupt came while it was being started, or if the program took longer to end than a quarter of a second.)
+    Nobody has its object any more but the traceback, so there it is found, and the program is ended.
+    """
+    if isinstance(result.error_in_exec, KeyboardInterrupt):
+        for frame, _ in traceback.walk_tb(result.error_in_exec.__traceback__):
+            if frame.f_globals.get("__name__") == "subprocess" and frame.f_code.co_name in ("run", "__init__"):
+                for child in filter(lambda one: isinstance(one, subprocess.Popen), list(frame.f_locals.values())):
+                    if getattr(child, "pid", None) and child.returncode is None:
+                        child.kill()
+                        child.wait()
+
+
 def load() -> None:
-    """Teach the notebook the magic."""
+    """Teach the notebook the magic, and to end what a stopped cell has left running."""
     get_ipython().register_magic_function(alone, "cell")
+    if end_what_was_torn not in get_ipython().events.callbacks["post_run_cell"]:
+        get_ipython().events.register("post_run_cell", end_what_was_torn)

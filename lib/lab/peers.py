@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lib import bases, state
+from lib.process import Shield
 
 PODMAN = ["podman", "--cgroup-manager", "cgroupfs", "--runtime", "runc", "--events-backend", "none"]
 
@@ -104,25 +105,29 @@ def dockerd(timeout: float = 60):
     """Start a Docker daemon by hand, with everything of its own (data, sockets, cgroups, no network); end it and remove it all."""
     parent = f"suitcase-docker-{os.getpid()}"
     disk = state.folder("bases").parent  # its overlays need a real file system
-    with tempfile.TemporaryDirectory(prefix=state.temporary("docker"), dir=disk, ignore_cleanup_errors=True) as place:
-        socket = f"unix://{place}/docker.sock"
-        command = ["unshare", "-m", "dockerd", "--data-root", f"{place}/data", "--exec-root", f"{place}/exec", "-p", f"{place}/pid"]
-        command += ["-H", socket, "--bridge=none", "--iptables=false", "--ip6tables=false", "--storage-driver=overlay2"]
-        command += [f"--cgroup-parent=/{parent}", "--exec-opt", "native.cgroupdriver=cgroupfs"]
-        with open(f"{place}/log", "w") as log:
-            daemon = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
-            try:
-                docker = Docker(socket)
-                wait_for(docker, daemon, place, timeout)
-                yield docker
-                if names := docker.call("ps", "-aq").split():
-                    docker.call("rm", "-f", *names)
-            finally:
-                daemon.terminate()
-                daemon.wait(timeout=30)
-                with suppress(ProcessLookupError):
-                    os.killpg(daemon.pid, signal.SIGKILL)
-    remove_cgroups(parent)
+    try:
+        with tempfile.TemporaryDirectory(prefix=state.temporary("docker"), dir=disk, ignore_cleanup_errors=True) as place:
+            socket = f"unix://{place}/docker.sock"
+            command = ["unshare", "-m", "dockerd", "--data-root", f"{place}/data", "--exec-root", f"{place}/exec", "-p", f"{place}/pid"]
+            command += ["-H", socket, "--bridge=none", "--iptables=false", "--ip6tables=false", "--storage-driver=overlay2"]
+            command += [f"--cgroup-parent=/{parent}", "--exec-opt", "native.cgroupdriver=cgroupfs"]
+            docker = Docker(socket)
+            with open(f"{place}/log", "w") as log, Shield() as shield:  # an interrupt must not come between the start and the `try`
+                daemon = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+                try:
+                    with shield.opened():
+                        wait_for(docker, daemon, place, timeout)
+                        yield docker
+                finally:
+                    with suppress(Missing):  # if it never came up, it has none
+                        if names := docker.call("ps", "-aq").split():
+                            docker.call("rm", "-f", *names)
+                    daemon.terminate()
+                    daemon.wait(timeout=30)
+                    with suppress(ProcessLookupError):
+                        os.killpg(daemon.pid, signal.SIGKILL)
+    finally:
+        remove_cgroups(parent)
 
 
 def wait_for(docker: Docker, daemon: subprocess.Popen, place: str, timeout: float) -> None:

@@ -95,16 +95,21 @@ def first_byte(pid: int | None, port: int, alive: Callable[[], bool] = lambda: T
 
 def proportional(*pids: int) -> int:
     """Bytes of memory of these processes: a page that n processes share counts 1/n for each (Pss, proc_pid_smaps_rollup(5))."""
-    total = 0
-    for pid in pids:
-        lines = linux.read(f"/proc/{pid}/smaps_rollup").splitlines()
-        total += next(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
-    return total
+    lines = "".join(told(pid, "smaps_rollup") for pid in pids).splitlines()
+    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
 
 
 def resident(*pids: int) -> int:
     """Bytes of memory as top and ps show them (RSS): a page that n processes share counts n times."""
-    return sum(int(linux.read(f"/proc/{pid}/statm").split()[1]) * os.sysconf("SC_PAGE_SIZE") for pid in pids)
+    return sum(int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE") for pid in pids if (text := told(pid, "statm")))
+
+
+def told(pid: int, file: str) -> str:
+    """A file of a process; nothing if it has ended meanwhile (a server's child for one answer, say): then it holds nothing."""
+    try:
+        return linux.read(f"/proc/{pid}/{file}")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def on_disk(path: str | Path) -> int:

@@ -10,26 +10,28 @@ import os
 from pathlib import Path
 
 from lib import state
+from lib.process import Shield
 
 _open: dict[int, tuple[Path, state.Record]] = {}  # by pid: a forked child has none of its own yet
 
 
 def folder() -> Path:
     """The folder of this Python; made when it is first asked for, and after each ``clear`` anew."""
-    if os.getpid() not in _open:
-        path = state.folder("containers") / f"workshop-{state.new_id()}"
-        record = state.Record(path.name, [("rmtree", str(path))])
-        _open[os.getpid()] = path, record
-        path.mkdir(mode=0o711)
+    with Shield():
+        if os.getpid() not in _open:
+            path = state.folder("containers") / f"workshop-{state.new_id()}"
+            _open[os.getpid()] = path, state.Record(path.name, [("rmtree", str(path))])
+            path.mkdir(mode=0o711)
     return _open[os.getpid()][0]
 
 
 def clear() -> None:
     """Remove it with all that is in it."""
-    if found := _open.pop(os.getpid(), None):
-        path, record = found
-        state.rmtree(str(path))
-        record.remove()
+    with Shield():  # half cleared, nobody would clear the rest
+        if found := _open.pop(os.getpid(), None):
+            path, record = found
+            state.rmtree(str(path))
+            record.remove()
 
 
 atexit.register(clear)
