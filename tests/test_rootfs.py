@@ -214,19 +214,38 @@ code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *row) for row in
 program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(rows), ctypes.addressof(code)))
 assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, program) == 0, ctypes.get_errno()
 from lib import run
+from lib.lab import landlock
 try:
-    print(run("busybox", ["true"], volumes=["/etc:/data:ro"], show=False))
+    print(eval(sys.argv[2]))
 except OSError as error:
     print(error)
 """
+A_RUN = 'run("busybox", ["true"], volumes=["/etc:/data:ro"], show=False)'
+LANDLOCK = {"landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"}  # for the lab VM; no container needs it
 
 
-@pytest.mark.parametrize("call", linux.NR)
+def refused(call: str, expression: str) -> str:
+    """What an expression gives, or its error, where the kernel does not have the call."""
+    argv = [sys.executable, "-c", REFUSE, str(linux.NR[call]), expression]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("call", sorted(linux.NR.keys() - LANDLOCK))
 def test_a_kernel_without_one_of_our_calls(call):
     """There is no silent second way, which nobody would test: the message names the call, the cause and the way out."""
-    argv = [sys.executable, "-c", REFUSE, str(linux.NR[call])]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
-    assert f"this kernel has no {call}" in done.stdout and "Linux 5.12" in done.stdout, done.stdout + done.stderr
+    said = refused(call, A_RUN)
+    assert f"this kernel has no {call}" in said and "Linux 5.12" in said, said
+
+
+def test_a_kernel_without_landlock_has_version_0_of_it_and_runs_containers():
+    assert refused("landlock_create_ruleset", "landlock.version()") == "0\n"
+    assert refused("landlock_create_ruleset", A_RUN) == "exit 0\n"
+
+
+@pytest.mark.parametrize("call", sorted(LANDLOCK))
+def test_a_lock_that_cannot_be_made_is_an_error_that_names_the_call(call):
+    assert call in refused(call, "landlock.restrict(['/'], [])")
 
 
 # -- beside runc --------------------------------------------------------------------------------------
