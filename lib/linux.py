@@ -226,7 +226,11 @@ def move_mount(tree: int, target: int) -> None:
 def openat2(dir_fd: int, path: str, flags: int, resolve: int, mode: int = 0) -> int:
     """Open ``path`` under rules on how it may be resolved, e.g. ``RESOLVE_IN_ROOT``. See openat2(2)."""
     how = struct.pack("=3Q", flags | os.O_CLOEXEC, mode, resolve)
-    return syscall("openat2", dir_fd, encoded(path), how, ctypes.c_size_t(len(how)), path=path)
+    while True:
+        try:
+            return syscall("openat2", dir_fd, encoded(path), how, ctypes.c_size_t(len(how)), path=path)
+        except BlockingIOError:  # EAGAIN: somebody renamed a folder just then, and the kernel could not be sure about a ".."
+            continue
 
 
 # -- small files and devices ------------------------------------------------------------

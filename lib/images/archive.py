@@ -1,0 +1,241 @@
+"""Images as one file: ``save`` and ``load``; file systems as one file: ``import`` and ``export``.
+
+What ``save`` writes is two formats in one tar file, as Docker's own is since version 25: an OCI layout, and beside it the older
+``manifest.json``, so that every tool finds what it knows. ``load`` takes both, from strangers.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+from collections.abc import Sequence
+from datetime import UTC
+
+from lib.images import compression, image, layers, references
+from lib.images.digests import ImageError
+from lib.images.entries import members, split
+from lib.images.image import Image
+from lib.images.library import Library
+from lib.images.merged import Merged
+from lib.images.pack import Packing
+from lib.images.store import NAME, Store
+
+CONTAINERD_NAME = "io.containerd.image.name"
+
+
+class ArchiveError(ImageError):
+    """The file holds no image that can be read."""
+
+
+# -- save -----------------------------------------------------------------------------------
+
+
+def save(library: Library, names: Sequence[str], out) -> None:
+    """``docker save``: write images with their names to ``out``, an object with ``write``. Raises ``StoreError``."""
+    found = [(library.find(name), name) for name in names]
+    with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT, bufsize=1 << 18) as tar:
+        add(tar, "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
+        for digest in dict.fromkeys(digest for one, _ in found for digest in blobs(one)):
+            with library.store.open(digest) as file:
+                info = tarfile.TarInfo(blob_name(digest))
+                info.size, info.mode = os.fstat(file.fileno()).st_size, 0o644
+                tar.addfile(info, file)
+        add(tar, "index.json", json.dumps(index(found)).encode())
+        add(tar, "manifest.json", json.dumps([docker_entry(one, name) for one, name in found]).encode())
+
+
+def add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.size, info.mode = len(data), 0o644
+    tar.addfile(info, io.BytesIO(data))
+
+
+def blobs(one: Image) -> list[str]:
+    return [one.descriptor["digest"], one.id, *(layer["digest"] for layer in one.layers)]
+
+
+def blob_name(digest: str) -> str:
+    return f"blobs/{digest.replace(':', '/')}"
+
+
+def tags(one: Image, name: str) -> list[str]:
+    """The names that an image is saved under: the one that was asked for, none if it was asked for by its id."""
+    wanted = Library.canonical(name)
+    return [wanted] if wanted in one.names else []
+
+
+def index(found: list[tuple[Image, str]]) -> dict:
+    entries = []
+    for one, name in found:
+        plain = {key: one.descriptor[key] for key in ("mediaType", "digest", "size")}
+        named = [{CONTAINERD_NAME: tag, NAME: references.parse(tag).tag or ""} for tag in tags(one, name)]
+        entries += [plain | {"annotations": words} for words in named] or [plain]
+    return {"schemaVersion": 2, "mediaType": image.INDEX, "manifests": entries}
+
+
+def docker_entry(one: Image, name: str) -> dict:
+    familiar = [references.parse(tag).familiar for tag in tags(one, name)]
+    return {"Config": blob_name(one.id), "RepoTags": familiar or None, "Layers": [blob_name(layer["digest"]) for layer in one.layers]}
+
+
+# -- load -----------------------------------------------------------------------------------
+
+
+def load(library: Library, file) -> list[Image]:
+    """``docker load``: take every image out of an archive (OCI or Docker, packed or not). Raises ``ArchiveError`` and ``LayerError``."""
+    with library.store.using():
+        content = Content(library.store, compression.unpacked(file))
+        found = content.docker() if content.has("manifest.json") else content.oci()
+        for one, names in found:
+            library.chains.unpack(one.layers, one.diff_ids)
+            for name in names:
+                library.store.tag(name, one.descriptor)
+    return [image.load(library.store, one.descriptor, tuple(names)) for one, names in found]
+
+
+class Content:
+    """What is in an archive: each file becomes a blob of the store, under its name here."""
+
+    def __init__(self, store: Store, file):
+        self.store, self.files, self.links = store, {}, {}
+        for archive, member in members(file):
+            name = "/".join(member.parts)
+            if member.kind == "file":
+                self.files[name] = self.keep(archive.extractfile(member), member.size)
+            elif member.kind in ("symbolic link", "hard link"):
+                here = os.path.dirname(name) if member.kind == "symbolic link" else ""
+                self.links[name] = os.path.normpath(f"{here}/{member.linkname}").lstrip("/")
+
+    def keep(self, source, size: int) -> tuple[str, int]:
+        with self.store.draft(size=size) as draft:
+            while data := source.read(1 << 20):
+                draft.write(data)
+            return draft.commit(), size
+
+    def has(self, name: str) -> bool:
+        return name in self.files
+
+    def find(self, name: object) -> tuple[str, int]:
+        """Digest and size of a file in the archive; Docker's old archives have links among their layers."""
+        if not isinstance(name, str):
+            raise ArchiveError(f"the archive names a file by {str(name)[:50]!r}")
+        name = "/".join(split(name))
+        name = self.links.get(name, name)
+        if name not in self.files:
+            raise ArchiveError(f"the archive speaks of {name!r}, and has no such file: it was cut off, or is no image")
+        return self.files[name]
+
+    def json(self, name: str) -> object:
+        digest, _ = self.find(name)
+        try:
+            return json.loads(self.store.get(digest))
+        except (ValueError, RecursionError):
+            raise ArchiveError(f"{name} in the archive is not valid JSON") from None
+
+    def docker(self) -> list[tuple[Image, list[str]]]:
+        """By ``manifest.json``: for each image a config, names, and layers as files."""
+        entries = self.json("manifest.json")
+        if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
+            raise ArchiveError("manifest.json in the archive is not a list of objects")
+        return [self.docker_image(one) for one in entries]
+
+    def docker_image(self, entry: dict) -> tuple[Image, list[str]]:
+        digest, size = self.find(entry.get("Config"))
+        found = [self.find(name) for name in image.items(entry, "Layers", "manifest.json")]
+        config = image.config(self.store.get(digest), "the archive's config", len(found))
+        about = {"mediaType": image.CONFIG, "digest": digest, "size": size}
+        manifest = {"schemaVersion": 2, "mediaType": image.MANIFEST, "config": about, "layers": [self.layer(*one) for one in found]}
+        descriptor = self.store.put_json(manifest, image.MANIFEST)
+        names = [str(references.parse(str(name))) for name in image.items(entry, "RepoTags", "manifest.json")]
+        return Image(descriptor, manifest, config), names
+
+    def layer(self, digest: str, size: int) -> dict:
+        with self.store.open(digest) as file:
+            head = file.read(4)
+        kind = "gzip" if head.startswith(compression.GZIP) else "zstd" if head.startswith(compression.ZSTD) else "none"
+        return {"mediaType": compression.MEDIA_TYPES[kind], "digest": digest, "size": size}
+
+    def oci(self) -> list[tuple[Image, list[str]]]:
+        """By ``index.json``, as in an OCI layout; of an image for several platforms, this machine's is taken."""
+        if not self.has("index.json"):
+            raise ArchiveError(
+                "the archive has neither index.json nor manifest.json: it is no image (a plain file system? import takes it)"
+            )
+        entries = image.items(image.document(self.store.get(self.find("index.json")[0]), "index.json"), "manifests", "index.json")
+        found = []
+        for entry in entries:
+            one = self.manifest(image.descriptor(entry, "an entry of index.json"))
+            words = image.items(entry, "annotations", "index.json", dict)
+            name = words.get(CONTAINERD_NAME) or words.get(NAME)
+            found.append((one, [str(references.parse(name))] if isinstance(name, str) and name else []))
+        return found
+
+    def manifest(self, entry: dict, depth: int = 0) -> Image:
+        data = self.store.get(entry["digest"])
+        if entry.get("mediaType") in (image.INDEX, image.DOCKER_LIST):
+            if depth:
+                raise ArchiveError(f"index {entry['digest']} lies in an index: only one in another is read")
+            return self.manifest(image.choose(image.document(data, entry["digest"]), what=f"index {entry['digest']}"), depth + 1)
+        for one in image.manifest(data, entry["digest"])["layers"] or []:
+            if not self.store.has(one["digest"]):
+                raise ArchiveError(f"layer {one['digest']} is not in the archive")
+        return image.load(self.store, {"mediaType": image.MANIFEST, **entry})
+
+
+# -- import and export ----------------------------------------------------------------------
+
+
+def import_(library: Library, file, name: str | None = None, config: dict | None = None, message: str = "") -> Image:
+    """``docker import``: a tar file of a whole file system becomes an image of one layer; ``config`` is its runtime part."""
+    tar = compression.unpacked(file)
+
+    def fill(sink) -> None:
+        while data := tar.read(1 << 18):
+            sink.write(data)
+
+    with library.store.using():
+        return one_layer(library, layers.write(library.store, fill), name, config, message or "Imported from -")
+
+
+def from_folder(library: Library, folder: str, name: str, config: dict | None = None) -> Image:
+    """An image of one layer, of a root file system that lies in a folder."""
+    with library.store.using():
+        layer = layers.from_folder(library.store, folder, root=True, whiteouts=False)
+        return one_layer(library, layer, name, config, f"Imported from {os.path.basename(folder)}")
+
+
+def one_layer(library: Library, layer: layers.Layer, name: str | None, config: dict | None, message: str) -> Image:
+    library.chains.unpack([layer.descriptor], [layer.diff_id])  # what is no tar file is found out here
+    made = created()
+    found = image.save(
+        library.store,
+        {
+            "created": made, **image.here(), "config": config or {},
+            "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]}, "history": [{"created": made, "comment": message}],
+        },
+        [layer.descriptor],
+    )  # fmt: skip
+    if name:
+        library.store.tag(str(references.parse(name)), found.descriptor)
+    return found
+
+
+def created() -> str:
+    """Now, or ``SOURCE_DATE_EPOCH``, as RFC 3339 wants it."""
+    from datetime import datetime
+
+    from lib.images.pack import epoch
+
+    moment = epoch()
+    now = datetime.now(UTC) if moment is None else datetime.fromtimestamp(moment, UTC)
+    return now.isoformat().replace("+00:00", "Z")
+
+
+def export(folders: Sequence[str], out) -> None:
+    """``docker export``: the one tree that the folders make together (the lowest first), as a tar file without whiteouts."""
+    merged, packing = Merged(folders), Packing(out)
+    for name, path, about in merged.walk():
+        packing.add(name, path, about)
+    packing.close()

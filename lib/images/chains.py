@@ -1,0 +1,159 @@
+"""Unpacked layers, each unpacked once: the folders that overlay takes as ``lowerdir``.
+
+``layers/<eight letters>`` is one; ``chains/<chain id>`` is a link to it. The short names are for mount(2): its options must fit
+into one page of memory, so 300 layers may have some ten letters each. A chain's link is made when the folder is
+whole: it is there or not, never half. See the OCI image specification, config.md, "Layer ChainID".
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+from lib import state
+from lib.images import compression, digests
+from lib.images.merged import Merged
+from lib.images.pack import xattrs
+from lib.images.store import Store
+from lib.images.unpack import limit, unpack
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
+
+
+class Chains:
+    """The unpacked layers beside a store of packed ones."""
+
+    def __init__(self, store: Store):
+        self.store = store
+        self.layers, self.names = store.place / "layers", store.place / "chains"
+        for folder in (self.layers, self.names):
+            folder.mkdir(exist_ok=True)
+
+    def find(self, chain_id: str) -> str | None:
+        """The folder of a chain's top layer, or None if it is not unpacked yet."""
+        try:
+            return str(self.layers / os.path.basename(os.readlink(self.link(chain_id))))
+        except FileNotFoundError:
+            return None
+
+    def link(self, chain_id: str) -> Path:
+        return self.names / digests.check(chain_id).partition(":")[2]
+
+    def draft(self) -> Place:
+        """A new folder among the layers. Hold ``store.using`` meanwhile."""
+        return Place(self)
+
+    def unpack(self, layers: list[dict], diff_ids: list[str], told=lambda descriptor: None) -> list[str]:
+        """The folders of a stack of layers, the lowest first; those that are missing are unpacked side by side.
+
+        ``layers`` are descriptors of blobs in the store. Raises ``LayerError``, ``DigestError``; then nothing half-made stays.
+        """
+        chain = digests.chain_ids(diff_ids)
+        missing = [number for number, one in enumerate(chain) if self.find(one) is None]
+        if not missing:
+            return [self.find(one) for one in chain]
+        with ThreadPoolExecutor(min(len(missing), os.cpu_count() or 1)) as pool:
+            tasks = {number: pool.submit(Job(self, layers[number], diff_ids[number], told).run) for number in missing}
+            jobs, errors = {}, []
+            for number, task in tasks.items():
+                try:
+                    jobs[number] = task.result()
+                except BaseException as error:
+                    errors.append(error)
+        try:
+            if errors:
+                raise errors[0]
+            folders: list[str] = []
+            for number, one in enumerate(chain):
+                folders.append(self.find(one) or jobs[number].settle(folders, one))
+            return folders
+        finally:
+            for job in jobs.values():
+                job.close()
+
+    def sweep(self, wanted: set[str]) -> None:
+        """Remove the chains that are not wanted, and folders that no chain names and nobody works on. Hold ``locked("use")``."""
+        for name in self.names.iterdir():
+            if f"sha256:{name.name}" not in wanted:
+                name.unlink()
+        kept = {os.path.basename(os.readlink(name)) for name in self.names.iterdir()}
+        for place in self.layers.iterdir():
+            if place.name not in kept:
+                state.rmtree(str(place))
+
+
+class Place:
+    """A folder that may become a layer; what is not published in time is removed."""
+
+    def __init__(self, chains: Chains):
+        self.chains = chains
+        self.path = str(chains.layers / "".join(secrets.choice(LETTERS) for _ in range(8)))
+        self.kept = False
+        os.mkdir(self.path, 0o755)
+
+    def publish(self, chain_id: str) -> str:
+        """Give the folder its chain's name; if somebody was faster, theirs is taken. Returns the folder that counts."""
+        with suppress(FileExistsError):
+            os.symlink(f"../layers/{os.path.basename(self.path)}", self.chains.link(chain_id))
+        found = self.chains.find(chain_id)
+        self.kept = found == self.path
+        return found
+
+    def __enter__(self) -> Place:
+        return self
+
+    def __exit__(self, *error) -> None:
+        if not self.kept:
+            state.rmtree(self.path)
+
+
+class Job:
+    """One layer that is being unpacked, in a thread of its own; it does not wait for the layers below it."""
+
+    def __init__(self, chains: Chains, descriptor: dict, diff_id: str, told):
+        self.chains, self.descriptor, self.diff_id, self.told = chains, descriptor, diff_id, told
+        self.place = chains.draft()
+
+    def run(self) -> Job:
+        digest = self.descriptor["digest"]
+        try:
+            with self.chains.store.open(digest) as file:
+                packed = digests.Hashed(file, digest, what=f"layer {digest}")
+                plain = digests.Hashed(compression.unpacked(packed), self.diff_id, 2 * limit(), f"layer {digest}, unpacked,")
+                self.implied = unpack(plain, self.place.path).implied
+                plain.drain()  # a tar file's end is not the file's
+                packed.drain()
+            packed.verify()
+            plain.verify()
+        except BaseException:
+            self.close()
+            raise
+        self.told(self.descriptor)
+        return self
+
+    def settle(self, below: list[str], chain_id: str) -> str:
+        """Now that the layers below are there: folders that this one only implied look as they do down there."""
+        merged = Merged(below)
+        for path in self.implied if below else ():
+            found = merged.find(path)
+            if found and stat.S_ISDIR(found[1].st_mode):
+                copy_looks(found[0], f"{self.place.path}/{path}")
+        return self.place.publish(chain_id)
+
+    def close(self) -> None:
+        self.place.__exit__()
+
+
+def copy_looks(source: str, target: str) -> None:
+    """Owner, mode, attributes and times of a folder."""
+    about = os.lstat(source)
+    if os.geteuid() == 0:
+        os.chown(target, about.st_uid, about.st_gid)
+    for name, value in xattrs(source).items():
+        os.setxattr(target, name, value)
+    os.chmod(target, stat.S_IMODE(about.st_mode))
+    os.utime(target, ns=(about.st_atime_ns, about.st_mtime_ns))

@@ -1,0 +1,102 @@
+"""Layers travel packed: gzip since ever, zstd since some years, or not at all. What it is, its first bytes tell."""
+
+from __future__ import annotations
+
+import zlib
+
+from lib.images.digests import ImageError
+
+GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+CHUNK = 1 << 17  # bytes that are unpacked at once: a bomb of a gigabyte comes in small pieces, and is counted
+LEVEL = 5  # of gzip; what our own layers are packed with
+MEDIA_TYPES = {
+    "gzip": "application/vnd.oci.image.layer.v1.tar+gzip",
+    "zstd": "application/vnd.oci.image.layer.v1.tar+zstd",
+    "none": "application/vnd.oci.image.layer.v1.tar",
+}
+
+
+class Gunzip:
+    """The unpacked bytes of a gzip file, also of one that was put together from several (RFC 1952, "members")."""
+
+    def __init__(self, file, head: bytes):
+        self.file, self.fed = file, head
+        self.inflate = zlib.decompressobj(wbits=31)
+
+    def read(self, size: int = CHUNK) -> bytes:
+        """Up to ``size`` bytes; none at the end. Raises ``ImageError``."""
+        while True:
+            self.fed = self.fed or self.file.read(CHUNK)
+            if not self.fed:
+                return self.finish()
+            if self.inflate.eof:
+                self.inflate = zlib.decompressobj(wbits=31)
+            try:
+                data = self.inflate.decompress(self.fed, size)
+            except zlib.error as error:
+                raise ImageError(f"the layer's gzip data is damaged: {error}") from None
+            self.fed = self.inflate.unused_data if self.inflate.eof else self.inflate.unconsumed_tail
+            if data:
+                return data
+
+    def finish(self) -> bytes:
+        if not self.inflate.eof:
+            raise ImageError("the layer's gzip data ends in the middle")
+        return b""
+
+
+class Unzstd:
+    """The unpacked bytes of a zstd file (RFC 8878)."""
+
+    def __init__(self, file, head: bytes):
+        import zstandard  # only where it is met
+
+        self.error = zstandard.ZstdError
+        limit = 1 << 27  # the window: 128 MiB, what zstd itself takes without being asked for more
+        self.reader = zstandard.ZstdDecompressor(max_window_size=limit).stream_reader(Rest(file, head), read_across_frames=True)
+
+    def read(self, size: int = CHUNK) -> bytes:
+        try:
+            return self.reader.read(size)
+        except self.error as error:
+            raise ImageError(f"the layer's zstd data is damaged: {error}") from None
+
+
+class Rest:
+    """A file of which some bytes were read already."""
+
+    def __init__(self, file, head: bytes):
+        self.file, self.head = file, head
+
+    def read(self, size: int = CHUNK) -> bytes:
+        head, self.head = self.head, b""
+        return head or self.file.read(size)
+
+
+def unpacked(file):
+    """A reader of the unpacked bytes of ``file``, whatever it is packed with."""
+    head = file.read(CHUNK)
+    if head.startswith(GZIP):
+        return Gunzip(file, head)
+    return Unzstd(file, head) if head.startswith(ZSTD) else Rest(file, head)
+
+
+def packer(kind: str = "gzip"):
+    """An object with ``compress`` and ``flush``: always the same bytes for the same input (no name and no time in the head)."""
+    if kind == "gzip":
+        return zlib.compressobj(LEVEL, zlib.DEFLATED, 31)
+    if kind == "zstd":
+        import zstandard
+
+        return zstandard.ZstdCompressor().compressobj()
+    return Unchanged()
+
+
+class Unchanged:
+    """No packing at all."""
+
+    def compress(self, data: bytes) -> bytes:
+        return data
+
+    def flush(self) -> bytes:
+        return b""

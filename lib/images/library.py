@@ -1,0 +1,125 @@
+"""The images of this machine by name and by id: what ``images``, ``tag``, ``rmi`` and ``history`` work on."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+from lib import state
+from lib.images import digests, image, references
+from lib.images.chains import Chains
+from lib.images.digests import ImageError
+from lib.images.image import Image
+from lib.images.store import Store, StoreError
+
+REPO_DIGEST = "org.suitcase.repo.digest"  # what a registry called it: name@digest
+
+
+@dataclass
+class Library:
+    """A store, its unpacked layers, and the names of its images."""
+
+    store: Store
+
+    @cached_property
+    def chains(self) -> Chains:
+        return Chains(self.store)
+
+    def images(self) -> list[Image]:
+        """Every image that has a name, the newest first; one with several names once."""
+        named: dict[str, list[str]] = {}
+        found: dict[str, dict] = {}
+        for name, descriptor in self.store.names().items():
+            named.setdefault(descriptor["digest"], []).append(name)
+            found[descriptor["digest"]] = descriptor
+        loaded = [image.load(self.store, found[digest], tuple(names)) for digest, names in named.items()]
+        return sorted(loaded, key=lambda one: str(one.config.get("created", "")), reverse=True)
+
+    def find(self, text: str) -> Image:
+        """An image by a name, a digest, an id, or the beginning of an id. Raises ``StoreError``."""
+        names = self.store.names()
+        if re.fullmatch(r"(sha256:)?[a-f0-9]{4,64}", text) and (hits := self.by_id(text.removeprefix("sha256:"))):
+            if len(hits) > 1:
+                raise StoreError(f"{text!r} begins {len(hits)} images' ids: {', '.join(digests.short(one.id) for one in hits)}")
+            return hits[0]
+        wanted = references.parse(text)
+        for name, descriptor in names.items():
+            if name == str(wanted) or (wanted.digest and wanted.digest == descriptor["digest"]):
+                same = tuple(other for other, one in names.items() if one["digest"] == descriptor["digest"])
+                return image.load(self.store, descriptor, same)
+        raise StoreError(f"No such image: {text}{self.meant(wanted, names)}")
+
+    def by_id(self, beginning: str) -> list[Image]:
+        return [one for one in self.images() if one.id.partition(":")[2].startswith(beginning)]
+
+    @staticmethod
+    def meant(wanted, names: dict) -> str:
+        """Other tags of the same repository: the usual mistake."""
+        tags = sorted({references.parse(name).tag or "" for name in names if references.parse(name).repository == wanted.repository} - {""})
+        return f" (there is {wanted._replace(tag=None, digest=None).familiar} with the tag {', '.join(tags)})" if tags else ""
+
+    def tag(self, source: str, name: str) -> None:
+        """``docker tag``: one more label. Raises ``StoreError``."""
+        target = references.parse(name)
+        if target.digest:
+            raise ImageError(f"refusing to create a tag with a digest reference: {name}")
+        self.store.tag(str(target), self.find(source).descriptor)
+
+    def remove(self, text: str, force: bool = False, in_use: frozenset[str] = frozenset()) -> list[str]:
+        """``docker rmi``: take a name away, and with the last name the image. Returns what was done, in Docker's words.
+
+        ``in_use`` are ids of images that containers stand on. Raises ``StoreError``.
+        """
+        found = self.find(text)
+        by_id = not any(name == text or name == self.canonical(text) for name in found.names)
+        if by_id and len(found.names) > 1 and not force:
+            raise StoreError(
+                f"conflict: unable to delete {digests.short(found.id)} (must be forced) - image is referenced by "
+                f"{len(found.names)} names: {', '.join(found.names)}"
+            )
+        going = list(found.names) if by_id else [self.canonical(text)]
+        last = len(going) == len(found.names)
+        if last and found.id in in_use and not force:
+            raise StoreError(f"conflict: unable to remove {text} - image {digests.short(found.id)} is being used by a container")
+        for name in going:
+            self.store.untag(name)
+        told = [f"Untagged: {references.parse(name).familiar}" for name in going]
+        if last:
+            self.gc()
+            told.append(f"Deleted: {found.id}")
+        return told
+
+    @staticmethod
+    def canonical(text: str) -> str:
+        try:
+            return str(references.parse(text))
+        except ImageError:
+            return ""
+
+    def folders(self, found: Image) -> list[str]:
+        """The image's layers as folders, the lowest first; unpacked now if they are not yet."""
+        with self.store.using():
+            return self.chains.unpack(found.layers, found.diff_ids)
+
+    def gc(self) -> int:
+        """Remove what no name, no build cache and no running container leads to; returns the bytes of the blobs that went."""
+        with self.store.locked("use"):
+            blobs, chains = self.reachable()
+            self.chains.sweep(chains | used_by_containers())
+            return self.store.sweep(blobs)
+
+    def reachable(self) -> tuple[set[str], set[str]]:
+        """The digests of all blobs, and the chain ids of all layers, that something leads to."""
+        from lib.images.cache import Cache
+
+        blobs, chains = Cache(self.store).reachable()
+        for one in self.images():
+            blobs |= {one.descriptor["digest"], one.id, *(layer["digest"] for layer in one.layers)}
+            chains |= set(one.chain_ids)
+        return blobs, chains
+
+
+def used_by_containers() -> set[str]:
+    """The chains that containers on record stand on."""
+    return {chain for facts in state.records() for chain in facts.get("chains", ())}

@@ -1,0 +1,221 @@
+"""The store: an OCI image layout on disk, in which every content lies under its own digest.
+
+``blobs/sha256/<digest>`` holds manifests, configs and packed layers; ``index.json`` says which names point where. Any tool
+that reads an OCI layout can read the folder (``skopeo inspect oci:<folder>:<name>``). See the OCI image specification, image-layout.md.
+
+A blob appears by rename(2), whole or not at all. Whoever adds something holds the lock ``using`` together with others;
+``gc`` wants it alone, so that it never takes what is not yet named.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lib import state
+from lib.images import digests
+from lib.images.digests import DigestError, ImageError
+
+FORMAT = 1  # of this folder, beyond what the specification says; another number is refused
+JSON_AT_MOST = 4 << 20  # bytes of a manifest or a config: what registries take, too
+NAME = "org.opencontainers.image.ref.name"
+
+
+class StoreError(ImageError):
+    """The store cannot do that."""
+
+
+class Draft:
+    """A blob on its way in: written beside its place, hashed on the way, renamed when it is whole and right."""
+
+    def __init__(self, store: Store, digest: str | None = None, size: int | None = None):
+        self.store, self.expected, self.size = store, digest and digests.check(digest), size
+        self.hash, self.written = digests.new(digest), 0
+        self.path = store.place / "ingest" / state.new_id()
+        self.file = open(self.path, "xb", buffering=0)
+
+    def write(self, data: bytes) -> int:
+        self.written += len(data)
+        if self.size is not None and self.written > self.size:
+            raise DigestError(f"blob {self.expected}: more than the {self.size} bytes that were announced")
+        self.hash.update(data)
+        view = memoryview(data)
+        while view:  # one write(2) takes 2 GiB at most
+            view = view[self.file.write(view) :]
+        return len(data)
+
+    @property
+    def digest(self) -> str:
+        return f"{self.hash.name}:{self.hash.hexdigest()}"
+
+    def commit(self) -> str:
+        """Check it, have it on disk, give it its name. Raises ``DigestError``; then nothing is left of it."""
+        if self.size is not None and self.written != self.size:
+            raise DigestError(f"blob {self.expected}: {self.written} bytes came, {self.size} were announced")
+        if self.expected and self.digest != self.expected:
+            raise DigestError(f"blob {self.expected}: what came has the digest {self.digest}; it was damaged or exchanged on the way")
+        target = self.store.path(self.digest)
+        self.store.sync(self.file.fileno())
+        os.rename(self.path, target)
+        self.store.sync_folder(target.parent)
+        return self.digest
+
+    def __enter__(self) -> Draft:
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.file.close()
+        self.path.unlink(missing_ok=True)
+
+
+class Store:
+    """Images by digest and by name. Raises ``StoreError`` for a folder of another format.
+
+    ``durable=False`` leaves fsync(2) out: faster, and a power cut may then leave blobs that do not fit their names.
+    """
+
+    def __init__(self, place: str | os.PathLike | None = None, durable: bool = True):
+        self.place = Path(place) if place else state.folder("images")
+        self.durable = durable
+        if not (self.place / "format").exists():
+            self.lay_out()
+        self.check_format()
+
+    def lay_out(self) -> None:
+        for folder in ("blobs/sha256", "blobs/sha512", "ingest"):
+            (self.place / folder).mkdir(parents=True, exist_ok=True)
+        self.place.chmod(0o700)  # secrets of images, setuid programs of strangers: for nobody else
+        with self.locked("index"):
+            self.replace("oci-layout", {"imageLayoutVersion": "1.0.0"})
+            if not (self.place / "index.json").exists():
+                self.replace("index.json", {"schemaVersion": 2, "manifests": []})
+            self.replace("format", FORMAT)
+
+    def check_format(self) -> None:
+        found = (self.place / "format").read_text().strip()
+        if found != str(FORMAT):
+            raise StoreError(
+                f"the store {self.place} has format {found[:20]!r}, this program knows format {FORMAT}: "
+                "use the program that made it, or another folder (SUITCASE_STORE)"
+            )
+
+    # -- blobs
+
+    def path(self, digest: str) -> Path:
+        kind, _, name = digests.check(digest).partition(":")
+        return self.place / "blobs" / kind / name
+
+    def has(self, digest: str) -> bool:
+        return self.path(digest).exists()
+
+    def open(self, digest: str):
+        """The blob, for reading. Raises ``StoreError`` when it is not here."""
+        try:
+            return open(self.path(digest), "rb")
+        except FileNotFoundError:
+            raise StoreError(f"blob {digest} is not in the store {self.place}: pull the image again") from None
+
+    def draft(self, digest: str | None = None, size: int | None = None) -> Draft:
+        """A new blob, for writing, in a ``with``; ``commit`` at its end. ``size`` in bytes."""
+        return Draft(self, digest, size)
+
+    def put(self, data: bytes) -> str:
+        """Keep some bytes; returns their digest."""
+        digest = digests.of(data)
+        if not self.has(digest):
+            with self.draft(digest, len(data)) as draft:
+                draft.write(data)
+                draft.commit()
+        return digest
+
+    def put_json(self, value: object, media_type: str) -> dict:
+        """Keep a JSON document; returns its descriptor."""
+        data = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+        return {"mediaType": media_type, "digest": self.put(data), "size": len(data)}
+
+    def get(self, digest: str, limit: int = JSON_AT_MOST) -> bytes:
+        """A small blob whole, verified. Raises ``DigestError`` when it is damaged, or larger than ``limit`` bytes."""
+        with self.open(digest) as file:
+            reader = digests.Hashed(file, digest, limit, f"blob {digest} in the store")
+            data = reader.read(limit + 1)
+            reader.verify()
+        return data
+
+    # -- names
+
+    def index(self) -> list[dict]:
+        """The descriptors of everything that has a name, and those names as annotations."""
+        return json.loads((self.place / "index.json").read_bytes())["manifests"]
+
+    def names(self) -> dict[str, dict]:
+        """Every name, and the descriptor that it points to."""
+        return {one["annotations"][NAME]: one for one in self.index() if NAME in one.get("annotations", {})}
+
+    def tag(self, name: str, descriptor: dict, **annotations: str) -> None:
+        """Let ``name`` point to a manifest; it pointed elsewhere before, perhaps: a tag is only a label."""
+        entry = {key: descriptor[key] for key in ("mediaType", "digest", "size", "platform") if key in descriptor}
+        entry["annotations"] = {NAME: name, **annotations}
+        with self.locked("index"):
+            kept = [one for one in self.index() if one.get("annotations", {}).get(NAME) != name]
+            self.replace("index.json", {"schemaVersion": 2, "manifests": [*kept, entry]})
+
+    def untag(self, name: str) -> dict:
+        """Forget a name; returns what it pointed to. Raises ``StoreError``."""
+        with self.locked("index"):
+            names = self.names()
+            if name not in names:
+                raise StoreError(f"No such image: {name}")
+            kept = [one for one in self.index() if one.get("annotations", {}).get(NAME) != name]
+            self.replace("index.json", {"schemaVersion": 2, "manifests": kept})
+        return names[name]
+
+    # -- files and locks
+
+    def replace(self, name: str, value: object) -> None:
+        """Write a small file whole or not at all."""
+        draft = self.place / "ingest" / state.new_id()
+        with open(draft, "xb") as file:
+            file.write(json.dumps(value, indent=1).encode())
+            file.flush()
+            self.sync(file.fileno())
+        os.rename(draft, self.place / name)
+        self.sync_folder(self.place)
+
+    def sync(self, fd: int) -> None:
+        if self.durable:
+            os.fsync(fd)
+
+    def sync_folder(self, folder: Path) -> None:
+        """A rename is on disk when its folder is. See fsync(2)."""
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            self.sync(fd)
+        finally:
+            os.close(fd)
+
+    @contextmanager
+    def locked(self, name: str, shared: bool = False) -> Iterator[None]:
+        """Hold one of the store's locks; the kernel lets go of it even when we are killed. See flock(2)."""
+        with open(os.open(self.place / f".{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)) as file:
+            fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+            yield
+
+    def using(self):
+        """Held while something is added that has no name yet."""
+        return self.locked("use", shared=True)
+
+    def sweep(self, wanted: set[str]) -> int:
+        """Remove every blob that is not wanted, and what dead writers left; returns the bytes. Hold ``locked("use")``."""
+        freed = 0
+        for path in (path for kind in digests.ALGORITHMS for path in (self.place / "blobs" / kind).iterdir()):
+            if f"{path.parent.name}:{path.name}" not in wanted:
+                freed += path.stat().st_size
+                path.unlink()
+        with self.locked("index"):  # nobody is writing, neither a blob nor the index
+            for draft in (self.place / "ingest").iterdir():
+                draft.unlink()
+        return freed

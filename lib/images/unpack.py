@@ -1,0 +1,305 @@
+"""A layer, unpacked into a folder that overlay can take as a ``lowerdir``.
+
+The tar file comes from a stranger. Each path's folder is opened by the kernel inside the target (openat2(2), RESOLVE_IN_ROOT),
+and its last component is made there and never followed. What a layer deletes from those below it is written down
+as overlay wants it: a character device 0/0 for a name, an attribute for "nothing below counts here" (overlayfs.rst,
+"whiteouts and opaque directories").
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import suppress
+
+from lib import inside, linux, state
+from lib.images.entries import LayerError, Member, members, split
+
+UNPACKED_AT_MOST = 64 << 30  # bytes of one layer; SUITCASE_LAYER_LIMIT changes it
+WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
+BLOCK = 1 << 20
+HOLE = bytes(BLOCK)
+NO_XATTRS = (errno.ENOTSUP, errno.EPERM)  # a file system without them; a user may not set file capabilities
+
+
+def opaque_attribute() -> str:
+    """Overlay's own attribute; without root it is kept under ``user.`` (mount option ``userxattr``)."""
+    return "trusted.overlay.opaque" if os.geteuid() == 0 else "user.overlay.opaque"
+
+
+def limit() -> int:
+    return int(os.environ.get("SUITCASE_LAYER_LIMIT", UNPACKED_AT_MOST))
+
+
+class Unpacking:
+    """One layer on its way into ``target``, an empty folder. ``implied`` are folders that the layer uses but does not describe."""
+
+    def __init__(self, target: str):
+        self.target, self.root = target, inside.open_root(target)
+        self.left, self.as_root = limit(), os.geteuid() == 0
+        self.folders: dict[str, Member | None] = {"": None}  # of this layer; None: implied, not described
+        self.opaque: set[str] = set()
+        self.removed: set[str] = set()  # names that got a whiteout
+        self.last: tuple[str, int] | None = None  # the folder that the member before lay in, still open
+
+    def unpack(self, file) -> Unpacking:
+        """Take every member of the tar ``file``. Raises ``LayerError``; the target is then only good to be removed."""
+        try:
+            for archive, member in members(file):
+                self.place(archive, member)
+            self.finish()
+        finally:
+            self.close_last()
+            os.close(self.root)
+        return self
+
+    @property
+    def implied(self) -> list[str]:
+        return sorted(path for path, member in self.folders.items() if member is None)
+
+    def place(self, archive, member: Member) -> None:
+        """One member, whatever it is. Every error of the kernel's becomes one that names the member."""
+        parts = member.parts
+        try:
+            if not parts:
+                self.root_itself(member)
+            elif parts[-1].startswith(WHITEOUT):
+                self.whiteout("/".join(parts[:-1]), parts[-1])
+            else:
+                self.make(archive, member, "/".join(parts[:-1]), parts[-1])
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            why = f"{error.strerror} ({errno.errorcode[error.errno]})"
+            raise LayerError(f"{member.kind} {member.name!r} cannot be unpacked: {why}") from None
+
+    def root_itself(self, member: Member) -> None:
+        if member.kind != "folder":
+            raise LayerError(f"the layer wants to replace the root folder by a {member.kind}")
+        self.folders[""] = member
+
+    # -- folders
+
+    def folder(self, path: str) -> int:
+        """A descriptor of a folder of this layer, made if it is missing; links on the way are followed inside the target only."""
+        if self.last and self.last[0] == path:
+            return self.last[1]
+        try:
+            fd = self.opened(path)
+        except FileNotFoundError:
+            self.imply(path)
+            fd = self.opened(path)
+        self.close_last()
+        self.last = (path, fd)
+        return fd
+
+    def opened(self, path: str) -> int:
+        flags = os.O_RDONLY | os.O_DIRECTORY
+        return linux.openat2(self.root, path or ".", flags, linux.RESOLVE_IN_ROOT | linux.RESOLVE_NO_MAGICLINKS)
+
+    def imply(self, path: str) -> None:
+        """Make the folders on the way that the layer does not mention; how they should look, only the layers below know."""
+        done = ""
+        for name in path.split("/"):
+            above, done = done, f"{done}/{name}".lstrip("/")
+            try:
+                os.close(self.opened(done))
+            except FileNotFoundError:
+                fd = self.opened(above)
+                try:
+                    os.mkdir(name, 0o755, dir_fd=fd)
+                finally:
+                    os.close(fd)
+                self.folders[done] = None
+
+    # -- members
+
+    def make(self, archive, member: Member, above: str, name: str) -> None:
+        fd, path = self.folder(above), f"{above}/{name}".lstrip("/")
+        if not self.clear(fd, name, path, member):
+            return self.remember(member, path)
+        match member.kind:
+            case "folder":
+                os.mkdir(name, 0o700, dir_fd=fd)
+                return self.remember(member, path)
+            case "file":
+                return self.file(archive, member, fd, name)
+            case "hard link":
+                return self.hard_link(member, fd, name)
+            case "symbolic link":
+                os.symlink(member.linkname, name, dir_fd=fd)
+            case kind:
+                if not self.as_root and kind != "fifo":
+                    return None  # nobody but root may make a device, and a container gets its own
+                self.node(member, fd, name)
+        return self.describe(member, fd, name)
+
+    def clear(self, fd: int, name: str, path: str, member: Member) -> bool:
+        """Make room: a later member replaces an earlier one, but a folder stays a folder. False if there is nothing to make."""
+        try:
+            mode = os.lstat(name, dir_fd=fd).st_mode
+        except FileNotFoundError:
+            return True
+        if stat.S_ISDIR(mode) and member.kind == "folder":
+            return False
+        self.forget(path)
+        if stat.S_ISDIR(mode):
+            state.rmtree(f"/proc/self/fd/{fd}/{name}")
+            return True
+        os.unlink(name, dir_fd=fd)
+        if path in self.removed:
+            self.removed.discard(path)
+            if member.kind == "folder":
+                self.opaque.add(path)  # what lies below was deleted, and a new folder put in its place
+        return True
+
+    def remember(self, member: Member, path: str) -> None:
+        """A folder's times change with each file that is put in it: it is described at the end."""
+        self.folders[path] = member
+
+    def forget(self, path: str) -> None:
+        """What was at ``path`` goes; the folder that was open may have been reached through it."""
+        for one in [one for one in self.folders if one == path or one.startswith(path + "/")]:
+            del self.folders[one]
+            self.opaque.discard(one)
+        if self.last and self.last[0].startswith(path):
+            self.close_last()
+
+    def close_last(self) -> None:
+        if self.last:
+            os.close(self.last[1])
+        self.last = None
+
+    def file(self, archive, member: Member, fd: int, name: str) -> None:
+        self.left -= member.size
+        if self.left < 0:
+            words = f"the layer unpacks to more than {limit()} bytes (at {member.name!r}): a bomb?"
+            raise LayerError(f"{words} SUITCASE_LAYER_LIMIT allows more")
+        out = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=fd)
+        try:
+            if member.size:
+                copy(archive.extractfile(member), out, member.size, member.issparse())
+            self.describe_open(member, out)
+        finally:
+            os.close(out)
+
+    def hard_link(self, member: Member, fd: int, name: str) -> None:
+        """Another name for a file of the same layer; of a link, the link itself, never what it points to."""
+        *above, last = split(member.linkname) or [""]
+        source = self.opened("/".join(above))
+        try:
+            os.link(last, name, src_dir_fd=source, dst_dir_fd=fd, follow_symlinks=False)
+        except FileNotFoundError:
+            raise LayerError(f"hard link {member.name!r} to {member.linkname!r}, which is not in this layer") from None
+        finally:
+            os.close(source)
+
+    def node(self, member: Member, fd: int, name: str) -> None:
+        if member.kind == "fifo":
+            os.mkfifo(name, 0o600, dir_fd=fd)
+            return
+        if not (member.devmajor or member.devminor):
+            raise LayerError(f"{member.name!r} is a device 0/0: to overlay that means 'deleted', and only a whiteout may say so")
+        kind = stat.S_IFCHR if member.kind == "character device" else stat.S_IFBLK
+        os.mknod(name, kind | 0o600, os.makedev(member.devmajor, member.devminor), dir_fd=fd)
+
+    def whiteout(self, above: str, name: str) -> None:
+        """``.wh.x`` deletes x of the layers below; ``.wh..wh..opq`` everything in this folder. See layer.md, "Whiteouts"."""
+        if name == OPAQUE:
+            self.folder(above)
+            self.opaque.add(above)
+            return
+        if name.startswith(WHITEOUT + WHITEOUT):
+            return  # another builder's notes (aufs)
+        victim = name.removeprefix(WHITEOUT)
+        if victim in ("", ".", ".."):
+            raise LayerError(f"{above}/{name} would delete {victim or 'nothing'!r}: refused")
+        fd, path = self.folder(above), f"{above}/{victim}".lstrip("/")
+        try:
+            os.mknod(victim, stat.S_IFCHR, 0, dir_fd=fd)
+            self.removed.add(path)
+        except FileExistsError:  # deleted below, and put there anew by this very layer
+            if stat.S_ISDIR(os.lstat(victim, dir_fd=fd).st_mode):
+                self.opaque.add(path)
+
+    # -- what they look like
+
+    def describe(self, member: Member, fd: int, name: str) -> None:
+        """Owner, mode, attributes and time of something that is not open; a chown takes the setuid bit away, so the mode follows it."""
+        path = f"/proc/self/fd/{fd}/{name}"
+        if self.as_root:
+            os.chown(path, member.uid, member.gid, follow_symlinks=False)
+        for key, value in member.xattrs.items():
+            with tolerated():
+                os.setxattr(path, key, value, follow_symlinks=False)
+        if member.kind != "symbolic link":
+            os.chmod(path, member.mode & 0o7777)
+        os.utime(path, ns=times(member), follow_symlinks=False)
+
+    def describe_open(self, member: Member, out: int) -> None:
+        if self.as_root:
+            os.fchown(out, member.uid, member.gid)
+        if member.pax_headers:
+            for key, value in member.xattrs.items():
+                with tolerated():
+                    os.setxattr(out, key, value)
+        os.fchmod(out, member.mode & 0o7777)
+        os.utime(out, ns=times(member))
+
+    def finish(self) -> None:
+        """Folders last, the deepest first, as work inside them changed their times."""
+        self.close_last()
+        for path in sorted(self.opaque):
+            fd = self.opened(path)
+            try:
+                os.setxattr(fd, opaque_attribute(), b"y")
+            finally:
+                os.close(fd)
+        for path, member in sorted(self.folders.items(), reverse=True):
+            if member is not None:
+                fd = self.opened(path)
+                try:
+                    self.describe_open(member, fd)
+                finally:
+                    os.close(fd)
+
+
+def times(member: Member) -> tuple[int, int]:
+    """Access and modification time in ns; a pax header may hold fractions, and a stranger's may hold anything."""
+    moment = max(-(1 << 33), min(int(member.mtime), 1 << 33)) * 10**9
+    if isinstance(member.mtime, float):
+        moment = int(max(-(1 << 33), min(member.mtime, 1 << 33)) * 10**9)
+    return moment, moment
+
+
+class tolerated(suppress):
+    """Attributes are kept where the file system can, as in Docker."""
+
+    def __init__(self):
+        super().__init__(OSError)
+
+    def __exit__(self, kind, error, trace) -> bool:
+        return kind is not None and issubclass(kind, OSError) and error.errno in NO_XATTRS
+
+
+def copy(source, out: int, size: int, sparse: bool) -> None:
+    """The content of a file; in a sparse one a block of zeros becomes a hole. Raises ``LayerError`` if there is less than announced."""
+    position = 0
+    while data := source.read(min(BLOCK, size - position)):
+        position += len(data)
+        if sparse and data == HOLE[: len(data)]:
+            os.lseek(out, position, os.SEEK_SET)
+        else:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(out, view) :]
+    if position != size:
+        raise LayerError(f"the layer ends in the middle of a file: {size - position} bytes are missing")
+    if sparse:
+        os.ftruncate(out, size)
+
+
+def unpack(file, target: str) -> Unpacking:
+    """Unpack the tar ``file`` (already decompressed) into the empty folder ``target``. Raises ``LayerError``."""
+    return Unpacking(target).unpack(file)
