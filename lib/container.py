@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from lib import bases, state
+from lib import bases, linux, state
 from lib.cgroups import Cgroup
 from lib.init import Init
 from lib.namespaces import Hostname, Join, Loopback, Namespaces, User
 from lib.process import Exit, Plan, Process, Step
 from lib.rootfs import Bind, Mount, RootFS, Tmpfs
+from lib.users import RunAs
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -34,14 +35,22 @@ class WorkDir:
 
 
 class Files:
-    """``/etc/hostname``, ``/etc/hosts`` and ``/etc/resolv.conf``: written for this container, bound over the image's."""
+    """``/etc/hostname``, ``/etc/hosts`` and ``/etc/resolv.conf``: written for this container, bound over the image's.
 
-    def __init__(self, folder: str, hostname: str):
-        self.folder, self.hostname = folder, hostname
+    On the host's network its name servers are the host's, too.
+    """
+
+    def __init__(self, folder: str, hostname: str, network: str = "none"):
+        self.folder, self.hostname, self.network = folder, hostname, network
 
     def texts(self) -> dict[str, str]:
         hosts = f"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n127.0.1.1\t{self.hostname}\n"
-        return {"hostname": self.hostname + "\n", "hosts": hosts, "resolv.conf": "# no network yet: see chapter 4\n"}
+        return {"hostname": self.hostname + "\n", "hosts": hosts, "resolv.conf": self.resolvers()}
+
+    def resolvers(self) -> str:
+        if self.network == "host" and os.path.exists("/etc/resolv.conf"):
+            return linux.read("/etc/resolv.conf")
+        return "# no network yet: see chapter 4\n"
 
     @property
     def bound(self) -> dict[str, str]:
@@ -64,14 +73,15 @@ class Container:
 
     The parameters have Docker's names. ``image`` is a base (``busybox``, ``debian``), a folder, or a list of both, the lowest
     layer first; ``memory``, ``cpus``, ``pids_limit`` … are limits (see ``Cgroup``); ``init`` and ``tty`` as ``--init`` and
-    ``--tty``; ``volumes`` are ``"/host:/container[:ro]"``; ``network`` is ``"none"`` (alone on loopback) or ``"host"``.
+    ``--tty``; ``volumes`` are ``"/host:/container[:ro]"``; ``network`` is ``"none"`` (alone on loopback) or ``"host"``; ``user``
+    is who it runs as (see ``users.find``).
     Without root, a user namespace is taken along.
     """
 
     def __init__(
         self, image: str | Sequence[str], command: Sequence[str] = ("sh",), *, name: str | None = None, hostname: str | None = None,
         env: dict[str, str] | None = None, workdir: str = "/", volumes: Sequence[str] = (), tmpfs: Sequence[str] = (),
-        read_only: bool = False, init: bool = False, tty: bool = False, network: str = "none", ulimits=None,
+        read_only: bool = False, init: bool = False, tty: bool = False, network: str = "none", ulimits=None, user: RunAs | None = None,
         memory=None, memory_swap=None, cpus=None, cpu_weight=None, cpuset=None, pids_limit=None,
     ):  # fmt: skip
         self.id = state.new_id()
@@ -83,12 +93,13 @@ class Container:
             "memory": memory, "memory_swap": memory_swap, "cpus": cpus, "cpu_weight": cpu_weight, "cpuset": cpuset, "pids": pids_limit,
         }  # fmt: skip
         self.cgroup = self.choose_cgroup(limits)
-        self.files = Files(str(state.runtime_dir() / self.id), self.hostname)
+        self.files = Files(str(state.runtime_dir() / self.id), self.hostname, network)
         mounts = [*self.extra_mounts(), *map(volume, volumes), *map(Tmpfs, tmpfs)]
         layers = [bases.find(one) for one in ([image] if isinstance(image, str) else image)]
         self.rootfs = RootFS(layers, self.folder, mounts, read_only, self.rootless, files=self.files.bound)
         self.env = {"PATH": PATH, "HOSTNAME": self.hostname, **({"TERM": "xterm"} if tty else {}), "HOME": "/root", **(env or {})}
-        extras = [Init()] if init else []
+        extras = [user] if user else []
+        extras += [Init()] if init else []
         extras += [Loopback()] if network == "none" else []
         self.plan = Plan(list(command), self.ingredients(workdir, ulimits) + extras, self.env, tty, name=self.id)
         self.process: Process | None = None

@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -361,8 +361,10 @@ class Plan:
             raise
         return process
 
-    def run(self, stdin: bytes = b"", timeout: float | None = None, show: bool = True) -> Exit:
+    def run(self, stdin: bytes = b"", timeout: float | None = None, show: bool | Callable[[str], object] = True) -> Exit:
         """Run in the foreground until it ends: its output appears live, and comes back in the ``Exit``.
+
+        ``show`` may be a function: it gets each piece of the output as text.
 
         ``timeout`` in seconds; a process that runs longer is killed and ``TimeLimit`` raised. An interrupt (Ctrl-C, the
         notebook's stop button) kills it too. In every case nothing is left when this returns or raises.
@@ -827,6 +829,9 @@ class Pipes:
         kept += data
         del kept[: max(0, len(kept) - KEEP)]
         if show and (text := self.decoders[number].decode(data, final)):
+            if callable(show):
+                show(text)
+                return
             stream = (sys.stdout, sys.stderr)[number]
             stream.write(text)
             stream.flush()

@@ -35,6 +35,7 @@ MASKED = (
     "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
     "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware",
 )  # fmt: skip
+PAGE = 3900  # bytes: mount(2) takes one page of options; some are left for what is added
 READONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 
@@ -104,7 +105,8 @@ class RootFS:
     """A root file system for a process.
 
     ``layers`` are folders, the lowest first; with ``scratch`` (a folder that is made for it, and removed with it) the process
-    may write, and what it writes is in ``scratch/upper``. Without ``scratch`` the last layer itself is the root.
+    may write, and what it writes is in ``scratch/upper``, or in the folder ``upper``, which is there already and stays.
+    Without ``scratch`` the last layer itself is the root.
     ``mounts`` are added to the kernel's own; ``bare`` leaves those, the devices and the masks out.
     """
 
@@ -115,6 +117,7 @@ class RootFS:
     rootless: bool = False
     bare: bool = False
     files: dict[str, str] = field(default_factory=dict)  # path in the container → file of the host
+    upper: str | None = None
 
     @property
     def root(self) -> str:
@@ -135,15 +138,24 @@ class RootFS:
 
     def overlay_steps(self) -> list[Step]:
         """Many read-only folders and one writable one, seen as a single tree."""
-        upper, work = f"{self.scratch}/upper", f"{self.scratch}/work"
-        lower = ":".join(escape(layer) for layer in reversed(self.layers))
+        upper, work = self.upper or f"{self.scratch}/upper", f"{self.scratch}/work"
+        folder, lower = self.lower(f",upperdir={escape(upper)},workdir={escape(work)}")
         options = f"lowerdir={lower},upperdir={escape(upper)},workdir={escape(work)}"
-        options += ",userxattr" if self.rootless else ""
+        options += ",userxattr" if self.rootless else ",redirect_dir=off,metacopy=off"  # what is in the upper folder is the whole truth
         options += ",volatile"  # no sync to disk at the end: the layer is removed with the container
         undo = (("rmtree", self.scratch),)
         folders = [Step("provide", "mkdir", (self.scratch,), "new, or it would not be ours to remove", undo=undo)]
-        folders += [Step("provide", "mkdir", (path,), "for the overlay") for path in (upper, work)]
-        return [*folders, Step("root", "mount", ("overlay", self.root, "overlay", options), "layers below, writes on top")]
+        folders += [Step("provide", "mkdir", (path,), "for the overlay") for path in (upper, work) if path != self.upper]
+        near = [Step("root", "chdir", (folder,), "so many layers: only short names fit into mount's one page")] if folder else []
+        return [*folders, *near, Step("root", "mount", ("overlay", self.root, "overlay", options), "layers below, writes on top")]
+
+    def lower(self, rest: str) -> tuple[str, str]:
+        """The list of layers, the highest first; as names in one folder if their paths are too long for mount(2), and that folder."""
+        paths = [escape(layer) for layer in reversed(self.layers)]
+        folder = os.path.commonpath([os.path.dirname(os.path.abspath(layer)) for layer in self.layers])
+        if len(":".join(paths)) + len(rest) < PAGE:
+            return "", ":".join(paths)
+        return folder, ":".join(path.removeprefix(escape(folder) + "/") for path in paths)
 
     def plain_steps(self) -> list[Step]:
         return [Step("root", "mount", (self.root, self.root, None, "rbind"), "pivot_root wants a mount point")]

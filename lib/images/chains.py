@@ -21,6 +21,7 @@ from lib.images.pack import xattrs
 from lib.images.store import Store
 from lib.images.unpack import limit, unpack
 
+MOUNTPOINTS = "mounts"
 LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 
 
@@ -42,6 +43,23 @@ class Chains:
 
     def link(self, chain_id: str) -> Path:
         return self.names / digests.check(chain_id).partition(":")[2]
+
+    def mountpoints(self) -> str:
+        """The lowest layer of every container: what the kernel's file systems and /etc/hosts are mounted on.
+
+        It is no part of any image. Without it these places would be made in the writable layer, and a build would pack them.
+        """
+        place = self.layers / MOUNTPOINTS
+        if not place.is_dir():
+            with self.draft() as draft:
+                for folder in ("dev", "proc", "sys", "etc"):
+                    os.mkdir(f"{draft.path}/{folder}", 0o755)
+                for name in ("hosts", "hostname", "resolv.conf"):
+                    Path(draft.path, "etc", name).touch(0o644)
+                with suppress(OSError):  # somebody else was faster
+                    os.rename(draft.path, place)
+                    draft.kept = True
+        return str(place)
 
     def draft(self) -> Place:
         """A new folder among the layers. Hold ``store.using`` meanwhile."""
@@ -82,7 +100,7 @@ class Chains:
                 name.unlink()
         kept = {os.path.basename(os.readlink(name)) for name in self.names.iterdir()}
         for place in self.layers.iterdir():
-            if place.name not in kept:
+            if place.name not in kept and place.name != MOUNTPOINTS:
                 state.rmtree(str(place))
 
 
@@ -124,8 +142,10 @@ class Job:
             with self.chains.store.open(digest) as file:
                 packed = digests.Hashed(file, digest, what=f"layer {digest}")
                 plain = digests.Hashed(compression.unpacked(packed), self.diff_id, 2 * limit(), f"layer {digest}, unpacked,")
-                self.implied = unpack(plain, self.place.path).implied
-                plain.drain()  # a tar file's end is not the file's
+                with compression.Ahead(plain) as ahead:
+                    self.implied = unpack(ahead, self.place.path).implied
+                    while ahead.read():  # a tar file's end is not the file's, and the digest is of the whole
+                        pass
                 packed.drain()
             packed.verify()
             plain.verify()

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from lib import state
 from lib.images import digests, image, references
+from lib.images.cache import Cache
 from lib.images.chains import Chains
 from lib.images.digests import ImageError
 from lib.images.image import Image
@@ -27,13 +28,12 @@ class Library:
         return Chains(self.store)
 
     def images(self) -> list[Image]:
-        """Every image that has a name, the newest first; one with several names once."""
+        """Every image, the newest first; one with several names once, one that lost its name too."""
         named: dict[str, list[str]] = {}
-        found: dict[str, dict] = {}
+        found = {one["digest"]: one for one in self.store.index()}
         for name, descriptor in self.store.names().items():
             named.setdefault(descriptor["digest"], []).append(name)
-            found[descriptor["digest"]] = descriptor
-        loaded = [image.load(self.store, found[digest], tuple(names)) for digest, names in named.items()]
+        loaded = [image.load(self.store, one, tuple(named.get(digest, ()))) for digest, one in found.items()]
         return sorted(loaded, key=lambda one: str(one.config.get("created", "")), reverse=True)
 
     def find(self, text: str) -> Image:
@@ -86,9 +86,18 @@ class Library:
             self.store.untag(name)
         told = [f"Untagged: {references.parse(name).familiar}" for name in going]
         if last:
+            self.store.forget(found.descriptor["digest"])
             self.gc()
             told.append(f"Deleted: {found.id}")
         return told
+
+    def prune(self, in_use: frozenset[str] = frozenset()) -> list[str]:
+        """``docker image prune``: forget every image without a name that no container stands on; returns their ids."""
+        going = [one for one in self.images() if not one.names and one.id not in in_use]
+        for one in going:
+            self.store.forget(one.descriptor["digest"])
+        self.gc()
+        return [one.id for one in going]
 
     @staticmethod
     def canonical(text: str) -> str:
@@ -111,8 +120,6 @@ class Library:
 
     def reachable(self) -> tuple[set[str], set[str]]:
         """The digests of all blobs, and the chain ids of all layers, that something leads to."""
-        from lib.images.cache import Cache
-
         blobs, chains = Cache(self.store).reachable()
         for one in self.images():
             blobs |= {one.descriptor["digest"], one.id, *(layer["digest"] for layer in one.layers)}

@@ -155,23 +155,41 @@ class Store:
         """Every name, and the descriptor that it points to."""
         return {one["annotations"][NAME]: one for one in self.index() if NAME in one.get("annotations", {})}
 
-    def tag(self, name: str, descriptor: dict, **annotations: str) -> None:
-        """Let ``name`` point to a manifest; it pointed elsewhere before, perhaps: a tag is only a label."""
+    def tag(self, name: str | None, descriptor: dict, **annotations: str) -> None:
+        """Let ``name`` point to a manifest. It pointed elsewhere before, perhaps: a tag is only a label, and that image stays, nameless.
+
+        Without a name the image is only kept.
+        """
         entry = {key: descriptor[key] for key in ("mediaType", "digest", "size", "platform") if key in descriptor}
-        entry["annotations"] = {NAME: name, **annotations}
+        if name:
+            entry["annotations"] = {NAME: name, **annotations}
         with self.locked("index"):
-            kept = [one for one in self.index() if one.get("annotations", {}).get(NAME) != name]
-            self.replace("index.json", {"schemaVersion": 2, "manifests": [*kept, entry]})
+            self.write_index([*self.without(name), entry])
 
     def untag(self, name: str) -> dict:
-        """Forget a name; returns what it pointed to. Raises ``StoreError``."""
+        """Forget a name; returns what it pointed to, which stays without one. Raises ``StoreError``."""
         with self.locked("index"):
             names = self.names()
             if name not in names:
                 raise StoreError(f"No such image: {name}")
-            kept = [one for one in self.index() if one.get("annotations", {}).get(NAME) != name]
-            self.replace("index.json", {"schemaVersion": 2, "manifests": kept})
+            self.write_index(self.without(name))
         return names[name]
+
+    def forget(self, digest: str) -> None:
+        """Forget a manifest, with all its names."""
+        with self.locked("index"):
+            self.write_index([one for one in self.index() if one["digest"] != digest])
+
+    def without(self, name: str | None) -> list[dict]:
+        """The index in which nothing is called ``name``."""
+        plain = [{key: value for key, value in one.items() if key != "annotations"} for one in self.index()]
+        return [new if name and old.get("annotations", {}).get(NAME) == name else old for old, new in zip(self.index(), plain, strict=True)]
+
+    def write_index(self, entries: list[dict]) -> None:
+        """Each manifest stands there once for each of its names, or once without."""
+        named = {one["digest"] for one in entries if "annotations" in one}
+        kept = {json.dumps(one, sort_keys=True): one for one in entries if "annotations" in one or one["digest"] not in named}
+        self.replace("index.json", {"schemaVersion": 2, "manifests": list(kept.values())})
 
     # -- files and locks
 

@@ -1,0 +1,275 @@
+"""``docker build``: a Dockerfile becomes a graph of stages, a stage a chain of steps, a step a layer or a word in the config.
+
+Stages that the target does not need are not built; those that do not need each other are built side by side. A step whose key
+is in the cache is not carried out: its layer is taken. Nothing is even unpacked as long as every step is cached.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from lib import process
+from lib import state as lib_state
+from lib.images import dockerfile, image, references
+from lib.images.archive import created
+from lib.images.cache import Cache
+from lib.images.context import Context, Tree
+from lib.images.digests import ImageError
+from lib.images.dockerfile import Dockerfile, Stage
+from lib.images.explain import advice, align
+from lib.images.image import Image
+from lib.images.instructions import Arg, Copy, Run
+from lib.images.library import Library
+from lib.images.merged import Merged
+from lib.images.stages import StageBuild
+from lib.images.steps import PREDEFINED, BuildError, Cancelled, StepReport
+from lib.images.store import Store
+
+
+@dataclass
+class Options:
+    """What the command line says. ``secrets``: id → file. ``resolve`` finds a base image by its name, and pulls it if need be."""
+
+    context: str = "."
+    file: str | None = None
+    text: str | None = None  # the Dockerfile itself, instead of a file
+    tags: tuple[str, ...] = ()
+    target: str | None = None
+    build_args: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
+    ssh: str | None = None
+    no_cache: bool = False
+    network: str = "default"
+    platform: dict[str, str] | None = None
+    resolve: Callable[[str], Image] | None = None
+
+
+@dataclass
+class Built:
+    """What came of a build."""
+
+    image: Image
+    steps: list[StepReport]
+    seconds: float
+    advice: list[str]
+
+    @property
+    def id(self) -> str:
+        return self.image.id
+
+
+class Build:
+    """One build. ``tell`` gets a word (``start``, ``done``, ``output``), the step, and a text."""
+
+    def __init__(self, library: Library, options: Options, tell: Callable[[str, StepReport, str], object] = lambda *words: None):
+        self.library, self.options, self.tell = library, options, tell
+        self.store, self.cache = library.store, Cache(library.store)
+        self.file = self.read()
+        self.context = Context(options.context, self.store, self.path)
+        self.stages = {stage.index: stage for stage in self.file.stages}
+        self.futures: dict[int, Future] = {}
+        self.stopping = threading.Event()
+        self.running: set[str] = set()  # names of the RUNs that run now
+        self.steps: list[StepReport] = []
+        self.begin = time.monotonic()
+
+    # -- the Dockerfile
+
+    @property
+    def path(self) -> str:
+        return self.options.file or f"{self.options.context}/Dockerfile"
+
+    @property
+    def name(self) -> str:
+        """Which build this is, so that the next one can say what has changed since."""
+        return f"{os.path.realpath(self.options.context)}\n{os.path.realpath(self.path)}\n{self.options.target or ''}"
+
+    def read(self) -> Dockerfile:
+        if self.options.text is not None:
+            return dockerfile.parse(self.options.text)
+        try:
+            return dockerfile.read(self.path)
+        except FileNotFoundError:
+            raise BuildError(f"failed to read dockerfile: open {self.path}: no such file or directory (-f names another)") from None
+
+    def stage(self, name: str) -> Stage | None:
+        """A stage by its name or its number."""
+        found = next((stage for stage in reversed(self.file.stages) if stage.name == name.lower()), None)
+        return found or (self.stages.get(int(name)) if name.isascii() and name.isdigit() else None)
+
+    def target(self) -> Stage:
+        if not self.options.target:
+            return self.file.stages[-1]
+        if found := self.stage(self.options.target):
+            return found
+        names = ", ".join(stage.name or str(stage.index) for stage in self.file.stages)
+        raise BuildError(f"target stage {self.options.target!r} could not be found in {self.path}: there is {names}")
+
+    def arguments(self) -> dict[str, str]:
+        """What a FROM may use: the platform, and the ARGs before the first FROM."""
+        here = {"linux": "linux", **image.here(), **(self.options.platform or {})}
+        platform = image.platform_name(here)
+        known = {
+            "TARGETPLATFORM": platform, "TARGETOS": here["os"], "TARGETARCH": here["architecture"],
+            "TARGETVARIANT": here.get("variant", ""),
+            "BUILDPLATFORM": image.platform_name(image.here()), "BUILDOS": "linux", "BUILDARCH": image.here()["architecture"],
+        }  # fmt: skip
+        for one in self.file.arguments:
+            for name, default in dockerfile.expanded(one, known, self.file.escape)[0].pairs:
+                value = self.options.build_args.get(name, default)
+                if value is not None:
+                    known[name] = value
+        return known
+
+    # -- the graph
+
+    def needs(self, stage: Stage) -> list[Stage]:
+        """The earlier stages that this one is built on, copies from, or mounts."""
+        base = dockerfile.expanded(stage.base, self.globals, self.file.escape)[0].image
+        names = [base]
+        for one in stage.instructions:
+            if isinstance(one, Copy) and one.from_:
+                names.append(one.from_)
+            if isinstance(one, Run):
+                names += [mount.from_ for mount in one.mounts if mount.from_]
+        return [found for name in dict.fromkeys(names) if (found := self.stage(name)) and found.index < stage.index]
+
+    def needed(self, stage: Stage) -> list[Stage]:
+        """The stage and all that it needs, in the order of the file."""
+        found, todo = {}, [stage]
+        while todo:
+            one = todo.pop()
+            if one.index not in found:
+                found[one.index] = one
+                todo += self.needs(one)
+        return [found[index] for index in sorted(found)]
+
+    # -- the build
+
+    def run(self) -> Built:
+        """Build the target. Raises ``BuildError`` and other ``ImageError``, ``DockerfileError``; what is cached by then stays so."""
+        self.globals = self.arguments()
+        target = self.target()
+        with self.store.using(), tempfile.TemporaryDirectory(prefix=lib_state.temporary("build")) as self.scratch:
+            needed = self.needed(target)
+            self.check_arguments()
+            last = self.cache.recall(self.name)
+            self.last = align(last, [self.text(stage, one) for stage in needed for one in stage.instructions])
+            self.offsets = {}
+            for stage in needed:
+                self.offsets[stage.index] = sum(len(one.instructions) for one in needed if one.index < stage.index)
+            try:
+                state = self.all(needed)[target.index]
+            finally:
+                self.context.memory.save()
+            found = self.finish(state)
+        self.steps.sort(key=lambda one: self.order[one.stage, one.number])
+        made = [{"text": f"{one.stage} {one.text}", "parts": one.parts} for one in self.steps]
+        self.cache.remember(self.name, made)
+        return Built(found, self.steps, time.monotonic() - self.begin, advice(self.steps))
+
+    def text(self, stage: Stage, instruction) -> str:
+        return f"{stage.name or stage.index} {' '.join(instruction.place.text.split())}"
+
+    def all(self, needed: list[Stage]) -> dict[int, object]:
+        """Every stage that is needed: alone in this thread, several side by side. The first error ends them all."""
+        self.order = {}
+        for stage in needed:
+            for number in range(len(stage.instructions) + 2):
+                self.order[str(stage.name or stage.index), number] = (stage.index, number)
+        if len(needed) == 1:
+            return {needed[0].index: StageBuild(self, needed[0]).run()}
+        self.futures = {stage.index: Future() for stage in needed}
+        with ThreadPoolExecutor(len(needed)) as pool:
+            jobs = [pool.submit(self.one, StageBuild(self, stage)) for stage in needed]
+            try:
+                for job in jobs:
+                    job.result()
+            except BaseException:
+                self.stop()
+                raise
+        errors = [error for future in self.futures.values() if (error := future.exception())]
+        if errors:
+            raise next((error for error in errors if not isinstance(error, Cancelled)), errors[0])
+        return {index: future.result() for index, future in self.futures.items()}
+
+    def one(self, stage) -> None:
+        future = self.futures[stage.stage.index]
+        try:
+            future.set_result(stage.run())
+        except BaseException as error:
+            future.set_exception(error)
+            self.stop()
+
+    def stop(self) -> None:
+        """End what runs in other stages: whoever waits for it hears of the first error."""
+        self.stopping.set()
+        for one in process.ours():
+            if one.plan.name in self.running:
+                one.signal(signal.SIGKILL)
+
+    def result(self, stage: Stage):
+        """What an earlier stage came to; waits for it."""
+        try:
+            return self.futures[stage.index].result()
+        except ImageError as error:
+            raise Cancelled(str(error)) from None
+
+    def base(self, name: str, place) -> Image:
+        """An image of the library, or (where ``resolve`` can) of a registry. Raises ``DockerfileError`` that points at the line."""
+        try:
+            return self.options.resolve(name) if self.options.resolve else self.library.find(name)
+        except (ImageError, references.BadReference) as error:
+            raise place.error(str(error), "build it, load it or pull it first: suitcase images lists what is here", name) from None
+
+    def tree(self, name: str, place) -> Tree:
+        """A stage or an image to copy from."""
+        stage = self.stage(name)
+        if stage and stage.index in self.futures:
+            state = self.result(stage)
+            tree = Tree(Merged(state.folders()))
+        else:
+            tree = Tree(Merged(self.library.chains.unpack(*(lambda one: (one.layers, one.diff_ids))(self.base(name, place)))))
+        tree.name = f"the stage or image {name!r}"
+        return tree
+
+    def chain(self, name: str, place) -> str:
+        """The chain id of a stage or image: a fast way to say that it is the same as last time."""
+        stage = self.stage(name)
+        if stage and stage.index in self.futures:
+            return self.result(stage).chain
+        return (self.base(name, place).chain_ids or [""])[-1]
+
+    def check_arguments(self) -> None:
+        """A --build-arg that no ARG asks for is a typing mistake. Docker warns only; so do we."""
+        asked = {name for one in self.file.arguments for name, _ in one.pairs}
+        asked |= {name for stage in self.file.stages for one in stage.instructions if isinstance(one, Arg) for name, _ in one.pairs}
+        known = {*asked, *PREDEFINED, *(name.lower() for name in PREDEFINED), "SOURCE_DATE_EPOCH"}
+        self.unused = sorted(set(self.options.build_args) - known)
+
+    def finish(self, state) -> Image:
+        """Write config and manifest, and give the image its names."""
+        labels = {**(state.config.get("Labels") or {}), **self.options.labels}
+        runtime = {**state.config, **({"Labels": labels} if labels else {})}
+        config = {
+            "created": created(), **image.here(), **(self.options.platform or {}), "config": runtime,
+            "rootfs": {"type": "layers", "diff_ids": [one.diff_id for one in state.layers]}, "history": state.history,
+        }  # fmt: skip
+        found = image.save(self.store, config, [one.descriptor for one in state.layers])
+        names = tuple(str(references.parse(tag)) for tag in self.options.tags)
+        for name in names or (None,):
+            self.store.tag(name, found.descriptor)
+        return image.load(self.store, found.descriptor, names)
+
+
+def build(context: str = ".", library: Library | None = None, tell=lambda *words: None, **options) -> Built:
+    """Build an image from a folder with a Dockerfile in it. The keywords are those of ``Options``."""
+    return Build(library or Library(Store()), Options(context, **options), tell).run()

@@ -1,0 +1,117 @@
+"""The build cache: what a step made the last time that everything it depends on was the same.
+
+A step's key is a hash over named *parts*: the layers below, the words of the instruction, the variables, the contents of the
+files. Because the parts have names, a miss can be explained: which of them is another than last time. The idea is BuildKit's
+(docs/dev/solver.md in its sources, "cache keys").
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from lib.images import digests
+from lib.images.layers import Layer
+from lib.images.store import Store
+
+
+def key(parts: dict[str, object]) -> str:
+    """The key of a step: a hash of its parts, in the order of their names."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+@dataclass
+class Record:
+    """What a step made: a layer (or none, if it changed no file), on which chain, how long it took, and from what."""
+
+    key: str
+    text: str
+    parts: dict
+    layer: dict | None
+    below: list[str]  # diff_ids of the layers that it stands on
+    seconds: float = 0.0
+    used: float = field(default_factory=time.time)
+
+    def as_layer(self) -> Layer | None:
+        return Layer(self.layer["descriptor"], self.layer["diff_id"]) if self.layer else None
+
+
+class Cache:
+    """The records of a store, one file each in ``cache/``; ``last/`` remembers each build's keys, to explain the next one's."""
+
+    def __init__(self, store: Store):
+        self.store, self.place, self.last = store, store.place / "cache", store.place / "last"
+        for folder in (self.place, self.last):
+            folder.mkdir(exist_ok=True)
+
+    def find(self, wanted: str) -> Record | None:
+        """The record of a key, if its layer is still here."""
+        try:
+            record = Record(**json.loads((self.place / wanted).read_bytes()))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+        if record.layer and not self.store.has(record.layer["descriptor"]["digest"]):
+            return None
+        os.utime(self.place / wanted)
+        return record
+
+    def keep(self, record: Record) -> None:
+        with self.store.locked("index"):
+            self.store.replace(f"cache/{record.key}", asdict(record))
+
+    def once(self, wanted: str, work: Callable[[], str]) -> str:
+        """A text that only depends on its key: worked out the first time."""
+        path = self.store.place / "facts" / wanted
+        try:
+            return json.loads(path.read_bytes())
+        except (FileNotFoundError, ValueError):
+            path.parent.mkdir(exist_ok=True)
+            found = work()
+            self.store.replace(f"facts/{wanted}", found)
+            return found
+
+    def records(self) -> list[Record]:
+        found = [self.find_quietly(path) for path in sorted(self.place.iterdir())]
+        return [one for one in found if one]
+
+    @staticmethod
+    def find_quietly(path: Path) -> Record | None:
+        try:
+            return Record(**json.loads(path.read_bytes()))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+
+    def reachable(self) -> tuple[set[str], set[str]]:
+        """The blobs and the chains that records lead to: gc leaves them."""
+        blobs, chains = set(), set()
+        for record in self.records():
+            if record.layer:
+                blobs.add(record.layer["descriptor"]["digest"])
+                chains |= set(digests.chain_ids([*record.below, record.layer["diff_id"]]))
+        return blobs, chains
+
+    def prune(self) -> int:
+        """``docker builder prune``: forget every record; the layers go with the next gc. Returns how many there were."""
+        records = list(self.place.iterdir())
+        for path in [*records, *self.last.iterdir()]:
+            path.unlink(missing_ok=True)
+        return len(records)
+
+    # -- what the build before was made of
+
+    def recall(self, build: str) -> list[dict]:
+        """Text and parts of each step of the last build of that name."""
+        try:
+            return json.loads((self.last / hashlib.sha256(build.encode()).hexdigest()[:32]).read_bytes())
+        except (FileNotFoundError, ValueError):
+            return []
+
+    def remember(self, build: str, steps: list[dict]) -> None:
+        if steps != self.recall(build):
+            with self.store.locked("index"):
+                self.store.replace(f"last/{hashlib.sha256(build.encode()).hexdigest()[:32]}", steps)

@@ -1,0 +1,141 @@
+"""A folder of changes on top of what is below: where ``COPY``, ``ADD`` and ``WORKDIR`` put things, without a mount.
+
+Only the new folder is written. A folder that is below and gets something new is made again on top, looking as it does below:
+what the kernel calls copy-up (overlayfs.rst).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from dataclasses import dataclass
+
+from lib.images.chains import copy_looks
+from lib.images.merged import Merged
+from lib.images.pack import xattrs
+
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What ``--chown`` and ``--chmod`` say; None: as it is. ``keep_owner`` is for files that come from an image."""
+
+    uid: int | None = None
+    gid: int | None = None
+    mode: int | None = None
+    keep_owner: bool = False
+
+    def owner(self, about: os.stat_result) -> tuple[int, int]:
+        if self.uid is not None:
+            return self.uid, self.gid or 0
+        return (about.st_uid, about.st_gid) if self.keep_owner else (0, 0)
+
+    @property
+    def of_new_folders(self) -> tuple[int, int]:
+        return (self.uid or 0), (self.gid or 0)
+
+
+class Changes:
+    """Changes to the tree ``below``, written to the folder ``top``."""
+
+    def __init__(self, below: Merged, top: str):
+        self.below, self.top = below, top
+        self.as_root = os.geteuid() == 0
+        self.ready: set[str] = {""}  # folders that are made, or found, on top
+        if below.layers:
+            copy_looks(below.layers[0], top)
+
+    def resolve(self, path: str, last: bool = True) -> str:
+        """The path from the top, with all links followed that are below or were put here."""
+        return Merged([*reversed(self.below.layers), self.top]).resolve(path, last)
+
+    def is_folder(self, path: str) -> bool:
+        """Is there a folder at ``path`` (no links in it)?"""
+        try:
+            return stat.S_ISDIR(os.lstat(f"{self.top}/{path}").st_mode)
+        except FileNotFoundError:
+            return bool(self.below.folders(path))
+
+    def folder(self, path: str, owner: tuple[int, int] = (0, 0), mode: int = 0o755) -> bool:
+        """Make a folder, and those above it, where they are missing; True if it was not there, below neither."""
+        if path in self.ready:
+            return False
+        self.folder(path.rpartition("/")[0], owner, mode)
+        self.ready.add(path)
+        return self.one_folder(path, owner, mode)
+
+    def one_folder(self, path: str, owner: tuple[int, int], mode: int) -> bool:
+        place = f"{self.top}/{path}"
+        try:
+            if stat.S_ISDIR(os.lstat(place).st_mode):
+                return False
+            os.unlink(place)
+        except FileNotFoundError:
+            pass
+        os.mkdir(place)
+        if folders := self.below.folders(path):
+            copy_looks(folders[0], place)
+            return False
+        self.own(place, owner)
+        os.chmod(place, mode)
+        return True
+
+    def own(self, place: str, owner: tuple[int, int]) -> None:
+        if self.as_root:
+            os.chown(place, *owner, follow_symlinks=False)
+
+    def copy(self, real: str, about: os.stat_result, path: str, looks: Looks, attributes: bool = False) -> None:
+        """One file, link, node or folder (without what is in it) to ``path``, whose folder is there. Times are kept."""
+        place = f"{self.top}/{path}"
+        kind = stat.S_IFMT(about.st_mode)
+        if kind == stat.S_IFDIR:
+            self.copy_folder(real, about, path, looks, attributes)
+            return
+        self.clear(place)
+        if kind == stat.S_IFREG:
+            copy_file(real, place)
+        elif kind == stat.S_IFLNK:
+            os.symlink(os.readlink(real), place)
+        elif kind in (stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO):
+            os.mknod(place, kind | 0o600, about.st_rdev)
+        else:
+            return  # a socket: nobody listens any more
+        self.dress(real, about, place, looks, attributes)
+
+    def copy_folder(self, real: str, about: os.stat_result, path: str, looks: Looks, attributes: bool) -> None:
+        """A folder that is there already stays as it is; a new one looks like its source."""
+        if self.folder(path, looks.of_new_folders) and path:
+            self.dress(real, about, f"{self.top}/{path}", looks, attributes)
+
+    def dress(self, real: str, about: os.stat_result, place: str, looks: Looks, attributes: bool) -> None:
+        self.own(place, looks.owner(about))
+        for name, value in (xattrs(real) if attributes else {}).items():
+            os.setxattr(place, name, value, follow_symlinks=False)
+        if not stat.S_ISLNK(about.st_mode):
+            os.chmod(place, stat.S_IMODE(about.st_mode) if looks.mode is None else looks.mode)
+        os.utime(place, ns=(about.st_mtime_ns, about.st_mtime_ns), follow_symlinks=False)
+
+    def clear(self, place: str) -> None:
+        """Make room for a file: one that an earlier source put here goes."""
+        try:
+            os.unlink(place)
+        except FileNotFoundError:
+            pass
+        except IsADirectoryError:
+            shutil.rmtree(place)
+            self.ready = {""}
+
+
+def copy_file(real: str, place: str) -> None:
+    """Let the kernel copy, without the bytes passing through us; holes stay holes where it can. See copy_file_range(2)."""
+    with open(real, "rb", buffering=0) as source, open(place, "xb", buffering=0) as target:
+        try:
+            while os.copy_file_range(source.fileno(), target.fileno(), 1 << 30):
+                pass
+        except OSError:  # another file system, or an older kernel
+            source.seek(0)
+            target.truncate(0)
+            target.seek(0)
+            shutil.copyfileobj(source, target, CHUNK)

@@ -1,0 +1,37 @@
+"""What a build tells of itself: one report for each step, and the two ways in which it ends badly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lib.images.digests import ImageError
+
+PREDEFINED = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
+
+
+class BuildError(ImageError):
+    """A step failed. ``exit_code`` is the command's, if it was a command."""
+
+    exit_code = 1
+
+
+class Cancelled(ImageError):
+    """Another stage has failed, so this one is not needed any more."""
+
+
+@dataclass
+class StepReport:
+    """One step as it went. ``kind`` is ``run``, ``copy``, ``folder`` (these make layers) or ``config``; times in seconds."""
+
+    stage: str
+    number: int
+    of: int
+    text: str
+    line: int
+    kind: str
+    cached: bool = False
+    started: float = 0.0
+    seconds: float = 0.0
+    size: int = 0  # bytes of the layer, packed
+    parts: dict = field(default_factory=dict)
+    why: list[str] = field(default_factory=list)
