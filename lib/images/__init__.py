@@ -1,0 +1,1 @@
+"""The suitcase: references, layers, store, registry, Dockerfile, build."""
