@@ -70,7 +70,9 @@ def _set(pattern: str, at: int) -> tuple[str, int]:
     parts = []
     while not (parts and pattern[at : at + 1] == "]"):
         if pattern[at : at + 1] in ("-", "]"):
-            raise BadGlob(f"a set in '{pattern[:60]}' begins with '{pattern[at]}' or is empty; write \\{pattern[at]} for the character itself")
+            raise BadGlob(
+                f"a set in '{pattern[:60]}' begins with '{pattern[at]}' or is empty; write \\{pattern[at]} for the character itself"
+            )
         first, at = _escaped(pattern, at)
         last = first
         if pattern[at : at + 1] == "-":

@@ -91,7 +91,7 @@ def _cleaned(pattern: str) -> str:
     if not pattern:
         return ""
     clean = posixpath.normpath(pattern)
-    return clean.lstrip("/") or "/" if clean.startswith("/") else clean
+    return ((clean.lstrip("/") or "/") if clean.startswith("/") else clean).strip(SPACE)
 
 
 def _reaches_below(pattern: str, folder: str) -> bool:

@@ -71,7 +71,9 @@ def parse(text: str) -> Reference:
     if registry == HUB and "/" not in repository:
         repository = OFFICIAL + repository
     if len(repository) > LONGEST_REPOSITORY:
-        raise BadReference(f"{_short(text)}: a repository's name has at most {LONGEST_REPOSITORY} characters, this one has {len(repository)}")
+        raise BadReference(
+            f"{_short(text)}: a repository's name has at most {LONGEST_REPOSITORY} characters, this one has {len(repository)}"
+        )
     return Reference(registry, repository, tag if colon else (None if at else "latest"), digest or None)
 
 
@@ -116,7 +118,9 @@ def _check_digest(text: str, digest: str) -> None:
     if length is None:
         raise BadReference(f"{_short(text)}: '{_short(digest)}' is no digest; write sha256: and 64 hexadecimal digits")
     if not _HEX.fullmatch(value) or len(value) != length:
-        raise BadReference(f"{_short(text)}: a {algorithm} digest has {length} digits 0-9 and a-f; '{_short(value)}' has {len(value)} characters")
+        raise BadReference(
+            f"{_short(text)}: a {algorithm} digest has {length} digits 0-9 and a-f; '{_short(value)}' has {len(value)} characters"
+        )
 
 
 def _short(text: str) -> str:

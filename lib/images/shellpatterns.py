@@ -84,7 +84,9 @@ def _rest(pieces: list[re.Pattern], value: str, at: int, longest: bool) -> int |
     for number, piece in enumerate(pieces):
         stop = value.find("\n", at)
         stop = len(value) if stop < 0 else stop
-        found = _last(piece, value, at, stop) if longest and number == len(pieces) - 1 else piece.search(value, at, stop + len(piece.pattern))
+        found = (
+            _last(piece, value, at, stop) if longest and number == len(pieces) - 1 else piece.search(value, at, stop + len(piece.pattern))
+        )
         if not found or found.start() > stop:
             return None
         at = found.end()
