@@ -1,6 +1,6 @@
 """A Dockerfile, read: its stages, and the variables that are set before the first.
 
-    text → nodes (``syntax``) → instructions (``instructions``) → stages (here) → expanded, one at a time, as the build goes
+    text → nodes (``syntax``) → instructions (``makers``) → stages (here) → expanded, one at a time, as the build goes
 
 ``EXPANDS`` says which parts of which instruction have their variables replaced; all others stand as they are written, and a
 ``$`` in a RUN is the shell's affair.
@@ -28,8 +28,8 @@ from lib.images.instructions import (
     User,
     Volume,
     Workdir,
-    instruction_of,
 )
+from lib.images.makers import instruction_of
 from lib.images.places import DockerfileError, Place
 from lib.images.syntax import Warned
 
