@@ -12,14 +12,14 @@ from lib.images.places import Source
 
 KNOWN = ("syntax", "escape", "check")
 ESCAPES = ("\\", "`")
-_DIRECTIVE = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(\S.*)")
+_DIRECTIVE = r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(\S.*)"
 
 
 def read(source: Source) -> dict[str, str]:
     """The directives at the top of a file, by name. Each stands for one line. Raises: DockerfileError."""
     found: dict[str, str] = {}
     for number, line in enumerate(source.lines, 1):
-        match = _DIRECTIVE.fullmatch(line.strip())
+        match = re.fullmatch(_DIRECTIVE, line.strip())
         name = match[1].lower() if match else ""
         if name not in KNOWN:
             break

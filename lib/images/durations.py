@@ -6,7 +6,7 @@ import re
 
 UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 LONGEST = (1 << 63) - 1  # some 292 years
-_PART = re.compile(r"([0-9]{0,20})(?:\.([0-9]{0,20}))?(ns|us|µs|μs|ms|s|m|h)")
+_PART = r"([0-9]{0,20})(?:\.([0-9]{0,20}))?(ns|us|µs|μs|ms|s|m|h)"
 
 
 class BadDuration(ValueError):
@@ -18,12 +18,12 @@ def nanoseconds(text: str) -> int:
     sign, digits = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
     total = at = 0
     while at < len(digits) and digits != "0":
-        part = _PART.match(digits, at)
+        part = re.match(_PART, digits[at : at + 50])
         if not part or not (part[1] or part[2]):
             raise BadDuration(f"'{text[:40]}' is no duration: a number and one of ns us ms s m h, like 1m30s")
         unit = UNITS[part[3]]
         total += int(part[1] or 0) * unit + int(part[2] or 0) * unit // 10 ** len(part[2] or "")
-        at = part.end()
+        at += part.end()
     if not digits or total > LONGEST:
         raise BadDuration(f"'{text[:40]}' is no duration, or one of more than 292 years")
     return sign * total

@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 from lib.images.expansion import ExpansionError, Lexer
 
-_WORD = re.compile(r"(\d*)<<(-?)[\t\n\f\r ]*([^<]+)")
-_LEADING_TABS = re.compile(r"^\t+", re.MULTILINE)
+_WORD = r"([0-9]*)<<(-?)[\t\n\f\r ]*([^<]+)"
 
 
 class Heredoc(NamedTuple):
@@ -27,7 +26,7 @@ class Heredoc(NamedTuple):
     @property
     def content(self) -> str:
         """The body, without leading tabs if it was opened by ``<<-``."""
-        return _LEADING_TABS.sub("", self.body) if self.strips else self.body
+        return re.sub(r"^\t+", "", self.body, flags=re.MULTILINE) if self.strips else self.body
 
 
 def opened(line: str) -> list[Heredoc]:
@@ -41,7 +40,7 @@ def opened(line: str) -> list[Heredoc]:
 
 def one(word: str) -> Heredoc | None:
     """The heredoc that a word opens, if it opens one. Raises: ExpansionError."""
-    match = _WORD.fullmatch(word)
+    match = re.fullmatch(_WORD, word)
     if not match:
         return None
     descriptor, dash, rest = match.groups()

@@ -37,7 +37,7 @@ from lib.images.syntax import Node
 
 NETWORKS = ("default", "none", "host")
 SECURITIES = ("sandbox", "insecure")
-_STAGE_NAME = re.compile(r"[a-z][a-z0-9-_.]*")
+_STAGE_NAME = r"[a-z][a-z0-9-_.]*"
 
 
 def instruction_of(node: Node) -> Instruction:
@@ -76,7 +76,7 @@ def _from(node: Node, given: Flags) -> From:
     name = None
     if len(words) == 3 and words[1].lower() == "as":
         name = words[2].lower()
-        if not _STAGE_NAME.fullmatch(name):
+        if not re.fullmatch(_STAGE_NAME, name):
             hint = "a name begins with a letter, and goes on with letters, digits, '-', '_' or '.'"
             raise _wrong(node, f"cannot name a stage '{words[2][:60]}'", hint, words[2])
     elif len(words) != 1:

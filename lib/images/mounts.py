@@ -13,8 +13,8 @@ from lib.images.places import Place, suggestion
 
 TYPES = ("bind", "cache", "tmpfs", "secret", "ssh")
 SHARING = ("shared", "private", "locked")
-_FIELDS = re.compile(r'"((?:[^"]|"")*)"(?:,|\Z)|([^,"]*)(?:,|\Z)')
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(?:([kmgtp])?i?b?)", re.IGNORECASE)
+_FIELD = r'"((?:[^"]|"")*)"(?:,|\Z)|([^,"]*)(?:,|\Z)'
+_SIZE = r"([0-9]+(?:\.[0-9]+)?) ?(?:([kmgtp])?i?b?)"
 UNITS = "bkmgtp"
 
 
@@ -84,9 +84,9 @@ def parse(text: str, place: Place, expand: Callable[[str], str] | None = None) -
 
 
 def _fields(text: str, place: Place):
-    at = 0
+    at, field = 0, re.compile(_FIELD)
     while at < len(text):
-        match = _FIELDS.match(text, at)
+        match = field.match(text, at)
         if not match:
             raise place.error(
                 "--mount: a quote stands in the middle of an option", "put quotes around the whole option, or leave them out", text
@@ -148,7 +148,7 @@ def _one_of(value: str, known: tuple[str, ...], name: str, place: Place) -> str:
 
 def size(text: str, place: Place) -> int:
     """``64m``, ``1.5GiB``, ``1024`` in bytes; the units are powers of 1024. Raises: DockerfileError."""
-    match = _SIZE.fullmatch(text) if len(text) <= 40 else None
+    match = re.fullmatch(_SIZE, text, re.IGNORECASE) if len(text) <= 40 else None
     if not match:
         raise place.error(f"--mount: size={text[:40]} is no size", "write a number and a unit, for example size=64m", f"size={text}")
     return int(float(match[1]) * 1024 ** UNITS.index((match[2] or "b").lower()))
