@@ -78,6 +78,8 @@ def _rule(file: str, number: int, line: str) -> Rule | None:
         return None
     takes_back = text.startswith("!")
     pattern = _cleaned(text[1:].strip(SPACE) if takes_back else text)
+    if not pattern and not takes_back:
+        return None
     if takes_back and pattern in ("", "/"):
         raise IgnoreError(f"{file}:{number}: {text}: '!' alone takes nothing back; write a pattern after it, for example !README.md")
     try:

@@ -18,10 +18,10 @@ LONGEST_TAG = 128
 DIGEST_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}  # hexadecimal digits
 
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
-_HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?")
-_COMPONENT = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-_HEX = re.compile(r"[0-9a-f]+")
+_HOST = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
+_COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
+_HEX = r"[0-9a-f]+"
 
 
 class BadReference(ValueError):
@@ -82,7 +82,7 @@ def _registry(text: str) -> tuple[str, str]:
     first, slash, rest = text.partition("/")
     if not slash or not (first == "localhost" or "." in first or ":" in first or first != first.lower()):
         return HUB, text
-    if not _HOST.fullmatch(first):
+    if not re.fullmatch(_HOST, first):
         raise BadReference(f"{_short(text)}: '{_short(first)}' is no registry; write host/name or host:5000/name")
     return (HUB if first == HUBS_OLD_NAME else first), rest
 
@@ -93,7 +93,7 @@ def _check_repository(text: str, repository: str) -> None:
     if repository != repository.lower():
         raise BadReference(f"{_short(text)}: the name of an image is in lower case; write {_short(repository.lower())}")
     for component in repository.split("/"):
-        if not _COMPONENT.fullmatch(component):
+        if not re.fullmatch(_COMPONENT, component):
             raise BadReference(f"{_short(text)}: {_what_is_wrong(component)}")
 
 
@@ -108,7 +108,7 @@ def _what_is_wrong(component: str) -> str:
 def _check_tag(text: str, tag: str) -> None:
     if len(tag) > LONGEST_TAG:
         raise BadReference(f"{_short(text)}: a tag has at most {LONGEST_TAG} characters, this one has {len(tag)}")
-    if not _TAG.fullmatch(tag):
+    if not re.fullmatch(_TAG, tag):
         raise BadReference(f"{_short(text)}: {_short(tag)!r} is no tag; write A-Z, a-z, 0-9, _ . -, and no dot or dash first")
 
 
@@ -117,7 +117,7 @@ def _check_digest(text: str, digest: str) -> None:
     length = DIGEST_LENGTHS.get(algorithm)
     if length is None:
         raise BadReference(f"{_short(text)}: '{_short(digest)}' is no digest; write sha256: and 64 hexadecimal digits")
-    if not _HEX.fullmatch(value) or len(value) != length:
+    if not re.fullmatch(_HEX, value) or len(value) != length:
         raise BadReference(
             f"{_short(text)}: a {algorithm} digest has {length} digits 0-9 and a-f; '{_short(value)}' has {len(value)} characters"
         )
