@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from lib import process
 from lib import state as lib_state
 from lib.images import dockerfile, image, references
-from lib.images.archive import created
 from lib.images.cache import Cache
 from lib.images.context import Context, Tree
 from lib.images.digests import ImageError
@@ -260,7 +259,7 @@ class Build:
         labels = {**(state.config.get("Labels") or {}), **self.options.labels}
         runtime = {**state.config, **({"Labels": labels} if labels else {})}
         config = {
-            "created": created(), **image.here(), **(self.options.platform or {}), "config": runtime,
+            "created": state.created, **image.here(), **(self.options.platform or {}), "config": runtime,
             "rootfs": {"type": "layers", "diff_ids": [one.diff_id for one in state.layers]}, "history": state.history,
         }  # fmt: skip
         found = image.save(self.store, config, [one.descriptor for one in state.layers])

@@ -34,6 +34,7 @@ class Record:
     parts: dict
     layer: dict | None
     below: list[str]  # diff_ids of the layers that it stands on
+    created: str  # the time that the image tells of it: it must not change while nothing else does
     seconds: float = 0.0
     used: float = field(default_factory=time.time)
 

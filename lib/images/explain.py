@@ -61,7 +61,7 @@ def advice(steps: list) -> list[str]:
         if after and all(len(one.why) == 1 and one.why[0].startswith("below") for one in after):
             seconds = sum(one.seconds for one in after)
             found.append(
-                f"line {step.line}, {step.text[:60]}: {len(after)} RUN step(s) after it ran again ({seconds:.1f} s), though nothing of their "
-                "own had changed. Copy only what they need before them (a list of packages, say), and the rest after them"
+                f"line {step.line}, {step.text[:60]}: {len(after)} RUN step(s) after it ran again ({seconds:.1f} s), and nothing of "
+                "their own had changed. Copy only what they need before them (a list of packages, say), and the rest after them"
             )
     return found

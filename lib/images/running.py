@@ -119,15 +119,13 @@ class Runner:
         name = hashlib.sha256((wish.id or wish.target).encode()).hexdigest()[:24]
         place = self.store.place / "mounts" / name
         place.mkdir(parents=True, exist_ok=True)
-        lock = undo.enter_context(open(place, "rb", opener=open_folder))
-        if wish.sharing == "private":
-            number = 0
-            while not alone(lock):
-                number += 1
-                place = place.with_name(f"{name}-{number}")
-                place.mkdir(exist_ok=True)
-                lock = undo.enter_context(open(place, "rb", opener=open_folder))
-        else:
+        lock, number = open_folder(place, undo), 0
+        while wish.sharing == "private" and not alone(lock):
+            number += 1
+            place = place.with_name(f"{name}-{number}")
+            place.mkdir(exist_ok=True)
+            lock = open_folder(place, undo)
+        if wish.sharing != "private":
             fcntl.flock(lock, fcntl.LOCK_EX if wish.sharing == "locked" else fcntl.LOCK_SH)
         if not any(place.iterdir()) and os.geteuid() == 0:
             os.chown(place, wish.uid or 0, wish.gid or 0)
@@ -183,11 +181,13 @@ class Runner:
         return copy
 
 
-def open_folder(path, flags) -> int:
-    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def open_folder(path: Path, undo: ExitStack) -> int:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    undo.callback(os.close, fd)
+    return fd
 
 
-def alone(lock) -> bool:
+def alone(lock: int) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -8,7 +8,7 @@ import re
 import shutil
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lib import users
 from lib.container import PATH
@@ -41,6 +41,7 @@ class State:
     args: dict[str, str] = field(default_factory=dict)
     shell: list[str] = field(default_factory=lambda: list(SHELL))
     chains: object = None
+    created: str = "1970-01-01T00:00:00Z"  # of the last layer; a word in the config does not make an image younger
 
     @property
     def chain(self) -> str:
@@ -117,10 +118,14 @@ class StageBuild:
         earlier = self.build.stage(base.image)
         if earlier and earlier.index < self.stage.index:
             found = self.build.result(earlier)
-            self.state = State(dict(found.config), list(found.layers), list(found.history), {}, list(found.shell), found.chains)
+            self.state = replace(found, config=dict(found.config), layers=[*found.layers], history=[*found.history], args={})
             return
-        if base.image == "scratch":
-            return
+        if base.image != "scratch":
+            self.from_image(base)
+        if "PATH" not in self.state.env:
+            self.state.config["Env"] = [*(self.state.config.get("Env") or []), f"PATH={PATH}"]
+
+    def from_image(self, base: instructions.From) -> None:
         if not base.image:
             raise base.place.error("base name is empty", "an ARG before it needs a value: ARG BASE=debian, or --build-arg BASE=debian")
         found = self.build.base(base.image, base.place)
@@ -130,6 +135,7 @@ class StageBuild:
         self.state.config, self.state.history = config, list(found.history)
         self.state.layers = [Layer({key: one[key] for key in ("mediaType", "digest", "size")}, diff_id) for one, diff_id in both]
         self.state.shell = list(config.get("Shell") or SHELL)
+        self.state.created = str(found.config.get("created") or self.state.created)
         self.triggers = [one for text in triggers for one in dockerfile.instructions(text, f"ONBUILD of {base.image}")]
 
     # -- steps
@@ -164,6 +170,7 @@ class StageBuild:
         if layer:
             self.state.layers.append(layer)
             report.size = layer.descriptor["size"]
+            self.state.created = found.created
         self.note(work.text or report.text, empty=layer is None)
 
     def carry_out(self, work: Work, report: StepReport, wanted: str) -> Record:
@@ -174,14 +181,13 @@ class StageBuild:
             else:
                 layer, _ = layers.adopt(self.state.chains, place, self.state.diff_ids)
         seconds = time.monotonic() - started
-        record = Record(wanted, report.text, report.parts, layer.data() if layer else None, self.state.diff_ids, seconds)
+        record = Record(wanted, report.text, report.parts, layer.data() if layer else None, self.state.diff_ids, created(), seconds)
         self.build.cache.keep(record)
         return record
 
     def note(self, text: str, empty: bool = True) -> None:
-        self.state.history.append(
-            {"created": created(), "created_by": text, "comment": COMMENT, **({"empty_layer": True} if empty else {})}
-        )
+        one = {"created": self.state.created, "created_by": text, "comment": COMMENT}
+        self.state.history.append({**one, "empty_layer": True} if empty else one)
 
     def merged(self) -> Merged:
         return Merged(self.state.folders())
