@@ -310,6 +310,7 @@ class Plan:
     tty: bool = False
     gate: str | None = None
     name: str = field(default_factory=state.new_id)
+    about: dict = field(default_factory=dict)  # what else shall be on its record: which image, which layers
 
     def own_steps(self) -> list[Step]:
         """What every process needs, with or without ingredients."""
@@ -469,7 +470,7 @@ class Process:
         """Name all undos on paper, before the first deed that has one. (A child that nobody answers any more ends by itself.)"""
         if self.record is None:
             undos = [undo for step in self.steps for undo in step.undo]
-            self.record = state.Record(self.plan.name, undos, argv=list(self.plan.argv))
+            self.record = state.Record(self.plan.name, undos, argv=list(self.plan.argv), **self.plan.about)
 
     def ask(self, streams) -> Starter:
         """Ask a starter for the process; the answer comes on a new line."""

@@ -65,8 +65,8 @@ class Cache:
         with self.store.locked("index"):
             self.store.replace(f"cache/{record.key}", asdict(record))
 
-    def once(self, wanted: str, work: Callable[[], str]) -> str:
-        """A text that only depends on its key: worked out the first time."""
+    def once(self, wanted: str, work: Callable):
+        """A text or number that only depends on its key: worked out the first time."""
         path = self.store.place / "facts" / wanted
         try:
             return json.loads(path.read_bytes())

@@ -448,6 +448,22 @@ StageBuild.HANDLERS = {
 }  # fmt: skip
 
 
+def config_of(changes: tuple[str, ...]) -> dict:
+    """The runtime part of a config that some instructions make (``import --change "CMD sh"``). Raises ``DockerfileError``."""
+    stage = StageBuild.__new__(StageBuild)
+    stage.state, stage.build = State(), None
+    for text in changes:
+        for one in dockerfile.instructions(text, "--change"):
+            kind = type(one).__name__
+            if kind not in CHANGES:
+                raise one.place.error(f"{kind.upper()} is no change to an image's config", f"there are {' '.join(CHANGES).upper()}")
+            StageBuild.HANDLERS[kind](stage, dockerfile.expanded(one, stage.variables())[0])
+    return stage.state.config
+
+
+CHANGES = ("Cmd", "Entrypoint", "Env", "Expose", "Healthcheck", "Label", "OnBuild", "StopSignal", "User", "Volume")
+
+
 def has_changes(folder: str) -> bool:
     return bool(os.listdir(folder))
 

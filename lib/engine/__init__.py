@@ -1,0 +1,1 @@
+"""The steering wheel: images and containers as commands, in Docker's words."""
