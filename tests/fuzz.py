@@ -10,7 +10,11 @@ from hypothesis import HealthCheck, settings
 IMAGES = str(Path(__file__).parents[1] / "lib" / "images")
 
 fuzzed = settings(
-    derandomize=True, database=None, deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    derandomize=True,
+    database=None,
+    deadline=None,
+    max_examples=300,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

@@ -120,7 +120,10 @@ def test_which_folders_are_skipped(lines, folder, skips):
     assert Ignore(lines).skips(folder) == skips
 
 
-LINES = st.lists(st.lists(st.sampled_from(["a", "b", "*", "**", "/", "**/", "?", "[ab]", "[^a]", ".", "\\*", "é", "!"]), max_size=7).map("".join), max_size=4)
+LINES = st.lists(
+    st.lists(st.sampled_from(["a", "b", "*", "**", "/", "**/", "?", "[ab]", "[^a]", ".", "\\*", "é", "!"]), max_size=7).map("".join),
+    max_size=4,
+)
 
 
 @fuzzed
