@@ -19,7 +19,7 @@ fuzzed = settings(
 
 
 def steps(call, *args) -> int:
-    """How many lines of ``lib/images`` run in ``call(*args)``, also when it raises a ValueError. No clock: the count is the same everywhere."""
+    """How many lines of ``lib/images`` run in ``call(*args)``, which may raise a ValueError. No clock: the count is the same everywhere."""
     count = 0
 
     def trace(frame, event, arg):
