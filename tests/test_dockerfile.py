@@ -64,6 +64,9 @@ FILES = sorted(path for path in FIXTURES.rglob("*ockerfile*") if path.is_file() 
 # Where we read otherwise, each with the reason. The list is complete for what the tests below try, and no longer than needed.
 DIFFERENT = {
     'FROM a\nCMD ["\\u0000"]': "the oracle hands strings over as C has them: they end at a zero",
+    'FROM a\nCMD ["a"] x': "the oracle is older: BuildKit dropped what stands behind a list, and now takes it all for a text",
+    "FROM a\nRUN << EOF\nEOF": "the oracle is older than heredocs with a space before their word",
+    "#check=x\n#escape=`\nFROM a `\nUSER b": "the oracle is older than the directive 'check', and takes it for an ordinary comment",
     "FROM a\nCOPY --chown=ü a b": "BuildKit cuts flags byte by byte, and other letters than a-z fall apart",
     "FROM a\nHEALTHCHECK CMDà x": "BuildKit takes the second byte of à for a space",
 }
@@ -87,16 +90,9 @@ def _row(command) -> tuple:
     kept = tuple((heredoc.name, heredoc.content, heredoc.file_descriptor) for heredoc in command.heredocs)
     known = (command.sub_cmd or command.cmd) in syntax.WAYS
     words = command.value if known else ()  # an unknown instruction has one empty word there, and none here
-    return (
-        (command.cmd or "").upper(),
-        command.sub_cmd and command.sub_cmd.upper(),
-        command.json,
-        command.start_line,
-        command.end_line,
-        command.flags,
-        words,
-        kept,
-    )
+    lines = command.start_line, command.end_line
+    sub = command.sub_cmd and command.sub_cmd.upper()
+    return (command.cmd or "").upper(), sub, command.json, *lines, command.flags, words, kept
 
 
 def ours(text: str) -> list | None:
@@ -108,7 +104,8 @@ def ours(text: str) -> list | None:
 
 def _our_row(node) -> tuple:
     inner = node.nested or node
-    kept = tuple((heredoc.name, heredoc.body, heredoc.descriptor) for heredoc in node.heredocs)
+    told = () if node.nested else node.heredocs  # the oracle reads over those behind ONBUILD, and does not tell them
+    kept = tuple((heredoc.name, heredoc.body, heredoc.descriptor) for heredoc in told)
     sub = node.nested and node.nested.keyword
     return node.keyword, sub, inner.is_list, node.place.line, node.place.last, node.flags, inner.words, kept
 
@@ -128,69 +125,19 @@ def test_a_difference_is_still_one(oracle, text):
 
 
 KEYWORDS = [keyword for keyword in syntax.WAYS if keyword != "ONBUILD"]
-PARTS = [
-    *KEYWORDS,
-    *(f"\n{keyword} " for keyword in KEYWORDS),
-    "\nONBUILD RUN ",
-    "FOO",
-    "\n",
-    "\n\n",
-    " ",
-    "\t",
-    "\v",
-    "\r\n",
-    "\\\n",
-    "\\ \n",
-    "`\n",
-    "\\\\\n",
-]
-PARTS += [
-    "# c\n",
-    "#escape=`\n",
-    "# syntax=x\n",
-    "# check=skip=all\n",
-    "<<EOF",
-    "<<-EOF",
-    "<<'EOF'",
-    '<<"E"',
-    "3<<E",
-    "<< EOF",
-    "<<",
-    "\nEOF\n",
-    "\n\tEOF\n",
-    "\nE\n",
-]
-PARTS += [
-    "--a=b",
-    "--from='x y'",
-    "--",
-    "[",
-    "]",
-    '"a"',
-    ",",
-    '["a","b"]',
-    "[1]",
-    "[]",
-    "'",
-    '"',
-    "\\",
-    "`",
-    "a",
-    "b=c",
-    "=",
-    "$x",
-    "é",
-    "CMD",
-    "NONE",
-    "{}",
-]
+LINES = ["\n", "\n\n", "\r\n", "\\\n", "\\ \n", "`\n", "\\\\\n", "# c\n", "#escape=`\n", "# syntax=x\n"]
+HEREDOCS = ["<<EOF", "<<-EOF", "<<'EOF'", '<<"E"', "3<<E", "<<\n", "\nEOF\n", "\n\tEOF\n", "\nE\n"]
+LISTS = ["[", "]\n", '"a"', ",", '["a","b"]\n', "[1]\n", "[]\n", "{}"]
+SIGNS = [" ", "\t", "\v", "--a=b", "--from='x y'", "--", "'", '"', "\\", "`", "a", "b=c", "=", "$x", "CMD", "NONE", "FOO", "\nONBUILD RUN "]
+TEXTS = st.lists(
+    st.sampled_from([*KEYWORDS, *(f"\n{keyword} " for keyword in KEYWORDS), *LINES, *HEREDOCS, *LISTS, *SIGNS]), max_size=15
+).map("".join)
 
 
 @fuzzed
-@given(st.lists(st.sampled_from(PARTS), max_size=15).map("".join))
+@given(TEXTS)
 def test_any_dockerfile_is_read_as_buildkit_reads_it(oracle, text):
-    if not (set("é") & set(text) and ("--" in text or "HEALTH" in text)):
-        assert ours(text) == oracle(text)
+    assert ours(text) == oracle(text)
 
 
 # -- lines -------------------------------------------------------------------------------------
@@ -675,7 +622,7 @@ def test_a_long_line_does_not_keep_us_busy(line):
 
 
 @fuzzed
-@given(st.lists(st.sampled_from(PARTS), max_size=15).map("".join) | st.text(max_size=200))
+@given(TEXTS | st.text(max_size=200))
 def test_any_text_is_a_dockerfile_or_a_dockerfile_error(text):
     try:
         found = parse("FROM a\n" + text)
