@@ -10,12 +10,16 @@ from hypothesis import HealthCheck, settings
 IMAGES = str(Path(__file__).parents[1] / "lib" / "images")
 
 fuzzed = settings(
-    derandomize=True, database=None, deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    derandomize=True,
+    database=None,
+    deadline=None,
+    max_examples=300,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
 def steps(call, *args) -> int:
-    """How many lines of ``lib/images`` run in ``call(*args)``, also when it raises a ValueError. No clock: the count is the same everywhere."""
+    """How many lines of ``lib/images`` run in ``call(*args)``, which may raise a ValueError. No clock: the count is the same everywhere."""
     count = 0
 
     def trace(frame, event, arg):

@@ -129,7 +129,9 @@ def test_docker_refuses_these(name):
 
 # -- any text ----------------------------------------------------------------------------------
 
-PIECES = st.sampled_from(["a", "B", "lib", "/", ":", "@", SHA, "docker.io", "localhost", ".", "..", "-", "__", "5000", "[::1]", " ", "\n", "é"])
+PIECES = st.sampled_from(
+    ["a", "B", "lib", "/", ":", "@", SHA, "docker.io", "localhost", ".", "..", "-", "__", "5000", "[::1]", " ", "\n", "é"]
+)
 
 
 @fuzzed

@@ -8,8 +8,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 from lib.images import mounts, syntax
@@ -55,7 +55,7 @@ class Dockerfile(NamedTuple):
     warnings: tuple[Warned, ...]
 
 
-def read(path: str | Path) -> Dockerfile:
+def read(path: str | os.PathLike) -> Dockerfile:
     """The Dockerfile at ``path``. Raises: DockerfileError, OSError."""
     with open(path, "rb") as file:
         data = file.read(4 * syntax.LARGEST + 1)  # a character is four bytes at most: what is cut off here is refused anyway
