@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import shutil
+import struct
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -53,6 +54,11 @@ class Kernel:
     @property
     def image(self) -> Path:
         return next(self.folder.glob("boot/vmlinu[xz]-*"))
+
+    @property
+    def plain(self) -> Path:
+        """The image without its wrapping, if there is one: to unwrap itself takes an emulated processor three seconds."""
+        return path if (path := self.folder / "vmlinux").exists() else self.image
 
     @property
     def version(self) -> str:
@@ -129,6 +135,18 @@ def fill_full_kernel(root: Path) -> None:
     if modules.parent.parent != root / "lib":
         (root / "lib").symlink_to("usr/lib")  # where depmod looks
     make_index(root, modules.name)
+    if image := unwrapped(Kernel(root).image.read_bytes()):
+        (root / "vmlinux").write_bytes(image)
+
+
+def unwrapped(image: bytes) -> bytes | None:
+    """The kernel that lies in a bzImage, if it is packed by xz, as Debian's is. See Documentation/arch/x86/boot.rst, "payload_offset"."""
+    if image[0x202:0x206] != b"HdrS":  # not of x86
+        return None
+    offset, size = struct.unpack_from("<II", image, 0x248)
+    start = (image[0x1F1] + 1) * 512 + offset
+    payload = image[start : start + size]
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ).decompress(payload) if payload.startswith(b"\xfd7zXZ") else None
 
 
 def make_index(root: Path, version: str) -> None:

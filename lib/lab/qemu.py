@@ -82,7 +82,7 @@ class Qemu:
         return [
             board.qemu, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
             "-machine", board.machine, "-accel", accel, "-cpu", "host" if accel == "kvm" else "max",
-            "-smp", str(min(2, os.cpu_count() or 1)), "-m", memory, "-kernel", str(kernel.image), "-initrd", str(initrd(job, run)),
+            "-smp", str(min(2, os.cpu_count() or 1)), "-m", memory, "-kernel", str(kernel.plain), "-initrd", str(initrd(job, run)),
             "-append", f"console={board.serial} quiet panic=-1 psi=1",
             "-device", "virtio-serial-pci", "-chardev", f"socket,id=line,fd={line}", "-device", "virtserialport,chardev=line", *words,
         ]  # fmt: skip
