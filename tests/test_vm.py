@@ -10,7 +10,7 @@ import pytest
 from needs import requires
 
 from lib import linux, state
-from lib.lab import prepare, reach, vm, vmparts
+from lib.lab import kernels, prepare, reach, vm, vmparts
 from lib.process import TimeLimit
 
 SMAPS = """7f0000000000-7f0008000000 rw-p 00000000 00:00 0
