@@ -247,18 +247,22 @@ def test_a_boot_that_fails_says_why(specs, tmp_path):
 def test_the_way_out(specs, tmp_path):
     """Into the world as an ordinary program's connections; this machine's own 127.0.0.1 stays closed."""
     kernelspecs.install(specs / "net", kernelspecs.LAB, network=True)
+    one = Client(specs / "net", tmp_path).ready()
+    try:
+        check_way_out(one)
+    finally:
+        one.end()
+
+
+def check_way_out(one: Client) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way:
         way.connect(("192.0.2.1", 9))  # a datagram socket sends nothing now; it only tells which address of ours it would take
         address = way.getsockname()[0]
-    one = Client(specs / "net", tmp_path).ready()
-    try:
-        with socket.create_server((address, 0)) as outside, socket.create_server(("127.0.0.1", 0)) as loopback:
-            threading.Thread(target=lambda: outside.accept()[0].sendall(b"world"), daemon=True).start()
-            code = "import socket; print(socket.create_connection(({!r}, {}), 10).recv(9))"
-            assert one.run(code.format(address, outside.getsockname()[1])) == "b'world'\n"
-            assert one.run(code.format("10.0.2.2", loopback.getsockname()[1])) != "b'world'\n"
-    finally:
-        one.end()
+    with socket.create_server((address, 0)) as outside, socket.create_server(("127.0.0.1", 0)) as loopback:
+        threading.Thread(target=lambda: outside.accept()[0].sendall(b"world"), daemon=True).start()
+        code = "import socket; print(socket.create_connection(({!r}, {}), 10).recv(9))"
+        assert one.run(code.format(address, outside.getsockname()[1])) == "b'world'\n"
+        assert one.run(code.format("10.0.2.2", loopback.getsockname()[1])) != "b'world'\n"
 
 
 @guests

@@ -11,8 +11,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from needs import requires
-from test_labkernel import Client, patiently, rests
+from needs import missing, requires
+from test_labkernel import Client, check_way_out, patiently, rests
 
 from lib.lab import backends, host, kernels, kernelspecs, labbench, landlock, qemu
 
@@ -26,9 +26,10 @@ def in_guest(*argv, **how):
 
 @pytest.mark.timeout(200)
 def test_the_life_of_a_kernel(tmp_path):
-    """Start, cells, what its kernel has, files, interrupt, shutdown; then nothing is left."""
+    """Start, cells, what its kernel has, files, the way out, interrupt, shutdown; then nothing is left."""
     (tmp_path / "work").mkdir()
-    kernelspecs.install(tmp_path, kernelspecs.LAB, "qemu")
+    network = not missing(["libslirp-helper"])
+    kernelspecs.install(tmp_path, kernelspecs.LAB, "qemu", network=network)
     one = Client(tmp_path, tmp_path / "work").ready()
     try:
         pid = one.pid
@@ -39,6 +40,8 @@ def test_the_life_of_a_kernel(tmp_path):
         assert one.run("open('note', 'w').write('kept'); open('/etc/never', 'w').write('x')") == "1"
         assert (tmp_path / "work/note").read_text() == "kept" and not Path("/etc/never").exists()
         assert one.run("import lib; lib.run('busybox', ['echo', 'boxed'], memory='32m', show=False).text") == r"'boxed\n'"
+        if network:
+            check_way_out(one)
         threading.Timer(0.5, one.manager.interrupt_kernel).start()
         one.run("while True: pass")
         assert one.run("6 * 7") == "42" and rests(pid)

@@ -201,10 +201,10 @@ def test_what_cannot_be_prepared_is_said_and_is_no_error(monkeypatch, capsys):
 
     monkeypatch.setattr(prepare, "PARTS", {"a thing": broken, "another": lambda: None})
     monkeypatch.setattr(prepare.os, "geteuid", lambda: 0)
-    assert prepare.main() == 0
+    assert prepare.main([]) == 0
     assert capsys.readouterr().err == "prepare: a thing is left out: mmdebstrap failed with 1:\n"
     monkeypatch.setattr(prepare.os, "geteuid", lambda: 1000)
-    assert prepare.main() == 0 and "not root" in capsys.readouterr().err
+    assert prepare.main([]) == 0 and "not root" in capsys.readouterr().err
 
 
 # -- the workshop --------------------------------------------------------------------------------------
