@@ -2,7 +2,8 @@
 
 The C library's own function is used where it has one. The rest goes through
 ``syscall(2)`` with the numbers of one table: since Linux 5.1 every architecture
-gives a new call the same number, so one column serves x86-64 and arm64.
+gives a new call the same number, so one column serves x86-64 and arm64. The one
+older call has a number on each.
 
 Every function raises ``OSError`` with the kernel's errno, and nothing else.
 """
@@ -31,6 +32,10 @@ NR = {
     "landlock_add_rule": 445,
     "landlock_restrict_self": 446,
 }
+NR |= {
+    "x86_64": {"finit_module": 313},
+    "aarch64": {"finit_module": 273},
+}.get(os.uname().machine, {})
 
 # clone(2), unshare(2), setns(2): one bit for each kind of namespace.
 NAMESPACES = {
@@ -231,6 +236,15 @@ def openat2(dir_fd: int, path: str, flags: int, resolve: int, mode: int = 0) -> 
             return syscall("openat2", dir_fd, encoded(path), how, ctypes.c_size_t(len(how)), path=path)
         except BlockingIOError:  # EAGAIN: somebody renamed a folder just then, and the kernel could not be sure about a ".."
             continue
+
+
+def load_module(path: str) -> None:
+    """Load a driver from its file, without those that it needs, as insmod(8) does. See finit_module(2)."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        syscall("finit_module", fd, b"", 0, path=path)
+    finally:
+        os.close(fd)
 
 
 # -- small files and devices ------------------------------------------------------------

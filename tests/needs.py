@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from lib import cgroups, linux
-from lib.lab import landlock, vm
+from lib.lab import backends, landlock, vm
 
 
 def file_system(name: str) -> Callable[[], bool]:
@@ -91,11 +91,14 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
             "mmdebstrap",
             "vagrant",
             "ruby",
+            "apparmor_parser",
+            "ipvsadm",
             *PEERS,
         )
     },
     "vm": (lambda: not vm.why_not(), "needs QEMU and a kernel for it (make setup brings both)"),
     "libslirp-helper": (program("libslirp-helper"), "needs libslirp-helper (apt-get install libslirp-helper)"),
+    "lab by qemu": (lambda: not backends.BACKENDS["qemu"].lacks(), "needs QEMU, and Debian's kernel for it (make setup-peers brings both)"),
     "linux.uml": (program("linux.uml"), "needs user-mode-linux (apt-get install user-mode-linux)"),
 }
 

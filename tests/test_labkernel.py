@@ -19,7 +19,7 @@ from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import KernelManager
 from needs import requires
 
-from lib.lab import kernelspecs, labbench, labkernel, uml
+from lib.lab import backends, host, kernelspecs, labbench, labkernel
 from lib.lab.leaks import processes
 from lib.lab.mux import WINDOW, Mux
 
@@ -99,7 +99,7 @@ def patiently(question, seconds: float = 20):
 
 def rests(owner: int) -> list[str]:
     """What is there of the guest of one process: its processes, by their command lines, and its folders."""
-    label = f"suitcase-{owner}-uml-"
+    label = f"suitcase-{owner}-guest-"
     found = [str(path) for place in {tempfile.gettempdir(), "/dev/shm"} for path in Path(place).glob(f"{label}*")]
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
@@ -247,24 +247,28 @@ def test_a_boot_that_fails_says_why(specs, tmp_path):
 def test_the_way_out(specs, tmp_path):
     """Into the world as an ordinary program's connections; this machine's own 127.0.0.1 stays closed."""
     kernelspecs.install(specs / "net", kernelspecs.LAB, network=True)
+    one = Client(specs / "net", tmp_path).ready()
+    try:
+        check_way_out(one)
+    finally:
+        one.end()
+
+
+def check_way_out(one: Client) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way:
         way.connect(("192.0.2.1", 9))  # a datagram socket sends nothing now; it only tells which address of ours it would take
         address = way.getsockname()[0]
-    one = Client(specs / "net", tmp_path).ready()
-    try:
-        with socket.create_server((address, 0)) as outside, socket.create_server(("127.0.0.1", 0)) as loopback:
-            threading.Thread(target=lambda: outside.accept()[0].sendall(b"world"), daemon=True).start()
-            code = "import socket; print(socket.create_connection(({!r}, {}), 10).recv(9))"
-            assert one.run(code.format(address, outside.getsockname()[1])) == "b'world'\n"
-            assert one.run(code.format("10.0.2.2", loopback.getsockname()[1])) != "b'world'\n"
-    finally:
-        one.end()
+    with socket.create_server((address, 0)) as outside, socket.create_server(("127.0.0.1", 0)) as loopback:
+        threading.Thread(target=lambda: outside.accept()[0].sendall(b"world"), daemon=True).start()
+        code = "import socket; print(socket.create_connection(({!r}, {}), 10).recv(9))"
+        assert one.run(code.format(address, outside.getsockname()[1])) == "b'world'\n"
+        assert one.run(code.format("10.0.2.2", loopback.getsockname()[1])) != "b'world'\n"
 
 
 @guests
 @requires("linux.uml")
 def test_every_number_of_the_lab_vm_is_measured():
-    assert {name: len(values) for name, values in labbench.measure(rounds=1).items()} == dict.fromkeys(labbench.REACHES, 1)
+    assert {name: len(values) for name, values in labbench.measure("uml", rounds=1).items()} == dict.fromkeys(labbench.REACHES, 1)
 
 
 # -- what it may touch -------------------------------------------------------------------------------------
@@ -279,16 +283,16 @@ def test_a_folder_that_holds_more_than_notebooks_is_not_shared(tmp_path, monkeyp
     assert labkernel.places(str(ROOT)) == (None, str(ROOT)) and "goes to memory" in capsys.readouterr().err
     monkeypatch.chdir(tmp_path / "home/me")
     job = labkernel.job({}, network=False)
-    assert (job["work"], job["cwd"]) == (None, "/root") and "not seen" in capsys.readouterr().err
-    assert not {str(tmp_path / "home/me"), "/root"} & set(job["read"])
+    assert (job.work, job.cwd) == (None, "/root") and "not seen" in capsys.readouterr().err
+    assert not {str(tmp_path / "home/me"), "/root"} & set(job.read)
 
 
 def test_the_guest_gets_no_secret_of_the_environment(monkeypatch):
     monkeypatch.setenv("MY_TOKEN", "secret")
     monkeypatch.setenv("https_proxy", "http://proxy")
-    quiet, open_to_the_world = uml.guest_env({}), uml.guest_env({}, network=True)
+    quiet, open_to_the_world = host.guest_env({}, "x"), host.guest_env({}, "x", network=True)
     assert "MY_TOKEN" not in quiet | open_to_the_world and "https_proxy" not in quiet and open_to_the_world["https_proxy"]
-    assert not any(Path.home() == Path(one) or Path.home().is_relative_to(one) for one in uml.readable())
+    assert not any(Path.home() == Path(one) or Path.home().is_relative_to(one) for one in host.readable())
 
 
 # -- the line ----------------------------------------------------------------------------------------------
@@ -362,8 +366,8 @@ def command(*words: str, **environment: str) -> subprocess.CompletedProcess:
 @guests
 @requires("linux.uml")
 def test_install_and_uninstall(tmp_path):
-    done = command("install", "--prefix", str(tmp_path), "--memory", "2G")
-    assert done.returncode == 0, done.stderr
+    done = command("install", "--prefix", str(tmp_path), "--memory", "2G", "--backend", "uml")
+    assert done.returncode == 0 and "booted by user-mode-linux" in done.stdout, done.stderr
     folder = tmp_path / "share/jupyter/kernels"
     found = KernelSpecManager(kernel_dirs=[str(folder)], ensure_native_kernel=False).get_all_specs()
     assert {one["spec"]["display_name"] for one in found.values()} == {"Python (this machine)", "Python (lab VM)"}
@@ -389,5 +393,17 @@ def test_a_machine_on_which_it_does_not_boot_is_told(tmp_path):
     fake = tmp_path / "linux.uml"
     fake.write_text("#!/bin/sh\necho 'check_ptrace: Operation not permitted'; exit 1\n")
     fake.chmod(0o755)
-    done = command("install", "--prefix", str(tmp_path), PATH=f"{tmp_path}:{os.environ['PATH']}")
+    done = command("install", "--prefix", str(tmp_path), "--backend", "uml", PATH=f"{tmp_path}:{os.environ['PATH']}")
     assert done.returncode == 3 and ("check_ptrace: Operation not permitted" in done.stderr or "x86-64 only" in done.stderr)
+
+
+def test_the_first_back_end_that_works_is_taken(monkeypatch):
+    """QEMU first where KVM works; the reason of each one that does not is told; what would have to be fetched is not tried unasked."""
+    monkeypatch.setattr(backends, "trial", lambda name: {"uml": "no ptrace", "qemu": ""}[name])
+    monkeypatch.setattr(backends.vm, "accelerator", lambda: "tcg")
+    monkeypatch.setattr(backends.BACKENDS["qemu"], "unfetched", lambda: "not fetched", raising=False)
+    assert backends.order() == ["uml", "qemu"] and backends.pick() == ("qemu", "") and backends.title("qemu") == "QEMU (TCG)"
+    assert backends.pick(fetch=False) == ("", "user-mode-linux: no ptrace; QEMU: not fetched")
+    assert backends.pick("uml") == ("", "user-mode-linux: no ptrace")
+    monkeypatch.setattr(backends.vm, "accelerator", lambda: "kvm")
+    assert backends.order() == ["qemu", "uml"]

@@ -208,5 +208,5 @@ def check_teaching(root: roots.Root, place: str, programs: str) -> None:
 
 def check_second_kernel(root: roots.Root, place: str) -> None:
     """user-mode-linux boots for an ordinary user without capabilities, who is root in it."""
-    done = root.run(".venv/bin/python", "-m", "lib.lab.uml", "--", "id", "-u", user=True, cwd=place, PYTHONPATH=place)
+    done = root.run(".venv/bin/python", "-m", "lib.lab.backends", "--", "id", "-u", user=True, cwd=place, PYTHONPATH=place)
     assert (done.returncode, done.stdout.strip()) == (0, "0"), done.stdout

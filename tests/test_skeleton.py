@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.lab import batch, machine, uml
+from lib.lab import backends, batch, machine
 from lib.lab.notebooks import CHAPTERS, ROOT, there
 
 README = (ROOT / "README.md").read_text()
@@ -310,7 +310,7 @@ def test_a_chapter_asks_only_for_what_it_needs():
 
 @pytest.mark.parametrize("chapter", [one.number for one in CHAPTERS])
 def test_the_opening_is_one_line(chapter, monkeypatch):
-    monkeypatch.setattr(uml, "trial", lambda: "not here")
+    monkeypatch.setattr(backends, "pick", lambda **_: ("", "not here"))
     for changes in ({}, {"uid": 1000}, {"system": "Darwin", "tried": {}}, {"inside": "WSL2"}):
         line = machine.opening(chapter, faked(changes))
         assert "\n" not in line and f"Chapter {int(chapter)}" in line
@@ -319,12 +319,12 @@ def test_the_opening_is_one_line(chapter, monkeypatch):
 
 def test_the_opening_names_the_kernel_in_which_the_chapter_runs(monkeypatch):
     """Where this machine boots it. Not for a chapter that does not run whole in it, and not on another system."""
-    monkeypatch.setattr(uml, "trial", lambda: "")
+    monkeypatch.setattr(backends, "pick", lambda **_: ("uml", ""))
     assert "Take the kernel 'Python (lab VM)'" in machine.opening("02", faked({"uid": 1000}))
     assert "lab VM" not in machine.opening("04", faked({"uid": 1000})) + machine.opening("02", GOOD)
     for elsewhere in ({"system": "Darwin", "tried": {}}, {"uid": 1000, "programs.busybox": ""}):
         assert "lab VM" not in machine.opening("02", faked(elsewhere)), "what this machine lacks, the lab VM lacks too"
-    monkeypatch.setattr(uml, "trial", lambda: "not here")
+    monkeypatch.setattr(backends, "pick", lambda **_: ("", "not here"))
     assert "lab VM" not in machine.opening("02", faked({"uid": 1000}))
 
 

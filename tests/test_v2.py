@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import subprocess
@@ -17,7 +16,8 @@ import pytest
 from conftest import PLACE
 from needs import requires
 
-from lib.lab import landlock, uml
+from lib import state
+from lib.lab import backends, landlock
 from lib.process import TimeLimit
 
 ROOT = Path(__file__).parents[1]
@@ -25,7 +25,7 @@ pytestmark = [requires("linux.uml"), pytest.mark.skipif("SUITCASE_GUEST" in os.e
 
 
 def in_guest(*argv, **how):
-    return uml.run_in_uml([sys.executable, *argv], **{"timeout": 60, "cwd": ROOT} | how)
+    return backends.run([sys.executable, *argv], "uml", **{"timeout": 60, "cwd": ROOT} | how)
 
 
 @pytest.mark.timeout(200)
@@ -71,12 +71,12 @@ def test_output_exit_code_and_what_is_written(tmp_path):
 
 def test_a_time_limit_ends_the_whole_guest():
     with pytest.raises(TimeLimit):
-        uml.run_in_uml(["sleep", "1000"], timeout=3)
+        backends.run(["sleep", "1000"], "uml", timeout=3)
     assert guests() == []
 
 
 def test_a_killed_caller_leaves_no_guest():
-    code = "from lib.lab.uml import run_in_uml; run_in_uml(['sh', '-c', 'echo up; sleep 1000'], show=True)"
+    code = "from lib.lab.backends import run; run(['sh', '-c', 'echo up; sleep 1000'], 'uml', show=True)"
     with subprocess.Popen([sys.executable, "-u", "-c", code], stdout=subprocess.PIPE) as caller:
         assert caller.stdout.readline() == b"up\n"
         assert guests(caller.pid)
@@ -85,20 +85,19 @@ def test_a_killed_caller_leaves_no_guest():
     while (guests(caller.pid) or folders(caller.pid)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert guests(caller.pid) == folders(caller.pid) == []
+    state.gc()  # the next start forgets it
 
 
-def test_a_rest_is_swept_by_the_next_guest():
-    """Only what nobody uses any more: the folder of a killed maker whose watcher was killed, too; not one that somebody holds."""
-    with subprocess.Popen(["true"]) as ended:
-        ended.wait()
-    rest, held = (Path(tempfile.mkdtemp(prefix=f"suitcase-{ended.pid}-uml-")) for _ in range(2))
-    lock = os.open(held, os.O_RDONLY)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    uml.sweep()
-    assert (rest.exists(), held.exists()) == (False, True)
-    os.close(lock)
-    uml.sweep()
-    assert not held.exists()
+def test_a_rest_is_removed_by_the_next_start():
+    """The folder of a killed maker whose watcher was killed, too; not one whose maker lives."""
+    code = "import sys, time; from lib.lab.host import run_folder\nwith run_folder(None) as run: print(run, flush=True); time.sleep(100)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as maker:
+        rest = Path(maker.stdout.readline().strip())
+        state.gc()
+        assert rest.is_dir()
+        maker.kill()
+    state.gc()
+    assert not rest.exists()
 
 
 PRISON = """
@@ -134,18 +133,18 @@ def test_root_in_the_guest_is_held_to_what_it_was_given(tmp_path):
 
 def test_without_landlock_a_warning_says_what_that_means(monkeypatch, capsys):
     monkeypatch.setattr(landlock, "version", lambda: 0)
-    assert uml.run_in_uml(["true"], timeout=60).code == 0
+    assert backends.run(["true"], "uml", timeout=60).code == 0
     assert "no Landlock" in capsys.readouterr().err
 
 
 def folders(owner: int) -> list[Path]:
     """Temporary folders of the guests of one process."""
-    return [path for place in (tempfile.gettempdir(), "/dev/shm") for path in Path(place).glob(f"suitcase-{owner}-uml-*")]
+    return [path for place in (tempfile.gettempdir(), "/dev/shm") for path in Path(place).glob(f"suitcase-{owner}-guest-*")]
 
 
 def guests(owner: int | None = None) -> list[int]:
     """Processes of the guests of one process (their kernel's command line names its temporary folder)."""
-    label = f"suitcase-{owner or os.getpid()}-uml-".encode()
+    label = f"suitcase-{owner or os.getpid()}-guest-".encode()
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
@@ -161,7 +160,7 @@ def test_a_checkout_in_any_place_and_the_command_line(where):
     words = {"/tmp": ["no-such-command"], "/root": ["python3", "-c", "import lib; print(lib.__file__); exit(5)"]}[where]
     try:
         shutil.copytree(ROOT / "lib", place / "lib", ignore=shutil.ignore_patterns("__pycache__"))
-        argv = ["/usr/bin/python3", "-m", "lib.lab.uml", "--timeout", "60", "--", *words]
+        argv = ["/usr/bin/python3", "-m", "lib.lab.backends", "--timeout", "60", "--", *words]
         done = subprocess.run(argv, cwd=place, capture_output=True, text=True, timeout=90)
     finally:
         shutil.rmtree(place)
@@ -174,9 +173,9 @@ def test_a_checkout_in_any_place_and_the_command_line(where):
 def test_without_user_mode_linux_the_way_out_is_named(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(FileNotFoundError, match="apt-get install user-mode-linux"):
-        uml.run_in_uml(["true"])
+        backends.run(["true"], "uml")
 
 
 def test_a_command_that_is_missing():
-    done = uml.run_in_uml(["no-such-command"], timeout=60)
+    done = backends.run(["no-such-command"], "uml", timeout=60)
     assert done.code == 127 and "cannot run 'no-such-command'" in done.text

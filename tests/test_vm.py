@@ -10,7 +10,7 @@ import pytest
 from needs import requires
 
 from lib import linux, state
-from lib.lab import prepare, reach, vm, vmparts
+from lib.lab import kernels, prepare, reach, vm, vmparts
 from lib.process import TimeLimit
 
 SMAPS = """7f0000000000-7f0008000000 rw-p 00000000 00:00 0
@@ -38,7 +38,7 @@ class TestGuest:
     def test_it_serves_and_has_a_kernel_of_its_own(self, guest):
         assert guest.page() == "hello\n"
         about = guest.facts()
-        assert about.release == vmparts.kernel().version != os.uname().release
+        assert about.release == kernels.kernel().version != os.uname().release
         assert about.boot_id != linux.read("/proc/sys/kernel/random/boot_id").strip() and about.processes > 10
 
     def test_its_timeline_goes_forward_to_the_first_byte(self, guest):
@@ -174,7 +174,7 @@ def test_the_archive_is_one_that_cpio_reads(tmp_path):
 
 @requires("root", "vm")
 def test_a_driver_comes_after_those_that_it_needs():
-    names = [path.name.split(".")[0] for path in vmparts.kernel().modules("virtio_net")]
+    names = [path.name.split(".")[0] for path in kernels.kernel().modules("virtio_net")]
     assert names.index("net_failover") < names.index("virtio_net") and len(names) == len(set(names))
 
 
@@ -183,16 +183,16 @@ def test_a_compressed_driver_is_read_and_an_unknown_compression_named(tmp_path):
 
     path = tmp_path / "some.ko.xz"
     path.write_bytes(lzma.compress(b"\0depends=one,two\0"))
-    assert vmparts.needs(path) == ["one", "two"]
+    assert kernels.needs(path) == ["one", "two"]
     with pytest.raises(ValueError, match="compressed in a way"):
-        vmparts.plain_module(tmp_path / "some.ko.zst")
+        kernels.plain_module(tmp_path / "some.ko.zst")
 
 
 def test_a_failing_apt_is_quoted():
     with pytest.raises(FileNotFoundError, match=r"false .*failed"):
-        vmparts.apt("false", "x")
+        kernels.apt("false", "x")
     with pytest.raises(FileNotFoundError, match="no-such-program is missing"):
-        vmparts.apt("no-such-program")
+        kernels.apt("no-such-program")
 
 
 def test_what_cannot_be_prepared_is_said_and_is_no_error(monkeypatch, capsys):
@@ -201,10 +201,10 @@ def test_what_cannot_be_prepared_is_said_and_is_no_error(monkeypatch, capsys):
 
     monkeypatch.setattr(prepare, "PARTS", {"a thing": broken, "another": lambda: None})
     monkeypatch.setattr(prepare.os, "geteuid", lambda: 0)
-    assert prepare.main() == 0
+    assert prepare.main([]) == 0
     assert capsys.readouterr().err == "prepare: a thing is left out: mmdebstrap failed with 1:\n"
     monkeypatch.setattr(prepare.os, "geteuid", lambda: 1000)
-    assert prepare.main() == 0 and "not root" in capsys.readouterr().err
+    assert prepare.main([]) == 0 and "not root" in capsys.readouterr().err
 
 
 # -- the workshop --------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from pathlib import Path
 from lib import bases, state
 from lib.advice import mountinfo
 from lib.container import Container, start
-from lib.lab import labbench, peers, reach, uml, vm
+from lib.lab import backends, labbench, peers, reach, vm
 from lib.process import remove_all
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -254,13 +254,13 @@ def nbval() -> list[Row]:
 
 
 def lab_vm() -> list[Row]:
-    """The kernel in the lab VM, where there is one."""
-    if uml.available():
-        return []
+    """The kernel in the lab VM, by each back end that is here."""
     rows = []
-    for name, values in labbench.measure().items():
-        unit, reach = labbench.REACHES[name]
-        rows.append(Row(f"lab VM: {name}", "02", statistics.median(values), unit, spread(values), reach=reach))
+    for backend in (name for name, one in backends.BACKENDS.items() if not one.lacks()):
+        for name, values in labbench.measure(backend).items():
+            unit, reaches = labbench.REACHES[name]
+            title = f"lab VM by {backends.title(backend)}: {name}"
+            rows.append(Row(title, "02", statistics.median(values), unit, spread(values), reach=reaches[backend]))
     return rows
 
 

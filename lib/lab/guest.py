@@ -1,7 +1,8 @@
-"""The guest's side of the lab VM: PID 1 of a user-mode-linux. Lays out the file systems, runs one command, powers off.
+"""The guest's side of the lab VM: PID 1, whoever has booted it. Lays out the file systems, runs one command, powers off.
 
-Started by ``lib/lab/uml.py`` with a bare ``python -I -S``, so it imports the standard library's small modules and ``lib.linux`` only. What
-it is to do comes as the first message over the serial line.
+``guest.py LINE`` is started by a kernel (``lib/lab/uml.py``) or by what the kernel has started (``lib/lab/qemu.py``) with a bare
+``python -I -S``, so it imports the standard library's small modules and ``lib.linux`` only. Around it lie the folders of the host that it
+may read, for reading only, at their own places. What it is to do comes as the first message over the line.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ MOUNTS = [
     ("/proc", "proc", ""),
     ("/sys", "sysfs", ""),
     ("/sys/fs/cgroup", "cgroup2", ""),
+    ("/sys/kernel/security", "securityfs", ""),
     ("/dev", "devtmpfs", ""),
     ("/dev/pts", "devpts", "mode=620,ptmxmode=666"),
     ("/dev/shm", "tmpfs", "mode=1777"),
@@ -40,13 +42,17 @@ DRAIN = 0.5  # seconds that the command's last words get to reach the host
 def main() -> None:
     """PID 1 must not end, or the kernel panics: whatever happens, the machine is switched off."""
     try:
-        agent = Agent(raw_line("/dev/ttyS0"))
+        agent = Agent(raw_line(sys.argv[1]))
         job = agent.job()
         file_systems(job["read"])
-        if job["work"]:
-            share(job["work"])
+        for mount in job["mounts"]:
+            show(*mount)
+        for place, target in job["links"].items():
+            os.makedirs(os.path.dirname(place), exist_ok=True)
+            os.symlink(target, place)
+        settle()
         if job["network"]:
-            network()
+            network(job["network"])
         agent.run(job)
     except BaseException as error:
         print(f"lab VM: {type(error).__name__}: {error}", file=sys.stderr, flush=True)  # the console
@@ -62,7 +68,8 @@ def file_systems(folders: list[str]) -> None:
     """A root in memory; in it the host's ``folders``, each under an overlay, so that they can be written to and stay as they are."""
     linux.mount("proc", "/proc", "proc")
     if "overlay" not in linux.read("/proc/filesystems"):
-        load_module(f"{MODULES}/{os.uname().release}/kernel/fs/overlayfs/overlay.ko")
+        linux.load_module(f"{MODULES}/{os.uname().release}/kernel/fs/overlayfs/overlay.ko")
+    known = linux.read("/proc/filesystems").split()
     linux.mount("lab", "/dev", "tmpfs", "mode=755")
     for folder in (NEW, UPPER):
         os.mkdir(folder)
@@ -71,6 +78,8 @@ def file_systems(folders: list[str]) -> None:
         os.makedirs(NEW + folder)
         os.chmod(NEW + folder, 0o1777 if folder.endswith("tmp") else 0o755)
     for target, fstype, options in MOUNTS:
+        if fstype not in known:
+            continue
         os.makedirs(NEW + target, exist_ok=True)
         linux.mount(fstype, NEW + target, fstype, options)
     for number, folder in enumerate(folders):
@@ -79,7 +88,6 @@ def file_systems(folders: list[str]) -> None:
     linux.pivot_root(".", ".")
     linux.umount(".", linux.MNT_DETACH)
     os.chdir("/")
-    settle()
 
 
 def lay(folder: str, upper: str) -> None:
@@ -109,24 +117,17 @@ def settle() -> None:
     linux.sethostname("lab")
 
 
-def load_module(path: str) -> None:
-    """Load a kernel module, as insmod does; the number is x86-64's, and so is user-mode-linux. See finit_module(2)."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    linux.check(linux.libc.syscall(ctypes.c_long(313), fd, b"", 0), "finit_module", path)
-    os.close(fd)
+def show(source: str, target: str, fstype: str, options: str) -> None:
+    """Show a folder of the host as it is, without an overlay."""
+    os.makedirs(target, exist_ok=True)
+    linux.mount(source, target, fstype, options)
 
 
-def share(folder: str) -> None:
-    """Show a folder of the host for reading and writing, at its own place."""
-    os.makedirs(folder, exist_ok=True)
-    linux.mount("none", folder, "hostfs", folder)
-
-
-def network() -> None:
+def network(card: str) -> None:
     """The way out that libslirp-helper offers: its addresses are the program's own defaults."""
     import subprocess
 
-    words = "link set vec0 up\naddr add 10.0.2.15/24 dev vec0\nroute add default via 10.0.2.2\n"
+    words = f"link set {card} up\naddr add 10.0.2.15/24 dev {card}\nroute add default via 10.0.2.2\n"
     subprocess.run(["/sbin/ip", "-batch", "-"], input=words.encode(), check=True)
     if os.path.lexists("/etc/resolv.conf"):
         os.unlink("/etc/resolv.conf")
@@ -135,11 +136,12 @@ def network() -> None:
 
 
 def raw_line(path: str) -> int:
-    """The serial line to the host, without the conversions that a terminal makes."""
+    """The line to the host, without the conversions that a terminal makes, if it is one."""
     import tty
 
     fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
-    tty.setraw(fd)
+    if os.isatty(fd):
+        tty.setraw(fd)
     return fd
 
 
@@ -217,7 +219,7 @@ def start(job: dict, writer: int) -> int:
     try:
         become(job, writer)
     except OSError as error:
-        os.write(writer, f"uml: cannot run {job['argv'][0]!r}: {error}\n".encode())
+        os.write(writer, f"lab VM: cannot run {job['argv'][0]!r}: {error}\n".encode())
     os._exit(127)
 
 

@@ -1,8 +1,8 @@
-"""The Jupyter kernel "Python (lab VM)": boots a user-mode-linux, runs ipykernel as root in it, and carries its five ports to this machine.
+"""The Jupyter kernel "Python (lab VM)": boots a guest, runs ipykernel as root in it, and carries its five ports to this machine.
 
-``labkernel.py -f CONNECTION_FILE [--memory 1G] [--network]`` is what the kernelspec starts. To Jupyter it is a kernel as any other: SIGINT
-interrupts the cell, SIGTERM and SIGKILL end it, and when the guest has ended, however it ended, so has this process. When the client is
-gone, so is the guest.
+``labkernel.py -f CONNECTION_FILE --backend uml|qemu [--memory 1G] [--network]`` is what the kernelspec starts. To Jupyter it is a kernel as
+any other: SIGINT interrupts the cell, SIGTERM and SIGKILL end it, and when the guest has ended, however it ended, so has this process. When
+the client is gone, so is the guest.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 if __name__ == "__main__":  # started by its path, from any folder: the one two above this holds `lib`
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from lib.lab import guest, uml
+from lib.lab import backends, guest, host
 
 PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
 INSIDE = "/run/suitcase-kernel.json"
@@ -42,7 +42,7 @@ def work_folder(folder: str) -> str | None:
 
     That is: a home folder, the folder of all temporary files, this checkout, Python itself, or anything above these.
     """
-    precious = [str(Path.home()), tempfile.gettempdir(), str(uml.ROOT), sys.prefix, sys.base_prefix, *uml.SYSTEM]
+    precious = [str(Path.home()), tempfile.gettempdir(), str(host.ROOT), sys.prefix, sys.base_prefix, *host.SYSTEM]
     place = Path(folder).resolve()
     return None if any(Path(one).resolve().is_relative_to(place) for one in precious) else str(place)
 
@@ -51,7 +51,7 @@ def places(folder: str) -> tuple[str | None, str]:
     """The folder to share and the one to start in: the notebook's for both, if that may be."""
     if work := work_folder(folder):
         return work, work
-    seen = any(Path(folder).is_relative_to(one) for one in uml.readable())
+    seen = any(Path(folder).is_relative_to(one) for one in host.readable())
     cost = "what is written there goes to memory and is gone at the end" if seen else "its files are not seen"
     say(f"{folder} holds more than notebooks, so it is not shared with the lab VM: {cost}. A folder of its own for the notebook helps")
     return None, folder if seen else "/root"
@@ -107,13 +107,13 @@ def client() -> int:
     return os.pidfd_open(int(os.environ.get("JPY_PARENT_PID") or os.getppid()))
 
 
-def job(connection: dict, network: bool) -> dict:
+def job(connection: dict, network: bool) -> host.Job:
     """ipykernel in the guest. Its history is nobody's, as its home folder is new each time."""
     work, start = places(os.getcwd())
     argv = [sys.executable, "-m", "ipykernel_launcher", "-f", INSIDE, "--HistoryManager.enabled=False", "--log-level=ERROR"]
-    path = os.pathsep.join(dict.fromkeys([str(uml.ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    path = os.pathsep.join(dict.fromkeys([str(host.ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]))
     env = {"PYTHONPATH": path, "JPY_PARENT_PID": "1"}
-    return uml.job_of(argv, start, work, uml.readable(), env, {INSIDE: inside(connection)}, network)
+    return host.Job(argv, start, host.readable(), work, env, {INSIDE: inside(connection)}, network)
 
 
 def tell(message: dict) -> None:
@@ -121,7 +121,7 @@ def tell(message: dict) -> None:
         say(f"Linux {message['up']} is up, the kernel starts")
 
 
-def serve(vm: uml.Guest, ports: dict, alarm: int, parent: int) -> int:
+def serve(vm: host.Guest, ports: dict, alarm: int, parent: int) -> int:
     """Carry everything until one of the two ends; the exit code."""
     while not vm.ended:
         ready = vm.turn([alarm, parent, *(ports if vm.up else ())])
@@ -150,14 +150,15 @@ def show(data: bytes) -> None:
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="labkernel.py", description=__doc__.splitlines()[0])
     parser.add_argument("-f", dest="connection", required=True, help="Jupyter's connection file")
+    parser.add_argument("--backend", choices=backends.BACKENDS, required=True, help="who boots the guest")
     parser.add_argument("--memory", default="1G", help="the guest's memory (%(default)s)")
     parser.add_argument("--network", action="store_true", help="a way out for the guest; not to this machine's own 127.0.0.1")
     words = parser.parse_args(argv)
     connection = json.loads(Path(words.connection).read_text())
     try:
         with signals() as alarm, listeners(connection) as ports:
-            say(f"starting user-mode-linux with {words.memory} of memory{' and a network' if words.network else ''}")
-            with uml.booted(job(connection, words.network), words.memory, show, tell) as vm:
+            say(f"starting {backends.title(words.backend)} with {words.memory} of memory{' and a network' if words.network else ''}")
+            with host.booted(backends.BACKENDS[words.backend], job(connection, words.network), words.memory, show, tell) as vm:
                 return serve(vm, ports, alarm, client())
     except OSError as error:
         say(f"it cannot start: {error}")

@@ -343,9 +343,9 @@ def other_kernel(chapter: str, facts: dict, rows: list[Row]) -> str:
     bad = {row.name for row in rows if not row.ok and (row.name in NEEDS[chapter] or row.name == "experiments")}
     if facts["inside"].startswith("the lab VM") or chapter not in IN_LAB or not bad <= LAB_HAS:
         return ""
-    from lib.lab import uml
+    from lib.lab import backends
 
-    if uml.trial():
+    if not backends.pick(fetch=False)[0]:
         return ""
     return "Take the kernel 'Python (lab VM)' (Kernel, then Change Kernel; make lab installs it): in it you are root, and it runs whole."
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from lib import linux, state
 from lib.cgroups import Cgroup
-from lib.lab import reach, vmparts
+from lib.lab import kernels, reach, vmparts
 from lib.process import Plan, Process, TimeLimit
 
 RECORDED = Path(__file__).with_name("vm-recorded.json")
@@ -34,11 +34,11 @@ MARKS = {"@init": "its first process runs", "@network": "drivers and network are
 
 def why_not() -> str:
     """Why no virtual machine can be booted here; an empty string if nothing speaks against it."""
-    if platform.system() != "Linux" or platform.machine() not in vmparts.BOARDS:
+    if platform.system() != "Linux" or platform.machine() not in kernels.BOARDS:
         return f"there is no recipe for {platform.system()} on {platform.machine()}"
-    name = vmparts.board().qemu
+    name = kernels.board().qemu
     if shutil.which(name) is None:
-        return f"{name} is not installed: apt-get install {name.replace('x86_64', 'x86').replace('aarch64', 'arm')}"
+        return f"{name} is not installed: apt-get install {kernels.board().package}"
     try:
         vmparts.initrd()
     except (OSError, RuntimeError, ValueError) as error:
@@ -61,9 +61,9 @@ def accelerator() -> str:
 
 
 def kvm_works() -> bool:
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK) or why_not():
         return False
-    plan = Plan(command_line("kvm", MEMORY), [Cgroup()])
+    plan = Plan(command_line("kvm", MEMORY), [])  # nothing that needs root: an ordinary user may use it, too
     with plan.start() as process:
         deadline = time.monotonic() + TRY
         while time.monotonic() < deadline and process.poll() is None:
@@ -78,12 +78,12 @@ def command_line(accel: str, memory: int, disk: str | None = None) -> list[str]:
 
     Port 80 of the guest is forwarded from a port of the loopback address that the kernel picks (0).
     """
-    board = vmparts.board()
+    board = kernels.board()
     drive = ["-drive", f"file={disk},format=raw,if=none,id=disk,snapshot=on", "-device", "virtio-blk-pci,drive=disk"]
     return [
         board.qemu, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
         "-machine", board.machine, "-accel", accel, "-cpu", "host" if accel == "kvm" else "max", "-smp", "1", "-m", f"{memory}M",
-        "-kernel", str(vmparts.kernel().image), "-initrd", str(vmparts.initrd()),
+        "-kernel", str(kernels.kernel().image), "-initrd", str(vmparts.initrd()),
         "-append", f"console={board.serial} quiet panic=-1",
         "-netdev", "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:0-:80", "-device", "virtio-net-pci,netdev=net,romfile=",
         *(drive if disk else []),
@@ -204,7 +204,7 @@ class Guest:
 
     def size(self) -> int:
         """Bytes on the disk: kernel and archive, and the disk if it has one."""
-        parts = [vmparts.kernel().image, vmparts.initrd(), *([self.disk] if self.disk else [])]
+        parts = [kernels.kernel().image, vmparts.initrd(), *([self.disk] if self.disk else [])]
         return sum(map(reach.on_disk, parts))
 
     def remove(self) -> None:
