@@ -16,6 +16,7 @@ from pathlib import Path
 
 from lib import state
 from lib.images import compression, digests
+from lib.images.digests import ImageError
 from lib.images.merged import Merged
 from lib.images.pack import xattrs
 from lib.images.store import Store
@@ -141,19 +142,28 @@ class Job:
         try:
             with self.chains.store.open(digest) as file:
                 packed = digests.Hashed(file, digest, what=f"layer {digest}")
-                plain = digests.Hashed(compression.unpacked(packed), self.diff_id, 2 * limit(), f"layer {digest}, unpacked,")
-                with compression.Ahead(plain) as ahead:
-                    self.implied = unpack(ahead, self.place.path).implied
-                    while ahead.read():  # a tar file's end is not the file's, and the digest is of the whole
-                        pass
-                packed.drain()
-            packed.verify()
-            plain.verify()
+                try:
+                    self.unpack(packed)
+                except ImageError:
+                    packed.drain()
+                    packed.verify()  # damaged on the way? Then that is the error, and not what came of it
+                    raise
         except BaseException:
             self.close()
             raise
         self.told(self.descriptor)
         return self
+
+    def unpack(self, packed: digests.Hashed) -> None:
+        """Unpack and verify both digests: of the blob as it came, and of the tar file in it."""
+        plain = digests.Hashed(compression.unpacked(packed), self.diff_id, 2 * limit(), f"{packed.what}, unpacked,")
+        with compression.Ahead(plain) as ahead:
+            self.implied = unpack(ahead, self.place.path).implied
+            while ahead.read():  # a tar file's end is not the file's, and the digest is of the whole
+                pass
+        packed.drain()
+        packed.verify()
+        plain.verify()
 
     def settle(self, below: list[str], chain_id: str) -> str:
         """Now that the layers below are there: folders that this one only implied look as they do down there."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import tarfile
 from contextlib import suppress
 
 from lib import inside, linux, state
@@ -68,6 +69,8 @@ class Unpacking:
                 self.whiteout("/".join(parts[:-1]), parts[-1])
             else:
                 self.make(archive, member, "/".join(parts[:-1]), parts[-1])
+        except tarfile.TarError as error:
+            raise LayerError(f"{member.name!r}: {error}") from None
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise
@@ -87,7 +90,7 @@ class Unpacking:
             return self.last[1]
         try:
             fd = self.opened(path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             self.imply(path)
             fd = self.opened(path)
         self.close_last()
@@ -106,12 +109,25 @@ class Unpacking:
             try:
                 os.close(self.opened(done))
             except FileNotFoundError:
-                fd = self.opened(above)
-                try:
-                    os.mkdir(name, 0o755, dir_fd=fd)
-                finally:
-                    os.close(fd)
-                self.folders[done] = None
+                self.imply_one(above, name, done)
+            except NotADirectoryError:
+                if done not in self.removed:
+                    raise
+                self.imply_one(above, name, done)
+
+    def imply_one(self, above: str, name: str, path: str) -> None:
+        fd = self.opened(above)
+        try:
+            if path in self.removed:  # deleted below, and a new one put in its place
+                os.unlink(name, dir_fd=fd)
+                self.removed.discard(path)
+                self.opaque.add(path)
+            os.mkdir(name, 0o755, dir_fd=fd)
+        except FileExistsError:
+            raise LayerError(f"{path!r} is a link to what is not in this layer, and something was to be put behind it") from None
+        finally:
+            os.close(fd)
+        self.folders[path] = None
 
     # -- members
 
