@@ -48,6 +48,7 @@ class Options:
     no_cache: bool = False
     network: str = "default"
     platform: dict[str, str] | None = None
+    dry: bool = False  # only find out which steps are cached; a step that is not is taken to change everything after it
     resolve: Callable[[str], Image] | None = None
 
 
@@ -55,7 +56,7 @@ class Options:
 class Built:
     """What came of a build."""
 
-    image: Image
+    image: Image | None  # none after a dry run
     steps: list[StepReport]
     seconds: float
     advice: list[str]
@@ -169,10 +170,10 @@ class Build:
                 state = self.all(needed)[target.index]
             finally:
                 self.context.memory.save()
-            found = self.finish(state)
+            found = None if self.options.dry else self.finish(state)
         self.steps.sort(key=lambda one: self.order[one.stage, one.number])
-        made = [{"text": f"{one.stage} {one.text}", "parts": one.parts} for one in self.steps]
-        self.cache.remember(self.name, made)
+        if not self.options.dry:
+            self.cache.remember(self.name, [{"text": f"{one.stage} {one.text}", "parts": one.parts} for one in self.steps])
         return Built(found, self.steps, time.monotonic() - self.begin, advice(self.steps))
 
     def text(self, stage: Stage, instruction) -> str:
@@ -272,3 +273,8 @@ class Build:
 def build(context: str = ".", library: Library | None = None, tell=lambda *words: None, **options) -> Built:
     """Build an image from a folder with a Dockerfile in it. The keywords are those of ``Options``."""
     return Build(library or Library(Store()), Options(context, **options), tell).run()
+
+
+def plan(context: str = ".", library: Library | None = None, **options) -> list[StepReport]:
+    """What ``build`` would do now: every step, and whether it is cached; nothing is run. The keywords are those of ``Options``."""
+    return build(context, library, dry=True, **options).steps

@@ -165,13 +165,18 @@ class StageBuild:
         if not found:
             report.why = why(report.parts, self.before, self.build.context.memory.changed() if work.kind == "copy" else [])
             self.build.tell("start", report, "")
-            found = self.carry_out(work, report, wanted)
+            found = self.imagined(report, wanted) if self.build.options.dry else self.carry_out(work, report, wanted)
         layer = found.as_layer()
         if layer:
             self.state.layers.append(layer)
             report.size = layer.descriptor["size"]
             self.state.created = found.created
         self.note(work.text or report.text, empty=layer is None)
+
+    def imagined(self, report: StepReport, wanted: str) -> Record:
+        """In a dry run: a layer that nobody has seen yet, so that no later step can be cached on top of it."""
+        layer = {"descriptor": {"mediaType": "", "digest": f"sha256:{wanted}", "size": 0}, "diff_id": f"sha256:{wanted}"}
+        return Record(wanted, report.text, report.parts, layer, self.state.diff_ids, self.state.created)
 
     def carry_out(self, work: Work, report: StepReport, wanted: str) -> Record:
         started = time.monotonic()
@@ -295,9 +300,16 @@ class StageBuild:
     def content_of(self, one: instructions.Copy) -> str:
         """The digest of what an earlier stage or image gives. Chains never change, so it is worked out once for each."""
         fast = key({"chain": self.build.chain(one.from_, one.place), "sources": one.sources, "exclude": one.exclude})
-        return self.build.cache.once(
-            fast, lambda: copying.content(copying.find(self.build.tree(one.from_, one.place), one.sources), one.exclude)
-        )
+
+        def look() -> str:
+            if self.build.options.dry:
+                raise LookupError("not built yet")
+            return copying.content(copying.find(self.build.tree(one.from_, one.place), one.sources), one.exclude)
+
+        try:
+            return self.build.cache.once(fast, look)
+        except LookupError:
+            return fast
 
     def target(self, place: str, dest: str, one, keep_owner: bool = False) -> copying.Copying:
         merged = self.merged()

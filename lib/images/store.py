@@ -73,13 +73,13 @@ class Draft:
 
 
 class Store:
-    """Images by digest and by name. Raises ``StoreError`` for a folder of another format.
+    """Images by digest and by name, in ``$SUITCASE_IMAGES`` or beside the containers. Raises ``StoreError`` for an unknown format.
 
     ``durable=False`` leaves fsync(2) out: faster, and a power cut may then leave blobs that do not fit their names.
     """
 
     def __init__(self, place: str | os.PathLike | None = None, durable: bool = True):
-        self.place = Path(place) if place else state.folder("images")
+        self.place = Path(place or os.environ.get("SUITCASE_IMAGES") or state.folder("images"))
         self.durable = durable
         if not (self.place / "format").exists():
             self.lay_out()

@@ -16,6 +16,8 @@ _HOMES = {
     "table": "tables",
     "Tower": "machines", "towers": "machines",
     "server": "room",
+    "cake": "cakes",
+    "steps": "builds", "waterfall": "builds", "touch": "builds", "touched": "builds",
 }  # fmt: skip
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605
