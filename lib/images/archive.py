@@ -200,9 +200,9 @@ def import_(library: Library, file, name: str | None = None, config: dict | None
 
 
 def from_folder(library: Library, folder: str, name: str, config: dict | None = None) -> Image:
-    """An image of one layer, of a root file system that lies in a folder."""
+    """An image of one layer, of a root file system that lies in a folder. It stays here, so it is not compressed."""
     with library.store.using():
-        layer = layers.from_folder(library.store, folder, root=True, whiteouts=False)
+        layer = layers.from_folder(library.store, folder, "none", root=True, whiteouts=False)
         return one_layer(library, layer, name, config, f"Imported from {os.path.basename(folder)}")
 
 

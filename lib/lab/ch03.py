@@ -6,12 +6,14 @@ A check never trusts a Python object of the reader: it builds, unpacks and looks
 from __future__ import annotations
 
 import io
+import os
 import stat
 import tarfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from lib.engine import shortnames
 from lib.images import compression, layers
 from lib.images.build import build, plan
 from lib.images.digests import ImageError
@@ -88,6 +90,30 @@ def package_of(name: str, version: str) -> bytes:
             info.size, info.mode = len(data), 0o644
             tar.addfile(info, io.BytesIO(data))
     return out.getvalue()
+
+
+def begin(work: int) -> tuple[Library, Index]:
+    """A store for this notebook alone, with the base image and ``shop`` in it, and the index that ``shop`` buys from.
+
+    A second call begins anew: every build of the chapter is the first one again.
+    """
+    end()
+    os.environ["SUITCASE_IMAGES"] = str(workshop.folder() / "images")
+    library, index = Library(Store()), Index(json="1.0", log="2.1", web="3.3")
+    shortnames.make(library, "localhost/busybox:static")
+    shop(library, index, work)
+    _open.append(index)
+    return library, index
+
+
+def end() -> None:
+    """Close the index, and remove the store with all that is in the workshop."""
+    while _open:
+        _open.pop().close()
+    workshop.clear()
+
+
+_open: list[Index] = []
 
 
 def shop(library: Library, index: Index, work: int) -> None:
@@ -192,16 +218,16 @@ def with_secret(library: Library, secret: str, decoys: int) -> Image:
     place.mkdir(exist_ok=True)
     (place / "credentials").write_text(f"token={secret}\n")
     lines = "".join(f"RUN echo token=decoy-{number} > /tmp/note{number}\n" for number in range(decoys))
-    recipe = f"FROM localhost/busybox:static\n{lines}COPY credentials /root/.credentials\nRUN sha256sum /root/.credentials\n"
-    recipe += "RUN rm /root/.credentials\n"
+    recipe = f"FROM localhost/busybox:static\n{lines}COPY credentials /srv/.credentials\nRUN sha256sum /srv/.credentials\n"
+    recipe += "RUN rm /srv/.credentials\n"
     return build(str(place), library, text=recipe, tags=("leaky",)).image
 
 
 def check_secret(answer, secret: str, decoys: int) -> str:
-    """What stood in /root/.credentials, which the image ``leaky`` does not show any more."""
+    """What stood in /srv/.credentials, which the image ``leaky`` does not show any more."""
     found = text_of(answer, "the secret, as a text").strip().removeprefix("token=")
     if found.startswith("decoy"):
-        raise NotYet("that is one of the notes in /tmp; the secret was in /root/.credentials, which a later layer deletes")
+        raise NotYet("that is one of the notes in /tmp; the secret was in /srv/.credentials, which a later layer deletes")
     if found != secret:
         raise NotYet("that is not what stood in the file: each layer is a tar file of its own, and the one before the last holds it")
     return "deleted, and yet delivered to everybody who pulls the image"
@@ -273,7 +299,7 @@ def exercises() -> list[Exercise]:
         Exercise(
             "secret", "what stood in a deleted file", check_secret,
             ["image.layers are the layers' descriptors; store.open(digest) opens one, compression.unpacked(file) reads it.",
-             "tarfile.open(fileobj=…, mode=\"r|\") goes through its members; look for root/.credentials."],
+             "tarfile.open(fileobj=…, mode=\"r|\") goes through its members; look for srv/.credentials."],
             lambda dice: {"secret": f"{dice.getrandbits(64):016x}", "decoys": dice.randrange(2, 5)},
         ),
         Exercise(
