@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from build_cases import CASES, write
 from fuzz import fuzzed, steps
 from gosource import GOCODE
 from hypothesis import given
@@ -641,3 +642,25 @@ def test_a_build_whose_steps_are_cached_does_not_wait_for_imports():
     code = "import sys; sys.path.insert(0, sys.argv[1])\nfrom lib.images import dockerfile, ignore, references\nprint(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-I", "-S", "-c", code, str(root)], capture_output=True, text=True, check=True).stdout.split()
     assert not {"dataclasses", "inspect", "difflib", "pathlib", "asyncio", "lib.linux"} & set(loaded)
+
+
+# -- the cases that builds are compared by -----------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_build_case_is_sound(name, tmp_path):
+    """Its context can be made twice alike, and its Dockerfile read."""
+    case = CASES[name]
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        folder.mkdir()
+        assert dockerfile.read(write(case, folder)).stages
+    one, two = (
+        [(path.relative_to(top), path.lstat().st_mode, path.lstat().st_mtime) for path in sorted(top.rglob("*"))]
+        for top in tmp_path.iterdir()
+    )
+    assert one == two and len(one) > len(case.files)
+
+
+def test_the_build_cases_have_every_instruction():
+    seen = {node.keyword for case in CASES.values() for node in syntax.parse(case.dockerfile).nodes}
+    assert seen == set(syntax.WAYS)
