@@ -10,9 +10,12 @@ import gzip
 import io
 import os
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
+NOTHING = MappingProxyType({})
 WHEN = 1_600_000_000  # seconds since 1970: the time of every file of a context, and in every archive
 
 
@@ -49,8 +52,8 @@ class Case(NamedTuple):
     """
 
     dockerfile: str
-    files: dict[str, object] = {}
-    args: dict[str, str] = {}
+    files: Mapping[str, object] = NOTHING
+    args: Mapping[str, str] = NOTHING
     fails: bool = False
     needs: float = 1.0
 
@@ -177,7 +180,7 @@ CASES: dict[str, Case] = {
     "fails-several-without-a-slash": Case("FROM scratch\nCOPY a b /x\n", {"a": "a\n", "b": "b\n"}, fails=True),
     "fails-unknown-user": Case("FROM base\nCOPY --chown=nobody-knows a /x\n", {"a": "a\n"}, fails=True),
     "fails-run": Case("FROM base\nRUN exit 3\n", fails=True),
-    "fails-unknown-variable": Case("FROM base\nENV a=${nothing:?say it}\n", fails=True, needs=1.3),
+    "fails-unknown-variable": Case("FROM base\nENV a=${nothing:?say-it}\n", fails=True, needs=1.3),
 }
 
 
