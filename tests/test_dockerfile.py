@@ -230,7 +230,8 @@ def test_heredoc_with_a_descriptor():
 
 
 @pytest.mark.parametrize(
-    "line", ['RUN ["<<EOF"]', "RUN '<<EOF'", 'RUN "<<EOF"', "RUN x <<<EOF", "RUN <<", "USER <<EOF", "ENV a=<<EOF", "RUN it's <<EOF"]
+    "line",
+    ['RUN ["<<EOF"]', "RUN '<<EOF'", 'RUN "<<EOF"', "RUN x <<<EOF", "RUN <<", "RUN <<''", "USER <<EOF", "ENV a=<<EOF", "RUN it's <<EOF"],
 )
 def test_no_heredoc(line):
     assert syntax.parse(line).nodes[0].heredocs == ()
@@ -270,6 +271,7 @@ ROWS = [
     ('CMD ["echo", "hi"]', Cmd, {"command": ("echo", "hi")}),
     ("CMD ['echo', 'hi']", Cmd, {"command": ("['echo', 'hi']",), "shell_form": True}),
     ('CMD ["echo", "hi"', Cmd, {"command": ('["echo", "hi"',), "shell_form": True}),
+    ("CMD [NaN]", Cmd, {"command": ("[NaN]",), "shell_form": True}),
     ('CMD ["a"] x', Cmd, {"command": ('["a"] x',), "shell_form": True}),
     ("CMD []", Cmd, {}),
     ("CMD", Cmd, {"shell_form": True}),
@@ -290,11 +292,13 @@ ROWS = [
         },
     ),
     ("COPY --link=false --from='a b' -- --s d", Copy, {"sources": ("--s",), "dest": "d", "from_": "a b"}),
+    ("COPY a <<b'", Copy, {"sources": ("a",), "dest": "<<b'"}),
     ("COPY a\\ b c", Copy, {"sources": ("a\\", "b"), "dest": "c"}),
     ("ENTRYPOINT a b", Entrypoint, {"command": ("a b",), "shell_form": True}),
     ("ENTRYPOINT []", Entrypoint, {}),
     ('ENV a=1 b=\'x y\' c="d\\"e" f=g\\ h i=', Env, {"pairs": (("a", "1"), ("b", "'x y'"), ("c", '"d\\"e"'), ("f", "g\\ h"), ("i", ""))}),
     ("ENV a  b c=d", Env, {"pairs": (("a", "b c=d"),)}),
+    ("ENV a=b\\\\\\", Env, {"pairs": (("a", "b\\\\"),)}),
     ("ENV a=b=c", Env, {"pairs": (("a", "b=c"),)}),
     ("EXPOSE 80 443/tcp  8000-8010/udp", Expose, {"ports": ("80", "443/tcp", "8000-8010/udp")}),
     ("HEALTHCHECK NONE", Healthcheck, {"test": ("NONE",)}),
@@ -502,6 +506,7 @@ WRONG = [
     ("HEALTHCHECK curl x", "not with curl", "HEALTHCHECK CMD curl x", 13),
     ("HEALTHCHECK --interval=5 CMD x", "no duration", "--interval=30s", 13),
     ("HEALTHCHECK --interval=5us CMD x", "shorter than a millisecond", "1ms", 13),
+    ("HEALTHCHECK --interval=9999999h CMD x", "292 years", "--interval=30s", 13),
     ("HEALTHCHECK --retries=-1 CMD x", "not a number of tries", "--retries=3", 13),
     ("MAINTAINER", "exactly one argument", "MAINTAINER name", 1),
     ("ONBUILD", "at least one argument", "ONBUILD RUN make", 1),
@@ -534,6 +539,8 @@ WRONG = [
     ("RUN --mount=type=secret,id=a,from=b z", "has no from", "command line", 30),
     ("RUN --mount=type=secret,id=a,source=b z", "both name the secret", "keep id", 30),
     ("RUN --mount=target=/x,required z", "type=bind has no required", "type=secret", 23),
+    ('RUN --mount=target=/x\\"y\\" z', "a quote stands in the middle", "around the whole option", 1),
+    ("RUN <<${x:-\\'}", "a heredoc's word", "write <<EOF", 5),
     ("RUN --mount=target=/x, z", "unknown option ''", "there are", 1),
 ]
 
