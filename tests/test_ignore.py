@@ -67,7 +67,9 @@ def test_two_stars_before_a_word():
     assert ignored(["foo**"], "foo", "foobar", "foo/x", "a/foo") == ["foo", "foobar", "foo/x"]
 
 
-@pytest.mark.parametrize("line", ["docs", "docs/", "/docs", "./docs", "docs//", " docs ", "x/../docs", "docs/.", "docs/ /", "docs\r\n", "//docs"])
+@pytest.mark.parametrize(
+    "line", ["docs", "docs/", "/docs", "./docs", "docs//", " docs ", "x/../docs", "docs/.", "docs/ /", "docs\r\n", "//docs"]
+)
 def test_spellings_of_one_folder(line):
     assert ignored([line], "docs", "docs/a", "docs2", "x/docs") == ["docs", "docs/a"]
 
