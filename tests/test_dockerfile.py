@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from build_cases import CASES, write
 from fuzz import fuzzed, steps
 from gosource import GOCODE
 from hypothesis import given
@@ -229,7 +230,8 @@ def test_heredoc_with_a_descriptor():
 
 
 @pytest.mark.parametrize(
-    "line", ['RUN ["<<EOF"]', "RUN '<<EOF'", 'RUN "<<EOF"', "RUN x <<<EOF", "RUN <<", "USER <<EOF", "ENV a=<<EOF", "RUN it's <<EOF"]
+    "line",
+    ['RUN ["<<EOF"]', "RUN '<<EOF'", 'RUN "<<EOF"', "RUN x <<<EOF", "RUN <<", "RUN <<''", "USER <<EOF", "ENV a=<<EOF", "RUN it's <<EOF"],
 )
 def test_no_heredoc(line):
     assert syntax.parse(line).nodes[0].heredocs == ()
@@ -269,6 +271,7 @@ ROWS = [
     ('CMD ["echo", "hi"]', Cmd, {"command": ("echo", "hi")}),
     ("CMD ['echo', 'hi']", Cmd, {"command": ("['echo', 'hi']",), "shell_form": True}),
     ('CMD ["echo", "hi"', Cmd, {"command": ('["echo", "hi"',), "shell_form": True}),
+    ("CMD [NaN]", Cmd, {"command": ("[NaN]",), "shell_form": True}),
     ('CMD ["a"] x', Cmd, {"command": ('["a"] x',), "shell_form": True}),
     ("CMD []", Cmd, {}),
     ("CMD", Cmd, {"shell_form": True}),
@@ -289,11 +292,13 @@ ROWS = [
         },
     ),
     ("COPY --link=false --from='a b' -- --s d", Copy, {"sources": ("--s",), "dest": "d", "from_": "a b"}),
+    ("COPY a <<b'", Copy, {"sources": ("a",), "dest": "<<b'"}),
     ("COPY a\\ b c", Copy, {"sources": ("a\\", "b"), "dest": "c"}),
     ("ENTRYPOINT a b", Entrypoint, {"command": ("a b",), "shell_form": True}),
     ("ENTRYPOINT []", Entrypoint, {}),
     ('ENV a=1 b=\'x y\' c="d\\"e" f=g\\ h i=', Env, {"pairs": (("a", "1"), ("b", "'x y'"), ("c", '"d\\"e"'), ("f", "g\\ h"), ("i", ""))}),
     ("ENV a  b c=d", Env, {"pairs": (("a", "b c=d"),)}),
+    ("ENV a=b\\\\\\", Env, {"pairs": (("a", "b\\\\"),)}),
     ("ENV a=b=c", Env, {"pairs": (("a", "b=c"),)}),
     ("EXPOSE 80 443/tcp  8000-8010/udp", Expose, {"ports": ("80", "443/tcp", "8000-8010/udp")}),
     ("HEALTHCHECK NONE", Healthcheck, {"test": ("NONE",)}),
@@ -501,6 +506,7 @@ WRONG = [
     ("HEALTHCHECK curl x", "not with curl", "HEALTHCHECK CMD curl x", 13),
     ("HEALTHCHECK --interval=5 CMD x", "no duration", "--interval=30s", 13),
     ("HEALTHCHECK --interval=5us CMD x", "shorter than a millisecond", "1ms", 13),
+    ("HEALTHCHECK --interval=9999999h CMD x", "292 years", "--interval=30s", 13),
     ("HEALTHCHECK --retries=-1 CMD x", "not a number of tries", "--retries=3", 13),
     ("MAINTAINER", "exactly one argument", "MAINTAINER name", 1),
     ("ONBUILD", "at least one argument", "ONBUILD RUN make", 1),
@@ -533,6 +539,8 @@ WRONG = [
     ("RUN --mount=type=secret,id=a,from=b z", "has no from", "command line", 30),
     ("RUN --mount=type=secret,id=a,source=b z", "both name the secret", "keep id", 30),
     ("RUN --mount=target=/x,required z", "type=bind has no required", "type=secret", 23),
+    ('RUN --mount=target=/x\\"y\\" z', "a quote stands in the middle", "around the whole option", 1),
+    ("RUN <<${x:-\\'}", "a heredoc's word", "write <<EOF", 5),
     ("RUN --mount=target=/x, z", "unknown option ''", "there are", 1),
 ]
 
@@ -641,3 +649,27 @@ def test_a_build_whose_steps_are_cached_does_not_wait_for_imports():
     code = "import sys; sys.path.insert(0, sys.argv[1])\nfrom lib.images import dockerfile, ignore, references\nprint(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-I", "-S", "-c", code, str(root)], capture_output=True, text=True, check=True).stdout.split()
     assert not {"dataclasses", "inspect", "difflib", "pathlib", "asyncio", "lib.linux"} & set(loaded)
+
+
+# -- the cases that builds are compared by -----------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_build_case_is_sound(name, tmp_path):
+    """Its context can be made twice alike, and its Dockerfile read."""
+    case = CASES[name]
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        folder.mkdir()
+        assert dockerfile.read(write(case, folder)).stages
+    one, two = ([_seen(path, top) for path in sorted(top.rglob("*"))] for top in tmp_path.iterdir())
+    assert one == two and len(one) > len(case.files)
+
+
+def _seen(path: Path, top: Path) -> tuple:
+    status = path.lstat()
+    return path.relative_to(top), status.st_mode, status.st_mtime, path.is_symlink() or path.is_dir() or path.read_bytes()
+
+
+def test_the_build_cases_have_every_instruction():
+    seen = {node.keyword for case in CASES.values() for node in syntax.parse(case.dockerfile).nodes}
+    assert seen == set(syntax.WAYS)

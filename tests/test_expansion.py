@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 
 from lib.images.expansion import LARGEST, ExpansionError, expand, expand_body, expand_words, expansion
 
-ENV = {"home": "/root", "empty": "", "name": "web", "file": "/srv/app/main.tar.gz", "stars": "a*b?c", "é": "accent", "two": "a  b"}
+ENV = {
+    "home": "/root",
+    "empty": "",
+    "name": "web",
+    "file": "/srv/app/main.tar.gz",
+    "stars": "a*b?c",
+    "é": "accent",
+    "two": "a  b",
+    "lines": "a\nb",
+}
 
 WORDS = [
     # plain, and what is no variable
@@ -98,6 +107,9 @@ WORDS = [
     ("${nothing/a/b}", ""),
     ("${name//x*/y}", "web"),
     ("${name//b*/y}", "wey"),
+    ("${lines//*/y}", "y\ny"),
+    ("${lines##*b}", "a\nb"),  # a star ends where the line ends
+    ("${lines//a*/}", "\nb"),
 ]
 
 WRONG = [

@@ -37,6 +37,11 @@ def test_the_order_decides():
     assert ignored(["!README.md", "*.md"], "README.md", "a.md") == ["README.md", "a.md"]
 
 
+def test_an_exception_for_a_folder_is_one_for_all_below_it():
+    """As the reference says. BuildKit, which walks down, reads over ``!d`` at d (nothing to take back yet), and forgets it below."""
+    assert ignored(["d/x", "!d"], "d/x") == []
+
+
 def test_an_exception_below_an_ignored_folder_counts():
     assert ignored(["docs", "!docs/README.md"], "docs/README.md", "docs/a") == ["docs/a"], "unlike .gitignore"
 
@@ -62,7 +67,9 @@ def test_two_stars_before_a_word():
     assert ignored(["foo**"], "foo", "foobar", "foo/x", "a/foo") == ["foo", "foobar", "foo/x"]
 
 
-@pytest.mark.parametrize("line", ["docs", "docs/", "/docs", "./docs", "docs//", " docs ", "x/../docs", "docs/.", "docs\r\n", "//docs"])
+@pytest.mark.parametrize(
+    "line", ["docs", "docs/", "/docs", "./docs", "docs//", " docs ", "x/../docs", "docs/.", "docs/ /", "docs\r\n", "//docs"]
+)
 def test_spellings_of_one_folder(line):
     assert ignored([line], "docs", "docs/a", "docs2", "x/docs") == ["docs", "docs/a"]
 
@@ -115,6 +122,11 @@ def test_the_rule_that_decided_is_named():
         (["*", "!tmp/**"], "src", True),
         (["!tmp/x", "tmp"], "tmp", True),
         (["*", "!src"], "src", False),
+        (["*", "!a/b", "a/b/c"], "a/b/c", True),
+        (["*", "!a", "a/b/c", "!a/b"], "a/b/c", False),
+        (["a/b", "!a"], "a/b", False),
+        (["!a", "a/b/c", "!x/y"], "a/b/c", True),
+        (["a/b/c", "!*/*"], "a/b/c", False),
     ],
 )
 def test_which_folders_are_skipped(lines, folder, skips):

@@ -58,9 +58,20 @@ def conda(lines: list[str]) -> str:
     return head + body + "".join(f"      - {line}\n" for line in lines)
 
 
+def lines_of_the_lock() -> list[str]:
+    """The pins, with the condition of those that only some machines can have. What this one cannot have stays as it was written."""
+    found = {name: f"{name}=={version}" for name, version in pins().items()}
+    written = {line.split("==")[0]: line for line in (ROOT / "requirements.lock").read_text().splitlines()}
+    for need in map(Requirement, wanted()):
+        name = canonicalize_name(need.name)
+        if need.marker:
+            found[name] = f"{found[name]} ; {need.marker}" if name in found else written[name]
+    return [found[name] for name in sorted(found)]
+
+
 def files() -> dict[str, str]:
     """Path and text of every derived file."""
-    lines = [f"{name}=={version}" for name, version in pins().items()]
+    lines = lines_of_the_lock()
     # Binder's machines are amd64, and bring a Python of their own.
     apt = [name for name in system_packages("chapters", "amd64") if not re.match("python3", name)]
     return {

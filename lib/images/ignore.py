@@ -93,7 +93,8 @@ def _cleaned(pattern: str) -> str:
     if not pattern:
         return ""
     clean = posixpath.normpath(pattern)
-    return ((clean.lstrip("/") or "/") if clean.startswith("/") else clean).strip(SPACE)
+    clean = ((clean.lstrip("/") or "/") if clean.startswith("/") else clean).strip(SPACE)
+    return clean and posixpath.normpath(clean)  # a folder whose name was only spaces has gone, its slash goes, too
 
 
 def _reaches_below(pattern: str, folder: str) -> bool:
