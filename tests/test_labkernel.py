@@ -19,7 +19,7 @@ from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import KernelManager
 from needs import requires
 
-from lib.lab import backends, host, kernelspecs, labbench, labkernel
+from lib.lab import backends, host, kernelspecs, labbench, labkernel, vm
 from lib.lab.leaks import processes
 from lib.lab.mux import WINDOW, Mux
 
@@ -366,12 +366,12 @@ def command(*words: str, **environment: str) -> subprocess.CompletedProcess:
 @guests
 @requires("linux.uml")
 def test_install_and_uninstall(tmp_path):
-    done = command("install", "--prefix", str(tmp_path), "--memory", "2G", "--backend", "uml")
+    done = command("install", "--prefix", str(tmp_path), "--memory", "3G", "--backend", "uml")
     assert done.returncode == 0 and "booted by user-mode-linux" in done.stdout, done.stderr
     folder = tmp_path / "share/jupyter/kernels"
     found = KernelSpecManager(kernel_dirs=[str(folder)], ensure_native_kernel=False).get_all_specs()
     assert {one["spec"]["display_name"] for one in found.values()} == {"Python (this machine)", "Python (lab VM)"}
-    assert "2G" in found["suitcase-lab"]["spec"]["argv"]
+    assert "3G" in found["suitcase-lab"]["spec"]["argv"]
     assert command("uninstall", "--prefix", str(tmp_path)).returncode == 0
     assert list(folder.iterdir()) == []
 
@@ -400,10 +400,10 @@ def test_a_machine_on_which_it_does_not_boot_is_told(tmp_path):
 def test_the_first_back_end_that_works_is_taken(monkeypatch):
     """QEMU first where KVM works; the reason of each one that does not is told; what would have to be fetched is not tried unasked."""
     monkeypatch.setattr(backends, "trial", lambda name: {"uml": "no ptrace", "qemu": ""}[name])
-    monkeypatch.setattr(backends.vm, "accelerator", lambda: "tcg")
+    monkeypatch.setattr(vm, "accelerator", lambda: "tcg")
     monkeypatch.setattr(backends.BACKENDS["qemu"], "unfetched", lambda: "not fetched", raising=False)
-    assert backends.order() == ["uml", "qemu"] and backends.pick() == ("qemu", "") and backends.title("qemu") == "QEMU (TCG)"
-    assert backends.pick(fetch=False) == ("", "user-mode-linux: no ptrace; QEMU: not fetched")
+    assert backends.order() == ["uml", "qemu"] and backends.pick() == ("qemu", "")
+    assert backends.pick(fetch=False) == ("", "user-mode-linux: no ptrace; QEMU (TCG): not fetched")
     assert backends.pick("uml") == ("", "user-mode-linux: no ptrace")
-    monkeypatch.setattr(backends.vm, "accelerator", lambda: "kvm")
+    monkeypatch.setattr(vm, "accelerator", lambda: "kvm")
     assert backends.order() == ["qemu", "uml"]

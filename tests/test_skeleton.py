@@ -328,6 +328,15 @@ def test_the_opening_names_the_kernel_in_which_the_chapter_runs(monkeypatch):
     assert "lab VM" not in machine.opening("02", faked({"uid": 1000}))
 
 
+def test_the_table_tells_who_boots_the_lab_vm(monkeypatch):
+    (row,) = [row for row in machine.judge(faked({"lab": {"backend": "user-mode-linux", "why": ""}})) if row.name == "lab VM"]
+    assert row.ok and "user-mode-linux" in row.found
+    (row,) = [row for row in machine.judge(faked({"lab": {"backend": "", "why": "no ptrace"}})) if row.name == "lab VM"]
+    assert not row.ok and not row.needed and "no ptrace" in row.found and "user-mode-linux" in row.cure
+    monkeypatch.setattr(backends, "pick", lambda **_: ("uml", ""))
+    assert machine.lab_vm() == {"backend": "user-mode-linux", "why": ""}
+
+
 def test_the_opening_tells_that_this_is_the_lab_vm(monkeypatch):
     monkeypatch.setenv("SUITCASE_GUEST", "user-mode-linux")
     facts = faked({"inside": machine.inside()})

@@ -1,6 +1,6 @@
 """Which back end boots the lab VM here, and one command in it.
 
-    python -m lib.lab.backends [--backend uml|qemu] [--work DIR] [--timeout SECONDS] [--memory 1G] -- COMMAND ...
+    python -m lib.lab.backends [--backend uml|qemu] [--work DIR] [--timeout SECONDS] [--memory 2G] -- COMMAND ...
 
 In this order: QEMU where KVM really works, user-mode-linux, QEMU that translates each instruction (TCG). Found out by booting.
 """
@@ -21,11 +21,6 @@ BACKENDS: dict[str, host.Backend] = {"uml": UserModeLinux(), "qemu": Qemu()}
 TRIAL = 120  # seconds that a boot and an import may take
 
 
-def title(name: str) -> str:
-    """A back end in a reader's words."""
-    return f"QEMU ({vm.accelerator().upper()})" if name == "qemu" else BACKENDS[name].name
-
-
 def order() -> list[str]:
     """The back ends, the best one for this machine first."""
     return ["qemu", "uml"] if vm.accelerator() == "kvm" else ["uml", "qemu"]
@@ -40,7 +35,7 @@ def pick(wanted: str = "", fetch: bool = True) -> tuple[str, str]:
     for name in [wanted] if wanted else order():
         if not (why_not := (not fetch and BACKENDS[name].unfetched()) or trial(name)):
             return name, ""
-        reasons.append(f"{BACKENDS[name].name}: {why_not}")
+        reasons.append(f"{BACKENDS[name].title()}: {why_not}")
     return "", "; ".join(reasons)
 
 
@@ -57,7 +52,7 @@ def trial(name: str) -> str:
 
 
 def run(
-    argv, backend: str, work: str | None = None, timeout: float = 120, memory: str = "1G", show: bool = False, cwd=None, env=None
+    argv, backend: str, work: str | None = None, timeout: float = 120, memory: str = host.MEMORY, show: bool = False, cwd=None, env=None
 ) -> Exit:
     """Run one command as root in a freshly booted kernel; its output and exit code.
 
@@ -91,7 +86,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--backend", choices=BACKENDS, default="uml", help="who boots it (%(default)s)")
     parser.add_argument("--work", help="a folder that the command may write to, and where it starts")
     parser.add_argument("--timeout", type=float, default=600, help="seconds, boot included")
-    parser.add_argument("--memory", default="1G")
+    parser.add_argument("--memory", default=host.MEMORY)
     parser.add_argument("argv", nargs="+", metavar="COMMAND")
     words = parser.parse_args(argv)
     work = os.path.abspath(words.work) if words.work else None

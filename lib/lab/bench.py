@@ -259,7 +259,7 @@ def lab_vm() -> list[Row]:
     for backend in (name for name, one in backends.BACKENDS.items() if not one.lacks()):
         for name, values in labbench.measure(backend).items():
             unit, reaches = labbench.REACHES[name]
-            title = f"lab VM by {backends.title(backend)}: {name}"
+            title = f"lab VM by {backends.BACKENDS[backend].title()}: {name}"
             rows.append(Row(title, "02", statistics.median(values), unit, spread(values), reach=reaches[backend]))
     return rows
 

@@ -32,6 +32,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/var/lib/dpkg", "/var/lib/apt")
 DEVICES = ("/dev/null", "/dev/zero")  # every back end wants them
 WORLD = ("PIP_", "SSL_CERT_", "REQUESTS_CA", "CURL_CA")  # with a network: what says how to get out
+MEMORY = "2G"  # a promise: a guest takes what it uses. Chapter 1 boots a Debian of 1 GiB in it
 BASES, SHOWN = "/var/lib/suitcase/bases", "/var/lib/suitcase-prepared"  # in the guest: its store, and where ours is shown
 LAST_WORDS = 1500  # characters of the console that an error shows
 
@@ -62,7 +63,7 @@ class Job:
         shelves = self.shelves
         links = {f"{BASES}/{name}": f"{SHOWN}/{shelves.index(place)}/{last}" for name, (place, last) in split(self.bases).items()}
         return {
-            "argv": list(self.argv), "cwd": self.cwd, "read": self.read, "env": guest_env(self.env, backend.name, self.network),
+            "argv": list(self.argv), "cwd": self.cwd, "read": self.read, "env": guest_env(self.env, backend.title(), self.network),
             "files": self.files, "network": backend.card if self.network else "", "mounts": backend.mounts(self), "links": links,
         }  # fmt: skip
 
@@ -104,8 +105,10 @@ def base_python() -> str:
 class Backend(Protocol):
     """Who boots a guest."""
 
-    name: str  # as a reader meets it
     card: str  # its network card, as the guest calls it
+
+    def title(self) -> str:
+        """Its name, as a reader meets it."""
 
     def lacks(self) -> str:
         """Why it cannot run here; an empty string if nothing speaks against it. Boots nothing."""

@@ -1,6 +1,6 @@
 """The two kernels in JupyterLab's launcher: "Python (this machine)" and "Python (lab VM)".
 
-``python -m lib.lab install|uninstall [--user | --sys-prefix | --prefix DIR] [--backend uml|qemu] [--memory 1G] [--network]``; the
+``python -m lib.lab install|uninstall [--user | --sys-prefix | --prefix DIR] [--backend uml|qemu] [--memory 2G] [--network]``; the
 places are those of ``jupyter kernelspec install``, and the usual one is this Python's own (``--sys-prefix``). Exit codes: 0 done, 2 wrong
 use, 3 the lab VM cannot run here (the other kernel is installed), 4 the place cannot be written to.
 """
@@ -38,7 +38,7 @@ def spec(name: str, backend: str, memory: str, network: bool) -> dict:
     return words | {"argv": command + ["--network"] * network, "interrupt_mode": "signal"}
 
 
-def install(folder: Path, name: str, backend: str = "uml", memory: str = "1G", network: bool = False) -> None:
+def install(folder: Path, name: str, backend: str = "uml", memory: str = host.MEMORY, network: bool = False) -> None:
     """Write one kernelspec, in place of one of the same name. ``backend`` is who boots the lab VM."""
     shutil.rmtree(folder / name, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
     where.add_argument("--sys-prefix", action="store_true", help="for this Python's Jupyter (what happens without a word)")
     where.add_argument("--prefix", help="for the Jupyter whose share/jupyter lies below this folder")
     one.add_argument("--backend", choices=backends.BACKENDS, default="", help="who boots the lab VM (else: the first that works here)")
-    one.add_argument("--memory", default="1G", help="of the lab VM (%(default)s)")
+    one.add_argument("--memory", default=host.MEMORY, help="of the lab VM (%(default)s)")
     one.add_argument("--network", action="store_true", help="the lab VM gets a way out, but not to this machine's own 127.0.0.1")
     return one
 
@@ -87,7 +87,7 @@ def main(argv: list[str]) -> int:
             print(f"not installed: {TITLES[LAB]}, as it cannot run on this machine: {why_not}", file=sys.stderr)
             return 3
         install(folder, LAB, backend, words.memory, words.network)
-        print(f"the lab VM is booted by {backends.title(backend)}")
+        print(f"the lab VM is booted by {backends.BACKENDS[backend].title()}")
     except OSError as error:
         print(f"{error.filename}: {error.strerror}: take --user, or --prefix with a folder of yours", file=sys.stderr)
         return 4

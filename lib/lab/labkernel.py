@@ -1,6 +1,6 @@
 """The Jupyter kernel "Python (lab VM)": boots a guest, runs ipykernel as root in it, and carries its five ports to this machine.
 
-``labkernel.py -f CONNECTION_FILE --backend uml|qemu [--memory 1G] [--network]`` is what the kernelspec starts. To Jupyter it is a kernel as
+``labkernel.py -f CONNECTION_FILE --backend uml|qemu [--memory 2G] [--network]`` is what the kernelspec starts. To Jupyter it is a kernel as
 any other: SIGINT interrupts the cell, SIGTERM and SIGKILL end it, and when the guest has ended, however it ended, so has this process. When
 the client is gone, so is the guest.
 """
@@ -151,14 +151,14 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="labkernel.py", description=__doc__.splitlines()[0])
     parser.add_argument("-f", dest="connection", required=True, help="Jupyter's connection file")
     parser.add_argument("--backend", choices=backends.BACKENDS, required=True, help="who boots the guest")
-    parser.add_argument("--memory", default="1G", help="the guest's memory (%(default)s)")
+    parser.add_argument("--memory", default=host.MEMORY, help="the guest's memory (%(default)s)")
     parser.add_argument("--network", action="store_true", help="a way out for the guest; not to this machine's own 127.0.0.1")
     words = parser.parse_args(argv)
-    connection = json.loads(Path(words.connection).read_text())
+    connection, backend = json.loads(Path(words.connection).read_text()), backends.BACKENDS[words.backend]
     try:
         with signals() as alarm, listeners(connection) as ports:
-            say(f"starting {backends.title(words.backend)} with {words.memory} of memory{' and a network' if words.network else ''}")
-            with host.booted(backends.BACKENDS[words.backend], job(connection, words.network), words.memory, show, tell) as vm:
+            say(f"starting {backend.title()} with {words.memory} of memory{' and a network' if words.network else ''}")
+            with host.booted(backend, job(connection, words.network), words.memory, show, tell) as vm:
                 return serve(vm, ports, alarm, client())
     except OSError as error:
         say(f"it cannot start: {error}")

@@ -35,7 +35,7 @@ NEEDS = {
     "06": (*BASIC, "overlay", "cgroup", "busybox"),
     "07": (*BASIC, "overlay", "cgroup", "busybox", "nft"),
 }
-IN_LAB = ("02",)  # the chapters that run whole in the lab VM (`make test` runs them there)
+IN_LAB = ("01", "02")  # the chapters that run whole in the lab VM
 LAB_HAS = {"root", "namespaces", "overlay", "cgroup", "experiments"}  # what the lab VM does not take from this machine
 PEERS = ("runc", "crun", "podman", "buildah", "skopeo", "umoci", "docker-registry", "bwrap", "docker")
 CONTROLLERS = {"memory", "cpu", "pids"}
@@ -91,7 +91,16 @@ def probe(peers: bool = False) -> dict:
     facts["busybox_runs"] = runs("busybox", "true")
     if peers:
         facts["docker_daemon"] = ping_docker()
+        facts |= {} if "SUITCASE_GUEST" in os.environ else {"lab": lab_vm()}
     return facts
+
+
+def lab_vm() -> dict:
+    """Which back end boots the lab VM here, tried by booting it, or why none does. Fetches nothing."""
+    from lib.lab import backends
+
+    name, why = backends.pick(fetch=False)
+    return {"backend": backends.BACKENDS[name].title() if name else "", "why": why}
 
 
 def find(name: str) -> str:
@@ -177,6 +186,7 @@ def judge(facts: dict) -> list[Row]:
         return [*rows, Row("experiments", tried["error"], False, "Nothing is known about this machine", "run python -m lib.lab as root")]
     rows += [root_row(facts), namespaces_row(tried["namespaces"]), overlay_row(facts), cgroup_row(tried["cgroup"])]
     rows += [busybox_row(facts), nft_row(facts), userns_row(facts)]
+    rows += [lab_row(facts["lab"])] if "lab" in facts else []
     return rows + program_rows(facts["programs"], facts["docker_daemon"])
 
 
@@ -283,6 +293,14 @@ def userns_row(facts: dict) -> Row:
             cure = f"sudo sysctl {name.replace('/', '.')}={good} (until the next boot), or run as root"
             return Row("user namespaces", f"only for root: {words}", False, cost, cure, needed=False)
     return Row("user namespaces", f"only for root ({error})", False, cost, "run as root, outside of a container", needed=False)
+
+
+def lab_row(lab: dict) -> Row:
+    if lab["backend"]:
+        return Row("lab VM", f"boots, by {lab['backend']}", True, needed=False)
+    cost = "No kernel of one's own with root and cgroup v2 (Python (lab VM) in JupyterLab)"
+    cure = "sudo apt-get install user-mode-linux kmod (x86-64; on other processors qemu-system-arm), then python -m lib.lab install"
+    return Row("lab VM", f"none here ({lab['why']})", False, cost, cure, needed=False)
 
 
 def program_rows(programs: dict, daemon: str) -> list[Row]:

@@ -41,7 +41,10 @@ exec switch_root -c /dev/console /lab {python} -I -S {guest} {line}
 class Qemu:
     """See ``host.Backend``."""
 
-    name, card = "QEMU", "eth0"
+    card = "eth0"
+
+    def title(self) -> str:
+        return f"QEMU ({vm.accelerator().upper()})"
 
     def lacks(self) -> str:
         if not (board := kernels.BOARDS.get(platform.machine())):

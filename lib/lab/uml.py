@@ -22,7 +22,10 @@ NO_LANDLOCK = (
 class UserModeLinux:
     """See ``host.Backend``."""
 
-    name, card = "user-mode-linux", "vec0"
+    card = "vec0"
+
+    def title(self) -> str:
+        return "user-mode-linux"
 
     def lacks(self) -> str:
         if os.uname().machine != "x86_64":
@@ -35,7 +38,7 @@ class UserModeLinux:
     def place(self) -> str | None:
         """It keeps its memory in a file: /dev/shm, if programs may be run from there."""
         flags = os.statvfs("/dev/shm") if os.path.isdir("/dev/shm") else None
-        roomy = flags and not flags.f_flag & os.ST_NOEXEC and flags.f_bavail * flags.f_bsize > 1 << 30
+        roomy = flags and not flags.f_flag & os.ST_NOEXEC and flags.f_bavail * flags.f_bsize > 2 << 30
         return "/dev/shm" if roomy and os.access("/dev/shm", os.W_OK) else None
 
     def mounts(self, job: Job) -> list[tuple[str, str, str, str]]:

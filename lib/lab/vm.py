@@ -36,9 +36,11 @@ def why_not() -> str:
     """Why no virtual machine can be booted here; an empty string if nothing speaks against it."""
     if platform.system() != "Linux" or platform.machine() not in kernels.BOARDS:
         return f"there is no recipe for {platform.system()} on {platform.machine()}"
-    name = kernels.board().qemu
+    if os.environ.get("SUITCASE_GUEST", "").endswith("(TCG)"):
+        return "this is itself an emulated machine: one in it would take many minutes"
+    name = vmparts.board().qemu
     if shutil.which(name) is None:
-        return f"{name} is not installed: apt-get install {kernels.board().package}"
+        return f"{name} is not installed: apt-get install {vmparts.board().package}"
     try:
         vmparts.initrd()
     except (OSError, RuntimeError, ValueError) as error:
@@ -78,12 +80,12 @@ def command_line(accel: str, memory: int, disk: str | None = None) -> list[str]:
 
     Port 80 of the guest is forwarded from a port of the loopback address that the kernel picks (0).
     """
-    board = kernels.board()
+    board = vmparts.board()
     drive = ["-drive", f"file={disk},format=raw,if=none,id=disk,snapshot=on", "-device", "virtio-blk-pci,drive=disk"]
     return [
         board.qemu, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
         "-machine", board.machine, "-accel", accel, "-cpu", "host" if accel == "kvm" else "max", "-smp", "1", "-m", f"{memory}M",
-        "-kernel", str(kernels.kernel().image), "-initrd", str(vmparts.initrd()),
+        "-kernel", str(vmparts.kernel().image), "-initrd", str(vmparts.initrd()),
         "-append", f"console={board.serial} quiet panic=-1",
         "-netdev", "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:0-:80", "-device", "virtio-net-pci,netdev=net,romfile=",
         *(drive if disk else []),
@@ -153,7 +155,7 @@ class Guest:
 
     def wait_for(self, mark: str, words: str, began: float, patience: float) -> None:
         """Note when a mark came; with the first one comes the guest's own clock, which tells when its kernel began."""
-        while not (found := re.search(rf"^{mark}\b(.*)".encode(), self.process.logs(), re.M)):
+        while not (found := re.search(rf"^{mark}\b(.*)\n".encode(), self.process.logs(), re.M)):
             if not self.alive():
                 raise RuntimeError(f"the virtual machine ended before '{words}': {self.last_words()}")
             if time.perf_counter() - began > patience:
@@ -204,7 +206,7 @@ class Guest:
 
     def size(self) -> int:
         """Bytes on the disk: kernel and archive, and the disk if it has one."""
-        parts = [kernels.kernel().image, vmparts.initrd(), *([self.disk] if self.disk else [])]
+        parts = [vmparts.kernel().image, vmparts.initrd(), *([self.disk] if self.disk else [])]
         return sum(map(reach.on_disk, parts))
 
     def remove(self) -> None:

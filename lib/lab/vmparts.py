@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lib import bases
-from lib.lab.kernels import Kernel, board, kernel, plain_module, plain_name
+from lib.lab.kernels import Kernel, board, kernel, plain_module
 
 DRIVERS = ("virtio_pci", "virtio_net", "virtio_blk")
 EXTRA = ("dummy",)  # a harmless driver that is not loaded: the chapter loads it, to see where that works
@@ -43,7 +43,7 @@ def initrd() -> Path:
     """Our busybox base, drivers, the first process and a page to serve, as one archive that the kernel unpacks into memory."""
     about, base = kernel(), bases.busybox()
     modules = about.modules(*DRIVERS)
-    script = INIT.format(serial=board().serial, drivers=" ".join(map(plain_name, modules)))
+    script = INIT.format(serial=board().serial, drivers=" ".join(f"{one.name.split('.')[0]}.ko" for one in modules))
     key = zlib.crc32(f"{script}{SERVED}{about.version}{base}".encode())
     return Path(bases.cached(f"vm-{key:08x}", lambda root: fill_initrd(root, about, base, script))) / "initrd"
 
@@ -54,7 +54,7 @@ def fill_initrd(root: Path, about: Kernel, base: str, script: str) -> None:
     for folder in ("drivers", "mnt", "srv/cgi-bin"):
         (tree / folder).mkdir(parents=True)
     for module in about.modules(*DRIVERS, *EXTRA):
-        (tree / "drivers" / plain_name(module)).write_bytes(plain_module(module))
+        (tree / f"drivers/{module.name.split('.')[0]}.ko").write_bytes(plain_module(module))
     for path, (text, mode) in (SERVED | {"init": (script, 0o755)}).items():
         (tree / path).write_text(text)
         (tree / path).chmod(mode)
