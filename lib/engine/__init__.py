@@ -5,17 +5,19 @@ from __future__ import annotations
 import shlex
 
 
-def suitcase(line: str) -> int:
-    """Run a command as in a terminal, ``suitcase("build -t app .")``, without starting a program; returns the exit code.
+def suitcase(line: str) -> None:
+    """Run a command as in a terminal, ``suitcase("build -t app .")``, without starting a program.
 
-    What it prints appears here. A word with spaces stands in quotes.
+    What it prints appears here, and its exit code if that is not 0. A word with spaces stands in quotes.
     """
     from lib.engine.cli import Failed, click, main
 
     try:
-        return main.main(shlex.split(line), prog_name="suitcase", standalone_mode=False) or 0
+        code = main.main(shlex.split(line), prog_name="suitcase", standalone_mode=False)
     except (Failed, click.ClickException) as error:
         error.show()
-        return error.exit_code
+        code = error.exit_code
     except SystemExit as end:
-        return end.code or 0
+        code = end.code
+    if isinstance(code, int) and code:
+        print("exit code", code)

@@ -108,11 +108,20 @@ def build(library: Library, context: str, file, tags, target, build_args, labels
     """Build, show, and print what Docker prints at the end. Raises ``ImageError``, ``ValueError``."""
     shown = Progress(progress == "plain", explain)
     options = Options(
-        context, None if file == "-" else file, sys.stdin.read() if file == "-" else None, tags, target, pairs(build_args),
-        dict(word.partition("=")[::2] for word in labels), dict(map(secret, secrets)), agent(ssh), no_cache, network,
-        image.parse_platform(platform) if platform else None,
-        partial(resolve.image, library, pull="always" if pull else "missing"),
-    )  # fmt: skip
+        context,
+        file=None if file == "-" else file,
+        text=sys.stdin.read() if file == "-" else None,
+        tags=tags,
+        target=target,
+        build_args=pairs(build_args),
+        labels=dict(word.partition("=")[::2] for word in labels),
+        secrets=dict(map(secret, secrets)),
+        ssh=agent(ssh),
+        no_cache=no_cache,
+        network=network,
+        platform=image.parse_platform(platform) if platform else None,
+        resolve=partial(resolve.image, library, pull="always" if pull else "missing"),
+    )
     silent = quiet or progress == "quiet"
     job = Build(library, options, (lambda *words: None) if silent else shown.tell)
     done = job.run()

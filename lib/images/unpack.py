@@ -203,13 +203,14 @@ class Unpacking:
     def hard_link(self, member: Member, fd: int, name: str) -> None:
         """Another name for a file of the same layer; of a link, the link itself, never what it points to."""
         *above, last = split(member.linkname) or [""]
-        source = self.opened("/".join(above))
         try:
-            os.link(last, name, src_dir_fd=source, dst_dir_fd=fd, follow_symlinks=False)
+            source = self.opened("/".join(above))
+            try:
+                os.link(last, name, src_dir_fd=source, dst_dir_fd=fd, follow_symlinks=False)
+            finally:
+                os.close(source)
         except FileNotFoundError:
             raise LayerError(f"hard link {member.name!r} to {member.linkname!r}, which is not in this layer") from None
-        finally:
-            os.close(source)
 
     def node(self, member: Member, fd: int, name: str) -> None:
         if member.kind == "fifo":

@@ -17,7 +17,7 @@ _HOMES = {
     "Tower": "machines", "towers": "machines",
     "server": "room",
     "cake": "cakes",
-    "steps": "builds", "waterfall": "builds", "touch": "builds", "touched": "builds",
+    "steps": "builds", "layered": "builds", "waterfall": "builds", "touch": "builds", "touched": "builds",
 }  # fmt: skip
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605
