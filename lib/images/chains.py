@@ -66,17 +66,18 @@ class Chains:
         """A new folder among the layers. Hold ``store.using`` meanwhile."""
         return Place(self)
 
-    def unpack(self, layers: list[dict], diff_ids: list[str], told=lambda descriptor: None) -> list[str]:
+    def unpack(self, layers: list[dict], diff_ids: list[str], told=lambda descriptor: None, ready=lambda descriptor: None) -> list[str]:
         """The folders of a stack of layers, the lowest first; those that are missing are unpacked side by side.
 
-        ``layers`` are descriptors of blobs in the store. Raises ``LayerError``, ``DigestError``; then nothing half-made stays.
+        ``layers`` are descriptors of blobs in the store; for one that is still on the way, ``ready`` waits.
+        Raises ``LayerError``, ``DigestError``; then nothing half-made stays.
         """
         chain = digests.chain_ids(diff_ids)
         missing = [number for number, one in enumerate(chain) if self.find(one) is None]
         if not missing:
             return [self.find(one) for one in chain]
         with ThreadPoolExecutor(min(len(missing), os.cpu_count() or 1)) as pool:
-            tasks = {number: pool.submit(Job(self, layers[number], diff_ids[number], told).run) for number in missing}
+            tasks = {number: pool.submit(Job(self, layers[number], diff_ids[number], told, ready).run) for number in missing}
             jobs, errors = {}, []
             for number, task in tasks.items():
                 try:
@@ -133,13 +134,14 @@ class Place:
 class Job:
     """One layer that is being unpacked, in a thread of its own; it does not wait for the layers below it."""
 
-    def __init__(self, chains: Chains, descriptor: dict, diff_id: str, told):
-        self.chains, self.descriptor, self.diff_id, self.told = chains, descriptor, diff_id, told
+    def __init__(self, chains: Chains, descriptor: dict, diff_id: str, told, ready):
+        self.chains, self.descriptor, self.diff_id, self.told, self.ready = chains, descriptor, diff_id, told, ready
         self.place = chains.draft()
 
     def run(self) -> Job:
         digest = self.descriptor["digest"]
         try:
+            self.ready(self.descriptor)
             with self.chains.store.open(digest) as file:
                 packed = digests.Hashed(file, digest, what=f"layer {digest}")
                 try:

@@ -22,6 +22,7 @@ LAYERS = {
     **{OCI + f"layer.v1.tar{suffix}": kind for suffix, kind in (("", "none"), ("+gzip", "gzip"), ("+zstd", "zstd"))},
     **{OCI + f"layer.nondistributable.v1.tar{suffix}": kind for suffix, kind in (("", "none"), ("+gzip", "gzip"), ("+zstd", "zstd"))},
     DOCKER + "image.rootfs.diff.tar.gzip": "gzip",
+    DOCKER + "image.rootfs.foreign.diff.tar.gzip": "gzip",
     DOCKER + "image.rootfs.diff.tar": "none",
     DOCKER + "image.rootfs.diff.tar.zstd": "zstd",
 }
@@ -89,6 +90,11 @@ def manifest(data: bytes, digest: str) -> dict:
             kind = str(one.get("mediaType"))[:100]
             raise ManifestError(f"{what}: a layer of the type {kind!r} is no file system: this is no container image")
     return found
+
+
+def foreign(layer: dict) -> bool:
+    """A layer that nobody but its maker may hand out. See layer.md, "Non-Distributable Layers"."""
+    return any(word in layer["mediaType"] for word in ("layer.nondistributable.", "rootfs.foreign."))
 
 
 def config(data: bytes, what: str, layers: int) -> dict:
