@@ -85,4 +85,39 @@ STARS = (
         "        for number in (0, 1, 2):\n            os.dup2(slave, number)", "        os.dup2(slave, 0)",
         "a terminal (-t)     only when it ended",
     ),
+    Star(
+        "3.1", "every change installs everything again", "images/cache.py",
+        "        os.utime(self.place / wanted)\n        return record\n", "        return None\n",
+        "installed again, slow: True · ordered: True", needs=("root", "overlay"),
+    ),
+    Star(
+        "3.2", "RUN apt-get update is months old", "images/stages.py",
+        '"command": argv,', '"command": [*argv, str(time.time())],',
+        "after the next release it is still the old one: False", needs=("root", "overlay"),
+    ),
+    Star(
+        "3.3", "chmod in a later RUN doubles the image", "engine/reports.py",
+        "    return sum(seen.values())\n", "    return 0\n",
+        "dd     less than a megabyte", needs=("root", "overlay"),
+    ),
+    Star(
+        "3.4", "the secret that was deleted", "images/running.py",
+        'place = f"{self.private}/{hashlib', 'place = f"{self.upper}/{hashlib',
+        "the thief finds it in: ['layer 1']", needs=("root", "overlay"),
+    ),
+    Star(
+        "3.5", "what does .dockerignore let in?", "images/ignore.py",
+        "        for rule in self.rules:\n", "        for rule in sorted(self.rules, key=lambda rule: rule.takes_back):\n",
+        "src/main.go    goes  goes     goes    goes", needs=("root", "overlay"),
+    ),
+    Star(
+        "3.6", "COPY failed", "images/context.py",
+        "if self.merged.find(path) and (rule := self.ignore.match(path)):", "if rule := None:",
+        "'README.md' is not in the build context; there is README.md", needs=("root", "overlay"),
+    ),
+    Star(
+        "3.8", "the same Dockerfile, another digest", "images/pack.py",
+        "return int(text) if text else None", "return None",
+        "the same image: False\nits files' times", needs=("root", "overlay"),
+    ),
 )  # fmt: skip

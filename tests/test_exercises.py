@@ -8,12 +8,13 @@ import pytest
 from needs import requires
 from replay import replay, sources, tags
 
-from lib.lab import ch01, ch02, exercises
+from lib.lab import ch01, ch02, ch03, exercises
 from lib.lab.notebooks import there
 
 ROOT = Path(__file__).parents[1]
 
-EXERCISES = [(chapter, one.name) for chapter, module in (("01", ch01), ("02", ch02)) for one in module.exercises()]
+INSTALL = "RUN pkg update && pkg install"
+EXERCISES = [(chapter, one.name) for chapter, module in (("01", ch01), ("02", ch02), ("03", ch03)) for one in module.exercises()]
 
 # chapter, exercise, a wrong answer, what the check must say to it
 WRONG = [
@@ -45,7 +46,27 @@ WRONG = [
     ("02", "update", "answer_4 = lambda container, memory: None", "memory.max is still"),
     ("02", "update", "answer_4 = lambda container, memory: container.stop(0)", "does not run any more"),
     ("02", "update", "answer_4 = lambda container, memory: start('busybox', ['true'], memory=memory).remove()", "memory.max is still"),
+    ("03", "order", f'answer_1 = "FROM shop\\nWORKDIR /app\\nCOPY . .\\n{INSTALL} $(cat needs.txt)\\n"', "all packages again"),
+    ("03", "order", f'answer_1 = "FROM shop\\nWORKDIR /app\\n{INSTALL} json log web\\nCOPY . .\\n"', "a new package in needs"),
+    ("03", "order", 'answer_1 = "FROM shop\\n"', "does not have the packages"),
+    ("03", "order", 'answer_1 = "FROM nosuch\\n"', "it cannot be built"),
+    ("03", "order", "answer_1 = 5", "must be the text of a Dockerfile"),
+    ("03", "secret", 'answer_2 = "decoy-1"', "one of the notes"),
+    ("03", "secret", 'answer_2 = "token"', "not what stood in the file"),
+    ("03", "whiteout", 'answer_3 = b"nothing"', "cannot be unpacked"),
+    ("03", "whiteout", "answer_3 = layer_of('.wh.bin')", "too much is gone"),
+    ("03", "whiteout", "answer_3 = layer_of('bin/note')", "is still there"),
+    ("03", "whiteout", "answer_3 = [whiteout_.victim]", "must be the bytes"),
+    ("03", "squash", "answer_4 = lambda library, one: one", "has 3 layers"),
+    ("03", "squash", "answer_4 = lambda library, one: None", "not an image"),
+    ("03", "squash", "answer_4 = lambda library, one: library.find('localhost/busybox:static')", "the trees are not equal"),
 ]  # fmt: skip
+LAYER_OF = """
+def layer_of(name):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar: tar.addfile(tarfile.TarInfo(name))
+    return out.getvalue()
+"""
 EMPTY = [(chapter, name, "", "there is no answer yet") for chapter, name in EXERCISES]
 
 
@@ -65,7 +86,7 @@ def check(chapter: str, name: str, answer: str) -> str:
     path = notebook(chapter)
     before = sources(path, "exercise-setup", "defines")
     (empty,), (look,) = ([one for one in sources(path, tag) if one not in sources(path)] for tag in (f"answer:{name}", f"check:{name}"))
-    done = replay([*before, answer or empty, look], ROOT, ROOT)
+    done = replay([*before, LAYER_OF, answer or empty, look], ROOT, ROOT)
     assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-1500:]
     return next(line for line in done.stdout.splitlines() if line.startswith(("✔", "✘")))
 

@@ -117,7 +117,6 @@ def test_a_layer_is_the_same_bit_for_bit(tmp_path, monkeypatch):
             os.utime(place / name, (1_800_000_000 + number, 1_800_000_000 + number))
         ids.append(from_folder(Store(tmp_path / f"s{number}"), str(place)))
     assert ids[0] == ids[1]
-    assert os.stat(tmp_path / "0/a").st_mtime == 1_700_000_000, "what is unpacked is what is packed"
     monkeypatch.delenv("SOURCE_DATE_EPOCH")
     os.utime(tmp_path / "0/a", (5, 5))
     assert from_folder(Store(tmp_path / "s3"), str(tmp_path / "0")) != ids[0]

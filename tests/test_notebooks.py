@@ -16,7 +16,7 @@ from lib.lab.notebooks import home, there
 from lib.show.sources import lines_of, text
 
 ROOT = Path(__file__).parents[1]
-ENGINE = ("linux", "process", "starter", "inside", "namespaces", "cgroups", "rootfs", "init", "container", "oci", "state")
+ENGINE = ("linux", "process", "starter", "inside", "namespaces", "cgroups", "rootfs", "init", "users", "container", "oci", "state")
 SANITIZE = ROOT / "tests/nbval_sanitize.cfg"
 
 

@@ -138,7 +138,9 @@ def test_tokens(tmp_path):
             nobody.repository("app", "pull,push").put_manifest("latest", make().manifest, image.MANIFEST)
         for known in (ADA, Credential(identity_token="pass")):
             with pytest.raises(RegistryError, match="MANIFEST_BLOB_UNKNOWN"):  # it may, and the blobs are missing
-                Registry(local.name, credential=known).repository("app", "pull,push").put_manifest("latest", make().manifest, image.MANIFEST)
+                Registry(local.name, credential=known).repository("app", "pull,push").put_manifest(
+                    "latest", make().manifest, image.MANIFEST
+                )
         with pytest.raises(RegistryError, match=r"token.*wrong.*suitcase login"):
             Registry(local.name, credential=Credential(USER, "wrong")).repository("app").tags()
 

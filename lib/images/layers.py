@@ -50,13 +50,10 @@ def write(store: Store, fill, kind: str = "gzip") -> Layer:
 
 
 def from_folder(store: Store, folder: str, kind: str = "gzip", **how: bool) -> Layer:
-    """Pack ``folder``; times are cut at ``SOURCE_DATE_EPOCH`` where it is set, in the folder too. Hold ``store.using``."""
-    latest = epoch()
-    if latest is not None:
-        clamp(folder, latest)
+    """Pack ``folder``; no time in the layer is later than ``SOURCE_DATE_EPOCH``, where that is set. Hold ``store.using``."""
 
     def fill(sink: Sink) -> None:
-        packing = Packing(sink, latest)
+        packing = Packing(sink, epoch())
         packing.pack(folder, **how)
         packing.close()
 
@@ -64,7 +61,7 @@ def from_folder(store: Store, folder: str, kind: str = "gzip", **how: bool) -> L
 
 
 def clamp(folder: str, latest: int) -> None:
-    """No time later than ``latest`` seconds: what is unpacked must be what is packed."""
+    """No time in the folder later than ``latest`` seconds: what is unpacked must be what is packed."""
     for _, path, about in reversed(list(walk(folder))):
         if about.st_mtime > latest:
             os.utime(path, ns=(latest * 10**9, latest * 10**9), follow_symlinks=False)
@@ -72,6 +69,8 @@ def clamp(folder: str, latest: int) -> None:
 
 def adopt(chains: Chains, place: Place, below: list[str], kind: str = "gzip") -> tuple[Layer, str]:
     """Make a folder of changes the layer on top of the chain ``below`` (diff_ids): pack it, and publish it as unpacked."""
+    if (latest := epoch()) is not None:
+        clamp(place.path, latest)
     layer = from_folder(chains.store, place.path, kind)
     chain_id = digests.chain_ids([*below, layer.diff_id])[-1]
     return layer, place.publish(chain_id)
