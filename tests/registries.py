@@ -254,9 +254,20 @@ class TokenServer(Fake):
 
     def sign(self, service: str, access: list[dict]) -> str:
         """A JSON Web Token (RFC 7519), signed with the key whose certificate the registry trusts."""
-        chain = [base64.b64encode(subprocess.run(["openssl", "x509", "-in", self.cert, "-outform", "DER"], capture_output=True).stdout).decode()]
+        chain = [
+            base64.b64encode(subprocess.run(["openssl", "x509", "-in", self.cert, "-outform", "DER"], capture_output=True).stdout).decode()
+        ]
         now = int(time.time())
-        claims = {"iss": "tests", "sub": USER, "aud": service, "exp": now + 300, "nbf": now - 10, "iat": now, "jti": str(now), "access": access}
+        claims = {
+            "iss": "tests",
+            "sub": USER,
+            "aud": service,
+            "exp": now + 300,
+            "nbf": now - 10,
+            "iat": now,
+            "jti": str(now),
+            "access": access,
+        }
         words = ".".join(url64(json.dumps(one).encode()) for one in ({"typ": "JWT", "alg": "RS256", "x5c": chain}, claims))
         signed = subprocess.run(["openssl", "dgst", "-sha256", "-sign", self.key], input=words.encode(), capture_output=True, check=True)
         return f"{words}.{url64(signed.stdout)}"
