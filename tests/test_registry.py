@@ -101,7 +101,7 @@ def test_plain_http_elsewhere_must_be_asked_for(fake, monkeypatch):
 @requires("docker-registry")
 def test_plain_http_is_named_as_docker_names_it(monkeypatch):
     monkeypatch.setattr(registry, "loopback", lambda name: False)
-    with LocalRegistry() as local, pytest.raises(RegistryError, match="server gave HTTP response to HTTPS client.*--insecure"):
+    with LocalRegistry() as local, pytest.raises(RegistryError, match=r"server gave HTTP response to HTTPS client.*--insecure"):
         Registry(local.name).base()
 
 
@@ -134,7 +134,7 @@ def test_a_password(tmp_path):
 
 @requires("docker-registry", "openssl")
 def test_tokens(tmp_path):
-    with with_tokens(tmp_path) as (local, tokens):
+    with with_tokens(tmp_path) as (local, _):
         nobody = Registry(local.name)
         with pytest.raises(RegistryError, match="MANIFEST_UNKNOWN"):
             nobody.repository("app").manifest("latest", ACCEPT)  # anybody may look

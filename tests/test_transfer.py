@@ -464,8 +464,8 @@ def test_a_registry_that_takes_and_forgets(fake, mine, tmp_path, monkeypatch):
         handler.rfile.read(int(handler.headers["Content-Length"]))
         handler.say(202, Location="/v2/app/blobs/uploads/1", Range="0-5")
 
-    fake.on = {"PATCH /v2/app": forget, **fake.on}
-    with pytest.raises(RegistryError, match=r"forgets it|more than|has"):
+    fake.on["PATCH /v2/app"] = forget
+    with pytest.raises(RegistryError, match="takes .* and forgets it"):
         push(mine, f"{fake.name}/app:1")
 
 
@@ -687,13 +687,14 @@ def test_an_image_larger_than_the_disk(fake, mine, monkeypatch):
 
 
 CALL = """
-import sys, os, resource
+import sys, re
 from lib.images import transfer
 from lib.images.library import Library
 from lib.images.store import Store
 library = Library(Store(sys.argv[1], durable=False))
 {deed}
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+# Not ru_maxrss: that is kept over exec, and counts what the process that started us had. See proc_pid_status(5).
+print(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
 """
 
 
