@@ -465,7 +465,7 @@ def test_a_registry_that_takes_and_forgets(fake, mine, tmp_path, monkeypatch):
         handler.say(202, Location="/v2/app/blobs/uploads/1", Range="0-5")
 
     fake.on["PATCH /v2/app"] = forget
-    with pytest.raises(RegistryError, match="takes .* and forgets it"):
+    with pytest.raises(RegistryError, match=r"takes .* and forgets it"):
         push(mine, f"{fake.name}/app:1")
 
 
