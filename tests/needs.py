@@ -90,6 +90,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
             "aarch64-linux-gnu-gcc",
             "mmdebstrap",
             "vagrant",
+            "openssl",
             "ruby",
             "apparmor_parser",
             "ipvsadm",

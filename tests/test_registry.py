@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from needs import requires
 from registries import BASIC, PASSWORD, USER, Fake, certificate, digest_of, make, with_password, with_tokens
 
+from lib import state
 from lib.images import credentials, image, registry, transport
 from lib.images.credentials import Credential
 from lib.images.digests import DigestError, ImageError
@@ -97,11 +101,11 @@ def test_plain_http_elsewhere_must_be_asked_for(fake, monkeypatch):
 @requires("docker-registry")
 def test_plain_http_is_named_as_docker_names_it(monkeypatch):
     monkeypatch.setattr(registry, "loopback", lambda name: False)
-    with LocalRegistry() as local, pytest.raises(RegistryError, match="server gave HTTP response to HTTPS client.*--insecure"):
+    with LocalRegistry() as local, pytest.raises(RegistryError, match=r"server gave HTTP response to HTTPS client.*--insecure"):
         Registry(local.name).base()
 
 
-@requires("docker-registry")
+@requires("docker-registry", "openssl")
 def test_tls(tmp_path, monkeypatch):
     cert, key = certificate(tmp_path, "registry")
     with LocalRegistry(http={"tls": {"certificate": cert, "key": key}}) as local:
@@ -128,9 +132,9 @@ def test_a_password(tmp_path):
         Registry(local.name).check()
 
 
-@requires("docker-registry")
+@requires("docker-registry", "openssl")
 def test_tokens(tmp_path):
-    with with_tokens(tmp_path) as (local, tokens):
+    with with_tokens(tmp_path) as (local, _):
         nobody = Registry(local.name)
         with pytest.raises(RegistryError, match="MANIFEST_UNKNOWN"):
             nobody.repository("app").manifest("latest", ACCEPT)  # anybody may look
@@ -145,7 +149,7 @@ def test_tokens(tmp_path):
             Registry(local.name, credential=Credential(USER, "wrong")).repository("app").tags()
 
 
-@requires("docker-registry")
+@requires("docker-registry", "openssl")
 def test_a_token_is_bought_once_for_a_scope(tmp_path):
     with with_tokens(tmp_path) as (local, tokens):
         one = Registry(local.name)
@@ -448,3 +452,36 @@ def test_delete(tmp_path):
         one.delete(digest)
         with pytest.raises(RegistryError, match="MANIFEST_UNKNOWN"):
             one.manifest("1", ACCEPT)
+
+
+# -- the machine
+
+
+def test_a_proxy_is_used_but_not_for_this_machine(monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://192.0.2.1:3128")
+    monkeypatch.setenv("NO_PROXY", "near.example")
+    one = transport.Transport()
+    assert one.pool_for("https://far.example/v2/").proxy.host == "192.0.2.1"
+    assert one.pool_for("https://near.example/v2/").proxy is None
+    assert one.pool_for("https://127.0.0.1:5000/v2/").proxy is None
+
+
+def test_http_is_imported_when_it_is_needed():
+    script = "import sys; from lib.images import transfer; print('urllib3' in sys.modules, 'http.client' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    assert done.stdout == "False False\n", done.stderr
+
+
+@requires("docker-registry")
+def test_a_registry_whose_kernel_was_killed_is_removed():
+    script = "from lib.lab.registry import LocalRegistry\nwith LocalRegistry() as one: print(one.name, one.place, flush=True); input()"
+    command = [sys.executable, "-c", script]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
+    with process:
+        name, place = process.stdout.readline().split()
+        Registry(name).check()
+        process.kill()
+    state.gc()
+    assert not Path(place).exists()
+    with pytest.raises(Unreachable):
+        Registry(name).check()

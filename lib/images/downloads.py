@@ -10,7 +10,7 @@ from typing import Protocol
 from lib.images import digests
 from lib.images.registry import Reader, Repository
 from lib.images.store import Draft, Store
-from lib.images.transport import PIECE, TRIES, Broken, RegistryError, Unreachable, pause
+from lib.images.transport import PIECE, TRIES, Broken, RegistryError, pause
 
 AT_ONCE = 3  # as Docker
 
@@ -82,7 +82,7 @@ class Downloads:
         while draft.written < size:
             try:
                 self.read(draft, digest, size, name)
-            except (Broken, Unreachable):
+            except Broken:
                 failures = failures + 1 if draft.written - last < PIECE else 1
                 last = draft.written
                 if failures >= TRIES or self.stopping.is_set():

@@ -22,7 +22,7 @@ class Origins:
     def read(self) -> dict[str, list[str]]:
         try:
             return json.loads((self.store.place / FILE).read_bytes())
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):
             return {}
 
     def sources(self, digest: str, registry: str, but: str) -> list[str]:

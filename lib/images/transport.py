@@ -20,6 +20,7 @@ TRIES, PAUSE = 5, 0.25  # the pause doubles from try to try: 4 s in all
 LONGEST_PAUSE = 30  # seconds that a registry may ask us to wait
 REDIRECTS = 5
 PIECE = 1 << 20  # bytes: hashlib and the sockets let other threads work meanwhile
+SENT_AT_ONCE = 64 << 10  # bytes; they must be gone within CONNECT seconds, on the slowest line
 ERROR_AT_MOST = 64 << 10  # bytes of an error's text
 REDIRECT = (301, 302, 303, 307, 308)
 
@@ -92,7 +93,7 @@ class Transport:
     def settings(self) -> dict:
         timeout = self.urllib3.Timeout(connect=CONNECT, read=SILENCE)
         trust = {"cert_reqs": "CERT_REQUIRED" if self.verify else "CERT_NONE", "ca_certs": self.ca}
-        return {"maxsize": 8, "blocksize": PIECE, "timeout": timeout, "retries": False, **trust}
+        return {"maxsize": 8, "blocksize": SENT_AT_ONCE, "timeout": timeout, "retries": False, **trust}
 
     @cached_property
     def proxies(self) -> dict:

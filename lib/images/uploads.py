@@ -13,19 +13,19 @@ from urllib.parse import urlencode
 
 from lib.images.digests import check
 from lib.images.registry import Repository
-from lib.images.transport import PIECE, TRIES, Broken, RegistryError, Unreachable, drain, follow, pause
+from lib.images.transport import TRIES, Broken, RegistryError, Unreachable, drain, follow, pause
 
 CHUNK = 64 << 20  # bytes that are sent in one request; what is lost with a broken connection is less than that
 
 
 class Part:
-    """A part of a file, for sending."""
+    """A part of a file, for sending. In small pieces: what a socket is given at once must be gone within its time limit."""
 
     def __init__(self, file, start: int, size: int, tell: Callable[[int], object]):
         self.file, self.at, self.end, self.told = file, start, start + size, tell  # `tell` would mean another thing to urllib3
         file.seek(start)
 
-    def read(self, size: int = PIECE) -> bytes:
+    def read(self, size: int) -> bytes:
         data = self.file.read(min(size, self.end - self.at))
         self.at += len(data)
         self.told(self.at)
@@ -110,8 +110,10 @@ class Upload:
             self.sent = self.received(response)
             if not self.sent:
                 self.session = ""
-        except (Broken, Unreachable):
-            pass  # it is still away: the next step is the next try
+        except Unreachable:
+            raise
+        except Broken:
+            pass  # the next step is the next try
         except RegistryError:
             self.session, self.sent = "", 0
         return False
