@@ -36,7 +36,8 @@ NEEDS = {
     "07": (*BASIC, "overlay", "cgroup", "busybox", "nft"),
 }
 IN_LAB = ("01", "02")  # the chapters that run whole in the lab VM
-IN_EMULATED = ("02",)  # and where its processor is emulated: too slow a machine for one that compares times
+COMPARES = ("01",)  # of these, not where the lab VM's processor is emulated: what compares times finds other ones there
+PREPARED = {"01": ("nodejs", "python3", "nginx-light")}  # root file systems that a chapter wants; they are made outside, as root
 LAB_HAS = {"root", "namespaces", "overlay", "cgroup", "experiments"}  # what the lab VM does not take from this machine
 PEERS = ("runc", "crun", "podman", "buildah", "skopeo", "umoci", "docker-registry", "bwrap", "docker")
 CONTROLLERS = {"memory", "cpu", "pids"}
@@ -358,8 +359,12 @@ def opening(chapter: str, facts: dict | None = None) -> str:
 
 
 def runs_in(lab: str) -> tuple[str, ...]:
-    """The chapters that run whole in a lab VM, by what it is called."""
-    return IN_EMULATED if "(TCG)" in lab else IN_LAB
+    """The chapters that run whole in a lab VM, by what it is called and what set-up has prepared for it."""
+    from lib.lab import host
+
+    there = {name.partition("-")[2] for name in host.prepared()}
+    left_out = {chapter for chapter, wanted in PREPARED.items() if not there.issuperset(wanted)} | set(COMPARES if "(TCG)" in lab else ())
+    return tuple(chapter for chapter in IN_LAB if chapter not in left_out)
 
 
 def other_kernel(chapter: str, facts: dict, rows: list[Row]) -> str:
