@@ -222,7 +222,8 @@ def test_an_ordinary_user():
         cell = "import os, lib; open('note', 'w').close(); print(os.getuid(), lib.run('busybox', ['id', '-u'], show=False).text.strip())"
         done = subprocess.run(
             [sys.executable, "-c", CLIENT, home, cell, "end"], cwd=f"{home}/work", user=65534, group=65534, extra_groups=[],
-            env={"HOME": home, "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=100,
+            env={"HOME": home, "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "SUITCASE_RUN": f"{home}/run"},
+            capture_output=True, text=True, timeout=100,
         )  # fmt: skip
         assert done.stdout.startswith("0 0\n"), done.stdout + done.stderr
         assert os.stat(f"{home}/work/note").st_uid == 65534

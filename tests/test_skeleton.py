@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.lab import backends, batch, machine
+from lib.lab import backends, batch, host, machine
 from lib.lab.notebooks import CHAPTERS, ROOT, there
 
 README = (ROOT / "README.md").read_text()
@@ -342,6 +342,13 @@ def test_the_opening_tells_that_this_is_the_lab_vm(monkeypatch):
     facts = faked({"inside": machine.inside()})
     assert "in the lab VM (user-mode-linux), root, cgroup v2. Chapter 2 runs whole here." in machine.opening("02", facts)
     assert "Chapter 4 does not run whole here. The lab VM lacks" in machine.opening("04", facts)
+    monkeypatch.setattr(host, "prepared", lambda: {f"bookworm-{name}": "" for name in machine.PREPARED["01"]})
+    assert "Chapter 1 runs whole here." in machine.opening("01", facts)
+    monkeypatch.setattr(host, "prepared", lambda: {})
+    assert "Chapter 1 does not run whole here." in machine.opening("01", facts), "root file systems were not prepared"
+    monkeypatch.undo()
+    monkeypatch.setenv("SUITCASE_GUEST", "QEMU (TCG)")
+    assert "Chapter 1 does not run whole here." in machine.opening("01", faked({"inside": machine.inside()})), "it compares times"
 
 
 # -- uninstall --------------------------------------------------------------------------------------------------

@@ -36,6 +36,8 @@ NEEDS = {
     "07": (*BASIC, "overlay", "cgroup", "busybox", "nft"),
 }
 IN_LAB = ("01", "02")  # the chapters that run whole in the lab VM
+COMPARES = ("01",)  # of these, not where the lab VM's processor is emulated: what compares times finds other ones there
+PREPARED = {"01": ("nodejs", "python3", "nginx-light")}  # root file systems that a chapter wants; they are made outside, as root
 LAB_HAS = {"root", "namespaces", "overlay", "cgroup", "experiments"}  # what the lab VM does not take from this machine
 PEERS = ("runc", "crun", "podman", "buildah", "skopeo", "umoci", "docker-registry", "bwrap", "docker")
 CONTROLLERS = {"memory", "cpu", "pids"}
@@ -349,11 +351,20 @@ def opening(chapter: str, facts: dict | None = None) -> str:
     machine = f"{facts['name']}, {facts['system']} {facts['release']} on {facts['arch']}{where}, {who}{groups}"
     rows = judge(facts)
     messages = missing_for(chapter, rows)
-    if facts["inside"].startswith("the lab VM") and chapter not in IN_LAB:
+    if facts["inside"].startswith("the lab VM") and chapter not in runs_in(facts["inside"]):
         messages.append(f"The lab VM lacks a part of what it needs: {OTHER_MACHINE}.")
     if messages:
         return f"{machine}. Chapter {int(chapter)} does not run whole here. {other_kernel(chapter, facts, rows) or messages[0]}"
     return f"{machine}. Chapter {int(chapter)} runs whole here."
+
+
+def runs_in(lab: str) -> tuple[str, ...]:
+    """The chapters that run whole in a lab VM, by what it is called and what set-up has prepared for it."""
+    from lib.lab import host
+
+    there = {name.partition("-")[2] for name in host.prepared()}
+    left_out = {chapter for chapter, wanted in PREPARED.items() if not there.issuperset(wanted)} | set(COMPARES if "(TCG)" in lab else ())
+    return tuple(chapter for chapter in IN_LAB if chapter not in left_out)
 
 
 def other_kernel(chapter: str, facts: dict, rows: list[Row]) -> str:
@@ -363,7 +374,8 @@ def other_kernel(chapter: str, facts: dict, rows: list[Row]) -> str:
         return ""
     from lib.lab import backends
 
-    if not backends.pick(fetch=False)[0]:
+    name, _ = backends.pick(fetch=False)
+    if not name or chapter not in runs_in(backends.BACKENDS[name].title()):
         return ""
     return "Take the kernel 'Python (lab VM)' (Kernel, then Change Kernel; make lab installs it): in it you are root, and it runs whole."
 
