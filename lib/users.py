@@ -24,13 +24,11 @@ class RunAs:
 
     uid: int = 0
     gid: int = 0
-    groups: tuple[int, ...] = ()
+    groups: tuple[int, ...] = (0,)
     home: str = "/root"
 
     def steps(self) -> list[Step]:
-        if not (self.uid or self.gid or self.groups):
-            return []
-        more = [Step("rights", "setgroups", (list(self.groups),), "the groups that /etc/group adds")] if os.geteuid() == 0 else []
+        more = [Step("rights", "setgroups", (list(self.groups),), "its own, and those that /etc/group adds")] if os.geteuid() == 0 else []
         return [
             *more,
             Step("rights", "setgid", (self.gid,), "the group first: afterwards nobody may change it any more"),
@@ -60,10 +58,12 @@ def find(user: str, read: Callable[[str], str]) -> RunAs:
         raise UnknownUser(f"unable to find user {name}: no matching entries in the image's passwd file (it has {known})")
     home = row[5] if row and row[5] else ("/root" if uid == 0 else "/")
     if group:
-        return RunAs(uid, find_group(group, read), (), home)
+        gid = find_group(group, read)
+        return RunAs(uid, gid, (gid,), home)
     groups = [one for one in rows(content(read, "/etc/group")) if len(one) >= 4]
     more = tuple(int(one[2]) for one in groups if row and row[0] in one[3].split(",") and number(one[2]) is not None)
-    return RunAs(uid, (number(row[3]) or 0) if row else 0, more, home)
+    gid = (number(row[3]) or 0) if row else 0
+    return RunAs(uid, gid, (gid, *(one for one in more if one != gid)), home)
 
 
 def find_group(group: str, read: Callable[[str], str]) -> int:

@@ -388,3 +388,59 @@ def build(context: str, **options) -> None:
 
     with errors():
         building.build(library(), context, **options)
+
+
+# -- registries -------------------------------------------------------------------------------
+
+insecure = click.option("--insecure", is_flag=True, help="The registry may speak plain HTTP, or have a certificate that nobody knows.")
+
+
+@main.command()
+@click.argument("name")
+@click.option("-a", "--all-tags", "every", is_flag=True, help="Download all tagged images in the repository.")
+@click.option("-q", "--quiet", is_flag=True, help="Suppress verbose output.")
+@click.option("--platform", help="Set platform, for example linux/arm64.")
+@insecure
+def pull(name: str, every: bool, quiet: bool, platform: str | None, insecure: bool) -> None:
+    """Pull an image or a repository from a registry."""
+    from lib.engine import distribution
+
+    with errors():
+        distribution.pull(library(), name, every, quiet, platform, insecure)
+
+
+@main.command()
+@click.argument("name")
+@click.option("-a", "--all-tags", "every", is_flag=True, help="Push all tagged images in the repository.")
+@click.option("-q", "--quiet", is_flag=True, help="Suppress verbose output.")
+@insecure
+def push(name: str, every: bool, quiet: bool, insecure: bool) -> None:
+    """Push an image or a repository to a registry."""
+    from lib.engine import distribution
+
+    with errors():
+        distribution.push(library(), name, every, quiet, insecure)
+
+
+@main.command()
+@click.argument("server", default="docker.io")
+@click.option("-u", "--username", help="Username.")
+@click.option("-p", "--password", help="Password.")
+@click.option("--password-stdin", "from_stdin", is_flag=True, help="Take the password from STDIN.")
+@insecure
+def login(server: str, username: str | None, password: str | None, from_stdin: bool, insecure: bool) -> None:
+    """Log in to a registry (Docker's own config.json keeps it)."""
+    from lib.engine import distribution
+
+    with errors():
+        distribution.login(server, username, password, from_stdin, insecure)
+
+
+@main.command()
+@click.argument("server", default="docker.io")
+def logout(server: str) -> None:
+    """Log out from a registry."""
+    from lib.engine import distribution
+
+    with errors():
+        distribution.logout(server)

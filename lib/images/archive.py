@@ -230,7 +230,7 @@ def created() -> str:
 
     moment = epoch()
     now = datetime.now(UTC) if moment is None else datetime.fromtimestamp(moment, UTC)
-    return now.isoformat().replace("+00:00", "Z")
+    return now.isoformat().removesuffix("+00:00").rstrip("0" if now.microsecond else "") + "Z"  # as Go writes it
 
 
 def export(folders: Sequence[str], out) -> None:

@@ -15,6 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from lib import bases
+from lib.engine import shortnames
+from lib.images.library import Library
+from lib.images.store import Store
 from lib.lab import backends, vm, vmparts
 
 
@@ -28,12 +31,18 @@ def lab_by_qemu() -> None:
         raise FileNotFoundError(reason)
 
 
+def image(name: str) -> None:
+    """One of the images that stand in where no registry can be reached, from its base."""
+    shortnames.make(Library(Store()), name)
+
+
 PARTS: dict[str, Callable] = {
     "a Debian with Node.js": partial(bases.find, "node"),
     "a Debian with Python": partial(bases.find, "python"),
     "a Debian with nginx": partial(bases.find, "nginx"),
     "a disk with a Debian that boots": vmparts.debian_disk,
     "a kernel for virtual machines": virtual_machine,
+    **{f"the image {name}": partial(image, name) for name in shortnames.HERE},
 }
 FOR_TESTS: dict[str, Callable] = {"a kernel for the lab VM by QEMU": lab_by_qemu}
 
