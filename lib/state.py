@@ -405,7 +405,7 @@ def reap_owner(owner: str, reaped: list[str]) -> list[Exception]:
     return errors
 
 
-OURS = ("bases", "containers")  # what lies in the store; anything else in that folder belongs to somebody else
+OURS = ("bases", "containers", "images")  # what lies in the store; anything else in that folder belongs to somebody else
 
 
 def disk_used() -> int:
