@@ -171,7 +171,8 @@ class Build:
             finally:
                 self.context.memory.save()
             found = None if self.options.dry else self.finish(state)
-        self.steps.sort(key=lambda one: self.order[one.stage, one.number])
+        places = {str(stage.name or stage.index): stage.index for stage in needed}
+        self.steps.sort(key=lambda one: (places[one.stage], one.number))
         if not self.options.dry:
             self.cache.remember(self.name, [{"text": f"{one.stage} {one.text}", "parts": one.parts} for one in self.steps])
         return Built(found, self.steps, time.monotonic() - self.begin, advice(self.steps))
@@ -181,10 +182,6 @@ class Build:
 
     def all(self, needed: list[Stage]) -> dict[int, object]:
         """Every stage that is needed: alone in this thread, several side by side. The first error ends them all."""
-        self.order = {}
-        for stage in needed:
-            for number in range(len(stage.instructions) + 2):
-                self.order[str(stage.name or stage.index), number] = (stage.index, number)
         if len(needed) == 1:
             return {needed[0].index: StageBuild(self, needed[0]).run()}
         self.futures = {stage.index: Future() for stage in needed}

@@ -117,13 +117,23 @@ class StageBuild:
         base = dockerfile.expanded(self.stage.base, self.build.globals, self.build.file.escape)[0]
         earlier = self.build.stage(base.image)
         if earlier and earlier.index < self.stage.index:
-            found = self.build.result(earlier)
-            self.state = replace(found, config=dict(found.config), layers=[*found.layers], history=[*found.history], args={})
+            self.from_stage(self.build.result(earlier), base)
             return
         if base.image != "scratch":
             self.from_image(base)
         if "PATH" not in self.state.env:
             self.state.config["Env"] = [*(self.state.config.get("Env") or []), f"PATH={PATH}"]
+
+    def from_stage(self, found: State, base: instructions.From) -> None:
+        """Go on where an earlier stage ended; its ARGs are its own affair."""
+        config = dict(found.config)
+        self.take_triggers(config, base)
+        self.state = replace(found, config=config, layers=[*found.layers], history=[*found.history], args={})
+
+    def take_triggers(self, config: dict, base: instructions.From) -> None:
+        """ONBUILD: what the base wants done first in a build on it; it is not handed on to the next."""
+        texts = config.pop("OnBuild", None) or []
+        self.triggers = [one for text in texts for one in dockerfile.instructions(text, f"ONBUILD of {base.image}")]
 
     def from_image(self, base: instructions.From) -> None:
         if not base.image:
@@ -131,12 +141,11 @@ class StageBuild:
         found = self.build.base(base.image, base.place)
         both = zip(found.layers, found.diff_ids, strict=True)
         config = {key: value for key, value in found.runtime.items() if value}
-        triggers = config.pop("OnBuild", None) or []
+        self.take_triggers(config, base)
         self.state.config, self.state.history = config, list(found.history)
         self.state.layers = [Layer({key: one[key] for key in ("mediaType", "digest", "size")}, diff_id) for one, diff_id in both]
         self.state.shell = list(config.get("Shell") or SHELL)
         self.state.created = str(found.config.get("created") or self.state.created)
-        self.triggers = [one for text in triggers for one in dockerfile.instructions(text, f"ONBUILD of {base.image}")]
 
     # -- steps
 
@@ -211,7 +220,7 @@ class StageBuild:
 
         def do(place: str) -> None:
             folders = self.state.folders()
-            who = users.find(user, Merged(folders).read) if user else RunAs()
+            who = self.who(user)
             below = [self.state.chains.mountpoints(), *folders]
             proxies = {name: value for name, value in self.build.options.build_args.items() if name.upper() in PREDEFINED}
             command = Command(argv, below, {"PATH": PATH, **proxies, **env}, parts["workdir"], who, network, mounts)
@@ -373,15 +382,20 @@ class StageBuild:
         return found
 
     def workdir(self, one: instructions.Workdir) -> Work:
-        path = self.state.path(one.path).rstrip("/") or "/"
+        """Go there; what is missing on the way is made, and is the USER's."""
+        path, user = self.state.path(one.path).rstrip("/") or "/", self.state.config.get("User") or ""
         self.state.config["WorkingDir"] = path
 
         def do(place: str) -> bool:
-            changes = Changes(self.merged(), place)
+            changes, who = Changes(self.merged(), place), self.who(user)
             target = changes.resolve(path)
-            return bool(target) and not changes.is_folder(target) and changes.folder(target)
+            return bool(target) and not changes.is_folder(target) and changes.folder(target, (who.uid, who.gid))
 
-        return Work("folder", {"folder": path}, do)
+        return Work("folder", {"folder": path, "user": user}, do)
+
+    def who(self, user: str) -> RunAs:
+        """The ids of a USER, by the files of the image as it is now. Raises ``UnknownUser``."""
+        return users.find(user, self.merged().read) if user else RunAs()
 
     # -- instructions that change words
 
