@@ -69,7 +69,7 @@ CASES: dict[str, Case] = {
     "workdir-variables": Case('FROM base\nENV top=/srv sub="a b"\nWORKDIR $top/${sub}\nRUN pwd > where\n'),
     "workdir-with-a-slash-at-the-end": Case(
         "FROM base\nWORKDIR /one/\nRUN pwd > /where\n",
-        not_by={peer: "only newer ones (BuildKit 0.12) take the slash off" for peer in ("docker", "buildkit", "buildah")},
+        not_by=dict.fromkeys(("docker", "buildkit", "buildah"), "only newer ones (BuildKit 0.12) take the slash off"),
     ),
     "workdir-is-the-users": Case(
         "FROM base\nUSER app\nWORKDIR /mine/too\nUSER root\nRUN stat -c %u:%g /mine /mine/too > /owner\n",
@@ -89,7 +89,7 @@ CASES: dict[str, Case] = {
     "copy-keeps-modes": Case(
         "FROM scratch\nCOPY . /m/\n",
         {"x": Mode(0o750, "x\n"), "s": Mode(0o4755, "s\n"), "t": Folder(0o1777), "r": Mode(0o400, "r\n")},
-        not_by={peer: "it drops the setuid bit" for peer in ("docker", "buildah")},
+        not_by=dict.fromkeys(("docker", "buildah"), "it drops the setuid bit"),
     ),
     "copy-empty-folder": Case("FROM scratch\nCOPY e /f\n", {"e": Folder(0o700)}),
     # -- COPY: wildcards and links
@@ -126,7 +126,8 @@ CASES: dict[str, Case] = {
     "add-folder-as-copy-does": Case("FROM scratch\nADD d /e\n", TREE),
     # -- ENV and ARG
     "env-expansion": Case(
-        "FROM base\nENV a=1 b=\"x $a y\" c='$a' d=\\$a\nENV a=2 e=${a:-3}${z:-4}\nENV old style $a\nRUN env | grep -v HOSTNAME= | sort > /env\n"
+        "FROM base\nENV a=1 b=\"x $a y\" c='$a' d=\\$a\nENV a=2 e=${a:-3}${z:-4}\n"
+        "ENV old style $a\nRUN env | grep -v HOSTNAME= | sort > /env\n"
     ),
     "env-sees-the-line-before-only": Case("FROM base\nENV a=hello\nENV a=bye b=$a\nENV c=$a\n"),
     "arg-scope": Case(
