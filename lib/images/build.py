@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from lib import process
-from lib import state as lib_state
 from lib.images import dockerfile, image, references
 from lib.images.cache import Cache
 from lib.images.context import Context, Tree
@@ -30,6 +28,8 @@ from lib.images.merged import Merged
 from lib.images.stages import StageBuild
 from lib.images.steps import PREDEFINED, BuildError, Cancelled, StepReport
 from lib.images.store import Store
+
+TICK = 0.05  # s
 
 
 @dataclass
@@ -158,7 +158,8 @@ class Build:
         """Build the target. Raises ``BuildError`` and other ``ImageError``, ``DockerfileError``; what is cached by then stays so."""
         self.globals = self.arguments()
         target = self.target()
-        with self.store.using(), tempfile.TemporaryDirectory(prefix=lib_state.temporary("build")) as self.scratch:
+        with self.store.using(), self.library.chains.draft() as place:
+            self.scratch = place.path  # for downloads
             needed = self.needed(target)
             self.check_arguments()
             last = self.cache.recall(self.name)
@@ -171,7 +172,8 @@ class Build:
             finally:
                 self.context.memory.save()
             found = None if self.options.dry else self.finish(state)
-        self.steps.sort(key=lambda one: self.order[one.stage, one.number])
+        places = {str(stage.name or stage.index): stage.index for stage in needed}
+        self.steps.sort(key=lambda one: (places[one.stage], one.number))
         if not self.options.dry:
             self.cache.remember(self.name, [{"text": f"{one.stage} {one.text}", "parts": one.parts} for one in self.steps])
         return Built(found, self.steps, time.monotonic() - self.begin, advice(self.steps))
@@ -181,40 +183,39 @@ class Build:
 
     def all(self, needed: list[Stage]) -> dict[int, object]:
         """Every stage that is needed: alone in this thread, several side by side. The first error ends them all."""
-        self.order = {}
-        for stage in needed:
-            for number in range(len(stage.instructions) + 2):
-                self.order[str(stage.name or stage.index), number] = (stage.index, number)
         if len(needed) == 1:
             return {needed[0].index: StageBuild(self, needed[0]).run()}
         self.futures = {stage.index: Future() for stage in needed}
         with ThreadPoolExecutor(len(needed)) as pool:
             jobs = [pool.submit(self.one, StageBuild(self, stage)) for stage in needed]
             try:
-                for job in jobs:
-                    job.result()
+                self.watch(jobs)
             except BaseException:
-                self.stop()
+                self.stopping.set()
+                self.watch(jobs)
                 raise
         errors = [error for future in self.futures.values() if (error := future.exception())]
         if errors:
             raise next((error for error in errors if not isinstance(error, Cancelled)), errors[0])
         return {index: future.result() for index, future in self.futures.items()}
 
-    def one(self, stage) -> None:
+    def one(self, stage: StageBuild) -> None:
         future = self.futures[stage.stage.index]
         try:
             future.set_result(stage.run())
         except BaseException as error:
             future.set_exception(error)
-            self.stop()
+            self.stopping.set()
 
-    def stop(self) -> None:
-        """End what runs in other stages: whoever waits for it hears of the first error."""
-        self.stopping.set()
-        for one in process.ours():
-            if one.plan.name in self.running:
-                one.signal(signal.SIGKILL)
+    def watch(self, jobs: list[Future]) -> None:
+        """Wait for all. When it is to stop, end what runs, again and again: a RUN may be just about to begin."""
+        left = set(jobs)
+        while left:
+            _, left = wait(left, TICK if self.stopping.is_set() else None, FIRST_COMPLETED)
+            if self.stopping.is_set():
+                for one in process.ours():
+                    if one.plan.name in self.running:
+                        one.signal(signal.SIGKILL)
 
     def result(self, stage: Stage):
         """What an earlier stage came to; waits for it."""

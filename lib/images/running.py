@@ -54,7 +54,7 @@ class Runner:
         self.id = state.new_id()
         self.scratch = f"{upper}.work"
         self.private = str(state.runtime_dir() / f"{self.id}-mounts")  # in memory: secrets go there
-        self.env = {"PATH": PATH, "HOME": command.user.home, "HOSTNAME": HOSTNAME, **command.env}
+        self.env = {"PATH": PATH, "HOME": command.user.home, **command.env}
         self.process: Process | None = None
 
     def run(self, show: Callable[[str], object], running: set[str]) -> Exit:

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import os
 import posixpath
-import re
-import shutil
-import tempfile
 import time
 from dataclasses import dataclass, field, replace
 
 from lib import users
 from lib.container import PATH
-from lib.images import copying, digests, dockerfile, instructions, layers
+from lib.images import copying, digests, dockerfile, instructions, layers, settings
 from lib.images.archive import created
 from lib.images.cache import Record, key
-from lib.images.changes import Changes, Looks
+from lib.images.changes import Changes
 from lib.images.context import ContextError, Tree
-from lib.images.digests import ImageError
 from lib.images.explain import why
+from lib.images.filesteps import Files
 from lib.images.ignore import IgnoreError
 from lib.images.layers import Layer
 from lib.images.merged import Merged
 from lib.images.running import Command, Runner, whole_command
-from lib.images.steps import PREDEFINED, BuildError, Cancelled, StepReport
+from lib.images.steps import PREDEFINED, BuildError, Cancelled, StepReport, Work
 from lib.process import StepError
 from lib.users import RunAs, UnknownUser
 
@@ -40,6 +37,7 @@ class State:
     history: list[dict] = field(default_factory=list)
     args: dict[str, str] = field(default_factory=dict)
     shell: list[str] = field(default_factory=lambda: list(SHELL))
+    has_cmd: bool = False  # CMD was said in this very stage
     chains: object = None
     created: str = "1970-01-01T00:00:00Z"  # of the last layer; a word in the config does not make an image younger
 
@@ -65,16 +63,6 @@ class State:
         folder = text.endswith(("/", "/."))
         full = posixpath.normpath(posixpath.join("/", self.config.get("WorkingDir") or "/", text))
         return full.replace("//", "/", 1) + ("/" if folder and full != "/" else "")
-
-
-@dataclass
-class Work:
-    """What a step would do: the parts of its key, and the deed, which gets the folder for its changes."""
-
-    kind: str
-    parts: dict
-    do: object
-    text: str = ""
 
 
 class StageBuild:
@@ -117,13 +105,23 @@ class StageBuild:
         base = dockerfile.expanded(self.stage.base, self.build.globals, self.build.file.escape)[0]
         earlier = self.build.stage(base.image)
         if earlier and earlier.index < self.stage.index:
-            found = self.build.result(earlier)
-            self.state = replace(found, config=dict(found.config), layers=[*found.layers], history=[*found.history], args={})
+            self.from_stage(self.build.result(earlier), base)
             return
         if base.image != "scratch":
             self.from_image(base)
         if "PATH" not in self.state.env:
             self.state.config["Env"] = [*(self.state.config.get("Env") or []), f"PATH={PATH}"]
+
+    def from_stage(self, found: State, base: instructions.From) -> None:
+        """Go on where an earlier stage ended; its ARGs are its own affair."""
+        config = dict(found.config)
+        self.take_triggers(config, base)
+        self.state = replace(found, config=config, layers=[*found.layers], history=[*found.history], args={}, has_cmd=False)
+
+    def take_triggers(self, config: dict, base: instructions.From) -> None:
+        """ONBUILD: what the base wants done first in a build on it; it is not handed on to the next."""
+        texts = config.pop("OnBuild", None) or []
+        self.triggers = [one for text in texts for one in dockerfile.instructions(text, f"ONBUILD of {base.image}")]
 
     def from_image(self, base: instructions.From) -> None:
         if not base.image:
@@ -131,12 +129,11 @@ class StageBuild:
         found = self.build.base(base.image, base.place)
         both = zip(found.layers, found.diff_ids, strict=True)
         config = {key: value for key, value in found.runtime.items() if value}
-        triggers = config.pop("OnBuild", None) or []
+        self.take_triggers(config, base)
         self.state.config, self.state.history = config, list(found.history)
         self.state.layers = [Layer({key: one[key] for key in ("mediaType", "digest", "size")}, diff_id) for one, diff_id in both]
         self.state.shell = list(config.get("Shell") or SHELL)
         self.state.created = str(found.config.get("created") or self.state.created)
-        self.triggers = [one for text in triggers for one in dockerfile.instructions(text, f"ONBUILD of {base.image}")]
 
     # -- steps
 
@@ -150,11 +147,25 @@ class StageBuild:
         report.started = time.monotonic() - self.build.begin
         self.report = report
         self.build.steps.append(report)
-        work = self.HANDLERS[type(instruction).__name__](self, instruction)
-        if work:
+        if work := self.work(instruction):
             self.layered(work, report)
         report.seconds = time.monotonic() - self.build.begin - report.started
         self.build.tell("done", report, "")
+
+    def work(self, one) -> Work | None:
+        """What a step would do to the files; the other instructions only change words, and that is done at once."""
+        match one:
+            case instructions.Run():
+                return self.run_step(one)
+            case instructions.Copy():
+                return Files(self, one).copy()
+            case instructions.Add():
+                return Files(self, one).add()
+            case instructions.Workdir():
+                return self.workdir(one)
+            case instructions.Arg():
+                return self.arg(one)
+        return self.note(settings.apply(self.state, one))
 
     def layered(self, work: Work, report: StepReport) -> None:
         """A step that may make a layer: taken from the cache if its key is there, else carried out."""
@@ -211,7 +222,7 @@ class StageBuild:
 
         def do(place: str) -> None:
             folders = self.state.folders()
-            who = users.find(user, Merged(folders).read) if user else RunAs()
+            who = self.who(user)
             below = [self.state.chains.mountpoints(), *folders]
             proxies = {name: value for name, value in self.build.options.build_args.items() if name.upper() in PREDEFINED}
             command = Command(argv, below, {"PATH": PATH, **proxies, **env}, parts["workdir"], who, network, mounts)
@@ -277,121 +288,21 @@ class StageBuild:
     def tree_of(self, mount) -> Tree:
         return self.build.tree(mount.from_, self.stage.base.place) if mount.from_ else self.build.context
 
-    def copy(self, one: instructions.Copy) -> Work:
-        dest = self.state.path(one.dest)
-        patterns = one.sources
-        parts = {"dest": dest, "looks": [one.chown, one.chmod], "how": [one.parents, list(one.exclude), bool(one.from_)]}
-        inline = [[here.name, here.content] for here in one.heredocs]
-        if one.from_:
-            parts["content"] = self.content_of(one)
-        elif patterns:
-            parts["content"] = copying.content(copying.find(self.build.context, patterns), one.exclude)
-        if inline:
-            parts["inline"] = inline
-
-        def do(place: str) -> None:
-            tree = self.build.tree(one.from_, one.place) if one.from_ else self.build.context
-            target = self.target(place, dest, one, keep_owner=bool(one.from_))
-            with tempfile.TemporaryDirectory(prefix=f"{os.path.basename(place)}.", dir=os.path.dirname(place)) as folder:
-                target.copy([*copying.find(tree, patterns), *heredoc_files(one.heredocs, folder)])
-
-        return Work("copy", parts, do)
-
-    def content_of(self, one: instructions.Copy) -> str:
-        """The digest of what an earlier stage or image gives. Chains never change, so it is worked out once for each."""
-        fast = key({"chain": self.build.chain(one.from_, one.place), "sources": one.sources, "exclude": one.exclude})
-
-        def look() -> str:
-            if self.build.options.dry:
-                raise LookupError("not built yet")
-            return copying.content(copying.find(self.build.tree(one.from_, one.place), one.sources), one.exclude)
-
-        try:
-            return self.build.cache.once(fast, look)
-        except LookupError:
-            return fast
-
-    def target(self, place: str, dest: str, one, keep_owner: bool = False) -> copying.Copying:
-        merged = self.merged()
-        looks = self.looks(one, merged, keep_owner)
-        return copying.Copying(Changes(merged, place), dest, looks, one.exclude, getattr(one, "parents", False), keep_owner)
-
-    def looks(self, one, merged: Merged, keep_owner: bool) -> Looks:
-        uid = gid = None
-        if one.chown:
-            name, _, group = one.chown.partition(":")
-            who = users.find(name or "0", merged.read)
-            uid, gid = who.uid, users.find_group(group, merged.read) if group else (who.uid if name.isdigit() else who.gid)
-        return Looks(uid, gid, mode_of(one.chmod, one.place), keep_owner)
-
-    def add(self, one: instructions.Add) -> Work:
-        """Files like COPY; archives of the context are unpacked; what has a URL is fetched."""
-        dest = self.state.path(one.dest)
-        local = tuple(source for source in one.sources if not copying.is_url(source) and not copying.is_git(source))
-        if any(copying.is_git(source) for source in one.sources):
-            raise ImageError("ADD from a Git repository is not known here: RUN git clone, or clone it beside the Dockerfile and COPY it")
-        urls = [source for source in one.sources if copying.is_url(source)]
-        fetched = self.fetch(urls, one.checksum)
-        parts = {
-            "dest": dest,
-            "looks": [one.chown, one.chmod],
-            "how": [list(one.exclude), one.unpack],
-            "inline": [[h.name, h.content] for h in one.heredocs],
-        }
-        found = copying.find(self.build.context, local)
-        parts["content"] = [copying.content(found, one.exclude), copying.content(fetched)]
-
-        def do(place: str) -> None:
-            target = self.target(place, dest, one)
-            with tempfile.TemporaryDirectory(prefix=f"{os.path.basename(place)}.", dir=os.path.dirname(place)) as folder:
-                plain = [*(fetched if not one.unpack else []), *heredoc_files(one.heredocs, folder)]
-                for source in [*found, *(fetched if one.unpack else [])]:
-                    unpacked = None if source.is_folder or one.unpack is False else copying.extract(source.file.real, place)
-                    if unpacked is None:
-                        plain.append(source)
-                        continue
-                    try:
-                        into = copying.Copying(
-                            target.changes, dest + "/", Looks(target.looks.uid, target.looks.gid, None, True), attributes=True
-                        )
-                        into.copy(copying.find(copying.as_tree(unpacked), ("/",)))
-                    finally:
-                        shutil.rmtree(unpacked)
-                if plain:
-                    target.copy(plain)
-
-        return Work("copy", parts, do)
-
-    def fetch(self, urls: list[str], checksum: str | None) -> list[copying.Source]:
-        """Downloads count by their content, so they come before the key; each into a folder of its own that the build removes."""
-        found = []
-        for url in urls:
-            folder = tempfile.mkdtemp(dir=self.build.scratch)
-            path = copying.download(url, folder, checksum)
-            tree = copying.as_tree(folder)
-            found += copying.find(tree, (os.path.basename(path),))
-        return found
-
     def workdir(self, one: instructions.Workdir) -> Work:
-        path = self.state.path(one.path).rstrip("/") or "/"
+        """Go there; what is missing on the way is made, and is the USER's."""
+        path, user = self.state.path(one.path).rstrip("/") or "/", self.state.config.get("User") or ""
         self.state.config["WorkingDir"] = path
 
         def do(place: str) -> bool:
-            changes = Changes(self.merged(), place)
+            changes, who = Changes(self.merged(), place), self.who(user)
             target = changes.resolve(path)
-            return bool(target) and not changes.is_folder(target) and changes.folder(target)
+            return bool(target) and not changes.is_folder(target) and changes.folder(target, (who.uid, who.gid))
 
-        return Work("folder", {"folder": path}, do)
+        return Work("folder", {"folder": path, "user": user}, do)
 
-    # -- instructions that change words
-
-    def set(self, text: str, **words) -> None:
-        self.state.config.update(words)
-        self.note(text)
-
-    def env(self, one: instructions.Env) -> None:
-        env = {**self.state.env, **dict(one.pairs)}
-        self.set("ENV " + " ".join(f"{name}={value}" for name, value in one.pairs), Env=[f"{name}={value}" for name, value in env.items()])
+    def who(self, user: str) -> RunAs:
+        """The ids of a USER, by the files of the image as it is now. Raises ``UnknownUser``."""
+        return users.find(user, self.merged().read) if user else RunAs()
 
     def arg(self, one: instructions.Arg) -> None:
         for name, default in one.pairs:
@@ -400,90 +311,25 @@ class StageBuild:
                 self.state.args[name] = value
         self.note("ARG " + " ".join(name if default is None else f"{name}={default}" for name, default in one.pairs))
 
-    def label(self, one: instructions.Label) -> None:
-        labels = {**(self.state.config.get("Labels") or {}), **dict(one.pairs)}
-        self.set("LABEL " + " ".join(f"{name}={value}" for name, value in one.pairs), Labels=labels)
-
-    def cmd(self, one: instructions.Cmd) -> None:
-        argv = whole_command(one.command, one.shell_form, self.state.shell)
-        self.has_cmd = True
-        self.set(f"CMD {as_list(argv)}", Cmd=argv)
-
-    def entrypoint(self, one: instructions.Entrypoint) -> None:
-        """A new entrypoint makes the base image's CMD meaningless: those were the arguments of another program."""
-        argv = whole_command(one.command, one.shell_form, self.state.shell)
-        if not getattr(self, "has_cmd", False):
-            self.state.config.pop("Cmd", None)
-        self.set(f"ENTRYPOINT {as_list(argv)}", Entrypoint=argv)
-
-    def shell(self, one: instructions.Shell) -> None:
-        self.state.shell = list(one.command)
-        self.set(f"SHELL {as_list(one.command)}", Shell=list(one.command))
-
-    def expose(self, one: instructions.Expose) -> None:
-        ports = {port: {} for text in one.ports for port in ports_of(text, one.place)}
-        self.set(f"EXPOSE {' '.join(one.ports)}", ExposedPorts={**(self.state.config.get("ExposedPorts") or {}), **ports})
-
-    def healthcheck(self, one: instructions.Healthcheck) -> None:
-        test = {"Test": list(one.test)}
-        for name, value in (
-            ("Interval", one.interval), ("Timeout", one.timeout), ("StartPeriod", one.start_period),
-            ("StartInterval", one.start_interval), ("Retries", one.retries),
-        ):  # fmt: skip
-            if value:
-                test[name] = value
-        self.set(f"HEALTHCHECK {' '.join(one.test)}", Healthcheck=test)
-
-    def maintainer(self, one: instructions.Maintainer) -> None:
-        self.note(f"MAINTAINER {one.name}")
-
-    def onbuild(self, one: instructions.OnBuild) -> None:
-        self.set(f"ONBUILD {one.trigger}", OnBuild=[*(self.state.config.get("OnBuild") or []), one.trigger])
-
-    def stopsignal(self, one: instructions.StopSignal) -> None:
-        self.set(f"STOPSIGNAL {one.signal}", StopSignal=one.signal)
-
-    def user(self, one: instructions.User) -> None:
-        self.set(f"USER {one.user}", User=one.user)
-
-    def volume(self, one: instructions.Volume) -> None:
-        volumes = {**(self.state.config.get("Volumes") or {}), **{path: {} for path in one.paths}}
-        self.set(f"VOLUME {as_list(one.paths)}", Volumes=volumes)
-
-
-StageBuild.HANDLERS = {
-    "Run": StageBuild.run_step, "Copy": StageBuild.copy, "Add": StageBuild.add, "Workdir": StageBuild.workdir,
-    "Env": StageBuild.env, "Arg": StageBuild.arg, "Label": StageBuild.label, "Cmd": StageBuild.cmd,
-    "Entrypoint": StageBuild.entrypoint, "Shell": StageBuild.shell, "Expose": StageBuild.expose,
-    "Healthcheck": StageBuild.healthcheck, "Maintainer": StageBuild.maintainer, "OnBuild": StageBuild.onbuild,
-    "StopSignal": StageBuild.stopsignal, "User": StageBuild.user, "Volume": StageBuild.volume,
-}  # fmt: skip
-
 
 def config_of(changes: tuple[str, ...]) -> dict:
     """The runtime part of a config that some instructions make (``import --change "CMD sh"``). Raises ``DockerfileError``."""
-    stage = StageBuild.__new__(StageBuild)
-    stage.state, stage.build = State(), None
+    state = State()
     for text in changes:
         for one in dockerfile.instructions(text, "--change"):
-            kind = type(one).__name__
-            if kind not in CHANGES:
-                raise one.place.error(f"{kind.upper()} is no change to an image's config", f"there are {' '.join(CHANGES).upper()}")
-            StageBuild.HANDLERS[kind](stage, dockerfile.expanded(one, stage.variables())[0])
-    return stage.state.config
+            if type(one) not in CHANGES:
+                names = " ".join(kind.__name__.upper() for kind in CHANGES)
+                raise one.place.error(f"{type(one).__name__.upper()} is no change to an image's config", f"there are {names}")
+            settings.apply(state, dockerfile.expanded(one, state.env)[0])
+    return state.config
 
 
-CHANGES = ("Cmd", "Entrypoint", "Env", "Expose", "Healthcheck", "Label", "OnBuild", "StopSignal", "User", "Volume")
+# What ``import --change`` knows: the others would need a build.
+CHANGES = tuple(kind for kind in settings.SETTINGS if kind not in (instructions.Maintainer, instructions.Shell))
 
 
 def has_changes(folder: str) -> bool:
     return bool(os.listdir(folder))
-
-
-def as_list(words) -> str:
-    import json
-
-    return json.dumps(list(words), ensure_ascii=False)
 
 
 def as_script(script: str) -> str:
@@ -492,30 +338,3 @@ def as_script(script: str) -> str:
     while mark in script:
         mark += "_"
     return f'f=$(mktemp) && cat > "$f" <<\'{mark}\' && chmod 700 "$f" && "$f"; c=$?; rm -f "$f"; exit $c\n{script}{mark}\n'
-
-
-def heredoc_files(heredocs, folder: str) -> list[copying.Source]:
-    """The inline files of a COPY or ADD, as sources."""
-    for here in heredocs:
-        with open(os.path.join(folder, posixpath.basename(here.name)), "w") as file:
-            file.write(here.content)
-        os.chmod(file.name, 0o644)
-    return copying.find(copying.as_tree(folder), tuple(posixpath.basename(here.name) for here in heredocs))
-
-
-def mode_of(text: str | None, place) -> int | None:
-    if not text:
-        return None
-    if not re.fullmatch(r"[0-7]{1,4}", text):
-        raise place.error(f"--chmod={text[:20]} is not an octal mode", "write --chmod=755", text)
-    return int(text, 8)
-
-
-def ports_of(text: str, place) -> list[str]:
-    """``80``, ``80/udp``, ``8000-8002``: as the config has them. Raises ``DockerfileError``."""
-    ports, _, kind = text.partition("/")
-    first, _, last = ports.rpartition(":")[2].partition("-")
-    kind = (kind or "tcp").lower()
-    if not first.isdigit() or not (last or "0").isdigit() or kind not in ("tcp", "udp", "sctp") or int(last or first) > 65535:
-        raise place.error(f"EXPOSE {text[:40]} is not a port", "write EXPOSE 80, 80/udp or 8000-8002", text)
-    return [f"{port}/{kind}" for port in range(int(first), int(last or first) + 1)]

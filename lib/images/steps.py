@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from lib.images.digests import ImageError
@@ -35,3 +36,13 @@ class StepReport:
     size: int = 0  # bytes of the layer, packed
     parts: dict = field(default_factory=dict)
     why: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Work:
+    """What a step would do: the parts of its key, and the deed, which gets the folder for its changes."""
+
+    kind: str
+    parts: dict
+    do: Callable[[str], bool | None]  # False: nothing was to be done
+    text: str = ""
