@@ -217,9 +217,9 @@ def certificate(folder: Path, name: str) -> tuple[str, str]:
     return cert, key
 
 
-def with_password(folder: Path) -> LocalRegistry:
+def with_password(folder: Path, **sections: dict) -> LocalRegistry:
     Path(folder, "htpasswd").write_text(HTPASSWD + "\n")
-    return LocalRegistry(auth={"htpasswd": {"realm": "test", "path": f"{folder}/htpasswd"}})
+    return LocalRegistry(auth={"htpasswd": {"realm": "test", "path": f"{folder}/htpasswd"}}, **sections)
 
 
 class TokenServer(Fake):

@@ -79,6 +79,10 @@ def test_who_answers_is_not_unreachable(fake):
     assert not isinstance(caught.value, Unreachable) and "status 500" in str(caught.value)
 
 
+def test_the_hub_is_served_elsewhere():
+    assert (Registry("docker.io").host, Registry("localhost:5000").host) == ("registry-1.docker.io", "localhost:5000")
+
+
 @pytest.mark.parametrize(
     ("name", "is_one"),
     [("localhost", 1), ("localhost:5000", 1), ("127.8.0.1:80", 1), ("[::1]:5000", 1), ("10.0.0.1:5000", 0), ("localhost.example:5000", 0)],

@@ -13,9 +13,24 @@ from pathlib import Path
 
 import pytest
 from needs import requires
-from registries import Fake, Made, descriptor, digest_of, layer, leaves_nothing, library, make
+from registries import (
+    BASIC,
+    PASSWORD,
+    USER,
+    Fake,
+    Made,
+    certificate,
+    descriptor,
+    digest_of,
+    layer,
+    leaves_nothing,
+    library,
+    make,
+    with_password,
+    with_tokens,
+)
 
-from lib.images import archive, image, pulling, transport, uploads
+from lib.images import archive, credentials, image, pulling, transport, uploads
 from lib.images.digests import DigestError, ImageError
 from lib.images.library import REPO_DIGEST
 from lib.images.store import StoreError
@@ -192,6 +207,44 @@ def test_the_registry_that_is_not_there(mine):
     with pytest.raises(Unreachable):
         pull(mine, "localhost:1/app")
     leaves_nothing(mine)
+
+
+@requires("docker-registry", "openssl")
+def test_with_tls_and_a_password(mine, other, tmp_path, monkeypatch):
+    cert, key = certificate(tmp_path, "registry")
+    monkeypatch.setenv("SSL_CERT_FILE", cert)
+    with with_password(tmp_path, http={"tls": {"certificate": cert, "key": key}}) as local:
+        name = f"{local.name}/safe:1"
+        sent = folder_image(mine, tmp_path, name, b"one", noise(3 << 20))
+        with pytest.raises(RegistryError, match=f"suitcase login {local.name}"):
+            push(mine, name)
+        credentials.login(local.name, USER, PASSWORD)
+        told = Events()
+        push(mine, name, told)
+        assert pull(other, name, tell=told).id == sent.id
+        assert "Warning" not in told.words()
+        credentials.logout(local.name)
+        with pytest.raises(RegistryError, match=f"suitcase login {local.name}"):
+            pull(other, name)
+
+
+@requires("docker-registry", "openssl")
+def test_with_tokens(mine, other, tmp_path):
+    with with_tokens(tmp_path) as (local, tokens):
+        names = [f"{local.name}/{part}:1" for part in ("first", "second")]
+        sent = folder_image(mine, tmp_path, names[0], b"one", noise(3 << 20))
+        mine.tag(names[0], names[1])
+        with pytest.raises(RegistryError, match=f"suitcase login {local.name}"):
+            push(mine, names[0])
+        credentials.login(local.name, USER, PASSWORD)
+        push(mine, names[0])
+        told = Events()
+        push(mine, names[1], told)
+        assert "Mounted from" in told.words(f"{sent.layers[0]['digest'][7:19]} first")
+        credentials.logout(local.name)
+        sold = tokens.sold
+        assert pull(other, names[1]).id == sent.id  # anybody may
+        assert tokens.sold == sold + 1
 
 
 # -- the others
@@ -470,10 +523,6 @@ def test_a_registry_that_takes_and_forgets(fake, mine, tmp_path, monkeypatch):
 
 
 def test_an_upload_to_another_host_goes_without_our_password(fake, mine, tmp_path):
-    from registries import BASIC, PASSWORD, USER
-
-    from lib.images import credentials
-
     credentials.login(fake.name, USER, PASSWORD)
     folder_image(mine, tmp_path, f"{fake.name}/app:1", b"one")
     with Fake() as elsewhere:
@@ -737,6 +786,33 @@ def test_a_pull_that_is_stopped(fake, mine, how):
     leaves_nothing(mine)
     fake.on.clear()
     pull(mine, f"{fake.name}/app")
+
+
+def test_a_push_that_is_stopped(fake, mine, tmp_path):
+    """Ctrl-C while the registry takes its time."""
+    name = f"{fake.name}/app:1"
+    folder_image(mine, tmp_path, name, noise(30 << 20))
+    taking, over = threading.Event(), threading.Event()
+
+    def slowly(handler):
+        while not over.is_set() and handler.rfile.read(1 << 16):
+            taking.set()
+            time.sleep(0.02)
+        handler.close_connection = True
+
+    fake.on |= {"POST /v2/app": lambda handler: handler.say(202, Location="/v2/app/blobs/uploads/1"), "PUT /v2/app": slowly}
+    process = in_a_process("transfer.push(library, sys.argv[2])", str(mine.store.place), name)
+    try:
+        assert taking.wait(20)
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+        assert time.monotonic() - began < 5 and "KeyboardInterrupt" in errors
+    finally:
+        over.set()
+        process.kill()
+        process.wait()
+    leaves_nothing(mine, 1)
 
 
 @requires("docker-registry")

@@ -43,7 +43,8 @@ class LocalRegistry:
         return Path(self.place, "log").read_text(errors="replace")
 
     def config(self) -> dict:
-        http = {"addr": self.name, **self.sections.get("http", {})}
+        """The secret signs the addresses of uploads: they are good after a restart, too."""
+        http = {"addr": self.name, "secret": self.record.facts["id"], **self.sections.get("http", {})}
         storage = {"filesystem": {"rootdirectory": f"{self.place}/data"}, "delete": {"enabled": True}}
         return {"version": "0.1", "log": {"level": "info"}, "storage": storage, **self.sections, "http": http}
 
