@@ -107,3 +107,39 @@ def test_how_many_fit_is_a_division_with_visible_assumptions(monkeypatch):
     assert counts == {"box": 8192, "vm": 13} and "box: 8192; vm: 13" in shown[0].alt and "the series: 10 to 15" in shown[0].data
     shown[1].children[1].value = 1024
     assert "each app itself needs 1024 MiB more" in shown[2].alt and "Three knobs" in repr(shown[1])
+
+
+# -- builds ---------------------------------------------------------------------------------
+
+
+def test_a_cake_tells_each_layer_and_the_whole():
+    picture = show.cake([("base", 2_000_000), ("RUN x", 50_000_000)], ["", "A /x"])
+    assert repr(picture) == "From the top: RUN x: 50MB (A /x); base: 2MB. In all 52MB."
+
+
+@requires("root", "overlay", "busybox")
+def test_the_map_of_what_invalidates_what(tmp_path, capsys):
+    import layers as make
+
+    from lib.engine import shortnames
+    from lib.images.build import build
+
+    ours = make.library(tmp_path / "images")
+    shortnames.make(ours, "localhost/busybox:static")
+    place = tmp_path / "context"
+    place.mkdir()
+    for name in ("needs", "app", "notes.md"):
+        (place / name).write_text(name)
+    (place / ".dockerignore").write_text("*.md\n.dockerignore\n")
+    text = "FROM localhost/busybox:static\nCOPY needs /\nRUN echo 1 > /x\nCOPY . /all/\nENV A=1\n"
+    first = build(str(place), ours, text=text)
+    found = show.touch(ours, str(place), text=text)
+    assert found == {
+        ".dockerignore": [True, True, True], "app": [True, True, False], "needs": [False, False, False], "notes.md": [True, True, True],
+    }  # fmt: skip
+    assert "needs: step 1, 2, 3 again" in capsys.readouterr().out
+    assert "COPY needs /     MISS" in repr(show.steps(first)) and "ENV" not in repr(show.steps(first))
+    again = build(str(place), ours, text=text)
+    assert all(one.cached for one in show.layered(again.steps))
+    picture = show.waterfall("two builds", {"first": first, "again": again}, "the second is all grey, as everything was cached")
+    assert picture.kind == "image/png"

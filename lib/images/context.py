@@ -130,12 +130,12 @@ class Tree:
     # -- digests
 
     def digests(self, file: File) -> dict[str, str]:
-        """The digest of a source, and of all in it if it is a folder: path → digest. Paths are relative to the source."""
+        """The digest of a file, or of all that is in a folder: path → digest. How the folder itself looks, is not copied."""
         if not stat.S_ISDIR(file.about.st_mode):
             return {"": self.digest(file)}
         resolved = self.merged.resolve(file.path)
         start = len(resolved) + 1 if resolved else 0
-        return {"": self.digest(file)} | {one.path[start:]: self.digest(one) for one in self.below(resolved)}
+        return {one.path[start:]: self.digest(one) for one in self.below(resolved)}
 
     def digest(self, file: File) -> str:
         if file.real not in self.known:
