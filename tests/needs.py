@@ -94,6 +94,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
             "ruby",
             "apparmor_parser",
             "ipvsadm",
+            "chromium",
             *PEERS,
         )
     },

@@ -16,8 +16,8 @@ import pytest
 from conftest import PLACE
 from needs import requires
 
-from lib import state
-from lib.lab import backends, landlock
+from lib import bases, state
+from lib.lab import backends, host, landlock
 from lib.process import TimeLimit
 
 ROOT = Path(__file__).parents[1]
@@ -72,6 +72,9 @@ def test_output_exit_code_and_what_is_written(tmp_path):
 def test_a_time_limit_ends_the_whole_guest():
     with pytest.raises(TimeLimit):
         backends.run(["sleep", "1000"], "uml", timeout=3)
+    deadline = time.monotonic() + 5  # a busy machine takes a moment to bury what was killed
+    while guests() and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert guests() == []
 
 
@@ -129,6 +132,21 @@ def test_root_in_the_guest_is_held_to_what_it_was_given(tmp_path):
     done = in_guest("-c", PRISON, *map(str, paths), work=str(tmp_path / "work"))
     assert done.text.splitlines() == ["Permission denied", "Permission denied", "a note"]
     assert (tmp_path / "secret").read_text() == "my key"
+
+
+def test_the_prepared_bases_are_seen_and_stay_as_they_are(tmp_path, monkeypatch):
+    """A container can start from one; new ones can be made beside them, in the guest's memory."""
+    shutil.copytree(bases.busybox(), tmp_path / "shelf/base", symlinks=True)
+    monkeypatch.setattr(host, "prepared", lambda: {"base": str(tmp_path / "shelf/base")})
+    code = (
+        "import lib, os; store = '/var/lib/suitcase/bases'; before = os.listdir(store)\n"
+        "lib.run(f'{store}/base', ['sh', '-c', 'echo boxed; echo x > /new'])\n"
+        "lib.bases.busybox(); print(before, len(os.listdir(store)))\n"
+        "open(f'{store}/base/new', 'w')"
+    )
+    done = in_guest("-c", code)
+    assert "boxed\n" in done.text and "['base'] 2" in done.text and "Read-only file system" in done.text, done.text
+    assert not (tmp_path / "shelf/base/new").exists()
 
 
 def test_without_landlock_a_warning_says_what_that_means(monkeypatch, capsys):

@@ -82,7 +82,10 @@ def notebooks() -> int:
 
 
 def lab() -> int:
-    """Chapter 2 once more, by nbval in the lab VM: a kernel with cgroup v2, booted by the kernelspec that readers choose."""
+    """Chapter 2 once more, by nbval in the lab VM: a kernel with cgroup v2, booted by the kernelspec that readers choose.
+
+    Chapter 1 passes there, too, but takes more than three minutes: it boots seven machines, each emulated inside of the lab VM.
+    """
     with scratch() as folder:
         code = call(PYTHON, "-m", "lib.lab", "install", "--prefix", str(folder))
         if code == 3:
