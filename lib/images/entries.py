@@ -69,10 +69,53 @@ def split(name: str) -> list[str]:
     return parts
 
 
+class Forward:
+    """A tar file that is only read forward: what ``tarfile`` asks for is cut out of the pieces as they come, without copying the rest.
+
+    ``file.read(size)`` may give more or less than it is asked for; none is the end.
+    """
+
+    def __init__(self, file):
+        self.file, self.piece, self.at, self.position = file, memoryview(b""), 0, 0
+
+    def some(self, size: int) -> memoryview:
+        """At most ``size`` bytes, as many as are at hand; none at the end."""
+        if self.at == len(self.piece):
+            self.piece, self.at = memoryview(self.file.read(PIECE)), 0
+        found = self.piece[self.at : self.at + size]
+        self.at += len(found)
+        self.position += len(found)
+        return found
+
+    def read(self, size: int) -> bytes:
+        found = self.some(size)
+        if len(found) == size:
+            return bytes(found)
+        parts, left = [found], size - len(found)
+        while left and (found := self.some(left)):
+            parts.append(found)
+            left -= len(found)
+        return b"".join(parts)
+
+    def tell(self) -> int:
+        return self.position
+
+    def seek(self, position: int) -> int:
+        """Forward only; past the end is the end. Raises ``LayerError``."""
+        if position < self.position:
+            raise LayerError("no valid tar file: a member begins before the end of the one before it")
+        while self.position < position and self.some(position - self.position):
+            pass
+        return self.position
+
+
+PIECE = 1 << 17
+
+
 def members(file) -> Iterator[tuple[tarfile.TarFile, Member]]:
     """Each member of the tar file, in order, with the open archive to read its content from. Raises ``LayerError``."""
     try:
-        with tarfile.open(fileobj=file, mode="r|", tarinfo=Member, bufsize=1 << 18) as archive:
+        with tarfile.TarFile(fileobj=Forward(file), mode="r", tarinfo=Member) as archive:
             for _ in range(ENTRIES_AT_MOST):
                 if (member := archive.next()) is None:
                     return

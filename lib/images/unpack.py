@@ -133,6 +133,8 @@ class Unpacking:
 
     def make(self, archive, member: Member, above: str, name: str) -> None:
         fd, path = self.folder(above), f"{above}/{name}".lstrip("/")
+        if member.kind == "file" and self.file(archive, member, fd, name):
+            return None  # nearly everything is a file that was not there
         if not self.clear(fd, name, path, member):
             return self.remember(member, path)
         match member.kind:
@@ -187,18 +189,26 @@ class Unpacking:
             os.close(self.last[1])
         self.last = None
 
-    def file(self, archive, member: Member, fd: int, name: str) -> None:
-        self.left -= member.size
-        if self.left < 0:
-            words = f"the layer unpacks to more than {limit()} bytes (at {member.name!r}): a bomb?"
-            raise LayerError(f"{words} SUITCASE_LAYER_LIMIT allows more")
-        out = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=fd)
+    def file(self, archive, member: Member, fd: int, name: str) -> bool:
+        """Write a file; False if something of that name is there."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            if member.size:
-                copy(archive.extractfile(member), out, member.size, member.issparse())
+            out = os.open(name, flags, 0o600, dir_fd=fd)
+        except FileExistsError:
+            return False
+        try:
+            self.left -= member.size
+            if self.left < 0:
+                words = f"the layer unpacks to more than {limit()} bytes (at {member.name!r}): a bomb?"
+                raise LayerError(f"{words} SUITCASE_LAYER_LIMIT allows more")
+            if member.issparse():
+                copy_sparse(archive.extractfile(member), out, member.size)
+            else:
+                copy(archive.fileobj, out, member.size)
             self.describe_open(member, out)
         finally:
             os.close(out)
+        return True
 
     def hard_link(self, member: Member, fd: int, name: str) -> None:
         """Another name for a file of the same layer; of a link, the link itself, never what it points to."""
@@ -300,21 +310,31 @@ class tolerated(suppress):
         return kind is not None and issubclass(kind, OSError) and error.errno in NO_XATTRS
 
 
-def copy(source, out: int, size: int, sparse: bool) -> None:
-    """The content of a file; in a sparse one a block of zeros becomes a hole. Raises ``LayerError`` if there is less than announced."""
+def copy(source, out: int, size: int) -> None:
+    """The content of a file, piece by piece as it comes. Raises ``LayerError`` if there is less than announced."""
+    left = size
+    while left and (piece := source.some(left)):
+        left -= len(piece)
+        while piece:
+            piece = piece[os.write(out, piece) :]
+    if left:
+        raise LayerError(f"the layer ends in the middle of a file: {left} bytes are missing")
+
+
+def copy_sparse(source, out: int, size: int) -> None:
+    """A file with holes: a block of zeros becomes one again. Raises ``LayerError`` if there is less than announced."""
     position = 0
     while data := source.read(min(BLOCK, size - position)):
         position += len(data)
-        if sparse and data == HOLE[: len(data)]:
+        if data == HOLE[: len(data)]:
             os.lseek(out, position, os.SEEK_SET)
-        else:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(out, view) :]
+            continue
+        piece = memoryview(data)
+        while piece:
+            piece = piece[os.write(out, piece) :]
     if position != size:
         raise LayerError(f"the layer ends in the middle of a file: {size - position} bytes are missing")
-    if sparse:
-        os.ftruncate(out, size)
+    os.ftruncate(out, size)
 
 
 def unpack(file, target: str) -> Unpacking:
