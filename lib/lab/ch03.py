@@ -27,7 +27,8 @@ from lib.images.merged import Merged
 from lib.images.store import Store
 from lib.lab import peers, workshop
 from lib.lab.exercises import Exercise, NotYet
-from lib.process import StepError
+from lib.lab.registry import LocalRegistry
+from lib.process import Shield, StepError
 
 # A package manager in fifteen lines: `update` fetches the list, `install` fetches, "compiles" (that is what takes time), unpacks.
 PKG = """#!/bin/sh
@@ -109,14 +110,26 @@ def begin(work: int) -> tuple[Library, Index]:
     return library, index
 
 
+def registry() -> LocalRegistry:
+    """A registry of this notebook's own; one that it had before is ended."""
+    for one in [one for one in _open if isinstance(one, LocalRegistry)]:
+        _open.remove(one)
+        one.__exit__(None, None, None)
+    found = LocalRegistry()
+    with Shield():  # between the start and the note nothing may come
+        _open.append(found.__enter__())
+    return found
+
+
 def end() -> None:
-    """Close the index, and remove the store with all that is in the workshop."""
+    """Close the index and the registry, and remove the store with all that is in the workshop."""
     while _open:
-        _open.pop().close()
+        one = _open.pop()
+        one.close() if isinstance(one, Index) else one.__exit__(None, None, None)
     workshop.clear()
 
 
-_open: list[Index] = []
+_open: list[Index | LocalRegistry] = []
 
 
 def shop(library: Library, index: Index, work: int) -> None:
