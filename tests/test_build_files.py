@@ -9,7 +9,7 @@ import lzma
 import os
 import re
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import layers as make
 import pytest
@@ -181,6 +181,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(302, Location="/file.txt")
         if name == "local":
             return self.answer(302, Location="file:///etc/passwd")
+        if name == "endless":
+            self.answer(200)
+            with suppress(OSError):
+                while True:
+                    self.wfile.write(bytes(1 << 16))
+            return None
         if name == "gone":
             return self.answer(404)
         body = self.server.files.get(name, b"")
@@ -256,8 +262,9 @@ def test_add_from_a_bad_server(site, path, words):
 
 def test_add_without_end_is_cut_off(site, monkeypatch):
     monkeypatch.setenv("SUITCASE_LAYER_LIMIT", "100000")
-    with web(big=bytes(200_000)) as url, pytest.raises(BuildError, match="larger than the 100000 bytes"):
-        site.build(f"FROM scratch\nADD {url}/big /x\n")
+    for name in ("big", "endless"):
+        with web(big=bytes(200_000)) as url, pytest.raises(BuildError, match="larger than the 100000 bytes"):
+            site.build(f"FROM scratch\nADD {url}/{name} /x\n")
     assert site.leftovers() == []
 
 
