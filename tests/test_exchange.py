@@ -133,20 +133,35 @@ def forge(cache: Path, change) -> None:
     depot.put_manifest(json.dumps(document).encode())
 
 
-def damage_layer(cache: Path) -> None:
-    _, document, _, _ = parts(cache)
-    blob = cache / "blobs" / document["layers"][0]["digest"].replace(":", "/")
-    blob.write_bytes(b"x" * blob.stat().st_size)
+def layers(cache: Path) -> list[Path]:
+    return [cache / "blobs" / one["digest"].replace(":", "/") for one in parts(cache)[1]["layers"]]
 
 
-def cut_layer(cache: Path) -> None:
-    _, document, _, _ = parts(cache)
-    os.truncate(cache / "blobs" / document["layers"][0]["digest"].replace(":", "/"), 20)
+def damage_layers(cache: Path) -> None:
+    for path in layers(cache):
+        path.write_bytes(b"x" * path.stat().st_size)
+
+
+def cut_layers(cache: Path) -> None:
+    for path in layers(cache):
+        os.truncate(path, 20)
 
 
 def lose_layers(cache: Path) -> None:
-    for one in parts(cache)[1]["layers"]:
-        (cache / "blobs" / one["digest"].replace(":", "/")).unlink()
+    for path in layers(cache):
+        path.unlink()
+
+
+def lie(**words):
+    """All records say something else of their layers."""
+
+    def change(found: dict) -> None:
+        for one in found["records"]:
+            if one["layer"]:
+                one["layer"]["descriptor"] |= {name: word for name, word in words.items() if name != "diff_id"}
+                one["layer"]["diff_id"] = words.get("diff_id", one["layer"]["diff_id"])
+
+    return lambda cache: forge(cache, change)
 
 
 def first(found: dict) -> dict:
@@ -157,19 +172,19 @@ WRONG = {
     "no folder": lambda cache: os.rename(cache, f"{cache}.away"),
     "no json": lambda cache: (cache / "index.json").write_text("{"),
     "an empty index": lambda cache: (cache / "index.json").write_text('{"manifests": []}'),
-    "damaged manifest": lambda cache: parts(cache)[0].write_text(json.dumps(parts(cache)[1])),
+    "damaged manifest": lambda cache: parts(cache)[0].write_text(json.dumps(parts(cache)[1], indent=1)),
     "damaged list": lambda cache: parts(cache)[2].write_text("{}"),
-    "damaged layer": damage_layer,
-    "cut layer": cut_layer,
+    "damaged layers": damage_layers,
+    "cut layers": cut_layers,
     "lost layers": lose_layers,
     "a way out as a key": lambda cache: forge(cache, lambda found: first(found).update(key="../../../evil")),
-    "a way out as a digest": lambda cache: forge(cache, lambda found: first(found)["layer"]["descriptor"].update(digest="sha256:../../x")),
-    "a lie about the content": lambda cache: forge(cache, lambda found: first(found)["layer"].update(diff_id="sha256:" + 64 * "0")),
-    "a lie about the size": lambda cache: forge(cache, lambda found: first(found)["layer"]["descriptor"].update(size=5)),
+    "a way out as a digest": lie(digest="sha256:../../x"),
+    "a lie about the content": lie(diff_id="sha256:" + 64 * "0"),
+    "a lie about the size": lie(size=5),
     "no list": lambda cache: forge(cache, lambda found: found.update(records="all")),
     "no time": lambda cache: forge(cache, lambda found: first(found).update(created="yesterday\n")),
     "a strange fact": lambda cache: forge(cache, lambda found: found.update(facts={"../x": "y"})),
-    "a strange type": lambda cache: forge(cache, lambda found: first(found)["layer"]["descriptor"].update(mediaType="text/html")),
+    "a strange type": lie(mediaType="text/html"),
 }
 
 
