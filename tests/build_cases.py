@@ -108,6 +108,21 @@ CASES: dict[str, Case] = {
     ),
     "copy-into-a-link-to-a-folder": Case("FROM base\nRUN mkdir /old && ln -s old /new\nCOPY d /new/\n", TREE),
     "copy-through-a-link-stays-inside": Case("FROM base\nRUN ln -s ../../../../etc /out\nCOPY a /out/a\n", {"a": "a\n"}),
+    "copy-folder-over-a-file": Case(
+        "FROM base\nRUN mkdir /e && echo 1 > /e/sub\nCOPY d /e\n",
+        TREE,
+        fails=True,
+        not_by=dict.fromkeys(("docker", "buildah"), "it replaces the file"),
+    ),
+    "copy-file-over-a-folder": Case(
+        "FROM base\nRUN mkdir -p /e/a/b\nCOPY d /e\n",
+        TREE,
+        fails=True,
+        not_by=dict.fromkeys(("docker", "buildah"), "it replaces the folder"),
+    ),
+    "copy-behind-a-file": Case("FROM base\nRUN echo 1 > /e\nCOPY d/a /e/a\n", TREE, fails=True),
+    "add-archive-over-a-file": Case("FROM base\nRUN mkdir /e && echo 1 > /e/d\nADD t /e\n", {"t": Archive({"d": Folder(), "d/a": "a\n"})}),
+    "add-archive-over-a-folder": Case("FROM base\nRUN mkdir -p /e/d/x && echo 1 > /e/d/y\nADD t /e\n", {"t": Archive({"d": "file\n"})}),
     # -- COPY: owners
     "copy-chown-numbers": Case("FROM base\nCOPY --chown=12:34 d /e\nCOPY --chown=5 a /f\n", TREE | {"a": "a\n"}),
     "copy-chown-names": Case("FROM base\nCOPY --chown=app:daemon a /f\nCOPY --chown=app a /g\n", {"a": "a\n"}),

@@ -189,11 +189,12 @@ def test_50_000_files_and_only_the_changed_one_is_read(site):
             (site.context / f"d{folder}/{number}").touch()
     read = []
     for _ in range(3):
-        job = Build(site.library, Options(str(site.context), text="FROM scratch\nCOPY . /all\n"))
+        job = Build(site.library, Options(str(site.context), text="FROM scratch\nCOPY . /all\n", dry=True))
         job.run()
         read.append(job.context.memory.read)
-        site.write("d7/7", "changed")
-    assert read == [50_000, 0, 1] or read == [50_000, 1, 1], read
+        if len(read) == 2:
+            site.write("d7/7", "changed")
+    assert read == [50_000, 0, 1]
 
 
 # -- explained ------------------------------------------------------------------------------

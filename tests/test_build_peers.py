@@ -48,7 +48,15 @@ PEOPLE = {
     "passwd": "root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1:daemon:/usr/sbin:/bin/false\napp:x:1000:1000:app:/home/app:/bin/sh\n",
     "group": "root:x:0:\ndaemon:x:1:\napp:x:1000:\n",
 }
-ASKED = [(peer, name) for peer, knows in PEERS.items() for name, case in CASES.items() if case.needs <= knows]
+
+
+def asks(peer: str, name: str) -> bool:
+    """The old builder takes a second for each RUN, BuildKit a tenth: the old one is asked where there is none, or where it differs."""
+    case = CASES[name]
+    return case.needs <= PEERS[peer] and (peer != "docker" or "RUN" not in case.dockerfile or "docker" in case.not_by)
+
+
+ASKED = [(peer, name) for peer in PEERS for name in CASES if asks(peer, name)]
 
 pytestmark = requires("root", "overlay", "docker", "buildah", "busybox")
 

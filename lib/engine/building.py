@@ -121,6 +121,8 @@ def build(library: Library, context: str, file, tags, target, build_args, labels
         network=network,
         platform=image.parse_platform(platform) if platform else None,
         resolve=partial(resolve.image, library, pull="always" if pull else "missing"),
+        cache_from=cache_from,
+        cache_to=cache_to,
     )
     silent = quiet or progress == "quiet"
     job = Build(library, options, (lambda *words: None) if silent else shown.tell)
@@ -138,6 +140,8 @@ def build(library: Library, context: str, file, tags, target, build_args, labels
 def conclude(job: Build, done: Built, explain: bool) -> None:
     for line in done.advice if explain else ():
         say(f"hint: {line}")
+    for text in job.warnings:
+        say(f"[Warning] {text}")
     if job.unused:
         say(f"[Warning] One or more build-args {job.unused} were not consumed")
     for one in job.file.warnings:

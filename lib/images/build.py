@@ -15,8 +15,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from lib import process
-from lib.images import dockerfile, image, references
-from lib.images.cache import Cache
+from lib.images import dockerfile, exchange, image, references
+from lib.images.cache import Cache, Record, key
 from lib.images.context import Context, Tree
 from lib.images.digests import ImageError
 from lib.images.dockerfile import Dockerfile, Stage
@@ -50,6 +50,8 @@ class Options:
     platform: dict[str, str] | None = None
     dry: bool = False  # only find out which steps are cached; a step that is not is taken to change everything after it
     resolve: Callable[[str], Image] | None = None
+    cache_from: tuple[str, ...] = ()  # as ``exchange`` has it: ``type=local,src=FOLDER``, ``type=registry,ref=NAME``
+    cache_to: tuple[str, ...] = ()
 
 
 @dataclass
@@ -79,6 +81,7 @@ class Build:
         self.stopping = threading.Event()
         self.running: set[str] = set()  # names of the RUNs that run now
         self.steps: list[StepReport] = []
+        self.warnings: list[str] = []
         self.begin = time.monotonic()
 
     # -- the Dockerfile
@@ -162,21 +165,25 @@ class Build:
             self.scratch = place.path  # for downloads
             needed = self.needed(target)
             self.check_arguments()
-            last = self.cache.recall(self.name)
-            self.last = align(last, [self.text(stage, one) for stage in needed for one in stage.instructions])
-            self.offsets = {}
-            for stage in needed:
-                self.offsets[stage.index] = sum(len(one.instructions) for one in needed if one.index < stage.index)
+            self.look_back(needed)
+            if not self.options.dry:
+                self.cache.others = [exchange.Elsewhere(text, self.store, self.warnings.append) for text in self.options.cache_from]
             try:
                 state = self.all(needed)[target.index]
             finally:
                 self.context.memory.save()
+            places = {str(stage.name or stage.index): stage.index for stage in needed}
+            self.steps.sort(key=lambda one: (places[one.stage], one.number))
             found = None if self.options.dry else self.finish(state)
-        places = {str(stage.name or stage.index): stage.index for stage in needed}
-        self.steps.sort(key=lambda one: (places[one.stage], one.number))
-        if not self.options.dry:
-            self.cache.remember(self.name, [{"text": f"{one.stage} {one.text}", "parts": one.parts} for one in self.steps])
         return Built(found, self.steps, time.monotonic() - self.begin, advice(self.steps))
+
+    def look_back(self, needed: list[Stage]) -> None:
+        """Which step of the last build is which of this one, so that a miss can be explained."""
+        self.last = align(self.cache.recall(self.name), [self.text(stage, one) for stage in needed for one in stage.instructions])
+        self.offsets, total = {}, 0
+        for stage in needed:
+            self.offsets[stage.index] = total
+            total += len(stage.instructions)
 
     def text(self, stage: Stage, instruction) -> str:
         return f"{stage.name or stage.index} {' '.join(instruction.place.text.split())}"
@@ -257,7 +264,7 @@ class Build:
         self.unused = sorted(set(self.options.build_args) - known)
 
     def finish(self, state) -> Image:
-        """Write config and manifest, and give the image its names."""
+        """Write config and manifest, give the image its names, and hand the cache on to other machines."""
         labels = {**(state.config.get("Labels") or {}), **self.options.labels}
         runtime = {**state.config, **({"Labels": labels} if labels else {})}
         config = {
@@ -268,7 +275,15 @@ class Build:
         names = tuple(str(references.parse(tag)) for tag in self.options.tags)
         for name in names or (None,):
             self.store.tag(name, found.descriptor)
+        self.cache.remember(self.name, [{"text": f"{one.stage} {one.text}", "parts": one.parts} for one in self.steps])
+        for text in self.options.cache_to:
+            exchange.export(text, self.store, self.records(), self.cache.facts)
         return image.load(self.store, found.descriptor, names)
+
+    def records(self) -> list[Record]:
+        """What the cache has of the steps of this build."""
+        found = [self.cache.find(key(one.parts)) for one in self.steps if one.kind != "config"]
+        return [one for one in found if one]
 
 
 def build(context: str = ".", library: Library | None = None, tell=lambda *words: None, **options) -> Built:

@@ -46,35 +46,39 @@ class Cache:
     """The records of a store, one file each in ``cache/``; ``last/`` remembers each build's keys, to explain the next one's."""
 
     def __init__(self, store: Store):
+        self.others = []  # caches from elsewhere (``exchange.Elsewhere``), asked for what is not here
+        self.facts: dict[str, str] = {}  # that were asked for
         self.store, self.place, self.last = store, store.place / "cache", store.place / "last"
         for folder in (self.place, self.last):
             folder.mkdir(exist_ok=True)
 
     def find(self, wanted: str) -> Record | None:
-        """The record of a key, if its layer is still here."""
-        try:
-            record = Record(**json.loads((self.place / wanted).read_bytes()))
-        except (FileNotFoundError, ValueError, TypeError):
-            return None
-        if record.layer and not self.store.has(record.layer["descriptor"]["digest"]):
-            return None
-        os.utime(self.place / wanted)
-        return record
+        """The record of a key, if its layer is still here, or comes from elsewhere. Hold ``store.using``."""
+        record = self.find_quietly(self.place / wanted)
+        if record and (not record.layer or self.store.has(record.layer["descriptor"]["digest"])):
+            os.utime(self.place / wanted)
+            return record
+        for other in self.others:
+            if record := other.find(wanted):
+                self.keep(record)
+                return record
+        return None
 
     def keep(self, record: Record) -> None:
         with self.store.locked("index"):
             self.store.replace(f"cache/{record.key}", asdict(record))
 
-    def once(self, wanted: str, work: Callable):
-        """A text or number that only depends on its key: worked out the first time."""
+    def once(self, wanted: str, work: Callable[[], str]) -> str:
+        """A text that only depends on its key: worked out the first time."""
         path = self.store.place / "facts" / wanted
         try:
-            return json.loads(path.read_bytes())
+            found = json.loads(path.read_bytes())
         except (FileNotFoundError, ValueError):
             path.parent.mkdir(exist_ok=True)
-            found = work()
+            found = next((fact for other in self.others if (fact := other.facts.get(wanted))), None) or work()
             self.store.replace(f"facts/{wanted}", found)
-            return found
+        self.facts[wanted] = found
+        return found
 
     def records(self) -> list[Record]:
         found = [self.find_quietly(path) for path in sorted(self.place.iterdir())]

@@ -11,7 +11,9 @@ import shutil
 import stat
 from dataclasses import dataclass
 
+from lib import state
 from lib.images.chains import copy_looks
+from lib.images.digests import ImageError
 from lib.images.merged import Merged
 from lib.images.pack import xattrs
 
@@ -38,28 +40,35 @@ class Looks:
 
 
 class Changes:
-    """Changes to the tree ``below``, written to the folder ``top``."""
+    """Changes to the tree ``below``, written to the folder ``top``.
 
-    def __init__(self, below: Merged, top: str):
-        self.below, self.top = below, top
+    ``replaces``: a folder may take the place of a file, and a file that of a folder, as when an archive is unpacked. COPY refuses.
+    """
+
+    def __init__(self, below: Merged, top: str, replaces: bool = False):
+        self.below, self.top, self.replaces = below, top, replaces
         self.as_root = os.geteuid() == 0
         self.ready: set[str] = {""}  # folders that are made, or found, on top
         if below.layers:
             copy_looks(below.layers[0], top)
 
     def resolve(self, path: str, last: bool = True) -> str:
-        """The path from the top, with all links followed that are below or were put here."""
-        return Merged([*reversed(self.below.layers), self.top]).resolve(path, last)
+        """The path from the top, with all links followed that are below or were put here. Raises ``ImageError``."""
+        try:
+            return Merged([*reversed(self.below.layers), self.top]).resolve(path, last)
+        except OSError as error:
+            raise ImageError(f"{path!r} cannot be reached: {error.strerror}") from None
 
     def is_folder(self, path: str) -> bool:
         """Is there a folder at ``path`` (no links in it)?"""
-        try:
-            return stat.S_ISDIR(os.lstat(f"{self.top}/{path}").st_mode)
-        except FileNotFoundError:
-            return bool(self.below.folders(path))
+        there = self.there(path)
+        return there is not None and stat.S_ISDIR(there[1].st_mode)
 
     def folder(self, path: str, owner: tuple[int, int] = (0, 0), mode: int = 0o755) -> bool:
-        """Make a folder, and those above it, where they are missing; True if it was not there, below neither."""
+        """Make a folder, and those above it, where they are missing; True if it was not there, below neither.
+
+        Raises ``ImageError`` where something else is in its place.
+        """
         if path in self.ready:
             return False
         self.folder(path.rpartition("/")[0], owner, mode)
@@ -68,12 +77,12 @@ class Changes:
 
     def one_folder(self, path: str, owner: tuple[int, int], mode: int) -> bool:
         place = f"{self.top}/{path}"
-        try:
-            if stat.S_ISDIR(os.lstat(place).st_mode):
-                return False
-            os.unlink(place)
-        except FileNotFoundError:
-            pass
+        there = self.there(path)
+        if there and not stat.S_ISDIR(there[1].st_mode):
+            self.refuse(f"a folder to '/{path}': a file is there")
+            self.clear(path)
+        elif there and there[0] == place:
+            return False
         os.mkdir(place)
         if folders := self.below.folders(path):
             copy_looks(folders[0], place)
@@ -81,6 +90,13 @@ class Changes:
         self.own(place, owner)
         os.chmod(place, mode)
         return True
+
+    def there(self, path: str) -> tuple[str, os.stat_result] | None:
+        """What is at ``path`` (no links in it) by now: put here, or below."""
+        try:
+            return f"{self.top}/{path}", os.lstat(f"{self.top}/{path}")
+        except FileNotFoundError:
+            return self.below.find(path)
 
     def own(self, place: str, owner: tuple[int, int]) -> None:
         if self.as_root:
@@ -93,7 +109,7 @@ class Changes:
         if kind == stat.S_IFDIR:
             self.copy_folder(real, about, path, looks, attributes)
             return
-        self.clear(place)
+        self.clear(path)
         if kind == stat.S_IFREG:
             copy_file(real, place)
         elif kind == stat.S_IFLNK:
@@ -117,15 +133,18 @@ class Changes:
             os.chmod(place, stat.S_IMODE(about.st_mode) if looks.mode is None else looks.mode)
         os.utime(place, ns=(about.st_mtime_ns, about.st_mtime_ns), follow_symlinks=False)
 
-    def clear(self, place: str) -> None:
-        """Make room for a file: one that an earlier source put here goes."""
-        try:
-            os.unlink(place)
-        except FileNotFoundError:
-            pass
-        except IsADirectoryError:
-            shutil.rmtree(place)
+    def clear(self, path: str) -> None:
+        """Make room for something else: what an earlier source put here goes, what is below is hidden."""
+        there = self.there(path)
+        if there and stat.S_ISDIR(there[1].st_mode):
+            self.refuse(f"a file to '/{path}': a folder is there")
             self.ready = {""}
+        if there and there[0] == f"{self.top}/{path}":
+            state.rmtree(there[0]) if stat.S_ISDIR(there[1].st_mode) else os.unlink(there[0])
+
+    def refuse(self, words: str) -> None:
+        if not self.replaces:
+            raise ImageError(f"cannot copy {words}")
 
 
 def copy_file(real: str, place: str) -> None:

@@ -101,8 +101,7 @@ class Copying:
     def folder(self, source: Source) -> None:
         """What is in the folder, not the folder; ``--parents`` takes its path along."""
         top = f"{self.target}/{self.name(source)}".strip("/") if self.parents else self.target
-        if not self.changes.folder(top, self.looks.of_new_folders) and not self.changes.is_folder(top):
-            raise ContextError(f"cannot copy a folder to {self.dest!r}: a file is there")
+        self.changes.folder(top, self.looks.of_new_folders)
         resolved = source.tree.merged.resolve(source.file.path)
         for file in source.tree.below(resolved):
             inner = file.path.removeprefix(resolved).lstrip("/")

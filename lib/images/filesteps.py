@@ -95,7 +95,7 @@ class Files:
             return False
         try:
             looks = Looks(target.looks.uid, target.looks.gid, None, keep_owner=True)
-            into = Copying(target.changes, f"{self.dest}/", looks, attributes=True)
+            into = Copying(Changes(target.changes.below, place, replaces=True), f"{self.dest}/", looks, attributes=True)
             into.copy(copying.find(copying.as_tree(folder), ("/",)))
         finally:
             state.rmtree(folder)

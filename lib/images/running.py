@@ -73,8 +73,8 @@ class Runner:
             running.add(self.id)
             undo.callback(running.discard, self.id)
             done = self.plan(mounts).run(show=show)
-            for wish in self.command.wishes:
-                remove_stub(before, self.upper, wish.target or f"/run/secrets/{wish.id}")
+            for mount in mounts:
+                remove_stub(before, self.upper, mount.target)
             return done
 
     def plan(self, mounts: list[Mount]) -> Plan:

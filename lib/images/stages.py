@@ -13,7 +13,8 @@ from lib.images import copying, digests, dockerfile, instructions, layers, setti
 from lib.images.archive import created
 from lib.images.cache import Record, key
 from lib.images.changes import Changes
-from lib.images.context import ContextError, Tree
+from lib.images.context import Tree
+from lib.images.digests import ImageError
 from lib.images.explain import why
 from lib.images.filesteps import Files
 from lib.images.ignore import IgnoreError
@@ -86,9 +87,9 @@ class StageBuild:
             self.before = self.build.last.get(offset + number - 1) if number > 0 else None
             try:
                 self.step(instruction)
-            except (ContextError, IgnoreError, UnknownUser, BuildError, ValueError, StepError) as error:
-                if isinstance(error, (dockerfile.DockerfileError, Cancelled)):
-                    raise
+            except (dockerfile.DockerfileError, Cancelled):
+                raise
+            except (ImageError, IgnoreError, UnknownUser, ValueError, StepError) as error:
                 raise self.failed(instruction, error) from None
         return self.state
 
