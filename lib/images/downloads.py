@@ -8,7 +8,8 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from typing import Protocol
 
 from lib.images import digests
-from lib.images.registry import Reader, Repository
+from lib.images.reader import Reader
+from lib.images.repository import Repository
 from lib.images.store import Draft, Store
 from lib.images.transport import PIECE, TRIES, Broken, RegistryError, pause
 

@@ -15,7 +15,7 @@ from lib.images.image import Image
 from lib.images.library import REPO_DIGEST, Library
 from lib.images.origins import Origins
 from lib.images.references import Reference
-from lib.images.registry import Repository
+from lib.images.repository import Repository
 from lib.images.transport import RegistryError
 from lib.images.uploads import Upload
 

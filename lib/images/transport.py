@@ -29,7 +29,14 @@ Authorize = Callable[[str], Mapping[str, str]]  # the headers that a URL, and on
 
 
 class RegistryError(ImageError):
-    """A registry did not do what it was asked. The message says what, by whom, and the way out."""
+    """A registry did not do what it was asked. The message says what, by whom, and the way out.
+
+    ``status`` and ``code`` are the registry's answer, if it gave one.
+    """
+
+    def __init__(self, message: str, status: int = 0, code: str = ""):
+        super().__init__(message)
+        self.status, self.code = status, code
 
 
 class Unreachable(RegistryError):
