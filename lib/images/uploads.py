@@ -15,7 +15,7 @@ from lib.images.digests import check
 from lib.images.repository import Repository
 from lib.images.transport import TRIES, Broken, RegistryError, Unreachable, drain, follow, pause
 
-CHUNK = 64 << 20  # bytes that are sent in one request; what is lost with a broken connection is less than that
+CHUNK = 16 << 20  # bytes that are sent in one request; what is lost with a broken connection is less than that
 
 
 class Part:
