@@ -800,7 +800,7 @@ def test_a_push_that_is_stopped(fake, mine, tmp_path):
             time.sleep(0.02)
         handler.close_connection = True
 
-    fake.on |= {"POST /v2/app": lambda handler: handler.say(202, Location="/v2/app/blobs/uploads/1"), "PUT /v2/app": slowly}
+    fake.on |= {"POST /v2/app": lambda handler: handler.say(202, Location="/v2/app/blobs/uploads/1"), "PATCH /v2/app": slowly}
     process = in_a_process("transfer.push(library, sys.argv[2])", str(mine.store.place), name)
     try:
         assert taking.wait(20)
