@@ -510,6 +510,25 @@ def test_an_upload_goes_on_where_it_stopped(fake, mine, tmp_path, monkeypatch, a
     assert (2_500_000 <= starts[3] < 2_600_000) if answers_ranges else starts[3] == 0
 
 
+@pytest.mark.parametrize("verb", ["PATCH", "PUT"])
+def test_a_busy_registry_gets_the_blob_a_moment_later(fake, mine, tmp_path, monkeypatch, verb):
+    monkeypatch.setattr(uploads, "CHUNK", 1 << 20)
+    sent = folder_image(mine, tmp_path, f"{fake.name}/app:1", noise(3 << 20))
+    uploading(fake, 1 << 30)
+    usual, left = fake.on[f"{verb} /v2/app"], [2]
+
+    def answer(handler):
+        if not left[0]:
+            return usual(handler)
+        left[0] -= 1
+        handler.rfile.read(int(handler.headers["Content-Length"]))
+        return handler.say(503)
+
+    fake.on[f"{verb} /v2/app"] = answer
+    push(mine, f"{fake.name}/app:1")
+    assert left == [0] and all(one["digest"] in fake.blobs for one in sent.layers)
+
+
 def test_a_registry_that_takes_and_forgets(fake, mine, tmp_path, monkeypatch):
     monkeypatch.setattr(uploads, "CHUNK", 1 << 20)
     folder_image(mine, tmp_path, f"{fake.name}/app:1", noise(5 << 20))

@@ -18,7 +18,6 @@ from lib.images.credentials import Credential
 from lib.images.tokens import Authority, Scopes
 from lib.images.transport import (
     ERROR_AT_MOST,
-    TRIES,
     Body,
     Broken,
     NotTLS,
@@ -145,7 +144,7 @@ class Registry:
             return f". It counts what you ask: wait, or suitcase login {self.name}"
         if code == "NAME_UNKNOWN":
             return ". There is no such repository: is the name right?"
-        return f". It failed {TRIES} times: try again later" if status >= 500 else ""
+        return ". The registry itself is in trouble: try again later" if status >= 500 else ""
 
 
 def said(text: bytes) -> tuple[str, str]:

@@ -169,13 +169,17 @@ class Transport:
                     raise
                 pause(number)
                 continue
-            busy = response.status == 429 or (response.status >= 500 and response.status != 501)
-            wanted = seconds(response.headers.get("Retry-After")) if busy else 0
-            if last or not busy or wanted > LONGEST_PAUSE:
+            wanted = seconds(response.headers.get("Retry-After"))
+            if last or not busy(response.status) or wanted > LONGEST_PAUSE:
                 return response
             drain(response)
             pause(number, wanted)
         raise AssertionError("the last try returns or raises")
+
+
+def busy(status: int) -> bool:
+    """May the same request go well a moment later?"""
+    return status == 429 or (status >= 500 and status != 501)
 
 
 def why(error: Exception) -> str:
