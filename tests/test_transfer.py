@@ -773,13 +773,17 @@ def in_a_process(deed: str, *words: str) -> subprocess.Popen:
     return subprocess.Popen(command, cwd=Path(__file__).parents[1], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.parametrize("silent", [False, True])
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_a_pull_that_is_stopped(fake, mine, how):
-    """Ctrl-C while a layer waits for bytes that do not come."""
+def test_a_pull_that_is_stopped(fake, mine, how, silent):
+    """Ctrl-C while a layer waits for bytes that do not come, or even for an answer."""
     made = fake.keep(make(noise(3 << 20)))
     waiting, over = threading.Event(), threading.Event()
 
     def stall(handler):
+        if silent:
+            waiting.set()
+            over.wait(30)
         handler.send_response(200)
         handler.send_header("Content-Length", str(len(made.layers[0])))
         handler.end_headers()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 
 from lib.images.transport import PIECE, Broken, RegistryError, why
 
@@ -44,11 +43,6 @@ class Reader:
         if not data and self.at < self.size:
             raise Broken(f"{self.what}: the connection ended at byte {self.at} of {self.size}")
         return data
-
-    def stop(self) -> None:
-        """From another thread: let a ``read`` that waits come back."""
-        with suppress(ValueError, RuntimeError, OSError):
-            self.response.shutdown()
 
     def __enter__(self) -> Reader:
         return self
