@@ -14,11 +14,12 @@ from needs import requires
 from registries import BASIC, PASSWORD, USER, Fake, certificate, digest_of, make, with_password, with_tokens
 
 from lib import state
-from lib.images import credentials, image, registry, transport
+from lib.images import credentials, image, registry, repository, transport
 from lib.images.credentials import Credential
 from lib.images.digests import DigestError, ImageError
 from lib.images.pulling import ACCEPT
 from lib.images.registry import Registry
+from lib.images.repository import Repository
 from lib.images.transport import RegistryError, Unreachable
 from lib.images.uploads import Upload
 from lib.lab.registry import LocalRegistry
@@ -42,7 +43,7 @@ def fake():
 
 
 def shelf(fake: Fake, actions: str = "pull", **how):
-    return Registry(fake.name, **how).repository("app", actions)
+    return Repository(Registry(fake.name, **how), "app", actions)
 
 
 # -- how it is reached
@@ -141,16 +142,16 @@ def test_tokens(tmp_path):
     with with_tokens(tmp_path) as (local, _):
         nobody = Registry(local.name)
         with pytest.raises(RegistryError, match="MANIFEST_UNKNOWN"):
-            nobody.repository("app").manifest("latest", ACCEPT)  # anybody may look
+            Repository(nobody, "app").manifest("latest", ACCEPT)  # anybody may look
         with pytest.raises(RegistryError, match=r"suitcase login"):
-            nobody.repository("app", "pull,push").put_manifest("latest", make().manifest, image.MANIFEST)
+            Repository(nobody, "app", "pull,push").put_manifest("latest", make().manifest, image.MANIFEST)
         for known in (ADA, Credential(identity_token="pass")):
             with pytest.raises(RegistryError, match="MANIFEST_BLOB_UNKNOWN"):  # it may, and the blobs are missing
-                Registry(local.name, credential=known).repository("app", "pull,push").put_manifest(
+                Repository(Registry(local.name, credential=known), "app", "pull,push").put_manifest(
                     "latest", make().manifest, image.MANIFEST
                 )
         with pytest.raises(RegistryError, match=r"token.*wrong.*suitcase login"):
-            Registry(local.name, credential=Credential(USER, "wrong")).repository("app").tags()
+            Repository(Registry(local.name, credential=Credential(USER, "wrong")), "app").tags()
 
 
 @requires("docker-registry", "openssl")
@@ -158,9 +159,9 @@ def test_a_token_is_bought_once_for_a_scope(tmp_path):
     with with_tokens(tmp_path) as (local, tokens):
         one = Registry(local.name)
         for _ in range(3):
-            assert one.repository("app").has_blob(digest_of(b"")) is False
+            assert Repository(one, "app").has_blob(digest_of(b"")) is False
         assert tokens.sold == 1
-        assert one.repository("other").has_blob(digest_of(b"")) is False
+        assert Repository(one, "other").has_blob(digest_of(b"")) is False
         assert tokens.sold == 2
 
 
@@ -427,9 +428,9 @@ def test_tags_come_in_pages(fake):
 
 
 def test_pages_without_end(fake, monkeypatch):
-    monkeypatch.setattr(registry, "PAGES", 7)
+    monkeypatch.setattr(repository, "PAGES", 7)
     fake.on["GET /v2/app/tags"] = lambda handler: handler.say(200, b'{"tags": ["a"]}', Link="</v2/app/tags/list?x>")
-    assert shelf(fake).tags(registry.PAGES) == ["a"] and len(fake.seen) <= 8
+    assert shelf(fake).tags(repository.PAGES) == ["a"] and len(fake.seen) <= 8
 
 
 def test_a_digest_that_is_a_path(fake):
@@ -445,7 +446,7 @@ def test_a_digest_that_is_a_path(fake):
 def test_delete(tmp_path):
     made = make()
     with LocalRegistry() as local:
-        one = Registry(local.name).repository("app", "pull,push,delete")
+        one = Repository(Registry(local.name), "app", "pull,push,delete")
         for data in made.blobs:
             path = tmp_path / "blob"
             path.write_bytes(data)

@@ -265,7 +265,9 @@ def test_skopeo_reads_what_we_push_and_we_what_it_pushes(local, mine, other, tmp
 
 
 def skopeo(*words: str) -> None:
-    subprocess.run(["skopeo", *words], check=True, capture_output=True, timeout=60)
+    """With no passwords: it would look for them where nobody may look."""
+    environment = os.environ | {"REGISTRY_AUTH_FILE": f"{os.environ['DOCKER_CONFIG']}/none.json"}
+    subprocess.run(["skopeo", *words], check=True, capture_output=True, timeout=60, env=environment)
 
 
 @requires("docker-registry", "skopeo")
@@ -506,6 +508,25 @@ def test_an_upload_goes_on_where_it_stopped(fake, mine, tmp_path, monkeypatch, a
     starts = [int(headers["Content-Range"].partition("-")[0]) for headers in fake.asked("PATCH", "uploads")]
     assert len(fake.asked("POST", "uploads")) == (2 if answers_ranges else 3)  # the layer's and the config's
     assert (2_500_000 <= starts[3] < 2_600_000) if answers_ranges else starts[3] == 0
+
+
+@pytest.mark.parametrize("verb", ["PATCH", "PUT"])
+def test_a_busy_registry_gets_the_blob_a_moment_later(fake, mine, tmp_path, monkeypatch, verb):
+    monkeypatch.setattr(uploads, "CHUNK", 1 << 20)
+    sent = folder_image(mine, tmp_path, f"{fake.name}/app:1", noise(3 << 20))
+    uploading(fake, 1 << 30)
+    usual, left = fake.on[f"{verb} /v2/app"], [2]
+
+    def answer(handler):
+        if not left[0]:
+            return usual(handler)
+        left[0] -= 1
+        handler.rfile.read(int(handler.headers["Content-Length"]))
+        return handler.say(503)
+
+    fake.on[f"{verb} /v2/app"] = answer
+    push(mine, f"{fake.name}/app:1")
+    assert left == [0] and all(one["digest"] in fake.blobs for one in sent.layers)
 
 
 def test_a_registry_that_takes_and_forgets(fake, mine, tmp_path, monkeypatch):
@@ -752,13 +773,17 @@ def in_a_process(deed: str, *words: str) -> subprocess.Popen:
     return subprocess.Popen(command, cwd=Path(__file__).parents[1], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.parametrize("silent", [False, True])
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_a_pull_that_is_stopped(fake, mine, how):
-    """Ctrl-C while a layer waits for bytes that do not come."""
+def test_a_pull_that_is_stopped(fake, mine, how, silent):
+    """Ctrl-C while a layer waits for bytes that do not come, or even for an answer."""
     made = fake.keep(make(noise(3 << 20)))
     waiting, over = threading.Event(), threading.Event()
 
     def stall(handler):
+        if silent:
+            waiting.set()
+            over.wait(30)
         handler.send_response(200)
         handler.send_header("Content-Length", str(len(made.layers[0])))
         handler.end_headers()
@@ -800,7 +825,7 @@ def test_a_push_that_is_stopped(fake, mine, tmp_path):
             time.sleep(0.02)
         handler.close_connection = True
 
-    fake.on |= {"POST /v2/app": lambda handler: handler.say(202, Location="/v2/app/blobs/uploads/1"), "PUT /v2/app": slowly}
+    fake.on |= {"POST /v2/app": lambda handler: handler.say(202, Location="/v2/app/blobs/uploads/1"), "PATCH /v2/app": slowly}
     process = in_a_process("transfer.push(library, sys.argv[2])", str(mine.store.place), name)
     try:
         assert taking.wait(20)

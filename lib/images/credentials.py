@@ -176,7 +176,8 @@ def call_helper(name: str, verb: str, text: str) -> str | None:
     try:
         done = subprocess.run([program, verb], input=text, capture_output=True, text=True, timeout=PATIENCE)
     except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError) as error:
-        why = "it is not installed" if isinstance(error, FileNotFoundError) else type(error).__name__
+        gone = isinstance(error, FileNotFoundError | PermissionError)  # the latter, too, where a folder of PATH may not be looked into
+        why = "it is not installed, or may not be run" if gone else type(error).__name__
         raise CredentialError(f"{program} {verb}: {why}; {path()} names it as the keeper of passwords") from None
     if done.returncode == 0:
         return done.stdout

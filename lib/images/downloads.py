@@ -8,9 +8,9 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from typing import Protocol
 
 from lib.images import digests
-from lib.images.registry import Reader, Repository
+from lib.images.repository import Repository
 from lib.images.store import Draft, Store
-from lib.images.transport import PIECE, TRIES, Broken, RegistryError, pause
+from lib.images.transport import PIECE, TRIES, Broken, Stopped, pause
 
 AT_ONCE = 3  # as Docker
 
@@ -21,10 +21,6 @@ class Tell(Protocol):
     def __call__(self, word: str, what: str, done: int = 0, total: int = 0) -> object: ...
 
 
-class Stopped(RegistryError):
-    """Another layer failed, or somebody pressed Ctrl-C: this one is not wanted any more."""
-
-
 class Downloads:
     """The blobs of one image on their way into the store. A context manager: at its end nothing is on the way any more."""
 
@@ -32,7 +28,6 @@ class Downloads:
         self.store, self.repository, self.tell = store, repository, tell
         self.pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="download")
         self.stopping = threading.Event()
-        self.readers: set[Reader] = set()
         self.futures: dict[str, Future] = {}
         self.first: BaseException | None = None  # of the errors: the others follow from it
 
@@ -66,6 +61,7 @@ class Downloads:
         """One blob, whole and right, or nothing of it."""
         digest, size, name = one["digest"], one["size"], digests.short(one["digest"])
         try:
+            self.check()
             with self.store.draft(digest, size) as draft:
                 self.fill(draft, digest, size, name)
                 self.tell("Verifying Checksum", name)
@@ -91,14 +87,10 @@ class Downloads:
 
     def read(self, draft: Draft, digest: str, size: int, name: str) -> None:
         with self.repository.blob(digest, size, draft.written) as reader:
-            self.readers.add(reader)
-            try:
-                while data := reader.read():
-                    self.check()
-                    draft.write(data)
-                    self.tell("Downloading", name, draft.written, size)
-            finally:
-                self.readers.discard(reader)
+            while data := reader.read():
+                self.check()
+                draft.write(data)
+                self.tell("Downloading", name, draft.written, size)
 
     def check(self) -> None:
         if self.stopping.is_set():
@@ -107,9 +99,9 @@ class Downloads:
     def stop(self) -> None:
         """Nothing more is begun, and what waits for bytes comes back."""
         self.stopping.set()
-        self.pool.shutdown(wait=False, cancel_futures=True)
-        for reader in list(self.readers):
-            reader.stop()
+        for future in list(self.futures.values()):
+            future.cancel()
+        self.repository.registry.transport.abort()
 
     def __enter__(self) -> Downloads:
         return self

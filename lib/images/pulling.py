@@ -12,7 +12,7 @@ from lib.images.image import Image, ManifestError
 from lib.images.library import REPO_DIGEST, Library
 from lib.images.origins import Origins
 from lib.images.references import Reference
-from lib.images.registry import Repository
+from lib.images.repository import Repository
 from lib.images.store import JSON_AT_MOST, Store, StoreError
 from lib.images.transport import RegistryError
 from lib.images.unpack import limit
@@ -120,7 +120,7 @@ class Pull:
 
     def explained(self, error: BaseException, layers: list[dict]) -> BaseException:
         """Some layers a registry may not even keep."""
-        if getattr(error, "status", 0) == 404 and any(image.foreign(one) for one in layers):
+        if isinstance(error, RegistryError) and error.status == 404 and any(image.foreign(one) for one in layers):
             return RegistryError(f"{error}. Its licence forbids to keep that layer in a registry: only its maker has it")
         return error
 

@@ -15,8 +15,8 @@ from lib.images.image import Image
 from lib.images.library import REPO_DIGEST, Library
 from lib.images.origins import Origins
 from lib.images.references import Reference
-from lib.images.registry import Repository
-from lib.images.transport import RegistryError
+from lib.images.repository import Repository
+from lib.images.transport import RegistryError, Stopped
 from lib.images.uploads import Upload
 
 AT_ONCE = 5  # as Docker
@@ -63,12 +63,13 @@ class Push:
                     task.result()
             except BaseException:
                 self.stopping.set()
+                self.repository.registry.transport.abort()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
     def progress(self, name: str, done: int, size: int) -> None:
         if self.stopping.is_set():
-            raise RegistryError("the upload was stopped")
+            raise Stopped("the upload was stopped")
         self.tell("Pushing", name, done, size)
 
     def layer(self, one: dict) -> None:

@@ -16,9 +16,10 @@ from lib.images.library import Library
 from lib.images.pulling import Pull
 from lib.images.pushing import Push
 from lib.images.references import Reference
-from lib.images.registry import Registry, RegistryError, Repository
+from lib.images.registry import Registry
+from lib.images.repository import Repository
 from lib.images.store import StoreError
-from lib.images.transport import Unreachable
+from lib.images.transport import RegistryError, Unreachable
 
 __all__ = ["RegistryError", "Unreachable", "pull", "pull_all", "push", "push_all"]
 
@@ -79,7 +80,7 @@ def one(library: Library, repository: Repository, reference: Reference, platform
 
 def shelf(reference: Reference, tell: Tell, insecure: bool, actions: str = "pull") -> Repository:
     registry = Registry(reference.registry, insecure, lambda sentence: tell("Warning", sentence))
-    return registry.repository(reference.repository, actions)
+    return Repository(registry, reference.repository, actions)
 
 
 def whole(text: str) -> Reference:

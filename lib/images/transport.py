@@ -7,11 +7,13 @@ urllib3's, which is imported when the first request is made.
 from __future__ import annotations
 
 import random
+import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property
 from urllib.parse import urljoin, urlsplit
+from weakref import WeakSet
 
 from lib.images.digests import ImageError
 
@@ -29,7 +31,14 @@ Authorize = Callable[[str], Mapping[str, str]]  # the headers that a URL, and on
 
 
 class RegistryError(ImageError):
-    """A registry did not do what it was asked. The message says what, by whom, and the way out."""
+    """A registry did not do what it was asked. The message says what, by whom, and the way out.
+
+    ``status`` and ``code`` are the registry's answer, if it gave one.
+    """
+
+    def __init__(self, message: str, status: int = 0, code: str = ""):
+        super().__init__(message)
+        self.status, self.code = status, code
 
 
 class Unreachable(RegistryError):
@@ -38,6 +47,10 @@ class Unreachable(RegistryError):
 
 class Broken(RegistryError):
     """The connection ended in the middle. It may be tried again."""
+
+
+class Stopped(RegistryError):
+    """Something else failed, or somebody pressed Ctrl-C: this is not wanted any more."""
 
 
 class NotTLS(RegistryError):
@@ -76,6 +89,8 @@ class Transport:
 
     def __init__(self, verify: bool = True, ca: str | None = None):
         self.verify, self.ca = verify, ca
+        self.live: WeakSet = WeakSet()  # every connection, for ``abort``
+        self.stopped = False
 
     @cached_property
     def urllib3(self):
@@ -87,7 +102,30 @@ class Transport:
 
     @cached_property
     def pool(self):
-        return self.urllib3.PoolManager(**self.settings)
+        return self.watched(self.urllib3.PoolManager(**self.settings))
+
+    def watched(self, manager):
+        """Note each connection that it makes."""
+        live = self.live
+
+        def watch(kind):
+            class Watched(kind.ConnectionCls):
+                def connect(self):
+                    super().connect()
+                    live.add(self)
+
+            return type("Watching", (kind,), {"ConnectionCls": Watched})
+
+        manager.pool_classes_by_scheme = {scheme: watch(kind) for scheme, kind in manager.pool_classes_by_scheme.items()}
+        return manager
+
+    def abort(self) -> None:
+        """From another thread: whoever waits for an answer or for bytes comes back at once, and nothing more is asked."""
+        self.stopped = True
+        for connection in list(self.live):
+            if connection.sock is not None:
+                with suppress(OSError):
+                    socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)  # TLS's own would take its time
 
     @cached_property
     def settings(self) -> dict:
@@ -100,7 +138,8 @@ class Transport:
         """Pools by scheme, where the environment names a proxy (HTTPS_PROXY, HTTP_PROXY)."""
         from urllib.request import getproxies
 
-        return {scheme: self.urllib3.ProxyManager(url, **self.settings) for scheme, url in getproxies().items() if url.startswith("http")}
+        found = {scheme: url for scheme, url in getproxies().items() if url.startswith("http")}
+        return {scheme: self.watched(self.urllib3.ProxyManager(url, **self.settings)) for scheme, url in found.items()}
 
     def pool_for(self, url: str):
         from urllib.request import proxy_bypass
@@ -113,6 +152,8 @@ class Transport:
         """One request, without a second try. The response's body is still to be read. Raises ``RegistryError``."""
         errors = self.urllib3.exceptions
         where = f"{method} {bare(url)}"
+        if self.stopped:
+            raise Stopped(f"{where}: stopped")
         try:
             options = {"preload_content": False, "redirect": False, "decode_content": False}
             return self.pool_for(url).request(method, url, headers=dict(headers), body=body, **options)
@@ -158,17 +199,21 @@ class Transport:
             try:
                 response = self.once(method, url, headers, body() if stream else body)
             except (Broken, Unreachable):
-                if last:
+                if last or self.stopped:
                     raise
                 pause(number)
                 continue
-            busy = response.status == 429 or (response.status >= 500 and response.status != 501)
-            wanted = seconds(response.headers.get("Retry-After")) if busy else 0
-            if last or not busy or wanted > LONGEST_PAUSE:
+            wanted = seconds(response.headers.get("Retry-After"))
+            if last or not busy(response.status) or wanted > LONGEST_PAUSE:
                 return response
             drain(response)
             pause(number, wanted)
         raise AssertionError("the last try returns or raises")
+
+
+def busy(status: int) -> bool:
+    """May the same request go well a moment later?"""
+    return status == 429 or (status >= 500 and status != 501)
 
 
 def why(error: Exception) -> str:

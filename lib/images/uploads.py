@@ -12,10 +12,10 @@ from collections.abc import Callable
 from urllib.parse import urlencode
 
 from lib.images.digests import check
-from lib.images.registry import Repository
-from lib.images.transport import TRIES, Broken, RegistryError, Unreachable, drain, follow, pause
+from lib.images.repository import Repository
+from lib.images.transport import TRIES, Broken, RegistryError, Unreachable, busy, drain, follow, pause
 
-CHUNK = 64 << 20  # bytes that are sent in one request; what is lost with a broken connection is less than that
+CHUNK = 16 << 20  # bytes that are sent in one request; what is lost with a broken connection is less than that
 
 
 class Part:
@@ -46,7 +46,9 @@ class Upload:
             try:
                 if self.step():
                     return
-            except (Broken, Unreachable):
+            except RegistryError as error:
+                if not (isinstance(error, Broken | Unreachable) or busy(error.status)):
+                    raise
                 failures = failures + 1 if self.sent <= furthest else 1
                 furthest = max(furthest, self.sent)
                 if failures >= TRIES:
