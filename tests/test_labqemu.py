@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from needs import missing, requires
-from test_labkernel import Client, check_way_out, patiently, rests
+from test_labkernel import Client, check_way_out, rests
 
 from lib.lab import backends, host, kernels, kernelspecs, labbench, landlock, qemu
 
@@ -49,16 +48,6 @@ def test_the_life_of_a_kernel(tmp_path):
         assert rests(pid) == []
     finally:
         one.end()
-
-
-@pytest.mark.may_leave
-def test_a_killed_caller_leaves_no_guest():
-    code = "from lib.lab.backends import run; run(['sh', '-c', 'echo up; sleep 1000'], 'qemu', show=True)"
-    with subprocess.Popen([sys.executable, "-u", "-c", code], stdout=subprocess.PIPE) as caller:
-        assert caller.stdout.readline() == b"up\n"
-        assert rests(caller.pid)
-        os.kill(caller.pid, signal.SIGKILL)
-    assert patiently(lambda: rests(caller.pid) == [])
 
 
 @requires("root")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -78,11 +79,15 @@ def test_a_time_limit_ends_the_whole_guest():
     assert guests() == []
 
 
-def test_a_killed_caller_leaves_no_guest():
-    code = "from lib.lab.backends import run; run(['sh', '-c', 'echo up; sleep 1000'], 'uml', show=True)"
-    with subprocess.Popen([sys.executable, "-u", "-c", code], stdout=subprocess.PIPE) as caller:
+@pytest.mark.parametrize("backend", ["uml", pytest.param("qemu", marks=requires("lab by qemu"))])
+def test_a_killed_caller_leaves_no_guest(backend):
+    """Not even one that does not notice that its line has ended, as it is stopped."""
+    code = "from lib.lab.backends import run; run(['sh', '-c', 'echo up; sleep 1000'], '{}', show=True)"
+    with subprocess.Popen([sys.executable, "-u", "-c", code.format(backend)], stdout=subprocess.PIPE) as caller:
         assert caller.stdout.readline() == b"up\n"
-        assert guests(caller.pid)
+        for pid in guests(caller.pid):
+            if os.readlink(f"/proc/{pid}/exe").rpartition("/")[2].startswith(("linux", "qemu")):
+                os.kill(pid, signal.SIGSTOP)
         caller.kill()
     deadline = time.monotonic() + 20
     while (guests(caller.pid) or folders(caller.pid)) and time.monotonic() < deadline:

@@ -248,9 +248,10 @@ def way_out(groups: list) -> Iterator[int]:
 def watch_over(groups: list, run: str) -> Iterator[None]:
     """If this process is killed, a shell that reads from it notices, ends the groups and removes the folder.
 
-    At once, unlike ``state.gc``, which waits for somebody's next start; and whole groups, of which a record knows nothing.
+    At once, unlike ``state.gc``, which waits for somebody's next start; and whole groups, of which a record knows nothing. (The word
+    is ``kill -s KILL``: dash, Debian's shell, cannot read ``kill -9 -- -PID``.)
     """
-    script = 'read word; [ "$word" = ok ] && exit; run=$1; shift; kill -9 -- "$@"; rm -rf "$run"'
+    script = 'read word; [ "$word" = ok ] && exit; run=$1; shift; kill -s KILL -- "$@"; rm -rf "$run"'
     words = ["/bin/sh", "-c", script, "watcher", run, *(f"-{one.pid}" for one in groups)]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     watcher = subprocess.Popen(words, stdin=subprocess.PIPE, start_new_session=True, **quiet)
