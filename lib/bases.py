@@ -95,6 +95,7 @@ def fill_debian(root: Path, packages: tuple[str, ...], suite: str) -> None:
 BASES = {
     "busybox": busybox,
     "debian": debian,
+    "apt": partial(debian, ("apt",)),
     "node": partial(debian, ("nodejs",)),
     "python": partial(debian, ("python3",)),
     "nginx": partial(debian, ("nginx-light",)),

@@ -7,24 +7,21 @@ Debian made on this machine from the same packages stands in, and it is said so:
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from functools import partial
 
-from lib import bases
-from lib.images import archive, references
+from lib.images import references
 from lib.images.image import Image
 from lib.images.library import Library
 from lib.images.store import StoreError
 
 SHELL = {"Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"], "Cmd": ["sh"]}
 # Our own names: which base (see lib.bases) each is made of, and how a container of it starts.
-HERE: dict[str, tuple[Callable[[], str], dict]] = {
-    "localhost/busybox:static": (bases.busybox, SHELL),
-    "localhost/debian:apt": (partial(bases.debian, ("apt",)), SHELL | {"Cmd": ["bash"]}),
-    "localhost/debian:python": (partial(bases.find, "python"), SHELL | {"Cmd": ["python3"]}),
-    "localhost/debian:nodejs": (partial(bases.find, "node"), SHELL | {"Cmd": ["node"]}),
+HERE: dict[str, tuple[str, dict]] = {
+    "localhost/busybox:static": ("busybox", SHELL),
+    "localhost/debian:apt": ("apt", SHELL | {"Cmd": ["bash"]}),
+    "localhost/debian:python": ("python", SHELL | {"Cmd": ["python3"]}),
+    "localhost/debian:nodejs": ("node", SHELL | {"Cmd": ["node"]}),
     "localhost/debian:nginx": (
-        partial(bases.find, "nginx"),
+        "nginx",
         SHELL | {"Cmd": ["nginx", "-g", "daemon off;"], "ExposedPorts": {"80/tcp": {}}, "StopSignal": "SIGQUIT"},
     ),
 }
@@ -44,8 +41,11 @@ def make(library: Library, name: str) -> Image:
     try:
         return library.find(name)
     except StoreError:
+        from lib import bases
+        from lib.images import archive
+
         base, config = HERE[name]
-        return archive.from_folder(library, base(), name, config)
+        return archive.from_folder(library, bases.find(base), name, config)
 
 
 def stand_in(text: str) -> str | None:

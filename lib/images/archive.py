@@ -11,7 +11,6 @@ import json
 import os
 import tarfile
 from collections.abc import Sequence
-from datetime import UTC
 
 from lib.images import compression, image, layers, references
 from lib.images.digests import ImageError
@@ -19,7 +18,7 @@ from lib.images.entries import members, split
 from lib.images.image import Image
 from lib.images.library import Library
 from lib.images.merged import Merged
-from lib.images.pack import Packing
+from lib.images.pack import Packing, created
 from lib.images.store import NAME, Store
 
 CONTAINERD_NAME = "io.containerd.image.name"
@@ -220,17 +219,6 @@ def one_layer(library: Library, layer: layers.Layer, name: str | None, config: d
     if name:
         library.store.tag(str(references.parse(name)), found.descriptor)
     return found
-
-
-def created() -> str:
-    """Now, or ``SOURCE_DATE_EPOCH``, as RFC 3339 wants it."""
-    from datetime import datetime
-
-    from lib.images.pack import epoch
-
-    moment = epoch()
-    now = datetime.now(UTC) if moment is None else datetime.fromtimestamp(moment, UTC)
-    return now.isoformat().removesuffix("+00:00").rstrip("0" if now.microsecond else "") + "Z"  # as Go writes it
 
 
 def export(folders: Sequence[str], out) -> None:

@@ -11,10 +11,8 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from lib import process
 from lib.images import dockerfile, exchange, image, references
 from lib.images.cache import Cache, Record, key
 from lib.images.context import Context, Tree
@@ -77,7 +75,7 @@ class Build:
         self.file = self.read()
         self.context = Context(options.context, self.store, self.path)
         self.stages = {stage.index: stage for stage in self.file.stages}
-        self.futures: dict[int, Future] = {}
+        self.futures: dict[int, object] = {}
         self.stopping = threading.Event()
         self.running: set[str] = set()  # names of the RUNs that run now
         self.steps: list[StepReport] = []
@@ -192,6 +190,8 @@ class Build:
         """Every stage that is needed: alone in this thread, several side by side. The first error ends them all."""
         if len(needed) == 1:
             return {needed[0].index: StageBuild(self, needed[0]).run()}
+        from concurrent.futures import Future, ThreadPoolExecutor
+
         self.futures = {stage.index: Future() for stage in needed}
         with ThreadPoolExecutor(len(needed)) as pool:
             jobs = [pool.submit(self.one, StageBuild(self, stage)) for stage in needed]
@@ -214,8 +214,12 @@ class Build:
             future.set_exception(error)
             self.stopping.set()
 
-    def watch(self, jobs: list[Future]) -> None:
+    def watch(self, jobs: list) -> None:
         """Wait for all. When it is to stop, end what runs, again and again: a RUN may be just about to begin."""
+        from concurrent.futures import FIRST_COMPLETED, wait
+
+        from lib import process
+
         left = set(jobs)
         while left:
             _, left = wait(left, TICK if self.stopping.is_set() else None, FIRST_COMPLETED)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -76,6 +75,8 @@ class Chains:
         missing = [number for number, one in enumerate(chain) if self.find(one) is None]
         if not missing:
             return [self.find(one) for one in chain]
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(min(len(missing), os.cpu_count() or 1)) as pool:
             tasks = {number: pool.submit(Job(self, layers[number], diff_ids[number], told, ready).run) for number in missing}
             jobs, errors = {}, []

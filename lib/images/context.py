@@ -6,7 +6,6 @@ seconds, so a digest is kept with what stat(2) said of the file, and read anew o
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import os
@@ -100,6 +99,8 @@ class Tree:
         """The cause, as far as it can be seen: a rule of ``.dockerignore``, or a name that is nearly the same."""
         if self.merged.find(path) and (rule := self.ignore.match(path)):
             return f": it is there, but a rule takes it out ({rule})"
+        import difflib
+
         above, _, name = path.rpartition("/")
         near = difflib.get_close_matches(name, self.merged.names(above), 3) if len(name) < 100 else []
         return f"; there is {', '.join(f'{above}/{one}'.lstrip('/') for one in near)}" if near else ""

@@ -5,8 +5,6 @@ A key is a hash, and two hashes only tell *that* something differs. The parts ha
 
 from __future__ import annotations
 
-from difflib import SequenceMatcher
-
 MEANING = {
     "below": "a step before it, or the base image, gave other layers",
     "command": "the command itself is another",
@@ -22,6 +20,8 @@ MEANING = {
 
 def align(before: list[dict], now: list[str]) -> dict[int, dict]:
     """Which step of the last build is which of this one: by text, in order; what is left between two equal ones by place."""
+    from difflib import SequenceMatcher
+
     texts = [one["text"] for one in before]
     pairs: dict[int, dict] = {}
     for kind, i1, i2, j1, j2 in SequenceMatcher(None, texts, now, autojunk=False).get_opcodes():

@@ -7,7 +7,7 @@ import posixpath
 import re
 import tempfile
 
-from lib import state, users
+from lib import state
 from lib.images import copying
 from lib.images.cache import key
 from lib.images.changes import Changes, Looks
@@ -111,6 +111,8 @@ class Files:
     def looks(self, merged: Merged, keep_owner: bool) -> Looks:
         one, uid, gid = self.one, None, None
         if one.chown:
+            from lib import users
+
             name, _, group = one.chown.partition(":")
             who = users.find(name or "0", merged.read)
             uid, gid = who.uid, users.find_group(group, merged.read) if group else (who.uid if name.isdigit() else who.gid)

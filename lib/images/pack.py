@@ -27,6 +27,15 @@ def epoch() -> int | None:
     return int(text) if text else None
 
 
+def created() -> str:
+    """Now, or ``SOURCE_DATE_EPOCH``, as RFC 3339 wants it."""
+    from datetime import UTC, datetime
+
+    moment = epoch()
+    now = datetime.now(UTC) if moment is None else datetime.fromtimestamp(moment, UTC)
+    return now.isoformat().removesuffix("+00:00").rstrip("0" if now.microsecond else "") + "Z"  # as Go writes it
+
+
 def is_whiteout(about: os.stat_result) -> bool:
     return stat.S_ISCHR(about.st_mode) and about.st_rdev == 0
 

@@ -210,8 +210,3 @@ def remove_stub(before: Merged, upper: str, target: str) -> None:
         if os.path.lexists(place):
             return
         path = os.path.dirname(path)
-
-
-def whole_command(words: tuple[str, ...], shell_form: bool, shell: list[str]) -> list[str]:
-    """The shell form is one text for the shell; the list form is what is run."""
-    return [*shell, " ".join(words)] if shell_form else list(words)

@@ -22,7 +22,7 @@ from lib.images.instructions import (
     User,
     Volume,
 )
-from lib.images.running import whole_command
+from lib.images.steps import whole_command
 
 LARGEST_PORT = 65535
 

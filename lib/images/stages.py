@@ -7,10 +7,7 @@ import posixpath
 import time
 from dataclasses import dataclass, field, replace
 
-from lib import users
-from lib.container import PATH
 from lib.images import copying, digests, dockerfile, instructions, layers, settings
-from lib.images.archive import created
 from lib.images.cache import Record, key
 from lib.images.changes import Changes
 from lib.images.context import Tree
@@ -20,10 +17,8 @@ from lib.images.filesteps import Files
 from lib.images.ignore import IgnoreError
 from lib.images.layers import Layer
 from lib.images.merged import Merged
-from lib.images.running import Command, Runner, whole_command
-from lib.images.steps import PREDEFINED, BuildError, Cancelled, StepReport, Work
-from lib.process import StepError
-from lib.users import RunAs, UnknownUser
+from lib.images.pack import created
+from lib.images.steps import PREDEFINED, BuildError, Cancelled, StepReport, Work, whole_command
 
 SHELL = ["/bin/sh", "-c"]
 COMMENT = "suitcase build"
@@ -89,7 +84,7 @@ class StageBuild:
                 self.step(instruction)
             except (dockerfile.DockerfileError, Cancelled):
                 raise
-            except (ImageError, IgnoreError, UnknownUser, ValueError, StepError) as error:
+            except expected() as error:
                 raise self.failed(instruction, error) from None
         return self.state
 
@@ -111,6 +106,8 @@ class StageBuild:
         if base.image != "scratch":
             self.from_image(base)
         if "PATH" not in self.state.env:
+            from lib.container import PATH
+
             self.state.config["Env"] = [*(self.state.config.get("Env") or []), f"PATH={PATH}"]
 
     def from_stage(self, found: State, base: instructions.From) -> None:
@@ -222,6 +219,9 @@ class StageBuild:
         }  # fmt: skip
 
         def do(place: str) -> None:
+            from lib.container import PATH  # what starts containers is loaded when the first one starts
+            from lib.images.running import Command, Runner
+
             folders = self.state.folders()
             who = self.who(user)
             below = [self.state.chains.mountpoints(), *folders]
@@ -252,7 +252,7 @@ class StageBuild:
         """Predefined ARGs: given to the command, but neither in the key nor in the history."""
         return {*PREDEFINED, *(name.lower() for name in PREDEFINED)}
 
-    def execute(self, runner: Runner, argv: list[str]) -> None:
+    def execute(self, runner, argv: list[str]) -> None:
         tail: list[str] = []
 
         def show(text: str) -> None:
@@ -301,9 +301,11 @@ class StageBuild:
 
         return Work("folder", {"folder": path, "user": user}, do)
 
-    def who(self, user: str) -> RunAs:
+    def who(self, user: str):
         """The ids of a USER, by the files of the image as it is now. Raises ``UnknownUser``."""
-        return users.find(user, self.merged().read) if user else RunAs()
+        from lib import users
+
+        return users.find(user, self.merged().read) if user else users.RunAs()
 
     def arg(self, one: instructions.Arg) -> None:
         for name, default in one.pairs:
@@ -311,6 +313,14 @@ class StageBuild:
             if value is not None:
                 self.state.args[name] = value
         self.note("ARG " + " ".join(name if default is None else f"{name}={default}" for name, default in one.pairs))
+
+
+def expected() -> tuple:
+    """The errors that a step of a build may end with: each gets its line of the Dockerfile."""
+    from lib.process import StepError
+    from lib.users import UnknownUser
+
+    return ImageError, IgnoreError, UnknownUser, ValueError, StepError
 
 
 def config_of(changes: tuple[str, ...]) -> dict:

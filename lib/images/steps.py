@@ -46,3 +46,8 @@ class Work:
     parts: dict
     do: Callable[[str], bool | None]  # False: nothing was to be done
     text: str = ""
+
+
+def whole_command(words: tuple[str, ...], shell_form: bool, shell: list[str]) -> list[str]:
+    """The shell form is one text for the shell; the list form is what is run."""
+    return [*shell, " ".join(words)] if shell_form else list(words)
