@@ -27,7 +27,7 @@ from pathlib import Path
 from lib import bases, state
 from lib.advice import mountinfo
 from lib.container import Container, start
-from lib.lab import backends, labbench, peers, reach, vm
+from lib.lab import backends, imagebench, labbench, peers, reach, vm
 from lib.process import remove_all
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -240,8 +240,8 @@ def nbval() -> list[Row]:
     """Each chapter as a test, in seconds."""
     from lib.lab.notebooks import choose
 
-    rows, reaches = [], {"01": 60, "02": 45}
-    for chapter in choose("01,02"):
+    rows, reaches = [], {"01": 60, "02": 45, "03": 45}
+    for chapter in choose("01,02,03"):
         command = [sys.executable, "-m", "pytest", "-q", "--nbval", "--nbval-current-env", "--nbval-cell-timeout", "120"]
         command += ["-p", "no:cacheprovider", "--nbval-sanitize-with", "tests/nbval_sanitize.cfg", f"notebooks/{chapter.file}"]
         begin = time.perf_counter()
@@ -308,6 +308,21 @@ def beside_machines(rounds: int) -> list[Row]:
     return rows
 
 
+def images(rounds: int = 5) -> list[Row]:
+    """Chapter 3: unpack, push, pull and build, beside umoci, skopeo, buildah and Docker."""
+    rows, measured = [], imagebench.measure(rounds)
+    python = statistics.median(measured.pop("start of Python")["ours"])
+    for what, times in measured.items():
+        ours = times.pop("ours")
+        for who, values in times.items():
+            theirs, reach = statistics.median(values), imagebench.REACHES.get((what, who))
+            rows.append(Row(what, "03", statistics.median(ours), "s", spread(ours), theirs, who, reach))
+        if what == "build, cached":
+            beyond = statistics.median(ours) - python
+            rows.append(Row(f"{what}, beyond the start of Python", "03", beyond, "s", spread(ours), reach=imagebench.BEYOND_PYTHON))
+    return rows
+
+
 # -- the report --------------------------------------------------------------------------------
 
 
@@ -362,7 +377,8 @@ def main(argv: list[str]) -> int:
     if missing := [name for name in PEERS if shutil.which(name) is None]:
         print(f"bench: {', '.join(missing)} not installed: make setup-peers brings what is missing", file=sys.stderr)
         return 3
-    rows = in_a_kernel(arguments.quick) + ([] if arguments.quick else nbval() + lab_vm())
+    rows = in_a_kernel(arguments.quick) + images(2 if arguments.quick else 5)
+    rows += [] if arguments.quick else nbval() + lab_vm()
     OUT.mkdir(exist_ok=True)
     (OUT / "bench.json").write_text(json.dumps({"machine": machine(), "rows": [row.as_dict() for row in rows]}, indent=1))
     picture(rows, OUT / "bench.png")
