@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
+import layers as make
 import pytest
 from needs import requires
 from sites import Site, cached
@@ -18,7 +20,9 @@ pytestmark = requires("root", "overlay", "busybox")
 
 @pytest.fixture
 def site(tmp_path):
-    return Site(tmp_path)
+    made = Site(tmp_path)
+    yield made
+    assert made.leftovers() == []
 
 
 # -- the cache: hits ------------------------------------------------------------------------
@@ -303,6 +307,15 @@ def test_what_does_not_exist(site):
     }.items():
         with pytest.raises((ImageError, DockerfileError), match=words):
             site.build(text, target="0")
+
+
+def test_the_root_folder_looks_as_in_the_base(site):
+    program = (site.library.folders(site.library.find("base"))[0] + "/bin/busybox", "bin/busybox")
+    content = make.member(program[1], Path(program[0]).read_bytes(), mode=0o755)
+    make.image(site.library, make.tar(make.folder("./", mode=0o711, uid=5), content), name="odd")
+    built = site.build('FROM odd\nRUN ["/bin/busybox", "touch", "/x"]\nWORKDIR /y\nRUN ["/bin/busybox", "stat", "-c", "%a %u", "/"]\n')
+    about = os.stat(site.library.folders(built.image)[-1])
+    assert (about.st_mode & 0o7777, about.st_uid) == (0o711, 5)
 
 
 # -- words ----------------------------------------------------------------------------------
