@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
+import layers as make
 import pytest
 from needs import requires
 from sites import Site, cached
@@ -18,7 +20,9 @@ pytestmark = requires("root", "overlay", "busybox")
 
 @pytest.fixture
 def site(tmp_path):
-    return Site(tmp_path)
+    made = Site(tmp_path)
+    yield made
+    assert made.leftovers() == []
 
 
 # -- the cache: hits ------------------------------------------------------------------------
@@ -303,6 +307,15 @@ def test_what_does_not_exist(site):
     }.items():
         with pytest.raises((ImageError, DockerfileError), match=words):
             site.build(text, target="0")
+
+
+def test_the_root_folder_looks_as_in_the_base(site):
+    """What is written to a container's root is a folder of its own, and the highest one is seen."""
+    program = Path(site.library.folders(site.library.find("base"))[0], "bin/busybox").read_bytes()
+    make.image(site.library, make.tar(make.folder("./", mode=0o711, uid=5), make.member("bin/busybox", program, mode=0o755)), name="odd")
+    built = site.build('FROM odd\nRUN ["/bin/busybox", "touch", "/x"]\n')
+    about = os.stat(site.library.folders(built.image)[-1])
+    assert (about.st_mode & 0o7777, about.st_uid) == (0o711, 5)
 
 
 # -- words ----------------------------------------------------------------------------------

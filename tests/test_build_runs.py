@@ -23,7 +23,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture
 def site(tmp_path):
-    return Site(tmp_path)
+    made = Site(tmp_path)
+    yield made
+    assert made.leftovers() == []
 
 
 # -- mounts ---------------------------------------------------------------------------------
@@ -111,7 +113,7 @@ def test_a_secret_is_seen_and_stays_nowhere(site, secret):
     built = site.build(text, secrets=secret)
     assert site.read(built, "n") == f"{len(SECRET)}\n" and site.read(built, "m") == "400 0\n"
     assert set(site.top_layer(built)) == {"n", "m"}
-    assert SECRET.encode() not in everywhere(site) and site.leftovers() == []
+    assert SECRET.encode() not in everywhere(site)
     Path(secret["token"]).write_text("another")
     assert cached(site.build(text, secrets=secret)) == [True]
 
@@ -183,14 +185,12 @@ def test_a_failed_run_tells_its_code_and_its_last_words(site):
     text = str(caught.value)
     assert caught.value.exit_code == 7 and "Dockerfile:3:1: " in text and "returned a non-zero code: 7" in text
     assert "    | 12\n" in text and "    | why\n" in text and "    | 11\n" not in text and "\n    RUN seq 20;" in text
-    assert site.leftovers() == []
     assert cached(site.build("FROM base\nRUN true\nRUN seq 20\n")) == [True, False]
 
 
 def test_a_command_that_does_not_exist(site):
     with pytest.raises(BuildError, match=r'(?s)Dockerfile:2:1: .*/nothing.*RUN \["/nothing"\]'):
         site.build('FROM base\nRUN ["/nothing"]\n')
-    assert site.leftovers() == []
 
 
 def test_one_stage_fails_and_the_others_end(site):
@@ -200,7 +200,7 @@ def test_one_stage_fails_and_the_others_end(site):
     with pytest.raises(BuildError, match="returned a non-zero code: 9") as caught:
         site.build(text + "FROM scratch\nCOPY --from=one /etc /1\nCOPY --from=two /etc /2\n")
     assert caught.value.exit_code == 9 and time.monotonic() - begin < 20
-    assert site.leftovers() == [] and process.ours() == []
+    assert process.ours() == []
 
 
 @pytest.mark.parametrize("stages", [1, 2])

@@ -66,7 +66,6 @@ class Runner:
             record = state.Record(f"{self.id}-mounts", [("rmtree", self.private)])  # should we be killed, gc removes it
             undo.callback(record.remove)
             undo.callback(state.rmtree, self.private)
-            undo.callback(state.rmtree, self.scratch)
             os.makedirs(self.private, mode=0o700)
             mounts = [mount for wish in self.command.wishes if (mount := self.mount(wish, undo))]
             before = Merged(self.command.layers)
