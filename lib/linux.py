@@ -238,6 +238,15 @@ def openat2(dir_fd: int, path: str, flags: int, resolve: int, mode: int = 0) -> 
             continue
 
 
+def load_module(path: str) -> None:
+    """Load a driver from its file, without those that it needs, as insmod(8) does. See finit_module(2)."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        syscall("finit_module", fd, b"", 0, path=path)
+    finally:
+        os.close(fd)
+
+
 # -- small files and devices ------------------------------------------------------------
 
 
@@ -280,12 +289,3 @@ def link_up(name: str) -> None:
         request = struct.pack("16sH14x", name.encode(), 0)
         (flags,) = struct.unpack_from("16xH", fcntl.ioctl(control, SIOCGIFFLAGS, request))
         fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sH14x", name.encode(), flags | IFF_UP))
-
-
-def load_module(path: str) -> None:
-    """Load a driver from its file, without those that it needs, as insmod(8) does. See finit_module(2)."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        syscall("finit_module", fd, b"", 0, path=path)
-    finally:
-        os.close(fd)

@@ -212,9 +212,8 @@ def main(rounds: str = "3") -> None:
             each = " ".join(f"{one:.3f}" for one in values)
             reach = REACHES.get((what, who))
             wanted = f"; reach ≤ {reach}" if reach else ""
-            print(
-                f"{what:18} {who:30} {statistics.median(values):6.3f} s of {each}: ours is {ours / statistics.median(values):.2f} of it{wanted}"
-            )
+            theirs = statistics.median(values)
+            print(f"{what:18} {who:30} {theirs:6.3f} s of {each}: ours is {ours / theirs:.2f} of it{wanted}")
 
 
 if __name__ == "__main__":
