@@ -82,7 +82,7 @@ def notebooks() -> int:
 
 
 def lab() -> int:
-    """Chapter 2 once more, by nbval in the lab VM: a kernel with cgroup v2, booted by the kernelspec that readers choose.
+    """Chapters 2 and 3 once more, by nbval in the lab VM: a kernel with cgroup v2, booted by the kernelspec that readers choose.
 
     Chapter 1 passes there, too, but takes more than three minutes: it boots seven machines, each emulated inside of the lab VM.
     """
@@ -92,7 +92,7 @@ def lab() -> int:
             return 0  # it has said why there is no lab VM here
         return code or call(
             PYTHON, "-m", "pytest", "-p", "no:cacheprovider", "--nbval", "--nbval-kernel-name", "suitcase-lab", "--nbval-cell-timeout",
-            CELL_TIMEOUT, "--nbval-sanitize-with", "tests/nbval_sanitize.cfg", *map(str, (ROOT / "notebooks").glob("02-*.ipynb")),
+            CELL_TIMEOUT, "--nbval-sanitize-with", "tests/nbval_sanitize.cfg", *sorted(map(str, (ROOT / "notebooks").glob("0[23]-*.ipynb"))),
             JUPYTER_PATH=str(folder / "share/jupyter"),
         )  # fmt: skip
 
@@ -132,7 +132,7 @@ STAGES: dict[str, Callable[[], int]] = {
 }  # fmt: skip
 WORDS = {
     "style": "ruff", "arrows": "import-linter: arrows point down", "unit": "pytest, with coverage",
-    "notebooks": "pytest --nbval on every notebook", "lab": "chapter 2 in the lab VM, on cgroup v2",
+    "notebooks": "pytest --nbval on every notebook", "lab": "chapters 2 and 3 in the lab VM, on cgroup v2",
     "parameters": "every chapter with other parameters", "clone": "make tutorial on a clean clone",
 }  # fmt: skip
 

@@ -35,7 +35,7 @@ NEEDS = {
     "06": (*BASIC, "overlay", "cgroup", "busybox"),
     "07": (*BASIC, "overlay", "cgroup", "busybox", "nft"),
 }
-IN_LAB = ("01", "02")  # the chapters that run whole in the lab VM
+IN_LAB = ("01", "02", "03")  # the chapters that run whole in the lab VM
 COMPARES = ("01",)  # of these, not where the lab VM's processor is emulated: what compares times finds other ones there
 PREPARED = {"01": ("nodejs", "python3", "nginx-light")}  # root file systems that a chapter wants; they are made outside, as root
 LAB_HAS = {"root", "namespaces", "overlay", "cgroup", "experiments"}  # what the lab VM does not take from this machine
