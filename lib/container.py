@@ -96,7 +96,7 @@ class Container:
         self.files = Files(str(state.runtime_dir() / self.id), self.hostname, network)
         mounts = [*self.extra_mounts(), *map(volume, volumes), *map(Tmpfs, tmpfs)]
         layers = [bases.find(one) for one in ([image] if isinstance(image, str) else image)]
-        self.rootfs = RootFS(layers, self.folder, mounts, read_only, self.rootless, files=self.files.bound)
+        self.rootfs = RootFS(layers, self.folder, mounts, read_only, self.rootless, network == "host", files=self.files.bound)
         self.env = {"PATH": PATH, "HOSTNAME": self.hostname, **({"TERM": "xterm"} if tty else {}), "HOME": "/root", **(env or {})}
         extras = [user] if user else []
         extras += [Init()] if init else []

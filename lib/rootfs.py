@@ -70,8 +70,11 @@ def Tmpfs(target: str, options: str = "nosuid,nodev,noexec") -> Mount:
 
 DEV = Mount("/dev", "tmpfs", options="nosuid,strictatime,mode=755,size=64k", why="an empty /dev, to be filled with harmless devices")
 
+SYS = Mount("/sys", "sysfs", options="nosuid,noexec,nodev,ro", why="the devices, read-only; network part of its own namespace")
+HOST_SYS = Bind("/sys", source="/sys", options="ro", why="sysfs shows a network: only root of the network's owner may mount it")
 
-def kernel_mounts(rootless: bool = False) -> list[Mount]:
+
+def kernel_mounts(rootless: bool = False, host_network: bool = False) -> list[Mount]:
     """The kernel's own file systems, with the options that Docker gives them."""
     pts = "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620" + ("" if rootless else ",gid=5")
     safe = "nosuid,noexec,nodev"
@@ -81,7 +84,7 @@ def kernel_mounts(rootless: bool = False) -> list[Mount]:
         Mount("/dev/pts", "devpts", options=pts, why="terminals of its own"),
         Mount("/dev/shm", "tmpfs", "shm", safe + ",mode=1777,size=65536k", "POSIX shared memory, 64 MiB as in Docker"),
         Mount("/dev/mqueue", "mqueue", options=safe, why="message queues of its IPC namespace"),
-        Mount("/sys", "sysfs", options=safe + ",ro", why="the devices, read-only; network part of its own namespace"),
+        HOST_SYS if rootless and host_network else SYS,
     ]
 
 
@@ -115,6 +118,7 @@ class RootFS:
     mounts: Sequence[Mount] = ()
     read_only: bool = False
     rootless: bool = False
+    host_network: bool = False
     bare: bool = False
     files: dict[str, str] = field(default_factory=dict)  # path in the container → file of the host
     upper: str | None = None
@@ -163,7 +167,7 @@ class RootFS:
     def furniture(self) -> list[Step]:
         """The kernel's folders and devices, in the order of their paths, then the masks."""
         steps = []
-        for one in kernel_mounts(self.rootless):
+        for one in kernel_mounts(self.rootless, self.host_network):
             steps.append(one.step(self.root))
             if one is DEV:
                 steps += device_steps(self.root, self.rootless)

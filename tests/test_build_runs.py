@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -245,3 +246,40 @@ def test_kill_9_in_the_middle_of_a_build(site, secret):
     state.gc()
     site.library.gc()
     assert site.leftovers() == [] and SECRET.encode() not in everywhere(site)
+
+
+# -- without root ---------------------------------------------------------------------------
+
+ORDINARY = """
+import os, sys
+home, root, text = sys.argv[1:]
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+os.environ |= {"SUITCASE_RUN": f"{home}/run", "SUITCASE_STORE": f"{home}/store", "HOME": home}
+sys.path[:0] = [root, f"{root}/tests"]
+from pathlib import Path
+from sites import Site, cached
+site = Site(Path(home))
+site.write("f", "1")
+Path(home, "s").write_text("secret")
+for _ in range(2):
+    built = site.build(text, secrets={"s": f"{home}/s"})
+    print(cached(built), sorted(set(site.tree(built)) - set(site.tree(site.library.find("base")))), repr(site.read(built, "b")), site.leftovers())
+"""
+FOR_ALL = (
+    "FROM base AS one\nRUN id -u > /a; mkdir /d && rm -r /d\nFROM base\nCOPY --from=one /a /x/\nCOPY f /f\n"
+    "RUN --mount=type=cache,target=/c --mount=type=secret,id=s cat /x/a /run/secrets/s > /b; rm /f\nUSER 0\nWORKDIR /w\n"
+    "RUN --network=none ls /sys/class/net > /n\n"
+)
+
+
+@requires("userns")
+def test_an_ordinary_user_builds_too():
+    with tempfile.TemporaryDirectory(prefix="st-") as place:
+        os.chmod(place, 0o755)
+        home = Path(place, "home")
+        home.mkdir()
+        os.chown(home, 65534, 65534)
+        words = [sys.executable, "-c", ORDINARY, str(home), str(ROOT), FOR_ALL]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, cwd="/")
+    made = "['b', 'n', 'w', 'x', 'x/a'] '0\\nsecret' []"
+    assert done.stdout.splitlines() == [f"{[False] * 6} {made}", f"{[True] * 6} {made}"], done.stdout + done.stderr

@@ -167,6 +167,7 @@ done = run("busybox", ["sh", "-c", script], hostname="box", show=False)
 print(done.text.split(), done.errors.decode(), done.code)
 with start("busybox", ["sleep", "100"]) as box:
     print(box.exec(["echo", "joined"], show=False).text.strip())
+print(run("busybox", ["ls", "/sys/class/net/lo/ifindex"], network="host", show=False).text.strip())
 print(sorted(os.listdir(sys.argv[1] + "/store/containers")), [n for n in os.listdir(sys.argv[1] + "/run") if n.endswith(".json")])
 """
 
@@ -184,6 +185,6 @@ def test_an_ordinary_user_has_containers_too(tmp_path_factory):
         os.chown(home, 65534, 65534)
         root = str(Path(lib.__file__).parents[1])
         done = subprocess.run([sys.executable, "-c", ROOTLESS, str(home), root], capture_output=True, text=True, timeout=60, cwd="/")
-    first, second, third = (done.stdout.splitlines() + [done.stderr] * 3)[:3]
+    first, second, third, fourth = (done.stdout.splitlines() + [done.stderr] * 4)[:4]
     assert first == "['0', 'box', '/made', '/dev/null', '1', '0', '65534', '1']  0", first + done.stderr
-    assert second == "joined" and third == "[] []"
+    assert second == "joined" and third == "/sys/class/net/lo/ifindex" and fourth == "[] []", done.stdout + done.stderr

@@ -83,7 +83,8 @@ class Runner:
         cgroup = None if rootless else Cgroup(name=self.id)
         extra = [cgroup_mount()] if cgroup and cgroup.backend.version == 2 else []
         rootfs = RootFS(
-            self.command.layers, self.scratch, [*extra, *mounts], rootless=rootless, files=files.bound, upper=self.upper
+            self.command.layers, self.scratch, [*extra, *mounts], rootless=rootless, host_network=network == "host",
+            files=files.bound, upper=self.upper,
         )  # fmt: skip
         ingredients = [
             *([User()] if rootless else []),
