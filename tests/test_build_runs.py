@@ -263,7 +263,8 @@ site.write("f", "1")
 Path(home, "s").write_text("secret")
 for _ in range(2):
     built = site.build(text, secrets={"s": f"{home}/s"})
-    print(cached(built), sorted(set(site.tree(built)) - set(site.tree(site.library.find("base")))), repr(site.read(built, "b")), site.leftovers())
+    made = sorted(set(site.tree(built)) - set(site.tree(site.library.find("base"))))
+    print(cached(built), made, repr(site.read(built, "b")), site.leftovers())
 """
 FOR_ALL = (
     "FROM base AS one\nRUN id -u > /a; mkdir /d && rm -r /d\nFROM base\nCOPY --from=one /a /x/\nCOPY f /f\n"
