@@ -195,7 +195,8 @@ print(book.cells[1].outputs[0].text, end="")
 def check_teaching(root: roots.Root, place: str, programs: str) -> None:
     """Every chapter opens in JupyterLab's own kernel, and its first cell says in one line why not all of it runs, and what to do.
 
-    user-mode-linux is in this root, so for chapters 2 and 3 the lab VM is what to do. (Chapter 1 wants root file systems that only root can make.)
+    user-mode-linux is in this root, so for chapters 2 and 3 the lab VM is what to do. (Chapter 1 wants root file systems that only
+    root can make.)
     """
     for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
         said = root.run(f"{programs}/python", "-c", FIRST_CELL, f"notebooks/{notebook.name}", user=True, cwd=place, PYTHONPATH=place)

@@ -90,9 +90,10 @@ def lab() -> int:
         code = call(PYTHON, "-m", "lib.lab", "install", "--prefix", str(folder))
         if code == 3:
             return 0  # it has said why there is no lab VM here
+        chapters = sorted(map(str, (ROOT / "notebooks").glob("0[23]-*.ipynb")))
         return code or call(
             PYTHON, "-m", "pytest", "-p", "no:cacheprovider", "--nbval", "--nbval-kernel-name", "suitcase-lab", "--nbval-cell-timeout",
-            CELL_TIMEOUT, "--nbval-sanitize-with", "tests/nbval_sanitize.cfg", *sorted(map(str, (ROOT / "notebooks").glob("0[23]-*.ipynb"))),
+            CELL_TIMEOUT, "--nbval-sanitize-with", "tests/nbval_sanitize.cfg", *chapters,
             JUPYTER_PATH=str(folder / "share/jupyter"),
         )  # fmt: skip
 
