@@ -22,9 +22,13 @@ def size(number: float) -> str:
 def age(text: str) -> str:
     """How long ago a moment (RFC 3339) was: ``2 minutes ago``; ``N/A`` for what is no moment."""
     found = re.match(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)", text or "")
-    if not found:
+    try:
+        moment = datetime.fromisoformat(found[1]).replace(tzinfo=UTC) if found else None
+    except ValueError:  # the 31st of February
+        moment = None
+    if moment is None:
         return "N/A"
-    seconds = (datetime.now(UTC) - datetime.fromisoformat(found[1]).replace(tzinfo=UTC)).total_seconds()
+    seconds = (datetime.now(UTC) - moment).total_seconds()
     return f"{duration(seconds)} ago"
 
 

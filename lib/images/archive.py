@@ -143,12 +143,12 @@ class Content:
     def docker_image(self, entry: dict) -> tuple[Image, list[str]]:
         digest, size = self.find(entry.get("Config"))
         found = [self.find(name) for name in image.items(entry, "Layers", "manifest.json")]
-        config = image.config(self.store.get(digest), "the archive's config", len(found))
+        image.config(self.store.get(digest), "the archive's config", len(found))
         about = {"mediaType": image.CONFIG, "digest": digest, "size": size}
         manifest = {"schemaVersion": 2, "mediaType": image.MANIFEST, "config": about, "layers": [self.layer(*one) for one in found]}
         descriptor = self.store.put_json(manifest, image.MANIFEST)
-        names = [str(references.parse(str(name))) for name in image.items(entry, "RepoTags", "manifest.json")]
-        return Image(descriptor, manifest, config), names
+        names = [tag(name) for name in image.items(entry, "RepoTags", "manifest.json")]
+        return image.load(self.store, descriptor), names
 
     def layer(self, digest: str, size: int) -> dict:
         with self.store.open(digest) as file:
@@ -168,7 +168,7 @@ class Content:
             one = self.manifest(image.descriptor(entry, "an entry of index.json"))
             words = image.items(entry, "annotations", "index.json", dict)
             name = words.get(CONTAINERD_NAME) or words.get(NAME)
-            found.append((one, [str(references.parse(name))] if isinstance(name, str) and name else []))
+            found.append((one, [tag(name)] if name else []))
         return found
 
     def manifest(self, entry: dict, depth: int = 0) -> Image:
@@ -181,6 +181,14 @@ class Content:
             if not self.store.has(one["digest"]):
                 raise ArchiveError(f"layer {one['digest']} is not in the archive")
         return image.load(self.store, {"mediaType": image.MANIFEST, **entry})
+
+
+def tag(name: object) -> str:
+    """A name that an archive may give. One with a digest would let it say what has that digest. Raises ``ArchiveError``."""
+    found = references.parse(str(name))
+    if found.digest:
+        raise ArchiveError(f"the archive wants to call an image {found.familiar!r}: a digest is computed, it cannot be given")
+    return str(found)
 
 
 # -- import and export ----------------------------------------------------------------------

@@ -250,7 +250,7 @@ class Build:
             tree = Tree(Merged(state.folders()))
         else:
             tree = Tree(Merged(self.library.chains.unpack(*(lambda one: (one.layers, one.diff_ids))(self.base(name, place)))))
-        tree.name = f"the stage or image {name!r}"
+        tree.name, tree.owned = f"the stage or image {name!r}", True
         return tree
 
     def chain(self, name: str, place) -> str:

@@ -98,8 +98,9 @@ class Chains:
 
     def sweep(self, wanted: set[str]) -> None:
         """Remove the chains that are not wanted, and folders that no chain names and nobody works on. Hold ``locked("use")``."""
+        names = {self.link(one).name for one in wanted}
         for name in self.names.iterdir():
-            if f"sha256:{name.name}" not in wanted:
+            if name.name not in names:
                 name.unlink()
         kept = {os.path.basename(os.readlink(name)) for name in self.names.iterdir()}
         for place in self.layers.iterdir():

@@ -18,6 +18,7 @@ from lib.images.digests import ImageError
 from lib.images.globs import compile_glob
 from lib.images.ignore import Ignore
 from lib.images.merged import Merged
+from lib.images.pack import owner, xattrs
 from lib.images.store import Store
 
 
@@ -46,6 +47,7 @@ class Tree:
     """Something to copy from. A context is one, an image or an earlier stage another (``Stacked``)."""
 
     name = "the build context"
+    owned = False  # owners and extended attributes count: an image's are copied, a context's are not
 
     def __init__(self, merged: Merged, memory: Memory | None = None, ignore: Ignore | None = None):
         self.merged, self.memory, self.ignore = merged, memory or Memory(), ignore or Ignore([])
@@ -140,7 +142,8 @@ class Tree:
 
     def digest(self, file: File) -> str:
         if file.real not in self.known:
-            self.known[file.real] = self.memory.digest(file)
+            found = self.memory.digest(file)
+            self.known[file.real] = f"{found} {owner_and_attributes(file)}" if self.owned else found
         return self.known[file.real]
 
 
@@ -209,6 +212,10 @@ def time_ns() -> int:
     import time
 
     return time.time_ns()
+
+
+def owner_and_attributes(file: File) -> str:
+    return f"{owner(file.about)} {sorted(xattrs(file.real).items())}"
 
 
 def digest(file: File, content: bytes) -> str:

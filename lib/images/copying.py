@@ -42,11 +42,12 @@ def find(tree: Tree, patterns: tuple[str, ...]) -> list[Source]:
     return [Source(tree, file, pattern) for pattern in patterns for file in tree.find(pattern)]
 
 
-def content(sources: list[Source], exclude: tuple[str, ...] = ()) -> str:
-    """One digest of all that would be copied: names, types, modes and bytes."""
+def content(sources: list[Source], exclude: tuple[str, ...] = (), parents: bool = False) -> str:
+    """One digest of all that would be copied: names (with ``parents`` whole paths), types, modes and bytes."""
     hashed, rules = hashlib.sha256(), Ignore(exclude, "--exclude")
     for source in sources:
-        hashed.update(b"\0source " + os.fsencode(posixpath.basename(source.file.path) if not source.is_folder else ""))
+        name = source.text + "\0" + source.file.path if parents else "" if source.is_folder else posixpath.basename(source.file.path)
+        hashed.update(b"\0source " + os.fsencode(name))
         for path, digest in sorted(source.tree.digests(source.file).items()):
             if not rules.rules or not rules.ignored(path):
                 hashed.update(b"\0" + os.fsencode(path) + b"\0" + digest.encode())

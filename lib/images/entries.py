@@ -6,13 +6,17 @@ here. See tar(5) and the OCI image specification, layer.md.
 
 from __future__ import annotations
 
+import math
 import tarfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from lib.images.digests import ImageError
 
-HEADER_AT_MOST = 1 << 20  # bytes of one member's extra headers (pax records, long names): they are held in memory
+HEADER_AT_MOST = 1 << 20  # bytes of one extra header (pax records, a long name): it is held in memory
+HEADERS_AT_MOST = 4 << 20  # bytes of all that stands before one member's content, and of what is said for all members together
 ENTRIES_AT_MOST = 10_000_000
+NO_ID = (1 << 32) - 1  # chown(2) takes it as "leave it as it is"
 NAME_AT_MOST = 4096  # bytes of a path; PATH_MAX in limits.h
 XATTR = "SCHILY.xattr."  # how pax names an extended attribute
 EXTRA = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
@@ -33,7 +37,17 @@ class Member(tarfile.TarInfo):
     def _proc_member(self, archive):
         if self.type in EXTRA and self.size > HEADER_AT_MOST:
             raise LayerError(f"a header of {self.size} bytes before {self.name[:60]!r}: at most {HEADER_AT_MOST} are read")
+        if self.type == tarfile.XGLTYPE:
+            archive.fileobj.remembered += self.size  # every later member has these records
         return super()._proc_member(archive)
+
+    def check(self) -> None:
+        """Numbers that are none, or that the kernel cannot take. Raises ``LayerError``."""
+        if self.size < 0 or not 0 <= self.uid < NO_ID or not 0 <= self.gid < NO_ID or not math.isfinite(self.mtime):
+            numbers = f"size {self.size}, owner {self.uid}:{self.gid}, time {self.mtime}"
+            raise LayerError(f"{self.name[:60]!r} has numbers that no file can have: {numbers}"[:300])
+        if "\0" in self.linkname or any("\0" in key for key in self.pax_headers):
+            raise LayerError(f"{self.name[:60]!r} leads to a name, or has an attribute, with a NUL byte in it")
 
     @property
     def kind(self) -> str:
@@ -77,6 +91,8 @@ class Forward:
 
     def __init__(self, file):
         self.file, self.piece, self.at, self.position = file, memoryview(b""), 0, 0
+        self.left: int | None = None  # bytes that may still be read of this member's headers
+        self.remembered = 0  # bytes of the headers that are for all members
 
     def some(self, size: int) -> memoryview:
         """At most ``size`` bytes, as many as are at hand; none at the end."""
@@ -87,7 +103,18 @@ class Forward:
         self.position += len(found)
         return found
 
+    @contextmanager
+    def headers(self) -> Iterator[None]:
+        """Meanwhile ``read`` raises ``LayerError`` for headers without end: all that ``tarfile`` reads of them it keeps."""
+        self.left = HEADERS_AT_MOST - self.remembered
+        yield
+        self.left = None
+
     def read(self, size: int) -> bytes:
+        if self.left is not None:
+            self.left -= size
+            if self.left < 0:
+                raise LayerError(f"more than {HEADERS_AT_MOST} bytes of headers before one member, or for all: refused")
         found = self.some(size)
         if len(found) == size:
             return bytes(found)
@@ -117,10 +144,13 @@ def members(file) -> Iterator[tuple[tarfile.TarFile, Member]]:
     try:
         with tarfile.TarFile(fileobj=Forward(file), mode="r", tarinfo=Member) as archive:
             for _ in range(ENTRIES_AT_MOST):
-                if (member := archive.next()) is None:
+                with archive.fileobj.headers():
+                    member = archive.next()
+                if member is None:
                     return
+                member.check()
                 yield archive, member
                 archive.members.clear()  # it would remember them all
             raise LayerError(f"more than {ENTRIES_AT_MOST} members")
-    except (tarfile.TarError, ValueError, OverflowError, EOFError, RecursionError) as error:
+    except (tarfile.TarError, ValueError, OverflowError, EOFError, IndexError, RecursionError) as error:
         raise LayerError(f"no valid tar file: {error}") from None

@@ -31,7 +31,7 @@ class Files:
     def copy(self) -> Work:
         one = self.one
         self.parts["how"] = [one.parents, list(one.exclude), bool(one.from_)]
-        self.parts["content"] = self.content_of() if one.from_ else copying.content(self.found(self.build.context), one.exclude)
+        self.parts["content"] = self.content_of() if one.from_ else self.digest(self.build.context)
 
         def do(place: str) -> None:
             tree = self.build.tree(one.from_, one.place) if one.from_ else self.build.context
@@ -44,15 +44,19 @@ class Files:
     def found(self, tree: Tree) -> list[Source]:
         return copying.find(tree, self.one.sources)
 
+    def digest(self, tree: Tree) -> str:
+        return copying.content(self.found(tree), self.one.exclude, self.one.parents)
+
     def content_of(self) -> str:
         """The digest of what an earlier stage or image gives. Chains never change, so it is worked out once for each."""
         one = self.one
-        fast = key({"chain": self.build.chain(one.from_, one.place), "sources": one.sources, "exclude": one.exclude})
+        chain = self.build.chain(one.from_, one.place)
+        fast = key({"chain": chain, "sources": one.sources, "exclude": one.exclude, "parents": one.parents})
 
         def look() -> str:
             if self.build.options.dry:
                 raise LookupError("not built yet")
-            return copying.content(self.found(self.build.tree(one.from_, one.place)), one.exclude)
+            return self.digest(self.build.tree(one.from_, one.place))
 
         try:
             return self.build.cache.once(fast, look)

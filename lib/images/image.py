@@ -106,7 +106,7 @@ def config(data: bytes, what: str, layers: int) -> dict:
     for one in ids:
         digests.check(one)
     inner = items(found, "config", what, dict)
-    for key in ("Env", "Cmd", "Entrypoint", "OnBuild"):
+    for key in ("Env", "Cmd", "Entrypoint", "OnBuild", "Shell"):
         if not all(isinstance(word, str) for word in items(inner, key, what)):
             raise ManifestError(f"{what}: {key} is not a list of words")
     for key in ("Labels", "Volumes", "ExposedPorts"):
@@ -192,9 +192,12 @@ def load(store: Store, descriptor: dict, names: tuple[str, ...] = ()) -> Image:
 
 
 def save(store: Store, config: dict, layers: list[dict], annotations: dict[str, str] | None = None) -> Image:
-    """Write config and manifest of a new image; its layers are in the store already. It has no name yet."""
+    """Write config and manifest of a new image; its layers are in the store already. It has no name yet.
+
+    Raises ``ImageError`` for one that grew too large.
+    """
     about = store.put_json(config, CONFIG)
     found = {"schemaVersion": 2, "mediaType": MANIFEST, "config": about, "layers": layers}
     if annotations:
         found["annotations"] = annotations
-    return Image(store.put_json(found, MANIFEST), found, config)
+    return load(store, store.put_json(found, MANIFEST))  # what we could not read again must never get a name

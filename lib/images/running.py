@@ -11,11 +11,11 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lib import state
+from lib import inside, state
 from lib.cgroups import Cgroup
 from lib.container import PATH, Files, WorkDir, cgroup_mount
 from lib.images.changes import Changes, Looks
@@ -199,14 +199,17 @@ def remove_stub(before: Merged, upper: str, target: str) -> None:
     """What was made in the layer only to mount something on, goes again, if it is empty and was not there before."""
     path = "/".join(part for part in target.split("/") if part)
     while path and not before.find(path):
-        place = f"{upper}/{path}"
-        with suppress(OSError):
-            if os.path.islink(place) or not os.path.exists(place):
-                return
-            if os.path.isdir(place):
-                os.rmdir(place)
-            elif os.path.getsize(place) == 0:
-                os.unlink(place)
-        if os.path.lexists(place):
+        above, name = os.path.split(path)
+        try:
+            # The command may have put links on the way: they must lead nowhere but into the layer.
+            with inside.Opened(upper, above or "/") as folder:
+                about = os.lstat(name, dir_fd=folder)
+                if stat.S_ISDIR(about.st_mode):
+                    os.rmdir(name, dir_fd=folder)
+                elif stat.S_ISREG(about.st_mode) and about.st_size == 0:
+                    os.unlink(name, dir_fd=folder)
+                else:
+                    return
+        except OSError:
             return
-        path = os.path.dirname(path)
+        path = above

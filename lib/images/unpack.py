@@ -12,12 +12,15 @@ import errno
 import os
 import stat
 import tarfile
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 
 from lib import inside, linux, state
 from lib.images.entries import LayerError, Member, members, split
 
 UNPACKED_AT_MOST = 64 << 30  # bytes of one layer; SUITCASE_LAYER_LIMIT changes it
+FOLDERS_AT_MOST = 256 << 20  # bytes of the names and attributes of one layer's folders: they are held in memory to its end
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
 BLOCK = 1 << 20
 HOLE = bytes(BLOCK)
@@ -33,6 +36,31 @@ def limit() -> int:
     return int(os.environ.get("SUITCASE_LAYER_LIMIT", UNPACKED_AT_MOST))
 
 
+class Names:
+    """Paths of folders, so that all below one are found without looking at the others: a layer may have a million, and replace each."""
+
+    def __init__(self):
+        self.below: dict[str, set[str]] = {}
+
+    def add(self, path: str) -> None:
+        while path:
+            above = path.rpartition("/")[0]
+            known = self.below.setdefault(above, set())
+            if path in known:
+                return
+            known.add(path)
+            path = above
+
+    def take(self, path: str) -> Iterator[str]:
+        """``path`` and all below it; they are forgotten."""
+        self.below.get(path.rpartition("/")[0], set()).discard(path)
+        todo = [path]
+        while todo:
+            one = todo.pop()
+            yield one
+            todo += self.below.pop(one, ())
+
+
 class Unpacking:
     """One layer on its way into ``target``, an empty folder. ``implied`` are folders that the layer uses but does not describe."""
 
@@ -40,6 +68,8 @@ class Unpacking:
         self.target, self.root = target, inside.open_root(target)
         self.left, self.as_root = limit(), os.geteuid() == 0
         self.folders: dict[str, Member | None] = {"": None}  # of this layer; None: implied, not described
+        self.names = Names()
+        self.room = FOLDERS_AT_MOST
         self.opaque: set[str] = set()
         self.removed: set[str] = set()  # names that got a whiteout
         self.last: tuple[str, int] | None = None  # the folder that the member before lay in, still open
@@ -60,22 +90,15 @@ class Unpacking:
         return sorted(path for path, member in self.folders.items() if member is None)
 
     def place(self, archive, member: Member) -> None:
-        """One member, whatever it is. Every error of the kernel's becomes one that names the member."""
+        """One member, whatever it is."""
         parts = member.parts
-        try:
+        with named(member):
             if not parts:
                 self.root_itself(member)
             elif parts[-1].startswith(WHITEOUT):
                 self.whiteout("/".join(parts[:-1]), parts[-1])
             else:
                 self.make(archive, member, "/".join(parts[:-1]), parts[-1])
-        except tarfile.TarError as error:
-            raise LayerError(f"{member.name!r}: {error}") from None
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            why = f"{error.strerror} ({errno.errorcode[error.errno]})"
-            raise LayerError(f"{member.kind} {member.name!r} cannot be unpacked: {why}") from None
 
     def root_itself(self, member: Member) -> None:
         if member.kind != "folder":
@@ -121,13 +144,13 @@ class Unpacking:
             if path in self.removed:  # deleted below, and a new one put in its place
                 os.unlink(name, dir_fd=fd)
                 self.removed.discard(path)
-                self.opaque.add(path)
+                self.hide_below(path)
             os.mkdir(name, 0o755, dir_fd=fd)
         except FileExistsError:
             raise LayerError(f"{path!r} is a link to what is not in this layer, and something was to be put behind it") from None
         finally:
             os.close(fd)
-        self.folders[path] = None
+        self.remember(None, path)
 
     # -- members
 
@@ -169,20 +192,28 @@ class Unpacking:
         if path in self.removed:
             self.removed.discard(path)
             if member.kind == "folder":
-                self.opaque.add(path)  # what lies below was deleted, and a new folder put in its place
+                self.hide_below(path)  # what lies below was deleted, and a new folder put in its place
         return True
 
-    def remember(self, member: Member, path: str) -> None:
-        """A folder's times change with each file that is put in it: it is described at the end."""
+    def remember(self, member: Member | None, path: str) -> None:
+        """A folder's times change with each file that is put in it: it is described at the end. None: it is only implied."""
         self.folders[path] = member
+        self.names.add(path)
+        self.room -= len(path) + (sum(len(key) + len(value) for key, value in member.pax_headers.items()) if member else 0)
+        if self.room < 0:
+            raise LayerError(f"a bomb? The folders' names and attributes need more than {FOLDERS_AT_MOST} bytes (at {path[:60]!r})")
 
     def forget(self, path: str) -> None:
         """What was at ``path`` goes; the folder that was open may have been reached through it."""
-        for one in [one for one in self.folders if one == path or one.startswith(path + "/")]:
-            del self.folders[one]
+        for one in self.names.take(path):
+            self.folders.pop(one, None)
             self.opaque.discard(one)
         if self.last and self.last[0].startswith(path):
             self.close_last()
+
+    def hide_below(self, path: str) -> None:
+        self.opaque.add(path)
+        self.names.add(path)
 
     def close_last(self) -> None:
         if self.last:
@@ -235,7 +266,7 @@ class Unpacking:
         """``.wh.x`` deletes x of the layers below; ``.wh..wh..opq`` everything in this folder. See layer.md, "Whiteouts"."""
         if name == OPAQUE:
             self.folder(above)
-            self.opaque.add(above)
+            self.hide_below(above)
             return
         if name.startswith(WHITEOUT + WHITEOUT):
             return  # another builder's notes (aufs)
@@ -248,7 +279,7 @@ class Unpacking:
             self.removed.add(path)
         except FileExistsError:  # deleted below, and put there anew by this very layer
             if stat.S_ISDIR(os.lstat(victim, dir_fd=fd).st_mode):
-                self.opaque.add(path)
+                self.hide_below(path)
 
     # -- what they look like
 
@@ -278,18 +309,36 @@ class Unpacking:
         """Folders last, the deepest first, as work inside them changed their times."""
         self.close_last()
         for path in sorted(self.opaque):
-            fd = self.opened(path)
-            try:
-                os.setxattr(fd, opaque_attribute(), b"y")
-            finally:
-                os.close(fd)
+            self.at(path, lambda fd: os.setxattr(fd, opaque_attribute(), b"y"))
         for path, member in sorted(self.folders.items(), reverse=True):
             if member is not None:
-                fd = self.opened(path)
-                try:
-                    self.describe_open(member, fd)
-                finally:
-                    os.close(fd)
+                with named(member):
+                    self.at(path, partial(self.describe_open, member))
+
+    def at(self, path: str, deed: Callable[[int], object]) -> None:
+        """Do something to a folder of this layer, if it is still there: a link on the way may lead to what was replaced since."""
+        try:
+            fd = self.opened(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        try:
+            deed(fd)
+        finally:
+            os.close(fd)
+
+
+@contextmanager
+def named(member: Member) -> Iterator[None]:
+    """Every error of the kernel's becomes one that names the member; a full disk is not the member's fault."""
+    try:
+        yield
+    except tarfile.TarError as error:
+        raise LayerError(f"{member.name!r}: {error}") from None
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        why = f"{error.strerror} ({errno.errorcode[error.errno]})"
+        raise LayerError(f"{member.kind} {member.name!r} cannot be unpacked: {why}") from None
 
 
 def times(member: Member) -> tuple[int, int]:
