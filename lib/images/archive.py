@@ -147,8 +147,7 @@ class Content:
         about = {"mediaType": image.CONFIG, "digest": digest, "size": size}
         manifest = {"schemaVersion": 2, "mediaType": image.MANIFEST, "config": about, "layers": [self.layer(*one) for one in found]}
         descriptor = self.store.put_json(manifest, image.MANIFEST)
-        names = [tag(name) for name in image.items(entry, "RepoTags", "manifest.json")]
-        return image.load(self.store, descriptor), names
+        return image.load(self.store, descriptor), believed(image.items(entry, "RepoTags", "manifest.json"))
 
     def layer(self, digest: str, size: int) -> dict:
         with self.store.open(digest) as file:
@@ -168,7 +167,7 @@ class Content:
             one = self.manifest(image.descriptor(entry, "an entry of index.json"))
             words = image.items(entry, "annotations", "index.json", dict)
             name = words.get(CONTAINERD_NAME) or words.get(NAME)
-            found.append((one, [tag(name)] if name else []))
+            found.append((one, believed([name] if name else [])))
         return found
 
     def manifest(self, entry: dict, depth: int = 0) -> Image:
@@ -183,12 +182,10 @@ class Content:
         return image.load(self.store, {"mediaType": image.MANIFEST, **entry})
 
 
-def tag(name: object) -> str:
-    """A name that an archive may give. One with a digest would let it say what has that digest. Raises ``ArchiveError``."""
-    found = references.parse(str(name))
-    if found.digest:
-        raise ArchiveError(f"the archive wants to call an image {found.familiar!r}: a digest is computed, it cannot be given")
-    return str(found)
+def believed(names: list) -> list[str]:
+    """The names that an archive may give. One with a digest is left out: who has that digest is computed, not told."""
+    found = [references.parse(str(name)) for name in names]
+    return [str(one) for one in found if not one.digest]
 
 
 # -- import and export ----------------------------------------------------------------------

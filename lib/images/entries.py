@@ -91,7 +91,8 @@ class Forward:
 
     def __init__(self, file):
         self.file, self.piece, self.at, self.position = file, memoryview(b""), 0, 0
-        self.left: int | None = None  # bytes that may still be read of this member's headers
+        # Bytes that may still be read of a member's headers. ``tarfile`` reads the first member's as soon as it is made.
+        self.left: int | None = HEADERS_AT_MOST
         self.remembered = 0  # bytes of the headers that are for all members
 
     def some(self, size: int) -> memoryview:
