@@ -15,7 +15,6 @@ import errno
 import fcntl
 import os
 import select
-import socket
 import struct
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -285,6 +284,8 @@ SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 0x1
 
 def link_up(name: str) -> None:
     """Switch a network interface on, as ``ip link set NAME up`` does. See netdevice(7)."""
+    import socket  # takes its time to load, and few need it
+
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         request = struct.pack("16sH14x", name.encode(), 0)
         (flags,) = struct.unpack_from("16xH", fcntl.ioctl(control, SIOCGIFFLAGS, request))

@@ -13,7 +13,6 @@ import errno
 import fcntl
 import json
 import os
-import secrets
 import signal
 import sys
 import threading
@@ -64,7 +63,7 @@ def runtime_dir() -> Path:
 
 def new_id() -> str:
     """Twelve random hexadecimal digits, as Docker shows them."""
-    return secrets.token_hex(6)
+    return os.urandom(6).hex()
 
 
 def temporary(kind: str) -> str:
@@ -215,7 +214,7 @@ class Owner:
 
     def __init__(self, folder: Path):
         self.folder, self.pid = folder, os.getpid()
-        self.name = secrets.token_hex(4)
+        self.name = os.urandom(4).hex()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         check_ours(folder)
         self.path = folder / f"{self.name}.owner"

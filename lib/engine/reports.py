@@ -9,7 +9,7 @@ from lib.engine import text
 from lib.images import digests, references
 from lib.images.image import Image
 from lib.images.library import REPO_DIGEST, Library
-from lib.images.pack import walk
+from lib.images.overlays import walk
 
 
 def layer_sizes(library: Library, image: Image) -> list[int]:
@@ -115,7 +115,7 @@ def plain(value: object) -> str:
 
 def changes(below, top: str) -> list[tuple[str, str]]:
     """``docker diff``: A, C or D and the path, for each thing in a container's writable folder."""
-    from lib.images.pack import is_whiteout
+    from lib.images.overlays import is_whiteout
 
     found = []
     for name, _, about in walk(top):

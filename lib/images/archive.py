@@ -18,8 +18,9 @@ from lib.images.entries import members, split
 from lib.images.image import Image
 from lib.images.library import Library
 from lib.images.merged import Merged
-from lib.images.pack import Packing, created
+from lib.images.pack import Packing
 from lib.images.store import NAME, Store
+from lib.images.times import created
 
 CONTAINERD_NAME = "io.containerd.image.name"
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from lib.images import dockerfile, exchange, image, references
+from lib.images import dockerfile, image, references
 from lib.images.cache import Cache, Record, key
 from lib.images.context import Context, Tree
 from lib.images.digests import ImageError
@@ -164,8 +164,8 @@ class Build:
             needed = self.needed(target)
             self.check_arguments()
             self.look_back(needed)
-            if not self.options.dry:
-                self.cache.others = [exchange.Elsewhere(text, self.store, self.warnings.append) for text in self.options.cache_from]
+            if self.options.cache_from and not self.options.dry:
+                self.ask_elsewhere()
             try:
                 state = self.all(needed)[target.index]
             finally:
@@ -280,9 +280,22 @@ class Build:
         for name in names or (None,):
             self.store.tag(name, found.descriptor)
         self.cache.remember(self.name, [{"text": f"{one.stage} {one.text}", "parts": one.parts} for one in self.steps])
+        if self.options.cache_to:
+            self.export_cache()
+        return image.load(self.store, found.descriptor, names)
+
+    def ask_elsewhere(self) -> None:
+        """``--cache-from``: what is not in our cache may be in one of these."""
+        from lib.images.exchange import Elsewhere
+
+        self.cache.others = [Elsewhere(text, self.store, self.warnings.append) for text in self.options.cache_from]
+
+    def export_cache(self) -> None:
+        """``--cache-to``."""
+        from lib.images import exchange
+
         for text in self.options.cache_to:
             exchange.export(text, self.store, self.records(), self.cache.facts)
-        return image.load(self.store, found.descriptor, names)
 
     def records(self) -> list[Record]:
         """What the cache has of the steps of this build."""

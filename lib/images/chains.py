@@ -8,7 +8,6 @@ whole: it is there or not, never half. See the OCI image specification, config.m
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -17,9 +16,8 @@ from lib import state
 from lib.images import compression, digests
 from lib.images.digests import ImageError
 from lib.images.merged import Merged
-from lib.images.pack import xattrs
+from lib.images.overlays import xattrs
 from lib.images.store import Store
-from lib.images.unpack import limit, unpack
 
 MOUNTPOINTS = "mounts"
 LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
@@ -113,7 +111,7 @@ class Place:
 
     def __init__(self, chains: Chains):
         self.chains = chains
-        self.path = str(chains.layers / "".join(secrets.choice(LETTERS) for _ in range(8)))
+        self.path = str(chains.layers / "".join(LETTERS[byte % len(LETTERS)] for byte in os.urandom(8)))
         self.kept = False
         os.mkdir(self.path, 0o755)
 
@@ -160,7 +158,9 @@ class Job:
 
     def unpack(self, packed: digests.Hashed) -> None:
         """Unpack and verify both digests: of the blob as it came, and of the tar file in it."""
-        plain = digests.Hashed(compression.unpacked(packed), self.diff_id, 2 * limit(), f"{packed.what}, unpacked,")
+        from lib.images.unpack import unpack  # mostly all is unpacked already, and no command waits for it
+
+        plain = digests.Hashed(compression.unpacked(packed), self.diff_id, 2 * compression.limit(), f"{packed.what}, unpacked,")
         with compression.Ahead(plain) as ahead:
             self.implied = unpack(ahead, self.place.path).implied
             while ahead.read():  # a tar file's end is not the file's, and the digest is of the whole

@@ -7,7 +7,6 @@ what the kernel calls copy-up (overlayfs.rst).
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from dataclasses import dataclass
 
@@ -15,7 +14,7 @@ from lib import state
 from lib.images.chains import copy_looks
 from lib.images.digests import ImageError
 from lib.images.merged import Merged
-from lib.images.pack import xattrs
+from lib.images.overlays import xattrs
 
 CHUNK = 1 << 20
 
@@ -154,7 +153,9 @@ def copy_file(real: str, place: str) -> None:
             while os.copy_file_range(source.fileno(), target.fileno(), 1 << 30):
                 pass
         except OSError:  # another file system, or an older kernel
+            from shutil import copyfileobj
+
             source.seek(0)
             target.truncate(0)
             target.seek(0)
-            shutil.copyfileobj(source, target, CHUNK)
+            copyfileobj(source, target, CHUNK)

@@ -6,6 +6,7 @@ it gives the same bytes on every processor, and the digest of an image is made o
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import zlib
@@ -14,12 +15,18 @@ from lib.images.digests import ImageError
 
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 CHUNK = 1 << 17  # bytes that are unpacked at once: a bomb of a gigabyte comes in small pieces, and is counted
+UNPACKED_AT_MOST = 64 << 30  # bytes of one layer; SUITCASE_LAYER_LIMIT changes it
 LEVEL = 3  # of gzip, for our own layers: level 6 takes twice as long and makes them 8 % smaller
 MEDIA_TYPES = {
     "gzip": "application/vnd.oci.image.layer.v1.tar+gzip",
     "zstd": "application/vnd.oci.image.layer.v1.tar+zstd",
     "none": "application/vnd.oci.image.layer.v1.tar",
 }
+
+
+def limit() -> int:
+    """Bytes that one layer may have, unpacked."""
+    return int(os.environ.get("SUITCASE_LAYER_LIMIT", UNPACKED_AT_MOST))
 
 
 class Gunzip:

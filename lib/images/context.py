@@ -18,7 +18,7 @@ from lib.images.digests import ImageError
 from lib.images.globs import compile_glob
 from lib.images.ignore import Ignore
 from lib.images.merged import Merged
-from lib.images.pack import owner, xattrs
+from lib.images.overlays import owner, xattrs
 from lib.images.store import Store
 
 

@@ -7,7 +7,6 @@ import os
 import posixpath
 import re
 import stat
-import tempfile
 from dataclasses import dataclass
 
 from lib import state
@@ -15,10 +14,8 @@ from lib.images import compression, digests
 from lib.images.changes import Changes, Looks
 from lib.images.context import ContextError, File, Tree
 from lib.images.digests import ImageError
-from lib.images.entries import LayerError
 from lib.images.ignore import Ignore
 from lib.images.merged import Merged
-from lib.images.unpack import limit, unpack
 
 DOWNLOAD_AT_MOST = 8 << 30  # bytes of an ADD from the net
 ARCHIVES = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -150,7 +147,12 @@ def extract(path: str, beside: str) -> str | None:
     """The archive unpacked into a new folder beside ``beside``, or None if the file is no archive. Raises ``LayerError``."""
     if (kind := archive_kind(path)) is None:
         return None
-    folder = tempfile.mkdtemp(prefix=f"{os.path.basename(beside)}.", dir=os.path.dirname(beside))
+    from tempfile import mkdtemp
+
+    from lib.images.entries import LayerError
+    from lib.images.unpack import unpack
+
+    folder = mkdtemp(prefix=f"{os.path.basename(beside)}.", dir=os.path.dirname(beside))
     try:
         unpack(open_archive(path, kind), folder)
         return folder
@@ -172,7 +174,7 @@ def download(url: str, folder: str, checksum: str | None = None) -> str:
             answer = pool.request("GET", url, preload_content=False, timeout=60)
             if answer.status != 200:
                 raise ImageError(f"ADD {url}: the server answers {answer.status} {answer.reason}")
-            reader = digests.Hashed(answer, checksum, min(DOWNLOAD_AT_MOST, limit()), f"ADD {url}: the download")
+            reader = digests.Hashed(answer, checksum, min(DOWNLOAD_AT_MOST, compression.limit()), f"ADD {url}: the download")
             while data := reader.read(1 << 20):
                 file.write(data)
             reader.verify()

@@ -17,7 +17,6 @@ from lib.images.cache import Record
 from lib.images.depots import Folder, Tag, to_read, to_write
 from lib.images.digests import ImageError
 from lib.images.store import JSON_AT_MOST, Store
-from lib.images.unpack import limit
 
 KIND = "application/vnd.suitcase.build-cache.v1+json"
 KEY = re.compile(r"[0-9a-f]{64}")
@@ -94,7 +93,7 @@ class Elsewhere:
                     draft.write(data)
                 draft.commit()
         with self.store.open(digest) as file:
-            plain = digests.Hashed(compression.unpacked(file), diff_id, 2 * limit(), f"layer {digest}, unpacked,")
+            plain = digests.Hashed(compression.unpacked(file), diff_id, 2 * compression.limit(), f"layer {digest}, unpacked,")
             plain.drain()
             plain.verify()
 
@@ -143,7 +142,7 @@ def layer_of(found: object) -> dict | None:
         return None
     what = "a layer in the cache"
     descriptor = image.descriptor(image.items(found, "descriptor", what, dict) if isinstance(found, dict) else None, what)
-    if descriptor.get("mediaType") not in image.LAYERS or descriptor["size"] > limit():
+    if descriptor.get("mediaType") not in image.LAYERS or descriptor["size"] > compression.limit():
         raise CacheError(f"{what} is of the type {str(descriptor.get('mediaType'))[:100]!r} and has {descriptor['size']} bytes: refused")
     plain = {name: descriptor[name] for name in ("mediaType", "digest", "size")}
     return {"descriptor": plain, "diff_id": digests.check(found.get("diff_id"))}

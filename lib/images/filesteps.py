@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-import tempfile
 
 from lib import state
 from lib.images import copying
@@ -88,7 +87,9 @@ class Files:
 
     def fetch(self, url: str) -> Source:
         """A download, in a folder of its own that the build removes."""
-        folder = tempfile.mkdtemp(dir=self.build.scratch)
+        from tempfile import mkdtemp
+
+        folder = mkdtemp(dir=self.build.scratch)
         path = copying.download(url, folder, self.one.checksum)
         return copying.find(copying.as_tree(folder), (os.path.basename(path),))[0]
 
@@ -132,9 +133,11 @@ class Files:
         return copying.find(copying.as_tree(folder), names)
 
 
-def beside(place: str) -> tempfile.TemporaryDirectory:
-    """A folder for what is on its way into the layer; gc knows it by its place, should we be killed."""
-    return tempfile.TemporaryDirectory(prefix=f"{os.path.basename(place)}.", dir=os.path.dirname(place))
+def beside(place: str):
+    """A folder for what is on its way into the layer, to be used by ``with``; gc knows it by its place, should we be killed."""
+    from tempfile import TemporaryDirectory
+
+    return TemporaryDirectory(prefix=f"{os.path.basename(place)}.", dir=os.path.dirname(place))
 
 
 def mode_of(text: str | None, place) -> int | None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from lib.images import compression, digests
 from lib.images.chains import Chains, Place
-from lib.images.pack import Packing, epoch, walk
+from lib.images.overlays import walk
 from lib.images.store import Draft, Store
+from lib.images.times import epoch
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,10 @@ def write(store: Store, fill, kind: str = "gzip") -> Layer:
 
 def from_folder(store: Store, folder: str, kind: str = "gzip", **how: bool) -> Layer:
     """Pack ``folder``; no time in the layer is later than ``SOURCE_DATE_EPOCH``, where that is set. Hold ``store.using``."""
+    from lib.images.pack import pack
 
     def fill(sink: Sink) -> None:
-        packing = Packing(sink, epoch())
-        packing.pack(folder, **how)
-        packing.close()
+        pack(folder, sink, epoch(), **how)
 
     return write(store, fill, kind)
 

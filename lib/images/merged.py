@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 
-from lib.images.pack import is_opaque, is_whiteout
+from lib.images.overlays import is_opaque, is_whiteout
 
 LINKS_AT_MOST = 40  # as in the kernel
 

@@ -9,54 +9,14 @@ from __future__ import annotations
 import os
 import stat
 import tarfile
-from collections.abc import Iterator
 
 from lib.images.entries import XATTR
-from lib.images.unpack import OPAQUE, WHITEOUT, opaque_attribute
+from lib.images.overlays import OPAQUE, WHITEOUT, is_opaque, is_whiteout, owner, walk, xattrs
 
 KINDS = {
     stat.S_IFREG: tarfile.REGTYPE, stat.S_IFDIR: tarfile.DIRTYPE, stat.S_IFLNK: tarfile.SYMTYPE,
     stat.S_IFCHR: tarfile.CHRTYPE, stat.S_IFBLK: tarfile.BLKTYPE, stat.S_IFIFO: tarfile.FIFOTYPE,
 }  # fmt: skip
-NOT_PACKED = ("trusted.overlay.", "user.overlay.", "security.selinux", "system.")
-
-
-def epoch() -> int | None:
-    """``SOURCE_DATE_EPOCH`` in seconds, where it is set."""
-    text = os.environ.get("SOURCE_DATE_EPOCH")
-    return int(text) if text else None
-
-
-def created() -> str:
-    """Now, or ``SOURCE_DATE_EPOCH``, as RFC 3339 wants it."""
-    from datetime import UTC, datetime
-
-    moment = epoch()
-    now = datetime.now(UTC) if moment is None else datetime.fromtimestamp(moment, UTC)
-    return now.isoformat().removesuffix("+00:00").rstrip("0" if now.microsecond else "") + "Z"  # as Go writes it
-
-
-def is_whiteout(about: os.stat_result) -> bool:
-    return stat.S_ISCHR(about.st_mode) and about.st_rdev == 0
-
-
-def is_opaque(folder: str) -> bool:
-    try:
-        return os.getxattr(folder, opaque_attribute()) == b"y"
-    except OSError:
-        return False
-
-
-def walk(folder: str, below: str = "") -> Iterator[tuple[str, str, os.stat_result]]:
-    """Every path below ``folder``, each folder before what is in it: its name in the layer, its real path, its status."""
-    with os.scandir(folder) as listing:
-        names = sorted(os.fsencode(entry.name) for entry in listing)
-    for name in map(os.fsdecode, names):
-        path, inside = f"{folder}/{name}", f"{below}{name}"
-        about = os.lstat(path)
-        yield inside, path, about
-        if stat.S_ISDIR(about.st_mode):
-            yield from walk(path, inside + "/")
 
 
 class Packing:
@@ -120,22 +80,6 @@ class Packing:
 
     def close(self) -> None:
         self.tar.close()
-
-
-def owner(about: os.stat_result) -> tuple[int, int]:
-    """Whose a file is in the image: without root everything is ours here, and root's there."""
-    if os.geteuid() == 0:
-        return about.st_uid, about.st_gid
-    return (0 if about.st_uid == os.geteuid() else about.st_uid), (0 if about.st_gid == os.getegid() else about.st_gid)
-
-
-def xattrs(path: str) -> dict[str, bytes]:
-    """The attributes that belong to the image (file capabilities, say); not overlay's and not this machine's."""
-    try:
-        names = os.listxattr(path, follow_symlinks=False)
-    except OSError:
-        return {}
-    return {name: os.getxattr(path, name, follow_symlinks=False) for name in names if not name.startswith(NOT_PACKED)}
 
 
 def pack(folder: str, out, latest: int | None = None, **how: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 
-from lib.images import digests, image
+from lib.images import compression, digests, image
 from lib.images.digests import ImageError
 from lib.images.downloads import Downloads, Tell
 from lib.images.image import Image, ManifestError
@@ -15,7 +15,6 @@ from lib.images.references import Reference
 from lib.images.repository import Repository
 from lib.images.store import JSON_AT_MOST, Store, StoreError
 from lib.images.transport import RegistryError
-from lib.images.unpack import limit
 
 ACCEPT = (image.MANIFEST, image.DOCKER_MANIFEST, image.INDEX, image.DOCKER_LIST)
 VAGUE = ("", "application/json", "text/plain", "application/octet-stream")  # a registry that does not say what it sends
@@ -87,8 +86,8 @@ class Pull:
         if wanted[0]["size"] > JSON_AT_MOST:
             raise ManifestError(f"the config of {self.reference.familiar} has {wanted[0]['size']} bytes: at most {JSON_AT_MOST} are taken")
         largest = max(wanted, key=lambda one: one["size"])
-        if largest["size"] > limit():
-            words = f"layer {largest['digest']} has {largest['size']} bytes: at most {limit()} are taken"
+        if largest["size"] > compression.limit():
+            words = f"layer {largest['digest']} has {largest['size']} bytes: at most {compression.limit()} are taken"
             raise ManifestError(f"{words}; SUITCASE_LAYER_LIMIT allows more")
         coming = sum(size for digest, size in {one["digest"]: one["size"] for one in wanted}.items() if not self.store.has(digest))
         free = shutil.disk_usage(self.store.place).free

@@ -17,8 +17,8 @@ from lib.images.filesteps import Files
 from lib.images.ignore import IgnoreError
 from lib.images.layers import Layer
 from lib.images.merged import Merged
-from lib.images.pack import created
 from lib.images.steps import PREDEFINED, BuildError, Cancelled, StepReport, Work, whole_command
+from lib.images.times import created
 
 SHELL = ["/bin/sh", "-c"]
 COMMENT = "suitcase build"

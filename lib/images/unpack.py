@@ -17,23 +17,14 @@ from contextlib import contextmanager, suppress
 from functools import partial
 
 from lib import inside, linux, state
+from lib.images import compression
 from lib.images.entries import LayerError, Member, members, split
+from lib.images.overlays import OPAQUE, WHITEOUT, opaque_attribute
 
-UNPACKED_AT_MOST = 64 << 30  # bytes of one layer; SUITCASE_LAYER_LIMIT changes it
 FOLDERS_AT_MOST = 256 << 20  # bytes of the names and attributes of one layer's folders: they are held in memory to its end
-WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
 BLOCK = 1 << 20
 HOLE = bytes(BLOCK)
 NO_XATTRS = (errno.ENOTSUP, errno.EPERM)  # a file system without them; a user may not set file capabilities
-
-
-def opaque_attribute() -> str:
-    """Overlay's own attribute; without root it is kept under ``user.`` (mount option ``userxattr``)."""
-    return "trusted.overlay.opaque" if os.geteuid() == 0 else "user.overlay.opaque"
-
-
-def limit() -> int:
-    return int(os.environ.get("SUITCASE_LAYER_LIMIT", UNPACKED_AT_MOST))
 
 
 class Names:
@@ -66,7 +57,7 @@ class Unpacking:
 
     def __init__(self, target: str):
         self.target, self.root = target, inside.open_root(target)
-        self.left, self.as_root = limit(), os.geteuid() == 0
+        self.left, self.as_root = compression.limit(), os.geteuid() == 0
         self.folders: dict[str, Member | None] = {"": None}  # of this layer; None: implied, not described
         self.names = Names()
         self.room = FOLDERS_AT_MOST
@@ -230,7 +221,7 @@ class Unpacking:
         try:
             self.left -= member.size
             if self.left < 0:
-                words = f"the layer unpacks to more than {limit()} bytes (at {member.name!r}): a bomb?"
+                words = f"the layer unpacks to more than {compression.limit()} bytes (at {member.name!r}): a bomb?"
                 raise LayerError(f"{words} SUITCASE_LAYER_LIMIT allows more")
             if member.issparse():
                 copy_sparse(archive.extractfile(member), out, member.size)

@@ -1,0 +1,58 @@
+"""A folder as overlay reads it: how deletions are written down on disk, and which owners and attributes belong to an image.
+
+In a layer's tar file a deletion is a name, ``.wh.x`` or ``.wh..wh..opq``; for the kernel it is a device node, and an attribute.
+See overlayfs.rst ("whiteouts and opaque directories") and the OCI image specification, layer.md, "Whiteouts".
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+
+WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
+NOT_PACKED = ("trusted.overlay.", "user.overlay.", "security.selinux", "system.")
+
+
+def opaque_attribute() -> str:
+    """Overlay's own attribute; without root it is kept under ``user.`` (mount option ``userxattr``)."""
+    return "trusted.overlay.opaque" if os.geteuid() == 0 else "user.overlay.opaque"
+
+
+def is_whiteout(about: os.stat_result) -> bool:
+    return stat.S_ISCHR(about.st_mode) and about.st_rdev == 0
+
+
+def is_opaque(folder: str) -> bool:
+    try:
+        return os.getxattr(folder, opaque_attribute()) == b"y"
+    except OSError:
+        return False
+
+
+def walk(folder: str, below: str = "") -> Iterator[tuple[str, str, os.stat_result]]:
+    """Every path below ``folder``, each folder before what is in it: its name in the layer, its real path, its status."""
+    with os.scandir(folder) as listing:
+        names = sorted(os.fsencode(entry.name) for entry in listing)
+    for name in map(os.fsdecode, names):
+        path, inside = f"{folder}/{name}", f"{below}{name}"
+        about = os.lstat(path)
+        yield inside, path, about
+        if stat.S_ISDIR(about.st_mode):
+            yield from walk(path, inside + "/")
+
+
+def owner(about: os.stat_result) -> tuple[int, int]:
+    """Whose a file is in the image: without root everything is ours here, and root's there."""
+    if os.geteuid() == 0:
+        return about.st_uid, about.st_gid
+    return (0 if about.st_uid == os.geteuid() else about.st_uid), (0 if about.st_gid == os.getegid() else about.st_gid)
+
+
+def xattrs(path: str) -> dict[str, bytes]:
+    """The attributes that belong to the image (file capabilities, say); not overlay's and not this machine's."""
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+    except OSError:
+        return {}
+    return {name: os.getxattr(path, name, follow_symlinks=False) for name in names if not name.startswith(NOT_PACKED)}

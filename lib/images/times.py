@@ -1,0 +1,20 @@
+"""The time that an image tells: now, or what ``SOURCE_DATE_EPOCH`` says, so that it can be made again bit for bit."""
+
+from __future__ import annotations
+
+import os
+
+
+def epoch() -> int | None:
+    """``SOURCE_DATE_EPOCH`` in seconds, where it is set."""
+    text = os.environ.get("SOURCE_DATE_EPOCH")
+    return int(text) if text else None
+
+
+def created() -> str:
+    """Now, or ``SOURCE_DATE_EPOCH``, as RFC 3339 wants it."""
+    from datetime import UTC, datetime
+
+    moment = epoch()
+    now = datetime.now(UTC) if moment is None else datetime.fromtimestamp(moment, UTC)
+    return now.isoformat().removesuffix("+00:00").rstrip("0" if now.microsecond else "") + "Z"  # as Go writes it
