@@ -116,7 +116,7 @@ STARS = (
         "'README.md' is not in the build context; there is README.md", needs=("root", "overlay"),
     ),
     Star(
-        "3.8", "the same Dockerfile, another digest", "images/pack.py",
+        "3.8", "the same Dockerfile, another digest", "images/times.py",
         "return int(text) if text else None", "return None",
         "the same image: False\nits files' times", needs=("root", "overlay"),
     ),

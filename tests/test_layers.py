@@ -203,6 +203,22 @@ def test_three_hundred_layers_are_mounted(tmp_path):
     assert done.text == "0299", done
 
 
+def test_an_interrupt_right_after_a_layer_got_its_name(tmp_path, monkeypatch):
+    """The name leads to a whole folder, or there is no name: never a name of what was removed."""
+    chains = Chains(Store(tmp_path / "images"))
+    symlink = os.symlink
+
+    def interrupted(*words):
+        symlink(*words)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "symlink", interrupted)
+    with pytest.raises(KeyboardInterrupt), chains.draft() as place:
+        Path(place.path, "file").write_text("x")
+        place.publish("sha256:" + "a" * 64)
+    assert os.listdir(chains.find("sha256:" + "a" * 64)) == ["file"]
+
+
 @requires("umoci")
 def test_trees_are_equal_after_unpacking_by_us_and_by_umoci(tmp_path):
     ours = make.library(tmp_path / "s")

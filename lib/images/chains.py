@@ -56,7 +56,6 @@ class Chains:
                     Path(draft.path, "etc", name).touch(0o644)
                 with suppress(OSError):  # somebody else was faster
                     os.rename(draft.path, place)
-                    draft.kept = True
         return str(place)
 
     def draft(self) -> Place:
@@ -112,22 +111,22 @@ class Place:
     def __init__(self, chains: Chains):
         self.chains = chains
         self.path = str(chains.layers / "".join(LETTERS[byte % len(LETTERS)] for byte in os.urandom(8)))
-        self.kept = False
+        self.chain_id: str | None = None  # once it is to be published
         os.mkdir(self.path, 0o755)
 
     def publish(self, chain_id: str) -> str:
         """Give the folder its chain's name; if somebody was faster, theirs is taken. Returns the folder that counts."""
+        self.chain_id = chain_id
         with suppress(FileExistsError):
             os.symlink(f"../layers/{os.path.basename(self.path)}", self.chains.link(chain_id))
-        found = self.chains.find(chain_id)
-        self.kept = found == self.path
-        return found
+        return self.chains.find(chain_id)
 
     def __enter__(self) -> Place:
         return self
 
     def __exit__(self, *error) -> None:
-        if not self.kept:
+        # What the disk says counts: an interrupt may have come right after the link was made.
+        if self.chain_id is None or self.chains.find(self.chain_id) != self.path:
             state.rmtree(self.path)
 
 
