@@ -15,8 +15,8 @@ from layers import folder, hard, link, member
 from needs import requires
 from sites import Site, cached
 
-from lib.engine import text
-from lib.images import archive, digests, image, unpack
+from lib.engine import cli, text
+from lib.images import archive, changes, digests, image, unpack
 from lib.images.digests import ImageError
 from lib.images.entries import LayerError
 
@@ -182,6 +182,24 @@ def test_an_owner_is_part_of_what_is_copied_from_a_stage(site):
     assert site.top_layer(site.build(text.format(2000)))["g"][2] == 2000
 
 
+def test_a_file_that_grows_while_it_is_copied(site, monkeypatch):
+    """It must not fill the disk, nor the cache: the key is that of the content before."""
+    log = site.write("log", "one line\n")
+    original = changes.copy_file
+
+    def meanwhile(real, place, size):
+        log.write_text("one line\nanother\n")
+        original(real, place, size)
+        assert os.path.getsize(place) == len("one line\n")
+
+    monkeypatch.setattr(changes, "copy_file", meanwhile)
+    with pytest.raises(ImageError, match="'log' changed while it was being copied"):
+        site.build("FROM base\nCOPY . /x/")
+    monkeypatch.undo()
+    log.write_text("one line\n")
+    assert cached(site.build("FROM base\nCOPY . /x/")) == [False] and site.leftovers() == []
+
+
 # -- configs -------------------------------------------------------------------------------------------------
 
 
@@ -196,6 +214,18 @@ def test_a_shell_that_is_none(site, value):
     with pytest.raises(ImageError, match="Shell"):
         with_config(site, config={"Shell": value})
         site.build("FROM evil:1\nRUN echo hi")
+
+
+def test_nothing_that_an_image_says_moves_the_cursor(site, monkeypatch, capfd):
+    monkeypatch.setenv("SUITCASE_IMAGES", str(site.library.store.place))
+    with_config(site, history=[{"created_by": "\x1b[2Jred", "comment": "\x9b31m"}], config={"Labels": {"\x1b[2J": "\x1b]0;x\x07"}})
+    for words in (["history", "evil:1"], ["inspect", "evil:1"], ["images"], ["run", "\x1b[2J"], ["build", "-f", "-", str(site.context)]):
+        monkeypatch.setattr("sys.stdin", io.StringIO("FROM base AS \x1b[2J\nCOPY \x1b[2J /\n"))
+        with pytest.raises(SystemExit):
+            cli.main(words)
+        out, err = capfd.readouterr()
+        assert not set("\x1b\x07\x9b") & set(out + err)
+        assert words[0] != "history" or "\\x1b[2Jred" in out
 
 
 def test_a_day_that_does_not_exist():

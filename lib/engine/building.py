@@ -10,6 +10,7 @@ from functools import partial
 import click
 
 from lib.engine import resolve
+from lib.engine.text import visible
 from lib.images import image
 from lib.images.build import Build, Built, Options
 from lib.images.library import Library
@@ -28,7 +29,7 @@ class Progress:
             if what == "output" and self.plain:
                 self.output(step, text)
             elif what == "start" and self.plain:
-                say(f" => {place(step)} {step.text}")
+                say(f" => {place(step)} {visible(step.text)}")
             elif what == "done" and step.number >= 0 and step.kind != "config":
                 self.done(step)
 
@@ -44,14 +45,14 @@ class Progress:
             say(f"    {place(step)} | {rest}")
         how = "CACHED " if step.cached else ""
         took = "" if step.cached else f"   {step.seconds:.1f}s"
-        say(f" => {how}{place(step)} {step.text[:100]}{took}")
+        say(f" => {how}{place(step)} {visible(step.text[:100])}{took}")
         if self.explain and not step.cached:
             for reason in step.why:
                 say(f"      not cached, {reason}")
 
 
 def place(step: StepReport) -> str:
-    return f"[{step.stage} {step.number}/{step.of}]"
+    return visible(f"[{step.stage} {step.number}/{step.of}]")
 
 
 def say(text: str) -> None:

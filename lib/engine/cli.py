@@ -22,7 +22,9 @@ class Failed(click.ClickException):
         self.exit_code = code
 
     def show(self, file=None) -> None:
-        click.echo(f"{NAME}: {self.message}", err=True)
+        from lib.engine.text import visible
+
+        click.echo(f"{NAME}: {visible(self.message)}", err=True)
 
 
 @contextmanager

@@ -56,8 +56,8 @@ def history_rows(library: Library, image: Image, full: bool = False) -> list[lis
     rows = []
     for one in image.history:
         bytes_ = 0 if one.get("empty_layer") else next(layers, 0)
-        said = " ".join(str(one.get("created_by", "")).split())
-        comment = str(one.get("comment", ""))
+        said = text.visible(" ".join(str(one.get("created_by", "")).split()))
+        comment = text.visible(str(one.get("comment", "")))
         rows.append(
             ["<missing>", text.age(str(one.get("created", ""))), said if full else text.shorten(said, 45), text.size(bytes_), comment]
         )

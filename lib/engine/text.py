@@ -56,6 +56,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("   ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in lines)
 
 
+def visible(text: str) -> str:
+    """A stranger's words, harmless to a terminal: control characters are shown (``\\x1b``), and cannot move the cursor."""
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda one: f"\\x{ord(one[0]):02x}", text)
+
+
 def shorten(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 

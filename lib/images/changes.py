@@ -110,7 +110,7 @@ class Changes:
             return
         self.clear(path)
         if kind == stat.S_IFREG:
-            copy_file(real, place)
+            copy_file(real, place, about.st_size)
         elif kind == stat.S_IFLNK:
             os.symlink(os.readlink(real), place)
         elif kind in (stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO):
@@ -146,16 +146,19 @@ class Changes:
             raise ImageError(f"cannot copy {words}")
 
 
-def copy_file(real: str, place: str) -> None:
-    """Let the kernel copy, without the bytes passing through us; holes stay holes where it can. See copy_file_range(2)."""
-    with open(real, "rb", buffering=0) as source, open(place, "xb", buffering=0) as target:
-        try:
-            while os.copy_file_range(source.fileno(), target.fileno(), 1 << 30):
-                pass
-        except OSError:  # another file system, or an older kernel
-            from shutil import copyfileobj
+def copy_file(real: str, place: str, size: int) -> None:
+    """Let the kernel copy, without the bytes passing through us. Not more than ``size``: a log may grow as fast as we copy.
 
+    See copy_file_range(2), which another file system may refuse.
+    """
+    with open(real, "rb", buffering=0) as source, open(place, "xb", buffering=0) as target:
+        left = size
+        try:
+            while copied := os.copy_file_range(source.fileno(), target.fileno(), min(left, 1 << 30)):
+                left -= copied
+        except OSError:
             source.seek(0)
-            target.truncate(0)
             target.seek(0)
-            copyfileobj(source, target, CHUNK)
+            target.truncate()
+            while data := source.read(min(size - target.tell(), CHUNK)):
+                target.write(data)

@@ -146,6 +146,9 @@ class Tree:
             self.known[file.real] = f"{found} {owner_and_attributes(file)}" if self.owned else found
         return self.known[file.real]
 
+    def verify(self, file: File) -> None:
+        """Is a file that was copied still the one whose digest was taken? What lies in images never changes."""
+
 
 class Context(Tree):
     """A folder of this machine, with its ``.dockerignore`` and the memory of what was read before."""
@@ -155,6 +158,11 @@ class Context(Tree):
         if not os.path.isdir(self.folder):
             raise ContextError(f"unable to prepare context: path {folder!r} not found")
         super().__init__(Merged([self.folder]), Memory(store, self.folder), open_ignore(self.folder, dockerfile))
+
+    def verify(self, file: File) -> None:
+        """Else the cache would hold a layer under the key of another content. Raises ``ContextError``."""
+        if stat.S_ISREG(file.about.st_mode) and not self.memory.knows(file._replace(about=os.lstat(file.real))):
+            raise ContextError(f"{file.path!r} changed while it was being copied: build again (is an editor, or a log, at work there?)")
 
 
 class Memory:
@@ -177,11 +185,9 @@ class Memory:
                 self.before = {}
 
     def digest(self, file: File) -> str:
-        about = file.about
-        if not stat.S_ISREG(about.st_mode):
+        if not stat.S_ISREG(file.about.st_mode):
             return digest(file, b"")
-        facts = [about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino, about.st_mode]
-        key = os.fsencode(file.path).decode("latin-1")
+        key, facts = self.entry(file)
         known = self.before.get(key)
         if known and known[:-1] == facts:
             found = known[-1]
@@ -191,6 +197,18 @@ class Memory:
                 found = digest(file, hashlib.file_digest(opened, "sha256").digest())
         self.now[key] = [*facts, found]
         return found
+
+    def knows(self, file: File) -> bool:
+        """Was a digest taken of the file, as it is now?"""
+        key, facts = self.entry(file)
+        return self.now.get(key, [])[:-1] == facts
+
+    @staticmethod
+    def entry(file: File) -> tuple[str, list]:
+        """Under which name it is remembered, and what stat(2) says."""
+        about = file.about
+        facts = [about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino, about.st_mode]
+        return os.fsencode(file.path).decode("latin-1"), facts
 
     def changed(self) -> list[str]:
         """The files that were read this time and are not as they were the last time, as far as that is known."""

@@ -76,9 +76,9 @@ class Copying:
             if source.is_folder:
                 self.folder(source)
             elif folder or self.changes.is_folder(self.target):
-                self.file(source.file, f"{self.target}/{self.name(source)}")
+                self.file(source, f"{self.target}/{self.name(source)}")
             else:
-                self.file(source.file, self.target)
+                self.file(source, self.target)
 
     def name(self, source: Source) -> str:
         """What it is called in the folder; with ``--parents`` its path from the top, or from ``/./`` on."""
@@ -89,12 +89,14 @@ class Copying:
         depth = len([part for part in above.split("/") if part not in ("", ".")]) if pivot else 0
         return "/".join(path.split("/")[depth:])
 
-    def file(self, file: File, path: str) -> None:
-        if self.rules.rules and self.rules.ignored(posixpath.basename(file.path)):
-            return
-        path = path.lstrip("/")
+    def file(self, source: Source, path: str) -> None:
+        if not (self.rules.rules and self.rules.ignored(posixpath.basename(source.file.path))):
+            self.put(source.tree, source.file, path.lstrip("/"))
+
+    def put(self, tree: Tree, file: File, path: str) -> None:
         self.changes.folder(posixpath.dirname(path), self.looks.of_new_folders)
         self.changes.copy(file.real, file.about, path, self.looks, self.attributes)
+        tree.verify(file)
 
     def folder(self, source: Source) -> None:
         """What is in the folder, not the folder; ``--parents`` takes its path along."""
@@ -104,9 +106,7 @@ class Copying:
         for file in source.tree.below(resolved):
             inner = file.path.removeprefix(resolved).lstrip("/")
             if not (self.rules.rules and self.rules.ignored(inner)):
-                path = f"{top}/{inner}".lstrip("/")
-                self.changes.folder(posixpath.dirname(path), self.looks.of_new_folders)
-                self.changes.copy(file.real, file.about, path, self.looks, self.attributes)
+                self.put(source.tree, file, f"{top}/{inner}".lstrip("/"))
 
 
 # -- ADD ------------------------------------------------------------------------------------

@@ -102,6 +102,7 @@ class Files:
             looks = Looks(target.looks.uid, target.looks.gid, None, keep_owner=True)
             into = Copying(Changes(target.changes.below, place, replaces=True), f"{self.dest}/", looks, attributes=True)
             into.copy(copying.find(copying.as_tree(folder), ("/",)))
+            source.tree.verify(source.file)
         finally:
             state.rmtree(folder)
         return True
