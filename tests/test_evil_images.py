@@ -15,6 +15,7 @@ from layers import folder, hard, link, member
 from needs import requires
 from sites import Site, cached
 
+from lib import linux
 from lib.engine import cli, text
 from lib.images import archive, changes, digests, image, unpack
 from lib.images.digests import ImageError
@@ -198,6 +199,26 @@ def test_a_file_that_grows_while_it_is_copied(site, monkeypatch):
     monkeypatch.undo()
     log.write_text("one line\n")
     assert cached(site.build("FROM base\nCOPY . /x/")) == [False] and site.leftovers() == []
+
+
+def test_a_full_disk(site, tmp_path, monkeypatch, capfd):
+    """The message names the place and the way out; nothing half-made stays, and what was there works."""
+    small = tmp_path / "small"
+    small.mkdir()
+    linux.mount("tmpfs", str(small), "tmpfs", "size=6m")
+    try:
+        full = Site(tmp_path / "site", store=small / "images")
+        full.write("big", os.urandom(8 << 20))
+        full.write("Dockerfile", "FROM base\nCOPY big /x/\n")
+        monkeypatch.setenv("SUITCASE_IMAGES", str(small / "images"))
+        with pytest.raises(SystemExit):
+            cli.main(["build", str(full.context)])
+        said = capfd.readouterr().err
+        assert "No space left on device" in said and f"{small}/images" in said and "suitcase prune" in said
+        assert full.leftovers() == []
+        full.build("FROM base\nRUN echo small > /small")
+    finally:
+        linux.umount(str(small))
 
 
 # -- configs -------------------------------------------------------------------------------------------------

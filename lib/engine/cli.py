@@ -36,7 +36,16 @@ def errors(code: int = 1):
         yield
     except (ImageError, LookupError, ValueError, OSError) as error:
         shown = error.args[0] if isinstance(error, LookupError) and error.args else error
-        raise Failed(str(shown), getattr(error, "exit_code", code)) from None
+        raise Failed(f"{shown}{way_out(error)}", getattr(error, "exit_code", code)) from None
+
+
+def way_out(error: Exception) -> str:
+    """What to do about a full disk. Everything else says it itself."""
+    import errno
+
+    if getattr(error, "errno", None) not in (errno.ENOSPC, errno.EDQUOT):
+        return ""
+    return f": nothing half-made was kept in {library().store.place}. Room there: {NAME} prune, {NAME} builder-prune, {NAME} rmi IMAGE"
 
 
 def library():
