@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -233,6 +233,22 @@ class Shield:
             signal.signal(signal.SIGINT, self.before)
             if self.pending and error[0] is None:
                 self.deliver()
+
+
+@contextmanager
+def scratch(kind: str, parent: str | os.PathLike | None = None) -> Iterator[str]:
+    """A temporary folder, in ``parent`` if that is given. Its removal cannot be cut in half by an interrupt, nor its making be missed.
+
+    What cannot be removed stays, and the leak check tells it.
+    """
+    with Shield() as shield:
+        place = tempfile.mkdtemp(prefix=state.temporary(kind), dir=parent)
+        try:
+            with shield.opened():
+                yield place
+        finally:
+            with suppress(OSError):
+                state.rmtree(place)
 
 
 # -- the starter's client ---------------------------------------------------------------------

@@ -1,7 +1,9 @@
 """The stop button, in every cell of every chapter: the cell can be run again, and nothing is left at the end."""
 
 import json
+import os
 import random
+import signal
 import time
 from pathlib import Path
 from queue import Empty
@@ -10,7 +12,9 @@ import pytest
 from jupyter_client.manager import start_new_kernel
 from needs import requires
 
+from lib import state
 from lib.lab.notebooks import home, there
+from lib.process import scratch
 
 SEED = random.randrange(10**6)
 
@@ -72,3 +76,16 @@ def test_every_cell_can_be_stopped_and_run_again(chapter):
             assert again and again["status"] == "ok", f"seed {SEED}, stopped after {after:.3f} s, then run again: {source}\n{again}"
     finally:
         kernel.close()
+
+
+def test_an_interrupt_in_the_middle_of_a_removal(monkeypatch):
+    original = state.rmtree
+
+    def interrupted(path):
+        os.kill(os.getpid(), signal.SIGINT)
+        original(path)
+
+    monkeypatch.setattr(state, "rmtree", interrupted)
+    with pytest.raises(KeyboardInterrupt), scratch("test") as place:
+        Path(place, "file").touch()
+    assert not os.path.exists(place)

@@ -22,6 +22,16 @@ ROOT = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
 BIN = Path(PYTHON).parent
 INTERRUPTING = ("tests/test_break.py",)
+MACHINES = (
+    "test_bases",
+    "test_bench",
+    "test_browser",
+    "test_guest",
+    "test_lab*",
+    "test_machines",
+    "test_v2",
+    "test_vm",
+)  # they take minutes
 CELL_TIMEOUT = "120"  # seconds; nbval's own limit is half an hour
 
 
@@ -55,19 +65,34 @@ def arrows() -> int:
     return call(str(BIN / "lint-imports"))
 
 
-def unit() -> int:
-    """pytest under coverage, then its report.
+def covered(name: str, *words: str) -> int:
+    """pytest under coverage; what was covered is kept beside what other stages covered, for ``coverage_report``."""
+    (ROOT / "build").mkdir(exist_ok=True)
+    return call(PYTHON, "-m", "coverage", "run", f"--data-file=build/.coverage.{name}", "-m", "pytest", *words)
 
-    Tests that interrupt this very process at any moment run apart: an interrupt between coverage's taking its lock and its
+
+def unit() -> int:
+    """Tests that interrupt this very process at any moment run apart: an interrupt between coverage's taking its lock and its
     letting go would hang the run for ever (seen).
     """
-    (ROOT / "build").mkdir(exist_ok=True)
-    code = call(PYTHON, "-m", "coverage", "run", "-m", "pytest", "tests", *(f"--ignore={path}" for path in INTERRUPTING))
-    code |= call(PYTHON, "-m", "pytest", *INTERRUPTING)
-    report = subprocess.run([PYTHON, "-m", "coverage", "report"], cwd=ROOT, capture_output=True, text=True).stdout
+    code = covered("unit", "tests", *(f"--ignore={path}" for path in (*INTERRUPTING, *machine_tests())))
+    return code | call(PYTHON, "-m", "pytest", *INTERRUPTING)
+
+
+def machines() -> int:
+    return covered("machines", *machine_tests())
+
+
+def machine_tests() -> list[str]:
+    return sorted(str(path.relative_to(ROOT)) for pattern in MACHINES for path in ROOT.glob(f"tests/{pattern}.py"))
+
+
+def coverage_report() -> None:
+    coverage = (PYTHON, "-m", "coverage")
+    subprocess.run([*coverage, "combine", "--quiet", *map(str, (ROOT / "build").glob(".coverage.*"))], cwd=ROOT)
+    report = subprocess.run([*coverage, "report"], cwd=ROOT, capture_output=True, text=True).stdout
     (ROOT / "build/coverage.txt").write_text(report)
     print(report, flush=True)
-    return code
 
 
 def notebooks() -> int:
@@ -131,17 +156,19 @@ def scratch():
 
 
 STAGES: dict[str, Callable[[], int]] = {
-    "style": style, "arrows": arrows, "unit": unit, "notebooks": notebooks, "lab": lab, "parameters": parameters, "clone": clone,
+    "style": style, "arrows": arrows, "unit": unit, "notebooks": notebooks,
+    "machines": machines, "lab": lab, "parameters": parameters, "clone": clone,
 }  # fmt: skip
 WORDS = {
     "style": "ruff", "arrows": "import-linter: arrows point down", "unit": "pytest, with coverage",
+    "machines": "pytest, with coverage: what boots or furnishes machines, and the bench",
     "notebooks": "pytest --nbval on every notebook", "lab": "chapters 2 and 3 in the lab VM, on cgroup v2",
     "parameters": "every chapter with other parameters", "clone": "make tutorial on a clean clone",
 }  # fmt: skip
 
 
-# The second lane: what is busy while "unit" mostly waits. Each chapter's leak check knows what belongs to others that live.
-BESIDE = ("lab", "parameters", "clone")
+# The second lane, beside the first. Each session of tests and each notebook has a place of its own, and knows what belongs to others.
+BESIDE = ("machines", "lab", "parameters", "clone")
 Results = dict[str, tuple[bool, float]]
 
 
@@ -172,7 +199,9 @@ def run_all() -> Results:
         print(log.read(), flush=True)
         if not (folder / "results").exists():
             return results | dict.fromkeys(BESIDE, (False, 0.0))
-        return results | json.loads((folder / "results").read_text())
+        results |= json.loads((folder / "results").read_text())
+    coverage_report()
+    return results
 
 
 def main(argv: list[str]) -> int:

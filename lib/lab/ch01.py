@@ -10,14 +10,13 @@ import platform
 import random
 import shutil
 import struct
-import tempfile
 from pathlib import Path
 
 from lib import bases, linux, state
 from lib.container import start
 from lib.lab import reach
 from lib.lab.exercises import Exercise, NotYet
-from lib.process import Plan, StepError
+from lib.process import Plan, StepError, scratch
 from lib.rootfs import RootFS
 
 PROCESSORS = {"aarch64": 183, "x86_64": 62, "riscv64": 243, "s390x": 22}  # e_machine, elf(5)
@@ -88,7 +87,7 @@ def check_find(answer, names: list[str], wanted: int) -> str:
 def check_diagnose(answer, order: list[str]) -> str:
     """The reader's function is asked about each program; then the kernel is asked, to be fair."""
     diagnose = function(answer, "of a path")
-    with tempfile.TemporaryDirectory(prefix=state.temporary("ex")) as place:
+    with scratch("ex") as place:
         programs = broken_programs(Path(place))
         for number, kind in enumerate(order):
             path = Path(place, f"program-{number}")

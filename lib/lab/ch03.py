@@ -9,7 +9,6 @@ import io
 import os
 import stat
 import tarfile
-import tempfile
 import threading
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,7 +27,7 @@ from lib.images.store import Store
 from lib.lab import peers, workshop
 from lib.lab.exercises import Exercise, NotYet
 from lib.lab.registry import LocalRegistry
-from lib.process import Shield, StepError
+from lib.process import Shield, StepError, scratch
 
 # A package manager in fifteen lines: `update` fetches the list, `install` fetches, "compiles" (that is what takes time), unpacks.
 PKG = """#!/bin/sh
@@ -338,9 +337,7 @@ def exercises() -> list[Exercise]:
 
 def buildah_tree(base: str, line: str) -> dict:
     """What Buildah makes of a base (a folder) and one line of a Dockerfile: the tree, as ``look`` tells it. Raises ``Missing``."""
-    with tempfile.TemporaryDirectory(
-        prefix=state.temporary("buildah"), dir=state.folder("containers"), ignore_cleanup_errors=True
-    ) as place:
+    with scratch("buildah", state.folder("containers")) as place:
         peers.ask(["tar", "-C", base, "-cf", f"{place}/base.tar", "."], check=True)
         Path(place, "Dockerfile").write_text(f"FROM scratch\nADD base.tar /\n{line}\n")
         command = ["buildah", "--root", f"{place}/root", "--runroot", f"{place}/run", "--storage-driver", "vfs"]
@@ -356,7 +353,7 @@ def buildah_tree(base: str, line: str) -> dict:
 
 def docker_context(docker: peers.Docker, paths: list[str], rules: list[str]) -> set[str]:
     """Which of the files Docker lets into an image by ``COPY . /``, under these lines of a ``.dockerignore``."""
-    with tempfile.TemporaryDirectory(prefix=state.temporary("context")) as place:
+    with scratch("context") as place:
         for path in paths:
             file = Path(place, path)
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -11,13 +11,12 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lib import bases, state
-from lib.process import Shield
+from lib.process import Shield, scratch
 
 PODMAN = ["podman", "--cgroup-manager", "cgroupfs", "--runtime", "runc", "--events-backend", "none"]
 
@@ -41,23 +40,22 @@ def ask(argv: list[str], timeout: float = 20, check: bool = False, cwd=None) -> 
 
 def podman_run(command: list[str], *flags: str) -> tuple[int, str, dict]:
     """``podman run`` of the busybox base with Docker's flags: (exit code, output, its record of how it ended)."""
-    folder = Path(tempfile.mkdtemp(prefix=state.temporary("podman")))
-    name = folder.name
-    limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096", "--network", "none", "--name", name]
-    try:
-        run = [*PODMAN, "run", *limits, *flags, "--rootfs", f"{bases.busybox()}:O", *command]
-        done = ask(run, cwd=folder)  # after an OOM kill, conmon leaves a file in the folder that it was started in
-        seen = ask([*PODMAN, "inspect", name], check=True)
-        return done.returncode, done.stdout, json.loads(seen.stdout)[0]["State"]
-    finally:
-        if shutil.which("podman"):
-            subprocess.run([*PODMAN, "rm", "-f", "-t", "0", name], capture_output=True, timeout=60)
-        shutil.rmtree(folder)
+    with scratch("podman") as folder:
+        name = os.path.basename(folder)
+        limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096", "--network", "none", "--name", name]
+        try:
+            run = [*PODMAN, "run", *limits, *flags, "--rootfs", f"{bases.busybox()}:O", *command]
+            done = ask(run, cwd=folder)  # after an OOM kill, conmon leaves a file in the folder that it was started in
+            seen = ask([*PODMAN, "inspect", name], check=True)
+            return done.returncode, done.stdout, json.loads(seen.stdout)[0]["State"]
+        finally:
+            if shutil.which("podman"):
+                subprocess.run([*PODMAN, "rm", "-f", "-t", "0", name], capture_output=True, timeout=60)
 
 
 def runc_run(command: list[str]) -> str:
     """``runc run`` of the busybox base with the configuration that ``runc spec`` writes: its output."""
-    with tempfile.TemporaryDirectory(prefix=state.temporary("runc")) as bundle:
+    with scratch("runc") as bundle:
         ask(["runc", "spec", "--bundle", bundle], check=True)
         path = Path(bundle, "config.json")
         config = json.loads(path.read_text())
@@ -106,7 +104,7 @@ def dockerd(timeout: float = 60):
     parent = f"suitcase-docker-{os.getpid()}"
     disk = state.folder("bases").parent  # its overlays need a real file system
     try:
-        with tempfile.TemporaryDirectory(prefix=state.temporary("docker"), dir=disk, ignore_cleanup_errors=True) as place:
+        with scratch("docker", disk) as place:
             socket = f"unix://{place}/docker.sock"
             command = ["unshare", "-m", "dockerd", "--data-root", f"{place}/data", "--exec-root", f"{place}/exec", "-p", f"{place}/pid"]
             command += ["-H", socket, "--bridge=none", "--iptables=false", "--ip6tables=false", "--storage-driver=overlay2"]

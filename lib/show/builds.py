@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import ipywidgets
 from IPython.display import display
 
-from lib import state
 from lib.images.build import Built, plan
 from lib.images.library import Library
 from lib.images.steps import StepReport
+from lib.process import scratch
 from lib.show.dials import Panel
 from lib.show.picture import BLUE, GREEN, GREY, INK, RED, Picture, box, label, svg
 from lib.show.plots import axes, png
@@ -54,7 +53,7 @@ def waterfall(title: str, builds: dict[str, Built], alt: str) -> Picture:
 
 def touched(library: Library, context: str, name: str, **options) -> list[StepReport]:
     """What a build would do if one file of the context were another: tried on a copy of the context."""
-    with tempfile.TemporaryDirectory(prefix=state.temporary("touched")) as place:
+    with scratch("touched") as place:
         for path in Path(context).rglob("*"):
             copy = Path(place, path.relative_to(context))
             if path.is_dir():
