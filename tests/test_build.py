@@ -252,6 +252,31 @@ def test_source_date_epoch_gives_the_same_image_twice(tmp_path, monkeypatch):
     assert {about[-1] for about in unpacked.values()} == {1_600_000_000}
 
 
+def test_stages_that_wait_for_each_other_are_refused(site):
+    circle = "FROM base AS a\nCOPY --from=b /x /\nFROM base AS b\nCOPY --from=a /x /\n"
+    with pytest.raises(ImageError, match=r"Dockerfile:1:1: circular dependency detected: (a needs b needs a|b needs a needs b)"):
+        site.build(circle)
+    with pytest.raises(ImageError, match="circular dependency detected: a needs a"):
+        site.build("FROM base AS a\nCOPY --from=a /x /\n")
+
+
+def test_a_stage_may_copy_from_a_later_one(site):
+    """As in BuildKit; the older builder did not know it."""
+    made = site.build("FROM base AS a\nCOPY --from=b /x /y\nFROM base AS b\nRUN echo later > /x\n", target="a")
+    assert site.read(made, "/y") == "later\n"
+
+
+def test_a_stage_whose_name_is_nearly_right(site):
+    with pytest.raises(ImageError, match="did you mean the stage 'work'"):
+        site.build("FROM base AS work\nFROM base\nCOPY --from=wrk /x /y\n")
+
+
+def test_a_hundred_stages(site):
+    """More than run at once; each stands on the one before."""
+    text = "FROM base AS s0\n" + "".join(f"FROM s{n} AS s{n + 1}\nENV N{n}=1\n" for n in range(100))
+    assert "N99=1" in site.build(text).image.runtime["Env"]
+
+
 def test_more_than_128_layers(site):
     built = site.build("FROM base\n" + "".join(f"RUN echo {number} > /{number}\n" for number in range(140)) + "RUN cat /0 /139 > /sum\n")
     assert len(built.image.layers) == 142 and site.read(built, "sum") == "0\n139\n"

@@ -28,6 +28,7 @@ from lib.images.steps import PREDEFINED, BuildError, Cancelled, StepReport
 from lib.images.store import Store
 
 TICK = 0.05  # s
+AT_ONCE = 16  # stages that are built side by side
 
 
 @dataclass
@@ -101,10 +102,12 @@ class Build:
         except FileNotFoundError:
             raise BuildError(f"failed to read dockerfile: open {self.path}: no such file or directory (-f names another)") from None
 
-    def stage(self, name: str) -> Stage | None:
-        """A stage by its name or its number."""
-        found = next((stage for stage in reversed(self.file.stages) if stage.name == name.lower()), None)
-        return found or (self.stages.get(int(name)) if name.isascii() and name.isdigit() else None)
+    def stage(self, name: str, before: int | None = None) -> Stage | None:
+        """A stage by its name or its number; FROM looks only at those before its own."""
+        among = self.file.stages[:before]
+        if found := next((stage for stage in reversed(among) if stage.name == name.lower()), None):
+            return found
+        return among[int(name)] if name.isascii() and name.isdigit() and len(name) < 9 and int(name) < len(among) else None
 
     def target(self) -> Stage:
         if not self.options.target:
@@ -133,25 +136,38 @@ class Build:
     # -- the graph
 
     def needs(self, stage: Stage) -> list[Stage]:
-        """The earlier stages that this one is built on, copies from, or mounts."""
+        """The stages that this one is built on, copies from, or mounts; as in BuildKit, the latter may come later in the file."""
         base = dockerfile.expanded(stage.base, self.globals, self.file.escape)[0].image
-        names = [base]
+        names: list[str] = []
         for one in stage.instructions:
             if isinstance(one, Copy) and one.from_:
                 names.append(one.from_)
             if isinstance(one, Run):
                 names += [mount.from_ for mount in one.mounts if mount.from_]
-        return [found for name in dict.fromkeys(names) if (found := self.stage(name)) and found.index < stage.index]
+        found = [self.stage(base, stage.index), *map(self.stage, dict.fromkeys(names))]
+        return [one for one in found if one]
 
     def needed(self, stage: Stage) -> list[Stage]:
-        """The stage and all that it needs, in the order of the file."""
+        """The stage and all that it needs, each after those that it needs itself. Raises ``DockerfileError`` for a circle of them."""
+        from graphlib import CycleError, TopologicalSorter
+
         found, todo = {}, [stage]
         while todo:
             one = todo.pop()
             if one.index not in found:
-                found[one.index] = one
-                todo += self.needs(one)
-        return [found[index] for index in sorted(found)]
+                found[one.index] = needs = self.needs(one)
+                todo += needs
+        sorter, order = TopologicalSorter({index: [one.index for one in needs] for index, needs in found.items()}), []
+        try:
+            order = list(sorter.static_order())
+        except CycleError as error:
+            circle = [self.stages[index] for index in error.args[1]]
+            names = " needs ".join(str(one.name or one.index) for one in reversed(circle))
+            first = min(circle, key=lambda one: one.index)
+            raise first.base.place.error(
+                f"circular dependency detected: {names}", "each waits for the other: one must copy nothing"
+            ) from None
+        return [self.stages[index] for index in order]
 
     # -- the build
 
@@ -163,7 +179,7 @@ class Build:
             self.scratch = place.path  # for downloads
             needed = self.needed(target)
             self.check_arguments()
-            self.look_back(needed)
+            self.look_back(sorted(needed, key=lambda stage: stage.index))
             if self.options.cache_from and not self.options.dry:
                 self.ask_elsewhere()
             try:
@@ -193,7 +209,7 @@ class Build:
         from concurrent.futures import Future, ThreadPoolExecutor
 
         self.futures = {stage.index: Future() for stage in needed}
-        with ThreadPoolExecutor(len(needed)) as pool:
+        with ThreadPoolExecutor(min(len(needed), AT_ONCE)) as pool:  # a stage waits only for those that began before it
             jobs = [pool.submit(self.one, StageBuild(self, stage)) for stage in needed]
             try:
                 self.watch(jobs)
@@ -240,7 +256,13 @@ class Build:
         try:
             return self.options.resolve(name) if self.options.resolve else self.library.find(name)
         except (ImageError, references.BadReference) as error:
-            raise place.error(str(error), "build it, load it or pull it first: suitcase images lists what is here", name) from None
+            raise place.error(str(error), self.hint(name), name) from None
+
+    def hint(self, name: str) -> str:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, [stage.name for stage in self.file.stages if stage.name], 1)
+        return f"did you mean the stage {near[0]!r}?" if near else "build it, load it or pull it first: suitcase images lists what is here"
 
     def tree(self, name: str, place) -> Tree:
         """A stage or an image to copy from."""

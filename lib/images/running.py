@@ -25,7 +25,7 @@ from lib.images.merged import Merged
 from lib.images.mounts import Mount as Wish
 from lib.images.store import Store
 from lib.namespaces import Hostname, Loopback, Namespaces, User
-from lib.process import Exit, Plan, Process
+from lib.process import Exit, Plan, Process, Shield
 from lib.rootfs import Bind, Mount, RootFS, Tmpfs
 from lib.users import RunAs
 
@@ -62,19 +62,19 @@ class Runner:
 
         As long as it runs, ``running`` holds its name.
         """
-        with ExitStack() as undo:
+        with Shield() as shield, ExitStack() as undo:  # an interrupt must not come between something and its undo
             record = state.Record(f"{self.id}-mounts", [("rmtree", self.private)])  # should we be killed, gc removes it
             undo.callback(record.remove)
             undo.callback(state.rmtree, self.private)
             os.makedirs(self.private, mode=0o700)
-            mounts = [mount for wish in self.command.wishes if (mount := self.mount(wish, undo))]
-            before = Merged(self.command.layers)
-            running.add(self.id)
             undo.callback(running.discard, self.id)
-            done = self.plan(mounts).run(show=show)
-            for mount in mounts:
-                remove_stub(before, self.upper, mount.target)
-            return done
+            with shield.opened():
+                mounts = [mount for wish in self.command.wishes if (mount := self.mount(wish, undo))]
+                running.add(self.id)
+                done = self.plan(mounts).run(show=show)
+                for mount in mounts:
+                    remove_stub(Merged(self.command.layers), self.upper, mount.target)
+                return done
 
     def plan(self, mounts: list[Mount]) -> Plan:
         rootless = os.geteuid() != 0

@@ -99,8 +99,7 @@ class StageBuild:
 
     def begin(self) -> None:
         base = dockerfile.expanded(self.stage.base, self.build.globals, self.build.file.escape)[0]
-        earlier = self.build.stage(base.image)
-        if earlier and earlier.index < self.stage.index:
+        if earlier := self.build.stage(base.image, self.stage.index):
             self.from_stage(self.build.result(earlier), base)
             return
         if base.image != "scratch":
