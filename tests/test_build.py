@@ -254,9 +254,9 @@ def test_source_date_epoch_gives_the_same_image_twice(tmp_path, monkeypatch):
 
 def test_stages_that_wait_for_each_other_are_refused(site):
     circle = "FROM base AS a\nCOPY --from=b /x /\nFROM base AS b\nCOPY --from=a /x /\n"
-    with pytest.raises(ImageError, match=r"Dockerfile:1:1: circular dependency detected: (a needs b needs a|b needs a needs b)"):
+    with pytest.raises(DockerfileError, match=r"Dockerfile:1:1: circular dependency detected: (a needs b needs a|b needs a needs b)"):
         site.build(circle)
-    with pytest.raises(ImageError, match="circular dependency detected: a needs a"):
+    with pytest.raises(DockerfileError, match="circular dependency detected: a needs a"):
         site.build("FROM base AS a\nCOPY --from=a /x /\n")
 
 
@@ -267,7 +267,7 @@ def test_a_stage_may_copy_from_a_later_one(site):
 
 
 def test_a_stage_whose_name_is_nearly_right(site):
-    with pytest.raises(ImageError, match="did you mean the stage 'work'"):
+    with pytest.raises(DockerfileError, match="did you mean the stage 'work'"):
         site.build("FROM base AS work\nFROM base\nCOPY --from=wrk /x /y\n")
 
 
