@@ -221,7 +221,7 @@ def test_advice_names_the_copy_that_should_come_later(site):
 
 
 def test_the_first_build_has_no_reasons_to_compare_with(site):
-    assert site.build("FROM base\nRUN echo 1 > /a\n").steps[0].why == ["there was no such step in the last build"]
+    assert site.build("FROM base\nRUN echo 1 > /a\n").steps[0].why == ["this is the first build"]
 
 
 def test_a_plan_is_what_the_build_then_does(site):

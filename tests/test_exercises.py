@@ -135,3 +135,16 @@ def test_the_quiz_prints_its_answers_and_its_buttons_judge(capsys):
     assert "look again" in verdict.value
     choice.value = "yes"
     assert verdict.value == "✔ right"
+
+
+@pytest.mark.parametrize("chapter", [one.number for one in there() if one.number != "01"])
+@requires("root", "memory", "cpu", "pids")
+def test_the_solutions_pass_at_the_end_of_the_whole_chapter(chapter):
+    """As the reader has it: what the chapter has built and started before is there."""
+    cells = [cell for cell in json.loads(notebook(chapter).read_text())["cells"] if cell["cell_type"] == "code"]
+    names = {f"answer:{name}": solution(number, name) for number, name in EXERCISES if number == chapter}
+    answered = [next((names[tag] for tag in tags(cell) if tag in names), "".join(cell["source"])) for cell in cells]
+    done = replay(answered, ROOT, ROOT)
+    assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-1500:]
+    passed = [line.split()[1].rstrip(":") for line in done.stdout.splitlines() if line.startswith("✔")]
+    assert passed == [name for number, name in EXERCISES if number == chapter]

@@ -104,7 +104,7 @@ class Tree:
         import difflib
 
         above, _, name = path.rpartition("/")
-        near = difflib.get_close_matches(name, self.merged.names(above), 3) if len(name) < 100 else []
+        near = difflib.get_close_matches(name, self.merged.names(above), 3, 0.7) if len(name) < 100 else []
         return f"; there is {', '.join(f'{above}/{one}'.lstrip('/') for one in near)}" if near else ""
 
     def matching(self, names: list[str], above: str) -> Iterator[str]:

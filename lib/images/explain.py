@@ -30,10 +30,10 @@ def align(before: list[dict], now: list[str]) -> dict[int, dict]:
     return pairs
 
 
-def why(parts: dict, before: dict | None, changed: list[str]) -> list[str]:
-    """The reasons for a miss, in words. ``changed`` are files of the context that are not as they were."""
+def why(parts: dict, before: dict | None, changed: list[str], first: bool = False) -> list[str]:
+    """The reasons for a miss, in words. ``changed`` are files of the context that are not as they were; ``first``: no build yet."""
     if before is None:
-        return ["there was no such step in the last build"]
+        return ["this is the first build" if first else "there was no such step in the last build"]
     old = before["parts"]
     reasons = [reason(name, old.get(name), parts.get(name), changed) for name in sorted({*old, *parts}) if old.get(name) != parts.get(name)]
     return reasons or ["all is as it was, but what it made then is gone from the cache"]

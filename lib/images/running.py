@@ -139,7 +139,10 @@ class Runner:
             if wish.required:
                 raise ImageError(f"secret {name} was not given to this build: --secret id={name},src=FILE")
             return None
-        data = Path(self.secrets[name]).read_bytes()
+        try:
+            data = Path(self.secrets[name]).read_bytes()
+        except OSError as error:
+            raise ImageError(f"secret {name}: {self.secrets[name]}: {error.strerror}") from None
         if wish.env:
             self.env[wish.env] = data.decode()
             if not wish.target:

@@ -171,7 +171,8 @@ class StageBuild:
         found = None if self.build.options.no_cache else self.build.cache.find(wanted)
         report.cached = found is not None
         if not found:
-            report.why = why(report.parts, self.before, self.build.context.memory.changed() if work.kind == "copy" else [])
+            changed = self.build.context.memory.changed() if work.kind == "copy" else []
+            report.why = why(report.parts, self.before, changed, first=not self.build.last)
             self.build.tell("start", report, "")
             found = self.imagined(report, wanted) if self.build.options.dry else self.carry_out(work, report, wanted)
         layer = found.as_layer()

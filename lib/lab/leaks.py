@@ -17,7 +17,7 @@ from pathlib import Path
 from lib import linux, state
 from lib.advice import mountinfo
 from lib.cgroups import PARENT
-from lib.process import Starter
+from lib.process import Starter, completed
 
 LABEL = "suitcase"  # begins the name of every interface, network namespace, nft table and temporary folder of ours
 
@@ -103,7 +103,7 @@ def links() -> set[str]:
 def nft_rules() -> set[str]:
     """Tables of nftables with a name of ours, and what stands in them; nothing where there is no ``nft``."""
     try:
-        done = subprocess.run(["nft", "-s", "list", "ruleset"], capture_output=True, text=True, timeout=10)
+        done = completed(["nft", "-s", "list", "ruleset"], timeout=10)
     except (FileNotFoundError, subprocess.TimeoutExpired):
         return set()
     found, table = set(), ""

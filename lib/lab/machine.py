@@ -121,8 +121,10 @@ def read(path: str) -> str | None:
 
 def experiments(store: str) -> dict:
     """What ``probe.py`` found; an error of the whole script stands under ``error``."""
+    from lib.process import completed  # it needs Linux; this module is for finding out
+
     try:
-        done = subprocess.run([sys.executable, "-I", "-S", str(PROBE), store], capture_output=True, text=True, timeout=LIMIT)
+        done = completed([sys.executable, "-I", "-S", str(PROBE), store], timeout=LIMIT)
         return json.loads(done.stdout)
     except subprocess.TimeoutExpired:
         return {"error": f"the experiments had not ended after {LIMIT} seconds"}
@@ -131,8 +133,10 @@ def experiments(store: str) -> dict:
 
 
 def runs(*command: str) -> bool:
+    from lib.process import completed
+
     try:
-        return subprocess.run(command, capture_output=True, timeout=5).returncode == 0
+        return completed(command, timeout=5).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
         return False
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lib import bases, state
-from lib.process import Shield, scratch
+from lib.process import Shield, completed, scratch
 
 PODMAN = ["podman", "--cgroup-manager", "cgroupfs", "--runtime", "runc", "--events-backend", "none"]
 
@@ -30,7 +30,7 @@ def ask(argv: list[str], timeout: float = 20, check: bool = False, cwd=None) -> 
     if shutil.which(argv[0]) is None:
         raise Missing(f"{argv[0]} is not installed here")
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, cwd=cwd)
+        done = completed(argv, timeout, cwd=cwd)
     except subprocess.TimeoutExpired:
         raise Missing(f"{argv[0]} did not answer within {timeout:g} s") from None
     if check and done.returncode:
@@ -50,7 +50,7 @@ def podman_run(command: list[str], *flags: str) -> tuple[int, str, dict]:
             return done.returncode, done.stdout, json.loads(seen.stdout)[0]["State"]
         finally:
             if shutil.which("podman"):
-                subprocess.run([*PODMAN, "rm", "-f", "-t", "0", name], capture_output=True, timeout=60)
+                completed([*PODMAN, "rm", "-f", "-t", "0", name], timeout=60)
 
 
 def runc_run(command: list[str]) -> str:
@@ -87,7 +87,7 @@ class Docker:
 
     def call(self, *words: str, stdin=subprocess.DEVNULL) -> str:
         """``docker WORDS``; raises ``Missing`` with its last line when it fails."""
-        done = subprocess.run(["docker", "-H", self.socket, *words], stdin=stdin, capture_output=True, text=True, timeout=120)
+        done = completed(["docker", "-H", self.socket, *words], timeout=120, stdin=stdin)
         if done.returncode:
             raise Missing(f"docker {words[0]}: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
         return done.stdout.strip()
