@@ -293,13 +293,13 @@ def layers_of(ours, facts: dict) -> list[str]:
 @click.argument("container")
 def diff(container: str) -> None:
     """Inspect changes to files or directories on a running container's filesystem."""
-    from lib.engine import reports
+    from lib.engine import reports, text
     from lib.images.merged import Merged
 
     with errors():
         facts = running(container)
         for kind, path in reports.changes(Merged(layers_of(library(), facts)), f"{facts['folder']}/upper"):
-            click.echo(f"{kind} {path}")
+            click.echo(f"{kind} {text.visible(path)}")
 
 
 @main.command()

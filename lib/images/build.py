@@ -7,6 +7,7 @@ is in the cache is not carried out: its layer is taken. Nothing is even unpacked
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -104,7 +105,7 @@ class Build:
     def stage(self, name: str) -> Stage | None:
         """A stage by its name or its number."""
         found = next((stage for stage in reversed(self.file.stages) if stage.name == name.lower()), None)
-        return found or (self.stages.get(int(name)) if name.isascii() and name.isdigit() else None)
+        return found or (self.stages.get(int(name)) if re.fullmatch("[0-9]{1,9}", name) else None)
 
     def target(self) -> Stage:
         if not self.options.target:

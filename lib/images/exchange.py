@@ -128,7 +128,7 @@ def checked(found: object) -> Record:
     if not isinstance(found, dict) or not matches(KEY, found.get("key")) or not matches(MOMENT, found.get("created")):
         raise CacheError("a record in the cache has no key, or no time")
     text, below, seconds = found.get("text"), found.get("below"), found.get("seconds")
-    if not isinstance(text, str) or len(text) > TEXT_AT_MOST or not isinstance(seconds, int | float):
+    if not isinstance(text, str) or len(text) > TEXT_AT_MOST or not isinstance(seconds, int | float) or not 0 <= seconds < 1 << 31:
         raise CacheError(f"the cache's record {found['key'][:12]} does not say what it is of")
     if not isinstance(below, list) or len(below) > BELOW_AT_MOST:
         raise CacheError(f"the cache's record {found['key'][:12]} does not say what it stands on")

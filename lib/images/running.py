@@ -170,7 +170,7 @@ class Runner:
         undo.callback(state.rmtree, copy)
         tree, changes = self.trees(wish), Changes(Merged([]), copy)
         top = tree.one(wish.source or "/")
-        looks = Looks(keep_owner=True)
+        looks = Looks(keep_owner=bool(wish.from_))  # whose a file of the context is, is this machine's affair, and in no key
         if not stat.S_ISDIR(top.about.st_mode):
             changes.copy(top.real, top.about, "file", looks)
             return f"{copy}/file"

@@ -18,7 +18,7 @@ from lib.images.ignore import IgnoreError
 from lib.images.layers import Layer
 from lib.images.merged import Merged
 from lib.images.steps import PREDEFINED, BuildError, Cancelled, StepReport, Work, whole_command
-from lib.images.times import created
+from lib.images.times import created, epoch
 
 SHELL = ["/bin/sh", "-c"]
 COMMENT = "suitcase build"
@@ -120,6 +120,9 @@ class StageBuild:
         """ONBUILD: what the base wants done first in a build on it; it is not handed on to the next."""
         texts = config.pop("OnBuild", None) or []
         self.triggers = [one for text in texts for one in dockerfile.instructions(text, f"ONBUILD of {base.image}")]
+        for one in self.triggers:
+            if isinstance(one, instructions.From | instructions.OnBuild):
+                raise one.place.error(f"{type(one).__name__.upper()} is no trigger", "the base image was not made by a builder that keeps to the rules")
 
     def from_image(self, base: instructions.From) -> None:
         if not base.image:
@@ -167,7 +170,7 @@ class StageBuild:
 
     def layered(self, work: Work, report: StepReport) -> None:
         """A step that may make a layer: taken from the cache if its key is there, else carried out."""
-        report.kind, report.parts = work.kind, {"below": self.state.chain, **work.parts}
+        report.kind, report.parts = work.kind, {"below": self.state.chain, **work.parts, **({} if epoch() is None else {"epoch": epoch()})}
         wanted = key(report.parts)
         found = None if self.build.options.no_cache else self.build.cache.find(wanted)
         report.cached = found is not None
@@ -279,7 +282,7 @@ class StageBuild:
 
     def mount_part(self, mount) -> list:
         """What of a mount counts for the key: not what is in a cache or a secret, but what a bind shows."""
-        words = [mount.type, mount.target, mount.id, mount.read_only, mount.env]
+        words = [mount.type, mount.target, mount.id, mount.read_only, mount.env, mount.mode, mount.uid, mount.gid, mount.size]
         if mount.type != "bind":
             return words
         if mount.from_:
