@@ -180,8 +180,6 @@ def prune() -> None:
 @main.command("builder-prune")
 def builder_prune() -> None:
     """Remove the build cache (docker builder prune)."""
-    import shutil
-
     from lib.engine import text
     from lib.images.cache import Cache
 
@@ -189,7 +187,6 @@ def builder_prune() -> None:
         ours = library()
         before = disk(ours)
         Cache(ours.store).prune()
-        shutil.rmtree(ours.store.place / "mounts", ignore_errors=True)
         ours.gc()
         click.echo(f"Total reclaimed space: {text.size(max(0, before - disk(ours)))}")
 

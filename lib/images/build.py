@@ -7,7 +7,6 @@ is in the cache is not carried out: its layer is taken. Nothing is even unpacked
 from __future__ import annotations
 
 import os
-import re
 import signal
 import threading
 import time
@@ -29,6 +28,7 @@ from lib.images.steps import PREDEFINED, BuildError, Cancelled, StepReport
 from lib.images.store import Store
 
 TICK = 0.05  # s
+AT_ONCE = 16  # stages; they begin in the order of the file and wait for earlier ones only, so there is always one that gets on
 
 
 @dataclass
@@ -102,10 +102,11 @@ class Build:
         except FileNotFoundError:
             raise BuildError(f"failed to read dockerfile: open {self.path}: no such file or directory (-f names another)") from None
 
-    def stage(self, name: str) -> Stage | None:
-        """A stage by its name or its number."""
-        found = next((stage for stage in reversed(self.file.stages) if stage.name == name.lower()), None)
-        return found or (self.stages.get(int(name)) if re.fullmatch("[0-9]{1,9}", name) else None)
+    def stage(self, name: str, before: int | None = None) -> Stage | None:
+        """A stage by its name or its number; ``before`` is a stage's index: only the earlier ones are meant."""
+        stages = self.file.stages[:before]
+        found = next((stage for stage in reversed(stages) if stage.name == name.lower()), None)
+        return found or next((stage for stage in stages if str(stage.index) == name), None)
 
     def target(self) -> Stage:
         if not self.options.target:
@@ -142,7 +143,7 @@ class Build:
                 names.append(one.from_)
             if isinstance(one, Run):
                 names += [mount.from_ for mount in one.mounts if mount.from_]
-        return [found for name in dict.fromkeys(names) if (found := self.stage(name)) and found.index < stage.index]
+        return [found for name in dict.fromkeys(names) if (found := self.stage(name, stage.index))]
 
     def needed(self, stage: Stage) -> list[Stage]:
         """The stage and all that it needs, in the order of the file."""
@@ -194,7 +195,7 @@ class Build:
         from concurrent.futures import Future, ThreadPoolExecutor
 
         self.futures = {stage.index: Future() for stage in needed}
-        with ThreadPoolExecutor(len(needed)) as pool:
+        with ThreadPoolExecutor(min(len(needed), AT_ONCE)) as pool:
             jobs = [pool.submit(self.one, StageBuild(self, stage)) for stage in needed]
             try:
                 self.watch(jobs)
@@ -243,10 +244,17 @@ class Build:
         except (ImageError, references.BadReference) as error:
             raise place.error(str(error), "build it, load it or pull it first: suitcase images lists what is here", name) from None
 
-    def tree(self, name: str, place) -> Tree:
-        """A stage or an image to copy from."""
-        stage = self.stage(name)
-        if stage and stage.index in self.futures:
+    def source(self, name: str, place, by: Stage) -> Stage | None:
+        """The stage that ``by`` copies from; None if it is an image. Raises ``DockerfileError`` for one that waits for ``by`` itself."""
+        found = self.stage(name, by.index)
+        if not found and self.stage(name):
+            hint = "a stage can take from those above it only: move that one up"
+            raise place.error(f"the stage {name!r} begins further down", hint, name)
+        return found if found and found.index in self.futures else None
+
+    def tree(self, name: str, place, by: Stage) -> Tree:
+        """A stage or an image to copy from, into the stage ``by``."""
+        if stage := self.source(name, place, by):
             state = self.result(stage)
             tree = Tree(Merged(state.folders()))
         else:
@@ -254,10 +262,9 @@ class Build:
         tree.name, tree.owned = f"the stage or image {name!r}", True
         return tree
 
-    def chain(self, name: str, place) -> str:
+    def chain(self, name: str, place, by: Stage) -> str:
         """The chain id of a stage or image: a fast way to say that it is the same as last time."""
-        stage = self.stage(name)
-        if stage and stage.index in self.futures:
+        if stage := self.source(name, place, by):
             return self.result(stage).chain
         return (self.base(name, place).chain_ids or [""])[-1]
 

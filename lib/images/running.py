@@ -67,6 +67,7 @@ class Runner:
             undo.callback(record.remove)
             undo.callback(state.rmtree, self.private)
             os.makedirs(self.private, mode=0o700)
+            self.caches = self.lock_caches(undo)
             mounts = [mount for wish in self.command.wishes if (mount := self.mount(wish, undo))]
             before = Merged(self.command.layers)
             running.add(self.id)
@@ -107,16 +108,25 @@ class Runner:
                 size = f",size={wish.size}" if wish.size else ""
                 return Tmpfs(wish.target, f"nosuid,nodev,noexec{size}")
             case "cache":
-                return Bind(wish.target, source=self.cache(wish, undo), options="ro" if wish.read_only else "")
+                return Bind(wish.target, source=self.caches[cache_name(wish)], options="ro" if wish.read_only else "")
             case "secret":
                 return self.secret(wish)
             case "ssh":
                 return self.agent(wish)
         return Bind(wish.target, source=self.tree(wish, undo), options="ro" if wish.read_only else "")
 
+    def lock_caches(self, undo: ExitStack) -> dict[str, str]:
+        """The folder of each cache by its name: each once, and always in the same order, else two commands may wait for each other."""
+        found: dict[str, str] = {}
+        wishes = [wish for wish in self.command.wishes if wish.type == "cache"]
+        for wish in sorted(wishes, key=lambda wish: (cache_name(wish), wish.sharing or "shared")):  # locked before private and shared
+            if cache_name(wish) not in found:
+                found[cache_name(wish)] = self.cache(wish, undo)
+        return found
+
     def cache(self, wish: Wish, undo: ExitStack) -> str:
         """A folder that stays from build to build. ``sharing=locked`` lets one build at a time have it; ``private`` gives each its own."""
-        name = hashlib.sha256((wish.id or wish.target).encode()).hexdigest()[:24]
+        name = cache_name(wish)
         place = self.store.place / "mounts" / name
         place.mkdir(parents=True, exist_ok=True)
         lock, number = open_folder(place, undo), 0
@@ -179,6 +189,10 @@ class Runner:
             changes.folder(os.path.dirname(file.path.removeprefix(resolved).lstrip("/")))
             changes.copy(file.real, file.about, file.path.removeprefix(resolved).lstrip("/"), looks)
         return copy
+
+
+def cache_name(wish: Wish) -> str:
+    return hashlib.sha256((wish.id or wish.target).encode()).hexdigest()[:24]
 
 
 def open_folder(path: Path, undo: ExitStack) -> int:

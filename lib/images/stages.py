@@ -92,15 +92,14 @@ class StageBuild:
         """The error, with the line of the Dockerfile that it belongs to."""
         shown = instruction.place.error(f"{error}", "").args[0].rstrip()
         wrapped = BuildError(shown)
-        wrapped.exit_code = getattr(error, "exit_code", 1)
+        wrapped.exit_code, wrapped.errno = getattr(error, "exit_code", 1), getattr(error, "errno", None)
         return wrapped
 
     # -- the base
 
     def begin(self) -> None:
         base = dockerfile.expanded(self.stage.base, self.build.globals, self.build.file.escape)[0]
-        earlier = self.build.stage(base.image)
-        if earlier and earlier.index < self.stage.index:
+        if earlier := self.build.stage(base.image, self.stage.index):
             self.from_stage(self.build.result(earlier), base)
             return
         if base.image != "scratch":
@@ -122,7 +121,8 @@ class StageBuild:
         self.triggers = [one for text in texts for one in dockerfile.instructions(text, f"ONBUILD of {base.image}")]
         for one in self.triggers:
             if isinstance(one, instructions.From | instructions.OnBuild):
-                raise one.place.error(f"{type(one).__name__.upper()} is no trigger", "the base image was not made by a builder that keeps to the rules")
+                hint = "a trigger cannot begin a stage or hold a trigger; who made this image?"
+                raise one.place.error(f"{type(one).__name__.upper()} is no trigger", hint)
 
     def from_image(self, base: instructions.From) -> None:
         if not base.image:
@@ -286,11 +286,11 @@ class StageBuild:
         if mount.type != "bind":
             return words
         if mount.from_:
-            return [*words, mount.source, self.build.chain(mount.from_, self.stage.base.place)]
+            return [*words, mount.source, self.build.chain(mount.from_, self.stage.base.place, self.stage)]
         return [*words, copying.content(copying.find(self.build.context, (mount.source or "/",)))]
 
     def tree_of(self, mount) -> Tree:
-        return self.build.tree(mount.from_, self.stage.base.place) if mount.from_ else self.build.context
+        return self.build.tree(mount.from_, self.stage.base.place, self.stage) if mount.from_ else self.build.context
 
     def workdir(self, one: instructions.Workdir) -> Work:
         """Go there; what is missing on the way is made, and is the USER's."""
@@ -323,7 +323,7 @@ def expected() -> tuple:
     from lib.process import StepError
     from lib.users import UnknownUser
 
-    return ImageError, IgnoreError, UnknownUser, ValueError, StepError
+    return ImageError, IgnoreError, UnknownUser, ValueError, OSError, StepError
 
 
 def config_of(changes: tuple[str, ...]) -> dict:
