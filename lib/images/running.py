@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import os
 import stat
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from lib.images.context import Tree
 from lib.images.digests import ImageError
 from lib.images.merged import Merged
 from lib.images.mounts import Mount as Wish
+from lib.images.steps import Cancelled
 from lib.images.store import Store
 from lib.namespaces import Hostname, Loopback, Namespaces, User
 from lib.process import Exit, Plan, Process
@@ -30,6 +32,7 @@ from lib.rootfs import Bind, Mount, RootFS, Tmpfs
 from lib.users import RunAs
 
 HOSTNAME = "suitcase-build"
+TICK = 0.05  # s
 
 
 @dataclass
@@ -48,9 +51,12 @@ class Command:
 class Runner:
     """Carries out one ``Command`` with ``upper`` as the folder that gets its changes."""
 
-    def __init__(self, store: Store, command: Command, upper: str, trees: Callable[[Wish], Tree], secrets: dict[str, str], ssh: str | None):
+    def __init__(
+        self, store: Store, command: Command, upper: str, trees: Callable[[Wish], Tree], secrets: dict[str, str], ssh: str | None,
+        stopping: threading.Event,
+    ):  # fmt: skip
         self.store, self.command, self.upper, self.trees = store, command, upper, trees
-        self.secrets, self.ssh = secrets, ssh
+        self.secrets, self.ssh, self.stopping = secrets, ssh, stopping
         self.id = state.new_id()
         self.scratch = f"{upper}.work"
         self.private = str(state.runtime_dir() / f"{self.id}-mounts")  # in memory: secrets go there
@@ -130,13 +136,15 @@ class Runner:
         place = self.store.place / "mounts" / name
         place.mkdir(parents=True, exist_ok=True)
         lock, number = open_folder(place, undo), 0
-        while wish.sharing == "private" and not alone(lock):
+        while wish.sharing == "private" and not locked(lock, fcntl.LOCK_EX):
             number += 1
             place = place.with_name(f"{name}-{number}")
             place.mkdir(exist_ok=True)
             lock = open_folder(place, undo)
-        if wish.sharing != "private":
-            fcntl.flock(lock, fcntl.LOCK_EX if wish.sharing == "locked" else fcntl.LOCK_SH)
+        kind = fcntl.LOCK_EX if wish.sharing == "locked" else fcntl.LOCK_SH
+        while wish.sharing != "private" and not locked(lock, kind):  # nobody can interrupt a thread that waits in flock(2)
+            if self.stopping.wait(TICK):
+                raise Cancelled("stopped")
         if not any(place.iterdir()) and os.geteuid() == 0:
             os.chown(place, wish.uid or 0, wish.gid or 0)
             place.chmod(0o755 if wish.mode is None else wish.mode)
@@ -201,9 +209,10 @@ def open_folder(path: Path, undo: ExitStack) -> int:
     return fd
 
 
-def alone(lock: int) -> bool:
+def locked(lock: int, kind: int) -> bool:
+    """Try to get it, now."""
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -231,7 +231,8 @@ class StageBuild:
             proxies = {name: value for name, value in self.build.options.build_args.items() if name.upper() in PREDEFINED}
             command = Command(argv, below, {"PATH": PATH, **proxies, **env}, parts["workdir"], who, network, mounts)
             Changes(Merged(folders), place)  # the top folder looks as before
-            self.execute(Runner(self.build.store, command, place, self.tree_of, self.build.options.secrets, self.build.options.ssh), argv)
+            secrets, ssh = self.build.options.secrets, self.build.options.ssh
+            self.execute(Runner(self.build.store, command, place, self.tree_of, secrets, ssh, self.build.stopping), argv)
 
         words = [f"{name}={value}" for name, value in self.state.args.items() if name not in self.hidden()]
         shown = f"|{len(words)} {' '.join(words)} {' '.join(argv)}" if words else f"RUN {text}"
