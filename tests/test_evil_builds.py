@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
 import signal
 import threading
-import time
 from contextlib import contextmanager
 
 import layers as make
@@ -21,16 +21,11 @@ from sites import Site, cached
 from lib import container, state
 from lib.engine import reports, text
 from lib.engine.cli import main
-from lib.images import archive, credentials, dockerfile, expansion, image, transfer, transport
+from lib.images import archive, dockerfile, expansion, image, running
 from lib.images.build import BuildError
 from lib.images.cache import Cache
-from lib.images.credentials import Credential
-from lib.images.depots import Folder
-from lib.images.digests import ImageError, of
 from lib.images.dockerfile import DockerfileError
-from lib.images.exchange import KIND
-from lib.images.registry import Registry
-from lib.images.repository import Repository
+from lib.images.mounts import Mount
 
 pytestmark = requires("root", "overlay", "busybox")
 
@@ -39,7 +34,8 @@ DEEP = "a/" * 1500  # more folders than Python may recurse
 
 @pytest.fixture
 def site(tmp_path):
-    return Site(tmp_path)
+    yield Site(tmp_path)
+    state.rmtree(str(tmp_path))  # pytest's own way would not come to the bottom of what is deep
 
 
 @contextmanager
@@ -87,11 +83,10 @@ def test_a_name_that_comes_again_means_the_stage_above(site):
 
 def test_more_stages_than_threads(site):
     stages = "".join(f"FROM base AS s{number}\n" for number in range(40))
-    before = threading.active_count()
-    seen = []
     copies = "".join(f"COPY --from=s{number} /bin/sh /x\n" for number in range(40))
-    built = site.build(f"{stages}FROM base\n{copies}", dry=True, resolve=lambda name: seen.append(threading.active_count()) or site.library.find(name))
-    assert len(built.steps) == 40 and max(seen) <= before + 16
+    before, seen = threading.active_count(), []
+    site.build(f"{stages}FROM base\n{copies}", dry=True, tell=lambda *words: seen.append(threading.active_count()))
+    assert len(seen) >= 40 and max(seen) <= before + 16
 
 
 def test_locks_of_caches_in_whatever_order_and_twice(site):
@@ -202,38 +197,6 @@ def test_source_date_epoch_is_in_the_key(site, monkeypatch):
     assert os.stat(f"{site.library.folders(built.image)[-1]}/f").st_mtime == 1000
 
 
-# -- a cache from elsewhere ------------------------------------------------------------------------------
-
-
-def lying_cache(site: Site, **record) -> str:
-    """A folder with one record for ``FROM base; RUN echo 1 > /f``, as it is true but for ``record``; ours is gone."""
-    site.build("FROM base\nRUN echo 1 > /f")
-    (one,) = Cache(site.library.store).records()
-    (site.library.store.place / "cache" / one.key).unlink()
-    layer = {**one.layer, "descriptor": {**one.layer["descriptor"], **record.pop("descriptor", {})}}
-    known = {"key": one.key, "text": "x", "layer": layer, "below": [], "created": "2020-01-01T00:00:00Z", "seconds": 1}
-    data = json.dumps({"records": [{**known, **record}]}).encode()
-    about, depot = {"mediaType": KIND, "digest": of(data), "size": len(data)}, Folder(str(site.top / "cache"))
-    depot.put(about, io.BytesIO(data))
-    depot.put_manifest(json.dumps({"schemaVersion": 2, "config": about, "layers": []}).encode())
-    return f"type=local,src={site.top}/cache"
-
-
-FOREIGN = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
-LIES = {"seconds": [10**400, float("nan"), float("inf"), -1], "descriptor": [{"size": 7}, {"mediaType": FOREIGN}]}
-
-
-@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in LIES.items() for value in values], ids=str)
-def test_a_lie_makes_the_cache_as_if_it_were_empty(site, name, value):
-    built = site.build("FROM base\nRUN echo 1 > /f", cache_from=(lying_cache(site, **{name: value}),))
-    assert cached(built) == [False]
-    assert built.image.layers[-1]["size"] == site.library.store.path(built.image.layers[-1]["digest"]).stat().st_size
-
-
-def test_a_true_record_is_taken(site):
-    assert cached(site.build("FROM base\nRUN echo 1 > /f", cache_from=(lying_cache(site),))) == [True]
-
-
 # -- two at a time ---------------------------------------------------------------------------------------
 
 
@@ -247,6 +210,18 @@ def test_prune_waits_for_a_build_that_uses_the_caches(site):
     Cache(site.library.store).prune()
     thread.join()
     assert told == ["hi\n"] and not (site.library.store.place / "mounts").exists()
+
+
+def test_an_interrupt_ends_the_wait_for_a_cache(site):
+    place = site.library.store.place / "mounts" / running.cache_name(Mount("", target="/c"))
+    place.mkdir(parents=True)
+    lock = os.open(place, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)  # another build is at it
+    lines = "FROM base AS a\nRUN --mount=type=cache,target=/c true\nFROM base\nCOPY --from=a /bin/sh /x"
+    with pytest.raises(TimeoutError), at_most(1):
+        site.build(lines)
+    os.close(lock)
+    assert not site.leftovers()
 
 
 def test_an_image_that_goes_while_its_container_begins(tmp_path, monkeypatch):
@@ -265,41 +240,7 @@ def test_an_image_that_goes_while_its_container_begins(tmp_path, monkeypatch):
     assert seen and all(seen) and not state.records()
 
 
-# -- registries, and what is shown of strangers' words ----------------------------------------------------
-
-
-def test_a_redirect_that_two_readers_read_differently():
-    with Fake() as registry, Fake() as thief:
-        need = {"WWW-Authenticate": 'Basic realm="x"'}
-        to = {"Location": f"http://{thief.name}\\@{registry.name}/v2/x"}
-        registry.on["GET /v2/a"] = lambda ask: ask.say(307, **to) if ask.headers.get("Authorization") else ask.say(401, **need)
-        thief.on["GET /"] = lambda ask: ask.say(200, b"{}")
-        Repository(Registry(registry.name, credential=Credential("me", "secret")), "a/b").manifest("x", ())
-        assert len(thief.seen) == 1 and "Authorization" not in thief.seen[0][2]
-    assert transport.origin("http://[::1]:5000/x") == ("http", "::1", 5000)
-
-
-@pytest.mark.parametrize("where", ["http://[::1/", "http://\x01/", "http://a b/", "http://a:99999/"])
-def test_addresses_that_are_none(where):
-    with pytest.raises(transport.RegistryError):
-        transport.origin(transport.follow("http://localhost/", where))
-
-
-@pytest.mark.parametrize("length", ["\xb2", "9" * 5000])
-def test_lengths_that_are_no_numbers(length):
-    with Fake() as registry:
-        registry.on["HEAD /v2/a"] = registry.on["GET /v2/a"] = lambda ask: ask.say(200, length=length)
-        repository = Repository(Registry(registry.name), "a")
-        assert repository.head("x", ())[2] == 0
-        with pytest.raises(ImageError, match="announced"):
-            repository.blob("sha256:" + "0" * 64, 5)
-
-
-@pytest.mark.parametrize("entry", [None, "x", 5])
-def test_a_login_that_is_no_object(tmp_path, monkeypatch, entry):
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    (tmp_path / "config.json").write_text(json.dumps({"auths": {"https://r:5/v1/": entry, "r:5": entry}}))
-    assert credentials.find("r:5") is None
+# -- what is shown of strangers' words -------------------------------------------------------------------
 
 
 def test_warnings_cannot_move_the_cursor(tmp_path, monkeypatch, capsys):
