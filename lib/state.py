@@ -145,6 +145,7 @@ def rmdir(path: str) -> None:
 
 
 DEEP = 100  # levels of folders that rmtree goes down in one go
+LONG = 3500  # bytes of their path: what is in them must fit into PATH_MAX, 4096
 
 
 def rmtree(path: str) -> None:
@@ -168,7 +169,7 @@ def _empty(path: str, top: str, depth: int) -> bool:
         for entry in entries:
             if not entry.is_dir(follow_symlinks=False):
                 os.unlink(entry.path)
-            elif depth == DEEP:
+            elif depth == DEEP or len(os.fsencode(entry.path)) > LONG:
                 os.rename(entry.path, f"{top}/{new_id()}")
                 lifted = True
             else:

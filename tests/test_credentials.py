@@ -92,6 +92,12 @@ def test_a_damaged_file_is_not_overwritten(config, text):
     assert credentials.path().read_text() == text
 
 
+@pytest.mark.parametrize("entry", [None, "x", 5])
+def test_an_entry_that_is_no_object_is_none(config, entry):
+    config({"auths": {"https://r:5/v1/": entry, "r:5": entry}})
+    assert credentials.find("r:5") is None
+
+
 @pytest.mark.parametrize("entry", [{"auth": "%%%"}, {"auth": auth("nocolon")}, {"auth": 7}])
 def test_a_damaged_entry_says_which(config, entry):
     config({"auths": {"localhost:5000": entry}})

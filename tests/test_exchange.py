@@ -185,6 +185,9 @@ WRONG = {
     "no time": lambda cache: forge(cache, lambda found: first(found).update(created="yesterday\n")),
     "a strange fact": lambda cache: forge(cache, lambda found: found.update(facts={"../x": "y"})),
     "a strange type": lie(mediaType="text/html"),
+    "a type that no push takes along": lie(mediaType="application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"),
+    "more seconds than a float has": lambda cache: forge(cache, lambda found: first(found).update(seconds=10**400)),
+    "seconds that are no number": lambda cache: forge(cache, lambda found: first(found).update(seconds=float("nan"))),
 }
 
 
@@ -197,6 +200,16 @@ def test_a_bad_cache_is_one_warning_and_a_cold_build(wrong, here, there, tmp_pat
     assert len(warnings) == 1 and warnings[0].startswith(f"--cache-from type=local,src={tmp_path}/cache is left out: ")
     assert not any(cached(built)) and there.tree(built) == here.tree(good) and there.leftovers() == []
     assert sorted(path.name for path in tmp_path.rglob("*evil*")) == []
+
+
+def test_a_lie_about_the_size_of_a_layer_that_is_here(here, tmp_path):
+    to, come = through(f"{tmp_path}/cache")
+    built, _ = run(here, **to)
+    lie(size=5)(tmp_path / "cache")
+    for record in (here.library.store.place / "cache").iterdir():
+        record.unlink()
+    again, warnings = run(here, **come)
+    assert len(warnings) == 1 and again.image.layers == built.image.layers
 
 
 def test_an_image_is_no_cache(here, there, tmp_path):

@@ -276,6 +276,31 @@ def test_a_redirect_that_is_not_followed(fake, location, words):
     assert len(fake.asked("GET", "manifests")) <= 6
 
 
+def test_an_address_that_two_readers_read_differently(fake):
+    with Fake() as thief:
+        need = {"WWW-Authenticate": 'Basic realm="x"'}
+        to = {"Location": f"http://{thief.name}\\@{fake.name}/v2/x"}  # the thief's for urllib3, ours for urllib.parse
+        fake.on["GET /v2/a"] = lambda ask: ask.say(307, **to) if ask.headers.get("Authorization") else ask.say(401, **need)
+        thief.on["GET /"] = lambda ask: ask.say(200, b"{}")
+        Repository(Registry(fake.name, credential=ADA), "a").manifest("x", ())
+        assert len(thief.seen) == 1 and "Authorization" not in thief.seen[0][2]
+    assert transport.origin("http://[::1]:5000/x") == ("http", "::1", 5000)
+
+
+@pytest.mark.parametrize("where", ["http://[::1/", "http://\x01/", "http://a b/", "http://a:99999/"])
+def test_addresses_that_are_none(where):
+    with pytest.raises(RegistryError, match="no address"):
+        transport.origin(transport.follow("http://localhost/", where))
+
+
+@pytest.mark.parametrize("length", ["\xb2", "9" * 5000])
+def test_lengths_that_are_no_numbers(fake, length):
+    fake.on["HEAD /v2/a"] = fake.on["GET /v2/a"] = lambda ask: ask.say(200, length=length)
+    assert Repository(Registry(fake.name), "a").head("x", ())[2] == 0
+    with pytest.raises(RegistryError, match="announced"):
+        Repository(Registry(fake.name), "a").blob("sha256:" + "0" * 64, 5)
+
+
 def test_no_way_leads_from_https_to_http():
     assert transport.follow("https://a/v2/", "/x") == "https://a/x"
     assert transport.follow("http://a/v2/", "https://b/x") == "https://b/x"

@@ -48,7 +48,7 @@ class Progress:
         say(f" => {how}{place(step)} {visible(step.text[:100])}{took}")
         if self.explain and not step.cached:
             for reason in step.why:
-                say(f"      not cached, {reason}")
+                say(f"      not cached, {visible(reason)}")
 
 
 def place(step: StepReport) -> str:
@@ -140,9 +140,9 @@ def build(library: Library, context: str, file, tags, target, build_args, labels
 
 def conclude(job: Build, done: Built, explain: bool) -> None:
     for line in done.advice if explain else ():
-        say(f"hint: {line}")
+        say(f"hint: {visible(line)}")
     for text in job.warnings:
-        say(f"[Warning] {text}")
+        say(f"[Warning] {visible(text)}")
     if job.unused:
         say(f"[Warning] One or more build-args {job.unused} were not consumed")
     for one in job.file.warnings:

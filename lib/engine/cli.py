@@ -180,8 +180,6 @@ def prune() -> None:
 @main.command("builder-prune")
 def builder_prune() -> None:
     """Remove the build cache (docker builder prune)."""
-    import shutil
-
     from lib.engine import text
     from lib.images.cache import Cache
 
@@ -189,7 +187,6 @@ def builder_prune() -> None:
         ours = library()
         before = disk(ours)
         Cache(ours.store).prune()
-        shutil.rmtree(ours.store.place / "mounts", ignore_errors=True)
         ours.gc()
         click.echo(f"Total reclaimed space: {text.size(max(0, before - disk(ours)))}")
 
@@ -279,7 +276,7 @@ def running(name: str) -> dict:
     """The record of a container that runs now, by its name or the beginning of its id."""
     from lib import state
 
-    found = [facts for facts in state.records() if "chains" in facts and (facts["called"] == name or facts["id"].startswith(name))]
+    found = [facts for facts in state.records() if "called" in facts and (facts["called"] == name or facts["id"].startswith(name))]
     if not found:
         raise Failed(f"No such container: {name} (only running ones can be looked into: those of another terminal or notebook)")
     return found[0]
@@ -293,13 +290,13 @@ def layers_of(ours, facts: dict) -> list[str]:
 @click.argument("container")
 def diff(container: str) -> None:
     """Inspect changes to files or directories on a running container's filesystem."""
-    from lib.engine import reports
+    from lib.engine import reports, text
     from lib.images.merged import Merged
 
     with errors():
         facts = running(container)
         for kind, path in reports.changes(Merged(layers_of(library(), facts)), f"{facts['folder']}/upper"):
-            click.echo(f"{kind} {path}")
+            click.echo(f"{kind} {text.visible(path)}")
 
 
 @main.command()
@@ -356,19 +353,27 @@ def run(
     """Run a command in a new container."""
     from lib.engine import resolve
     from lib.engine import running as runner
-    from lib.process import StepError
 
     with errors(125):
         ours = library()
         found = resolve.image(ours, image, pull)
         wishes = runner.Wishes(command, entrypoint, pairs(env), workdir, user, {key: value for key, value in options.items() if value})
+    with runner.kept(found):
+        sys.exit(foreground(ours, found, wishes, interactive))
+
+
+def foreground(ours, found, wishes, interactive: bool) -> int:
+    """Run it to its end; returns its exit code."""
+    from lib.engine import running as runner
+    from lib.process import StepError
+
+    with errors(125):
         made = runner.container(ours, found, wishes)
         stdin = sys.stdin.buffer.read() if interactive and not sys.stdin.isatty() else b""
     try:
-        done = made.run(stdin=stdin)
+        return made.run(stdin=stdin).code
     except StepError as error:
         raise Failed(str(error), error.exit_code) from None
-    sys.exit(done.code)
 
 
 # -- building ---------------------------------------------------------------------------------

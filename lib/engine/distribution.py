@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from lib.engine.text import visible
 from lib.images import references, transfer
 from lib.images.library import Library
 from lib.images.store import StoreError
@@ -24,7 +25,7 @@ class Lines:
         if word == "Digest":
             self.digest, self.size = what, total
         elif word == "Warning":
-            click.echo(f"WARNING: {what}", err=True)
+            click.echo(f"WARNING: {visible(what)}", err=True)
         elif word in HEADS:
             click.echo(f"{self.tag}: {word} {what}")
         elif word not in QUIET:

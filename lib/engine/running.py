@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from lib import users
+from lib import state, users
 from lib.container import Container
 from lib.images.image import Image
 from lib.images.library import Library
@@ -38,6 +39,16 @@ def argv(image: Image, wishes: Wishes) -> list[str]:
 def environment(image: Image, wishes: Wishes) -> dict[str, str]:
     words = [word.partition("=") for word in image.runtime.get("Env") or []]
     return {name: value for name, _, value in words if name} | wishes.env
+
+
+@contextmanager
+def kept(image: Image) -> Iterator[None]:
+    """Nobody takes the image's layers away, although its container is not on record yet."""
+    record = state.Record(f"run-{state.new_id()}", (), image=image.id, chains=image.chain_ids)
+    try:
+        yield
+    finally:
+        record.remove()
 
 
 def container(library: Library, image: Image, wishes: Wishes) -> Container:

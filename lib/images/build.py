@@ -28,7 +28,7 @@ from lib.images.steps import PREDEFINED, BuildError, Cancelled, StepReport
 from lib.images.store import Store
 
 TICK = 0.05  # s
-AT_ONCE = 16  # stages that are built side by side
+AT_ONCE = 16  # stages that are built side by side; each waits only for those that began before it
 
 
 @dataclass
@@ -103,11 +103,10 @@ class Build:
             raise BuildError(f"failed to read dockerfile: open {self.path}: no such file or directory (-f names another)") from None
 
     def stage(self, name: str, before: int | None = None) -> Stage | None:
-        """A stage by its name or its number; FROM looks only at those before its own."""
-        among = self.file.stages[:before]
-        if found := next((stage for stage in reversed(among) if stage.name == name.lower()), None):
-            return found
-        return among[int(name)] if name.isascii() and name.isdigit() and len(name) < 9 and int(name) < len(among) else None
+        """A stage by its name or its number; with ``before``, another's index, of those above that one."""
+        stages = self.file.stages[:before]
+        found = next((stage for stage in reversed(stages) if stage.name == name.lower()), None)
+        return found or next((stage for stage in stages if str(stage.index) == name), None)
 
     def target(self) -> Stage:
         if not self.options.target:
@@ -144,8 +143,12 @@ class Build:
                 names.append(one.from_)
             if isinstance(one, Run):
                 names += [mount.from_ for mount in one.mounts if mount.from_]
-        found = [self.stage(base, stage.index), *map(self.stage, dict.fromkeys(names))]
+        found = [self.stage(base, stage.index), *(self.source(name, stage) for name in dict.fromkeys(names))]
         return [one for one in found if one]
+
+    def source(self, name: str, by: Stage) -> Stage | None:
+        """The stage that ``by`` copies from or mounts; None if it is an image. One above goes first, but BuildKit takes later ones, too."""
+        return self.stage(name, by.index) or self.stage(name)
 
     def needed(self, stage: Stage) -> list[Stage]:
         """The stage and all that it needs, each after those that it needs itself. Raises ``DockerfileError`` for a circle of them."""
@@ -209,7 +212,7 @@ class Build:
         from concurrent.futures import Future, ThreadPoolExecutor
 
         self.futures = {stage.index: Future() for stage in needed}
-        with ThreadPoolExecutor(min(len(needed), AT_ONCE)) as pool:  # a stage waits only for those that began before it
+        with ThreadPoolExecutor(min(len(needed), AT_ONCE)) as pool:
             jobs = [pool.submit(self.one, StageBuild(self, stage)) for stage in needed]
             try:
                 self.watch(jobs)
@@ -264,10 +267,14 @@ class Build:
         near = get_close_matches(name, [stage.name for stage in self.file.stages if stage.name], 1)
         return f"did you mean the stage {near[0]!r}?" if near else "build it, load it or pull it first: suitcase images lists what is here"
 
-    def tree(self, name: str, place) -> Tree:
-        """A stage or an image to copy from."""
-        stage = self.stage(name)
-        if stage and stage.index in self.futures:
+    def awaited(self, name: str, by: Stage) -> Stage | None:
+        """The stage, if it is one that ``by`` is known to wait for. An ONBUILD's COPY is not: it could wait for what waits for it."""
+        stage = self.source(name, by)
+        return stage if stage and stage in self.needs(by) else None
+
+    def tree(self, name: str, place, by: Stage) -> Tree:
+        """A stage or an image to copy from, into the stage ``by``."""
+        if stage := self.awaited(name, by):
             state = self.result(stage)
             tree = Tree(Merged(state.folders()))
         else:
@@ -275,10 +282,9 @@ class Build:
         tree.name, tree.owned = f"the stage or image {name!r}", True
         return tree
 
-    def chain(self, name: str, place) -> str:
+    def chain(self, name: str, place, by: Stage) -> str:
         """The chain id of a stage or image: a fast way to say that it is the same as last time."""
-        stage = self.stage(name)
-        if stage and stage.index in self.futures:
+        if stage := self.awaited(name, by):
             return self.result(stage).chain
         return (self.base(name, place).chain_ids or [""])[-1]
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from lib import state
 from lib.images import digests
 from lib.images.layers import Layer
 from lib.images.store import Store
@@ -101,10 +102,15 @@ class Cache:
         return blobs, chains
 
     def prune(self) -> int:
-        """``docker builder prune``: forget every record; the layers go with the next gc. Returns how many there were."""
-        records = list(self.place.iterdir())
-        for path in [*records, *self.last.iterdir()]:
-            path.unlink(missing_ok=True)
+        """``docker builder prune``: forget every record, and what ``RUN --mount=type=cache`` has kept. Returns how many records there were.
+
+        The layers go with the next gc. It waits until nobody builds: a command may be at work in such a cache.
+        """
+        with self.store.locked("use"):
+            records = list(self.place.iterdir())
+            for path in [*records, *self.last.iterdir()]:
+                path.unlink(missing_ok=True)
+            state.rmtree(str(self.store.place / "mounts"))
         return len(records)
 
     # -- what the build before was made of

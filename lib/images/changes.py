@@ -70,9 +70,13 @@ class Changes:
         """
         if path in self.ready:
             return False
-        self.folder(path.rpartition("/")[0], owner, mode)
-        self.ready.add(path)
-        return self.one_folder(path, owner, mode)
+        missing = [path]
+        while (above := missing[-1].rpartition("/")[0]) not in self.ready:
+            missing.append(above)
+        for one in reversed(missing):
+            self.ready.add(one)
+            new = self.one_folder(one, owner, mode)
+        return new
 
     def one_folder(self, path: str, owner: tuple[int, int], mode: int) -> bool:
         place = f"{self.top}/{path}"

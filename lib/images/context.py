@@ -120,15 +120,16 @@ class Tree:
 
     def below(self, path: str) -> Iterator[File]:
         """Everything in a folder, as far as it is not ignored; each folder before what is in it, in the order of names."""
-        for name in self.merged.names(path):
-            inner = f"{path}/{name}".lstrip("/")
-            real, about = self.merged.find(inner)
-            folder = stat.S_ISDIR(about.st_mode)
+        todo = self.merged.inner(path)
+        while todo:
+            inner = todo.pop()
+            if not (found := self.merged.find(inner)):
+                continue  # somebody has removed it meanwhile
             ignored = self.ignored(inner)
             if not ignored:
-                yield File(inner, real, about)
-            if folder and not (ignored and self.ignore.skips(inner)):
-                yield from self.below(inner)
+                yield File(inner, *found)
+            if stat.S_ISDIR(found[1].st_mode) and not (ignored and self.ignore.skips(inner)):
+                todo += self.merged.inner(inner)
 
     # -- digests
 

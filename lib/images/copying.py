@@ -149,14 +149,13 @@ def extract(path: str, beside: str) -> str | None:
         return None
     from tempfile import mkdtemp
 
-    from lib.images.entries import LayerError
     from lib.images.unpack import unpack
 
     folder = mkdtemp(prefix=f"{os.path.basename(beside)}.", dir=os.path.dirname(beside))
     try:
         unpack(open_archive(path, kind), folder)
         return folder
-    except (LayerError, OSError, EOFError) as error:
+    except BaseException as error:
         state.rmtree(folder)
         if kind != "tar" and "no valid tar file" in str(error):
             return None  # packed, but no tar file inside: ADD copies it as it is

@@ -90,7 +90,7 @@ def find(registry: str) -> Credential | None:
     if name := helper(config, registry):
         return ask_helper(name, registry)
     for place, entry in config.get("auths", {}).items():
-        if (isinstance(entry, dict) and place in (key(registry), registry)) or host(place) == registry:
+        if isinstance(entry, dict) and (place in (key(registry), registry) or host(place) == registry):
             return decode(place, entry)
     return None
 

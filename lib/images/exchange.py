@@ -92,6 +92,8 @@ class Elsewhere:
                 while data := source.read(1 << 20):
                     draft.write(data)
                 draft.commit()
+        if (found := self.store.path(digest).stat().st_size) != size:  # it was here already
+            raise CacheError(f"layer {digest} has {found} bytes, the cache says {size}")
         with self.store.open(digest) as file:
             plain = digests.Hashed(compression.unpacked(file), diff_id, 2 * compression.limit(), f"layer {digest}, unpacked,")
             plain.drain()
@@ -128,7 +130,7 @@ def checked(found: object) -> Record:
     if not isinstance(found, dict) or not matches(KEY, found.get("key")) or not matches(MOMENT, found.get("created")):
         raise CacheError("a record in the cache has no key, or no time")
     text, below, seconds = found.get("text"), found.get("below"), found.get("seconds")
-    if not isinstance(text, str) or len(text) > TEXT_AT_MOST or not isinstance(seconds, int | float):
+    if not isinstance(text, str) or len(text) > TEXT_AT_MOST or not isinstance(seconds, int | float) or not 0 <= seconds < 1 << 31:
         raise CacheError(f"the cache's record {found['key'][:12]} does not say what it is of")
     if not isinstance(below, list) or len(below) > BELOW_AT_MOST:
         raise CacheError(f"the cache's record {found['key'][:12]} does not say what it stands on")
@@ -142,7 +144,7 @@ def layer_of(found: object) -> dict | None:
         return None
     what = "a layer in the cache"
     descriptor = image.descriptor(image.items(found, "descriptor", what, dict) if isinstance(found, dict) else None, what)
-    if descriptor.get("mediaType") not in image.LAYERS or descriptor["size"] > compression.limit():
+    if descriptor.get("mediaType") not in compression.MEDIA_TYPES.values() or descriptor["size"] > compression.limit():
         raise CacheError(f"{what} is of the type {str(descriptor.get('mediaType'))[:100]!r} and has {descriptor['size']} bytes: refused")
     plain = {name: descriptor[name] for name in ("mediaType", "digest", "size")}
     return {"descriptor": plain, "diff_id": digests.check(found.get("diff_id"))}

@@ -15,6 +15,7 @@ MEANING = {
     "dest": "it is copied to another place",
     "looks": "--chown or --chmod say something else",
     "mounts": "a --mount shows something else",
+    "epoch": "SOURCE_DATE_EPOCH is another, so no file may be younger than that",
 }
 
 

@@ -33,7 +33,7 @@ class Files:
         self.parts["content"] = self.content_of() if one.from_ else self.digest(self.build.context)
 
         def do(place: str) -> None:
-            tree = self.build.tree(one.from_, one.place) if one.from_ else self.build.context
+            tree = self.build.tree(one.from_, one.place, self.stage.stage) if one.from_ else self.build.context
             target = self.target(place, keep_owner=bool(one.from_))
             with beside(place) as folder:
                 target.copy([*self.found(tree), *self.inline(folder)])
@@ -49,13 +49,13 @@ class Files:
     def content_of(self) -> str:
         """The digest of what an earlier stage or image gives. Chains never change, so it is worked out once for each."""
         one = self.one
-        chain = self.build.chain(one.from_, one.place)
+        chain = self.build.chain(one.from_, one.place, self.stage.stage)
         fast = key({"chain": chain, "sources": one.sources, "exclude": one.exclude, "parents": one.parents})
 
         def look() -> str:
             if self.build.options.dry:
                 raise LookupError("not built yet")
-            return self.digest(self.build.tree(one.from_, one.place))
+            return self.digest(self.build.tree(one.from_, one.place, self.stage.stage))
 
         try:
             return self.build.cache.once(fast, look)
@@ -128,6 +128,8 @@ class Files:
         """The heredocs, as files to copy."""
         names = tuple(posixpath.basename(here.name) for here in self.one.heredocs)
         for name, here in zip(names, self.one.heredocs, strict=True):
+            if name in ("", ".", ".."):
+                raise self.one.place.error(f"<<{here.name[:60]} names no file", "the word after << is the file's name: <<app.conf", "<<")
             with open(os.path.join(folder, name), "w") as file:
                 file.write(here.content)
             os.chmod(file.name, 0o644)

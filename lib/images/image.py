@@ -45,6 +45,8 @@ def document(data: bytes, what: str) -> dict:
         raise ManifestError(f"{what} has {len(data)} bytes: at most {JSON_AT_MOST} are taken")
     try:
         found = json.loads(data)
+        if b"\\u" in data:
+            json.dumps(found, ensure_ascii=False).encode()  # half of a character (\\ud800) can neither be shown nor written again
     except (ValueError, RecursionError) as error:
         raise ManifestError(f"{what} is not valid JSON: {str(error)[:200]}") from None
     if not isinstance(found, dict):
@@ -107,16 +109,21 @@ def config(data: bytes, what: str, layers: int) -> dict:
         digests.check(one)
     inner = items(found, "config", what, dict)
     for key in ("Env", "Cmd", "Entrypoint", "OnBuild", "Shell"):
-        if not all(isinstance(word, str) for word in items(inner, key, what)):
+        if not all(is_word(word) for word in items(inner, key, what)):
             raise ManifestError(f"{what}: {key} is not a list of words")
     for key in ("Labels", "Volumes", "ExposedPorts"):
         items(inner, key, what, dict)
     for key in ("User", "WorkingDir", "StopSignal"):
-        if not isinstance(inner.get(key) or "", str):
+        if not is_word(inner.get(key) or ""):
             raise ManifestError(f"{what}: {key} is not a word")
     if not all(isinstance(one, dict) for one in items(found, "history", what)):
         raise ManifestError(f"{what}: history is not a list of objects")
     return found
+
+
+def is_word(value: object) -> bool:
+    """Something that the kernel can take: for it a text ends at a NUL character."""
+    return isinstance(value, str) and "\0" not in value
 
 
 def choose(index: dict, wanted: dict[str, str] | None = None, what: str = "the index") -> dict:

@@ -24,9 +24,11 @@ class Merged:
 
     def folders(self, path: str) -> list[str]:
         """The real folders that together are the folder ``path`` (no links in it), the highest first; none if it is no folder."""
-        if path not in self.known:
-            above, _, name = path.rpartition("/")
-            self.known[path] = self.join(self.folders(above), name)
+        todo = [path]
+        while todo[-1] not in self.known:  # no recursion: strangers' folders may be deeper than Python's stack
+            todo.append(todo[-1].rpartition("/")[0])
+        for one, above in zip(todo[-2::-1], todo[:0:-1], strict=True):
+            self.known[one] = self.join(self.known[above], one.rpartition("/")[2])
         return self.known[path]
 
     @staticmethod
@@ -96,12 +98,17 @@ class Merged:
 
     def walk(self, path: str = ""):
         """Every path below ``path``: its name in the tree, its real path, its status; each folder before what is in it."""
-        for name in self.names(path):
-            inner = f"{path}/{name}".lstrip("/")
+        todo = self.inner(path)
+        while todo:
+            inner = todo.pop()
             place, about = self.find(inner)
             yield inner, place, about
             if stat.S_ISDIR(about.st_mode):
-                yield from self.walk(inner)
+                todo += self.inner(inner)
+
+    def inner(self, path: str) -> list[str]:
+        """The paths of what is in a folder, the last first: to be done from the end."""
+        return [f"{path}/{name}".lstrip("/") for name in reversed(self.names(path))]
 
     def read(self, path: str, limit: int = 1 << 20) -> str:
         """The text of a file, links followed; at most ``limit`` bytes. Raises ``FileNotFoundError``."""

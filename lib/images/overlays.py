@@ -30,16 +30,25 @@ def is_opaque(folder: str) -> bool:
         return False
 
 
-def walk(folder: str, below: str = "") -> Iterator[tuple[str, str, os.stat_result]]:
-    """Every path below ``folder``, each folder before what is in it: its name in the layer, its real path, its status."""
-    with os.scandir(folder) as listing:
-        names = sorted(os.fsencode(entry.name) for entry in listing)
-    for name in map(os.fsdecode, names):
-        path, inside = f"{folder}/{name}", f"{below}{name}"
+def walk(folder: str) -> Iterator[tuple[str, str, os.stat_result]]:
+    """Every path below ``folder``, each folder before what is in it: its name in the layer, its real path, its status.
+
+    Without recursion: a stranger's folders may be deeper than Python's stack.
+    """
+    todo = names(folder)
+    while todo:
+        inside = todo.pop()
+        path = f"{folder}/{inside}"
         about = os.lstat(path)
         yield inside, path, about
         if stat.S_ISDIR(about.st_mode):
-            yield from walk(path, inside + "/")
+            todo += [f"{inside}/{name}" for name in names(path)]
+
+
+def names(folder: str) -> list[str]:
+    """What is in a folder, the last name in the order of bytes first."""
+    with os.scandir(folder) as listing:
+        return sorted((entry.name for entry in listing), key=os.fsencode, reverse=True)
 
 
 def owner(about: os.stat_result) -> tuple[int, int]:

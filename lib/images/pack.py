@@ -85,5 +85,9 @@ class Packing:
 def pack(folder: str, out, latest: int | None = None, **how: bool) -> None:
     """Write ``folder`` to ``out`` as a tar file; ``latest`` is the latest time in seconds that a file in it may have."""
     packing = Packing(out, latest)
-    packing.pack(folder, **how)
-    packing.close()
+    try:
+        packing.pack(folder, **how)
+        packing.close()
+    except BaseException:
+        packing.tar.fileobj.closed = True  # else it writes its rest when it is forgotten, and complains that ``out`` is closed
+        raise

@@ -23,7 +23,7 @@ class Reader:
         else:
             self.at = 0
         length = headers.get("Content-Length")
-        if length is not None and (not length.isdigit() or int(length) != self.size - self.at):
+        if length is not None and length != str(self.size - self.at):
             raise RegistryError(f"{self.what}: it is {self.size} bytes long, and {length[:30]} are announced from byte {self.at} on")
         while self.at < wanted:
             if not self.read(wanted - self.at):

@@ -52,7 +52,7 @@ class Repository:
         drain(response)
         said = response.headers.get("Docker-Content-Digest", "")
         size = response.headers.get("Content-Length", "")
-        return media_type(response), said and digests.check(said), int(size) if size.isdigit() else 0
+        return media_type(response), said and digests.check(said), int(size) if re.fullmatch("[0-9]{1,19}", size) else 0
 
     def wanted(self, method: str, reference: str, accept: tuple[str, ...], asked: str):
         headers = {"Accept": ", ".join(accept)}

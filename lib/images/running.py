@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import os
 import stat
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from lib.images.context import Tree
 from lib.images.digests import ImageError
 from lib.images.merged import Merged
 from lib.images.mounts import Mount as Wish
+from lib.images.steps import Cancelled
 from lib.images.store import Store
 from lib.namespaces import Hostname, Loopback, Namespaces, User
 from lib.process import Exit, Plan, Process, Shield
@@ -30,6 +32,7 @@ from lib.rootfs import Bind, Mount, RootFS, Tmpfs
 from lib.users import RunAs
 
 HOSTNAME = "suitcase-build"
+TICK = 0.05  # s
 
 
 @dataclass
@@ -48,9 +51,12 @@ class Command:
 class Runner:
     """Carries out one ``Command`` with ``upper`` as the folder that gets its changes."""
 
-    def __init__(self, store: Store, command: Command, upper: str, trees: Callable[[Wish], Tree], secrets: dict[str, str], ssh: str | None):
+    def __init__(
+        self, store: Store, command: Command, upper: str, trees: Callable[[Wish], Tree], secrets: dict[str, str], ssh: str | None,
+        stopping: threading.Event | None = None,
+    ):  # fmt: skip
         self.store, self.command, self.upper, self.trees = store, command, upper, trees
-        self.secrets, self.ssh = secrets, ssh
+        self.secrets, self.ssh, self.stopping = secrets, ssh, stopping or threading.Event()
         self.id = state.new_id()
         self.scratch = f"{upper}.work"
         self.private = str(state.runtime_dir() / f"{self.id}-mounts")  # in memory: secrets go there
@@ -69,6 +75,7 @@ class Runner:
             os.makedirs(self.private, mode=0o700)
             undo.callback(running.discard, self.id)
             with shield.opened():
+                self.caches = self.lock_caches(undo)
                 mounts = [mount for wish in self.command.wishes if (mount := self.mount(wish, undo))]
                 running.add(self.id)
                 done = self.plan(mounts).run(show=show)
@@ -107,26 +114,37 @@ class Runner:
                 size = f",size={wish.size}" if wish.size else ""
                 return Tmpfs(wish.target, f"nosuid,nodev,noexec{size}")
             case "cache":
-                return Bind(wish.target, source=self.cache(wish, undo), options="ro" if wish.read_only else "")
+                return Bind(wish.target, source=self.caches[cache_name(wish)], options="ro" if wish.read_only else "")
             case "secret":
                 return self.secret(wish)
             case "ssh":
                 return self.agent(wish)
         return Bind(wish.target, source=self.tree(wish, undo), options="ro" if wish.read_only else "")
 
+    def lock_caches(self, undo: ExitStack) -> dict[str, str]:
+        """The folder of each cache by its name: each once, and always in the same order, else two commands may wait for each other."""
+        found: dict[str, str] = {}
+        wishes = [wish for wish in self.command.wishes if wish.type == "cache"]
+        for wish in sorted(wishes, key=lambda wish: (cache_name(wish), wish.sharing or "shared")):  # locked before private and shared
+            if cache_name(wish) not in found:
+                found[cache_name(wish)] = self.cache(wish, undo)
+        return found
+
     def cache(self, wish: Wish, undo: ExitStack) -> str:
         """A folder that stays from build to build. ``sharing=locked`` lets one build at a time have it; ``private`` gives each its own."""
-        name = hashlib.sha256((wish.id or wish.target).encode()).hexdigest()[:24]
+        name = cache_name(wish)
         place = self.store.place / "mounts" / name
         place.mkdir(parents=True, exist_ok=True)
         lock, number = open_folder(place, undo), 0
-        while wish.sharing == "private" and not alone(lock):
+        while wish.sharing == "private" and not locked(lock, fcntl.LOCK_EX):
             number += 1
             place = place.with_name(f"{name}-{number}")
             place.mkdir(exist_ok=True)
             lock = open_folder(place, undo)
-        if wish.sharing != "private":
-            fcntl.flock(lock, fcntl.LOCK_EX if wish.sharing == "locked" else fcntl.LOCK_SH)
+        kind = fcntl.LOCK_EX if wish.sharing == "locked" else fcntl.LOCK_SH
+        while wish.sharing != "private" and not locked(lock, kind):  # nobody can interrupt a thread that waits in flock(2)
+            if self.stopping.wait(TICK):
+                raise Cancelled("stopped")
         if not any(place.iterdir()) and os.geteuid() == 0:
             os.chown(place, wish.uid or 0, wish.gid or 0)
             place.chmod(0o755 if wish.mode is None else wish.mode)
@@ -173,7 +191,7 @@ class Runner:
         undo.callback(state.rmtree, copy)
         tree, changes = self.trees(wish), Changes(Merged([]), copy)
         top = tree.one(wish.source or "/")
-        looks = Looks(keep_owner=True)
+        looks = Looks(keep_owner=bool(wish.from_))  # whose a file of the context is, is this machine's affair, and in no key
         if not stat.S_ISDIR(top.about.st_mode):
             changes.copy(top.real, top.about, "file", looks)
             return f"{copy}/file"
@@ -184,15 +202,20 @@ class Runner:
         return copy
 
 
+def cache_name(wish: Wish) -> str:
+    return hashlib.sha256((wish.id or wish.target).encode()).hexdigest()[:24]
+
+
 def open_folder(path: Path, undo: ExitStack) -> int:
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     undo.callback(os.close, fd)
     return fd
 
 
-def alone(lock: int) -> bool:
+def locked(lock: int, kind: int) -> bool:
+    """Try to get it, now."""
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

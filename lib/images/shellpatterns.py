@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import re
 
+LONGEST = 1000  # characters: each is compared, at worst, with every character of the value
+
 
 class BadPattern(ValueError):
-    """A pattern that ends in a backslash, or that has one before an ordinary character."""
+    """A pattern that ends in a backslash, that has one before an ordinary character, or that is too long."""
 
 
 class ShellPattern:
     """A compiled pattern. Raises: BadPattern."""
 
     def __init__(self, text: str):
+        if len(text) > LONGEST:
+            raise BadPattern(f"the pattern '{text[:60]}…' has {len(text)} characters, at most {LONGEST} are taken")
         self._signs = _signs(text)
         self._pieces = _pieces(self._signs)
 

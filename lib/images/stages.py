@@ -18,7 +18,7 @@ from lib.images.ignore import IgnoreError
 from lib.images.layers import Layer
 from lib.images.merged import Merged
 from lib.images.steps import PREDEFINED, BuildError, Cancelled, StepReport, Work, whole_command
-from lib.images.times import created
+from lib.images.times import created, epoch
 
 SHELL = ["/bin/sh", "-c"]
 COMMENT = "suitcase build"
@@ -92,7 +92,7 @@ class StageBuild:
         """The error, with the line of the Dockerfile that it belongs to."""
         shown = instruction.place.error(f"{error}", "").args[0].rstrip()
         wrapped = BuildError(shown)
-        wrapped.exit_code = getattr(error, "exit_code", 1)
+        wrapped.exit_code, wrapped.errno = getattr(error, "exit_code", 1), getattr(error, "errno", None)
         return wrapped
 
     # -- the base
@@ -119,6 +119,10 @@ class StageBuild:
         """ONBUILD: what the base wants done first in a build on it; it is not handed on to the next."""
         texts = config.pop("OnBuild", None) or []
         self.triggers = [one for text in texts for one in dockerfile.instructions(text, f"ONBUILD of {base.image}")]
+        for one in self.triggers:
+            if isinstance(one, instructions.From | instructions.OnBuild):
+                hint = "a trigger cannot begin a stage or hold a trigger; who made this image?"
+                raise one.place.error(f"{type(one).__name__.upper()} is no trigger", hint)
 
     def from_image(self, base: instructions.From) -> None:
         if not base.image:
@@ -166,7 +170,7 @@ class StageBuild:
 
     def layered(self, work: Work, report: StepReport) -> None:
         """A step that may make a layer: taken from the cache if its key is there, else carried out."""
-        report.kind, report.parts = work.kind, {"below": self.state.chain, **work.parts}
+        report.kind, report.parts = work.kind, {"below": self.state.chain, **work.parts, **({} if epoch() is None else {"epoch": epoch()})}
         wanted = key(report.parts)
         found = None if self.build.options.no_cache else self.build.cache.find(wanted)
         report.cached = found is not None
@@ -228,7 +232,8 @@ class StageBuild:
             proxies = {name: value for name, value in self.build.options.build_args.items() if name.upper() in PREDEFINED}
             command = Command(argv, below, {"PATH": PATH, **proxies, **env}, parts["workdir"], who, network, mounts)
             Changes(Merged(folders), place)  # the top folder looks as before
-            self.execute(Runner(self.build.store, command, place, self.tree_of, self.build.options.secrets, self.build.options.ssh), argv)
+            secrets, ssh = self.build.options.secrets, self.build.options.ssh
+            self.execute(Runner(self.build.store, command, place, self.tree_of, secrets, ssh, self.build.stopping), argv)
 
         words = [f"{name}={value}" for name, value in self.state.args.items() if name not in self.hidden()]
         shown = f"|{len(words)} {' '.join(words)} {' '.join(argv)}" if words else f"RUN {text}"
@@ -279,15 +284,15 @@ class StageBuild:
 
     def mount_part(self, mount) -> list:
         """What of a mount counts for the key: not what is in a cache or a secret, but what a bind shows."""
-        words = [mount.type, mount.target, mount.id, mount.read_only, mount.env]
+        words = [mount.type, mount.target, mount.id, mount.read_only, mount.env, mount.mode, mount.uid, mount.gid, mount.size]
         if mount.type != "bind":
             return words
         if mount.from_:
-            return [*words, mount.source, self.build.chain(mount.from_, self.stage.base.place)]
+            return [*words, mount.source, self.build.chain(mount.from_, self.stage.base.place, self.stage)]
         return [*words, copying.content(copying.find(self.build.context, (mount.source or "/",)))]
 
     def tree_of(self, mount) -> Tree:
-        return self.build.tree(mount.from_, self.stage.base.place) if mount.from_ else self.build.context
+        return self.build.tree(mount.from_, self.stage.base.place, self.stage) if mount.from_ else self.build.context
 
     def workdir(self, one: instructions.Workdir) -> Work:
         """Go there; what is missing on the way is made, and is the USER's."""
@@ -320,7 +325,7 @@ def expected() -> tuple:
     from lib.process import StepError
     from lib.users import UnknownUser
 
-    return ImageError, IgnoreError, UnknownUser, ValueError, StepError
+    return ImageError, IgnoreError, UnknownUser, ValueError, OSError, StepError
 
 
 def config_of(changes: tuple[str, ...]) -> dict:

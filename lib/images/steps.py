@@ -11,9 +11,10 @@ PREDEFINED = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 
 
 class BuildError(ImageError):
-    """A step failed. ``exit_code`` is the command's, if it was a command."""
+    """A step failed. ``exit_code`` is the command's, if it was a command; ``errno`` the kernel's number, if it was a system call."""
 
     exit_code = 1
+    errno: int | None = None
 
 
 class Cancelled(ImageError):

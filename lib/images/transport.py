@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 from weakref import WeakSet
 
 from lib.images.digests import ImageError
@@ -58,22 +58,29 @@ class NotTLS(RegistryError):
 
 
 def origin(url: str) -> tuple[str, str, int]:
-    """Scheme, host and port: who it is that credentials are meant for. Raises ``RegistryError`` for anything but http(s)."""
+    """Scheme, host and port: who it is that credentials are meant for. Raises ``RegistryError`` for anything but http(s).
+
+    It is read by the one who will connect: ``http://a\\@b/`` is host a for urllib3, and b for Python's own reader.
+    """
+    from urllib3.util import parse_url
+
     try:
-        parts = urlsplit(url)
-        port = parts.port
+        parts = parse_url(url)
     except ValueError:
         raise RegistryError(f"{url[:200]!r} is no address") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not parts.host:
         raise RegistryError(f"{url[:200]!r} is no address of a registry: only http and https are followed")
-    return parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80)
+    return parts.scheme, parts.host.strip("[]"), parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def follow(base: str, location: str | None) -> str:
     """Where an answer from ``base`` sends us. Raises ``RegistryError`` for what is not http(s), and for https to http."""
     if not location:
         raise RegistryError(f"{bare(base)} answers without the address (Location) that must be there")
-    url = urljoin(base, location)
+    try:
+        url = urljoin(base, location)
+    except ValueError:
+        raise RegistryError(f"{bare(base)} leads to {bare(location)!r}, which is no address") from None
     if origin(base)[0] == "https" and origin(url)[0] == "http":
         raise RegistryError(f"{bare(base)} leads from https to {bare(url)}: refused, anybody on the way could read and change it")
     return url
