@@ -76,6 +76,12 @@ def test_two_stages_that_wait_for_each_other(site, asks):
         site.build(f"FROM base AS a\n{asks}\nFROM a AS b\nRUN true")
 
 
+def test_a_trigger_that_waits_for_a_later_stage(site):
+    evil_base(site, config_with(site, OnBuild=["COPY --from=b /bin/sh /x"]))
+    with at_most(20), pytest.raises(DockerfileError, match="No such image: b"):
+        site.build("FROM evil:1 AS a\nFROM a AS b\nRUN true")
+
+
 def test_a_name_that_comes_again_means_the_stage_above(site):
     built = site.build("FROM base AS a\nRUN echo 1 > /f\nFROM base AS b\nCOPY --from=a /f /f\nFROM b AS a\nCOPY --from=b /f /g")
     assert site.read(built, "g") == "1\n"
@@ -208,7 +214,7 @@ def test_prune_waits_for_a_build_that_uses_the_caches(site):
     thread.start()
     assert begun.wait(20)
     Cache(site.library.store).prune()
-    thread.join()
+    thread.join(20)
     assert told == ["hi\n"] and not (site.library.store.place / "mounts").exists()
 
 
@@ -238,9 +244,6 @@ def test_an_image_that_goes_while_its_container_begins(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="far enough"):
         main(["run", "base", "true"], standalone_mode=False)
     assert seen and all(seen) and not state.records()
-
-
-# -- what is shown of strangers' words -------------------------------------------------------------------
 
 
 def test_warnings_cannot_move_the_cursor(tmp_path, monkeypatch, capsys):

@@ -77,6 +77,7 @@ class Build:
         self.context = Context(options.context, self.store, self.path)
         self.stages = {stage.index: stage for stage in self.file.stages}
         self.futures: dict[int, object] = {}
+        self.waits: dict[int, list[Stage]] = {}  # for which others each stage waits
         self.stopping = threading.Event()
         self.running: set[str] = set()  # names of the RUNs that run now
         self.steps: list[StepReport] = []
@@ -160,6 +161,7 @@ class Build:
             if one.index not in found:
                 found[one.index] = needs = self.needs(one)
                 todo += needs
+        self.waits = found
         sorter, order = TopologicalSorter({index: [one.index for one in needs] for index, needs in found.items()}), []
         try:
             order = list(sorter.static_order())
@@ -270,7 +272,7 @@ class Build:
     def awaited(self, name: str, by: Stage) -> Stage | None:
         """The stage, if it is one that ``by`` is known to wait for. An ONBUILD's COPY is not: it could wait for what waits for it."""
         stage = self.source(name, by)
-        return stage if stage and stage in self.needs(by) else None
+        return stage if stage and stage in self.waits[by.index] else None
 
     def tree(self, name: str, place, by: Stage) -> Tree:
         """A stage or an image to copy from, into the stage ``by``."""
