@@ -6,7 +6,6 @@ A part of ``make bench``. Every row is measured from the outside, as a command b
 from __future__ import annotations
 
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from pathlib import Path
 
 from lib import state
 from lib.engine import shortnames
-from lib.images import archive, image, layers
+from lib.images import archive, image, layers, pack
 from lib.images.library import Library
 from lib.images.store import Store
 from lib.lab import peers
@@ -63,13 +62,12 @@ def suitcase(*words: str, **environment: str) -> None:
     call(sys.executable, "-m", "lib.engine", *words, **environment)
 
 
-def bench_image(library: Library) -> image.Image:
-    """A Debian of some 180 MB in thousands of files, packed by gzip as it comes from a registry; and the small base."""
-    shortnames.make(library, "localhost/busybox:static")
+def bench_image(library: Library, number: int = 0) -> image.Image:
+    """A Debian of some 180 MB in thousands of files, packed by gzip as it comes from a registry. Each ``number`` has other time stamps."""
     base = shortnames.make(Library(Store()), BASE)
     (folder,) = Library(Store()).folders(base)
     with library.store.using():
-        layer = layers.from_folder(library.store, folder, root=True, whiteouts=False)
+        layer = layers.write(library.store, lambda sink: pack.pack(folder, sink, 1_700_000_000 + number, root=True, whiteouts=False))
         config = {**base.config, "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]}}
         found = image.save(library.store, config, [layer.descriptor])
         library.store.tag(NAME, found.descriptor)
@@ -77,25 +75,26 @@ def bench_image(library: Library) -> image.Image:
 
 
 def unpacking(library: Library, place: Path, docker: peers.Docker, rounds: int) -> dict[str, list[float]]:
-    """The same image: by us into a store, by umoci into a folder, by Docker into its own store; digests verified by all."""
-    found = library.find(NAME)
-    with open(place / "bench.tar", "wb") as file:
-        archive.save(library, [NAME], file)
-    times: dict[str, list[float]] = {"ours": [], UMOCI: [], DOCKER: []}
+    """The same image: by us into a store, by umoci into a folder, by Docker into its own store; digests verified by all.
 
-    def ours() -> None:
+    Each round has another image, and nothing is removed before the end: for minutes after files were removed, ext4 takes three times as
+    long to make new ones (``recently_deleted`` in fs/ext4/ialloc.c), whoever asks.
+    """
+    times: dict[str, list[float]] = {"ours": [], UMOCI: [], DOCKER: []}
+    packed = place / "bench.tar"
+
+    def ours(found: image.Image) -> None:
         with library.store.using():
             library.chains.unpack(found.layers, found.diff_ids)
 
-    for _ in range(rounds):
-        times["ours"].append(seconds(ours))
-        library.chains.sweep(set())
-        bundle = place / "bundle"
-        command = ("umoci", "raw", "unpack", "--image", f"{library.store.place}:{NAME}", str(bundle))
+    for number in range(rounds):
+        found = bench_image(library, number)
+        with open(packed, "wb") as file:
+            archive.save(library, [NAME], file)
+        command = ("umoci", "raw", "unpack", "--image", f"{library.store.place}:{NAME}", str(place / f"unpacked-{number}"))
+        times["ours"].append(seconds(lambda found=found: ours(found)))
         times[UMOCI].append(seconds(lambda command=command: call(*command)))
-        shutil.rmtree(bundle)
-        times[DOCKER].append(seconds(lambda: docker.call("load", "-i", str(place / "bench.tar"))))
-        docker.call("rmi", "-f", "bench:1")
+        times[DOCKER].append(seconds(lambda: docker.call("load", "-i", str(packed))))
     return times
 
 
@@ -112,9 +111,7 @@ def fetch(name: str, place: str, unpack: bool = True, durable: bool = True) -> N
 def fetched(name: str, place: Path, *flags: bool) -> float:
     """``fetch`` as a program of its own, as skopeo is one."""
     code = f"from lib.lab.imagebench import fetch; fetch({name!r}, {str(place)!r}, *{flags})"
-    took = seconds(lambda: call(sys.executable, "-c", code))
-    shutil.rmtree(place)
-    return took
+    return seconds(lambda: call(sys.executable, "-c", code))
 
 
 def travelling(library: Library, place: Path, rounds: int) -> dict[str, dict[str, list[float]]]:
@@ -122,23 +119,23 @@ def travelling(library: Library, place: Path, rounds: int) -> dict[str, dict[str
     push: dict[str, list[float]] = {"ours": [], SKOPEO: []}
     pull: dict[str, list[float]] = {"ours": [], SKOPEO: []}
     more: dict[str, list[float]] = {"ours": [], "ours, without fsync": [], f"{SKOPEO}, {UMOCI}": []}
-    friend, folder, bundle = place / "friend", place / "folder", place / "bundle"
-    for _ in range(rounds):
+    for number in range(rounds):
+        folder, bundle = place / f"folder-{number}", place / f"bundle-{number}"
+        friends = [place / f"friend-{number}-{one}" for one in range(3)]
         with LocalRegistry() as registry:
             mine, theirs = f"{registry.name}/mine:1", f"{registry.name}/theirs:1"
             library.tag("bench:1", mine)
             push["ours"].append(seconds(lambda mine=mine: suitcase("push", "-q", mine, SUITCASE_IMAGES=str(library.store.place))))
             copy = ("skopeo", "copy", "--quiet", "--dest-tls-verify=false", f"oci:{library.store.place}:{NAME}", f"docker://{theirs}")
             push[SKOPEO].append(seconds(lambda copy=copy: call(*copy)))
-            pull["ours"].append(fetched(mine, friend, False))
+            pull["ours"].append(fetched(mine, friends[0], False))
             copy = ("skopeo", "copy", "--quiet", "--src-tls-verify=false", f"docker://{theirs}", f"oci:{folder}:1")
             pull[SKOPEO].append(seconds(lambda copy=copy: call(*copy)))
-            more["ours"].append(fetched(mine, friend))
-            more["ours, without fsync"].append(fetched(mine, friend, True, False))
-            unpack = seconds(lambda: call("umoci", "raw", "unpack", "--image", f"{folder}:1", str(bundle)))
+            more["ours"].append(fetched(mine, friends[1]))
+            more["ours, without fsync"].append(fetched(mine, friends[2], True, False))
+            command = ("umoci", "raw", "unpack", "--image", f"{folder}:1", str(bundle))
+            unpack = seconds(lambda command=command: call(*command))
             more[f"{SKOPEO}, {UMOCI}"].append(pull[SKOPEO][-1] + unpack)
-            shutil.rmtree(folder)
-            shutil.rmtree(bundle)
     return {"push": push, "pull, not unpacked": pull, "pull": more}
 
 
@@ -198,7 +195,7 @@ def measure(rounds: int = 3) -> dict[str, dict[str, list[float]]]:
     ) as folder:
         place = Path(folder)
         library = Library(Store(place / "images"))
-        bench_image(library)
+        shortnames.make(library, "localhost/busybox:static")
         with peers.dockerd() as docker:
             found = {"unpack": unpacking(library, place, docker, rounds), **travelling(library, place, rounds)}
             found |= {f"build, {kind}": times for kind, times in building(library, place, docker, rounds).items()}
