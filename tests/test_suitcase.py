@@ -377,3 +377,8 @@ def test_sizes_and_ages_as_docker_writes_them():
         "3 months", "2 years",
     ]  # fmt: skip
     assert text.age("nonsense") == "N/A"
+
+
+def test_a_name_that_is_nearly_right(suitcase):
+    said = suitcase("run localhost/busybox:statc true")
+    assert said.code and "here is localhost/busybox:static: is that meant?" in said.err

@@ -44,7 +44,16 @@ def substitute(library: Library, text: str, error: ImageError, tell: Callable[[s
     """The stand-in, and a word about it. Raises ``error`` where there is none."""
     name = shortnames.stand_in(text)
     if name is None:
-        raise error
+        raise type(error)(f"{error}{nearly(library, text)}") from None
     found = shortnames.make(library, name)
     tell(f"{references.parse(text).familiar}: no registry can be reached, so {name}, made on this machine, stands in")
     return found
+
+
+def nearly(library: Library, text: str) -> str:
+    """A typing mistake? The name that is here, or that can be made here, and is nearly the same."""
+    from difflib import get_close_matches
+
+    here = {references.parse(name).familiar for one in library.images() for name in one.names} | set(shortnames.HERE)
+    near = get_close_matches(references.parse(text).familiar, sorted(here), 1, 0.8)
+    return f" (here is {near[0]}: is that meant?)" if near else ""

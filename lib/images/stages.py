@@ -193,6 +193,10 @@ class StageBuild:
 
     def carry_out(self, work: Work, report: StepReport, wanted: str) -> Record:
         started = time.monotonic()
+        if any(isinstance(one, instructions.Run) for one in self.stage.instructions):
+            from lib.process import Starter
+
+            Starter.prepare()
         with self.state.chains.draft() as place:
             if work.do(place.path) is False or not has_changes(place.path):
                 layer = None
