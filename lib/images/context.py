@@ -44,7 +44,7 @@ def open_ignore(folder: str, dockerfile: str = "") -> Ignore:
 
 
 class Tree:
-    """Something to copy from. A context is one, an image or an earlier stage another (``Stacked``)."""
+    """Something to copy from. A context is one, an image or an earlier stage another."""
 
     name = "the build context"
     owned = False  # owners and extended attributes count: an image's are copied, a context's are not
