@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,8 +68,23 @@ def arrows() -> int:
 
 def covered(name: str, *words: str) -> int:
     """pytest under coverage; what was covered is kept beside what other stages covered, for ``coverage_report``."""
-    (ROOT / "build").mkdir(exist_ok=True)
-    return call(PYTHON, "-m", "coverage", "run", f"--data-file=build/.coverage.{name}", "-m", "pytest", *words)
+    return call(PYTHON, "-m", "coverage", "run", f"--data-file=build/.coverage.{name}", "-m", "pytest", report(name), *words)
+
+
+def report(name: str) -> str:
+    """pytest's word for: write what failed, and why, where ``failures`` finds it."""
+    return f"--junitxml={ROOT}/build/failed/{name}.xml"
+
+
+def failures() -> list[str]:
+    """A line for each test that failed in this run: in which stage, its name, and the last line of its reason."""
+    found = []
+    for path in sorted((ROOT / "build/failed").glob("*.xml")):
+        for case in ET.parse(path).iter("testcase"):
+            for fault in (*case.findall("failure"), *case.findall("error")):
+                reason = next(iter(fault.get("message", "").splitlines()), "")
+                found.append(f"{path.stem}: {case.get('classname')}::{case.get('name')}: {reason[:160]}")
+    return found
 
 
 def unit() -> int:
@@ -76,7 +92,7 @@ def unit() -> int:
     letting go would hang the run for ever (seen).
     """
     code = covered("unit", "tests", *(f"--ignore={path}" for path in (*INTERRUPTING, *machine_tests())))
-    return code | call(PYTHON, "-m", "pytest", *INTERRUPTING)
+    return code | call(PYTHON, "-m", "pytest", report("interrupting"), *INTERRUPTING)
 
 
 def machines() -> int:
@@ -103,7 +119,7 @@ def notebooks() -> int:
         return 1
     peers = {"SUITCASE_PEERS": "required"} if os.environ.get("CI") else {}  # there, a comparison may not be left out in silence
     return call(
-        PYTHON, "-m", "pytest", "--nbval", "--nbval-current-env", "--nbval-cell-timeout", CELL_TIMEOUT,
+        PYTHON, "-m", "pytest", report("notebooks"), "--nbval", "--nbval-current-env", "--nbval-cell-timeout", CELL_TIMEOUT,
         "--nbval-sanitize-with", "tests/nbval_sanitize.cfg", *files, **peers,
     )  # fmt: skip
 
@@ -119,8 +135,9 @@ def lab() -> int:
             return 0  # it has said why there is no lab VM here
         chapters = sorted(map(str, (ROOT / "notebooks").glob("0[23]-*.ipynb")))
         return code or call(
-            PYTHON, "-m", "pytest", "-p", "no:cacheprovider", "--nbval", "--nbval-kernel-name", "suitcase-lab", "--nbval-cell-timeout",
-            CELL_TIMEOUT, "--nbval-sanitize-with", "tests/nbval_sanitize.cfg", *chapters,
+            PYTHON, "-m", "pytest", report("lab"), "-p", "no:cacheprovider",
+            "--nbval", "--nbval-kernel-name", "suitcase-lab", "--nbval-cell-timeout", CELL_TIMEOUT,
+            "--nbval-sanitize-with", "tests/nbval_sanitize.cfg", *chapters,
             JUPYTER_PATH=str(folder / "share/jupyter"),
         )  # fmt: skip
 
@@ -213,6 +230,9 @@ def main(argv: list[str]) -> int:
         print(f"no stage {', '.join(unknown)}: there are {', '.join(STAGES)}", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if not given.results:  # not the second lane, which runs beside the first
+        shutil.rmtree(ROOT / "build/failed", ignore_errors=True)
+    (ROOT / "build/failed").mkdir(parents=True, exist_ok=True)
     try:
         results = run(tuple(given.stages)) if given.stages else run_all()
     except KeyboardInterrupt:
@@ -227,6 +247,8 @@ def conclude(results: Results) -> int:
     print()
     for name, (good, seconds) in results.items():
         print(f"{'passed' if good else 'FAILED'}  {seconds:5.0f} s  {name}: {WORDS[name]}")
+    for line in failures():  # last, where a reader of a long log looks first
+        print(line)
     failed = [name for name, (good, _) in results.items() if not good]
     print(f"FAILED: {', '.join(failed)}" if failed else "all checks passed", flush=True)
     return int(bool(failed))
