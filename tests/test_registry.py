@@ -14,7 +14,7 @@ from needs import requires
 from registries import BASIC, PASSWORD, USER, Fake, certificate, digest_of, make, with_password, with_tokens
 
 from lib import state
-from lib.images import credentials, image, registry, repository, transport
+from lib.images import credentials, image, registry, repository, transport, trust
 from lib.images.credentials import Credential
 from lib.images.digests import DigestError, ImageError
 from lib.images.pulling import ACCEPT
@@ -110,16 +110,60 @@ def test_plain_http_is_named_as_docker_names_it(monkeypatch):
         Registry(local.name).base()
 
 
+@pytest.fixture
+def certs(tmp_path, monkeypatch):
+    """Makes the folder of a registry's address in a certs.d of the test's own."""
+    monkeypatch.setattr(trust, "places", lambda: [tmp_path / "certs.d"])
+
+    def folder(name: str) -> Path:
+        (tmp_path / "certs.d" / name).mkdir(parents=True)
+        return tmp_path / "certs.d" / name
+
+    return folder
+
+
 @requires("docker-registry", "openssl")
-def test_tls(tmp_path, monkeypatch):
+def test_tls(tmp_path, monkeypatch, certs):
     cert, key = certificate(tmp_path, "registry")
     with LocalRegistry(http={"tls": {"certificate": cert, "key": key}}) as local:
-        with pytest.raises(RegistryError, match="SSL_CERT_FILE"):
+        with pytest.raises(RegistryError, match=r"/etc/docker/certs\.d"):
             Registry(local.name).base()  # and not plain http, though it is a loopback address
-        assert Registry(local.name, ca=cert).base() == f"https://{local.name}"
         assert Registry(local.name, insecure=True).base() == f"https://{local.name}"
-        monkeypatch.setenv("SSL_CERT_FILE", cert)
+        with monkeypatch.context() as patch:
+            patch.setenv("SSL_CERT_FILE", cert)
+            Registry(local.name).check()
+        Path(certs(local.name), "ca.crt").write_bytes(Path(cert).read_bytes())
         Registry(local.name).check()
+
+
+@requires("docker-registry", "openssl")
+def test_a_registry_that_asks_who_calls(tmp_path, certs):
+    """With a client's certificate, and with the authority's beside it; another address gets neither."""
+    cert, key = certificate(tmp_path, "registry")
+    mine, my_key = certificate(tmp_path, "client")
+    with LocalRegistry(http={"tls": {"certificate": cert, "key": key, "clientcas": [mine]}}) as local:
+        folder = certs(local.name)
+        Path(folder, "ca.crt").write_bytes(Path(cert).read_bytes())
+        with pytest.raises(RegistryError):
+            Registry(local.name).check()
+        Path(folder, "client.cert").write_bytes(Path(mine).read_bytes())
+        with pytest.raises(ImageError, match=r"client\.cert: client\.key is missing beside it"):
+            Registry(local.name).check()
+        Path(folder, "client.key").write_bytes(Path(my_key).read_bytes())
+        Registry(local.name).check()
+        assert trust.context("127.0.0.1", 1) is None
+        Path(folder, "ca.crt").write_text("no certificate")
+        with pytest.raises(ImageError, match=r"ca\.crt: of no use"):
+            Registry(local.name).check()
+
+
+def test_whose_folder_in_certs_d(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    for name in ("one.example", "two.example:5000", "[::1]:5000"):
+        (tmp_path / "docker/certs.d" / name).mkdir(parents=True)
+    asked = {("one.example", 443): 1, ("one.example", 5000): 0, ("two.example", 5000): 1, ("two.example", 443): 0, ("::1", 5000): 1}
+    assert {one: len(trust.folders(*one)) for one in asked} == asked
+    assert trust.places()[0] == Path("/etc/docker/certs.d")
 
 
 # -- who we are

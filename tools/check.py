@@ -83,7 +83,7 @@ def failures() -> list[str]:
         for case in ET.parse(path).iter("testcase"):
             for fault in (*case.findall("failure"), *case.findall("error")):
                 reason = next(iter(fault.get("message", "").splitlines()), "")
-                found.append(f"{path.stem}: {case.get('classname')}::{case.get('name')}: {reason[:160]}")
+                found.append(f"{path.stem}: {case.get('classname')}::{case.get('name')[:80]}: {reason[:160]}")
     return found
 
 

@@ -44,7 +44,7 @@ class Registry:
     """One connection to one registry; threads may share it.
 
     ``insecure``: plain http will do, and any certificate. ``tell`` gets a sentence where that is used. ``credential`` is used
-    instead of what ``suitcase login`` has kept. ``ca``: a file of certificates to trust.
+    instead of what ``suitcase login`` has kept.
     """
 
     def __init__(
@@ -53,11 +53,10 @@ class Registry:
         insecure: bool = False,
         tell: Callable[[str], object] = lambda sentence: None,
         credential: Credential | None = None,
-        ca: str | None = None,
     ):
         self.name, self.host = name, HUBS_HOST if name == references.HUB else name
         self.plain_will_do, self.tell = insecure or loopback(name), tell
-        self.transport = Transport(verify=not insecure, ca=ca)
+        self.transport = Transport(verify=not insecure)
         self.authority = Authority(self.transport, name, lambda: credential or credentials.find(name))
         self.found, self.lock = "", threading.Lock()
 

@@ -92,10 +92,11 @@ def bare(url: str) -> str:
 
 
 class Transport:
-    """One pool of connections. ``verify=False`` takes any certificate; ``ca`` is a file of certificates to trust."""
+    """A pool of connections for each address. ``verify=False`` takes any certificate."""
 
-    def __init__(self, verify: bool = True, ca: str | None = None):
-        self.verify, self.ca = verify, ca
+    def __init__(self, verify: bool = True):
+        self.verify = verify
+        self.pools: dict[tuple[str, str, int], object] = {}
         self.live: WeakSet = WeakSet()  # every connection, for ``abort``
         self.stopped = False
 
@@ -106,10 +107,6 @@ class Transport:
         if not self.verify:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # whoever wanted it has said so
         return urllib3
-
-    @cached_property
-    def pool(self):
-        return self.watched(self.urllib3.PoolManager(**self.settings))
 
     def watched(self, manager):
         """Note each connection that it makes."""
@@ -134,26 +131,25 @@ class Transport:
                 with suppress(OSError):
                     socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)  # TLS's own would take its time
 
-    @cached_property
-    def settings(self) -> dict:
-        timeout = self.urllib3.Timeout(connect=CONNECT, read=SILENCE)
-        trust = {"cert_reqs": "CERT_REQUIRED" if self.verify else "CERT_NONE", "ca_certs": self.ca}
-        return {"maxsize": 8, "blocksize": SENT_AT_ONCE, "timeout": timeout, "retries": False, **trust}
-
-    @cached_property
-    def proxies(self) -> dict:
-        """Pools by scheme, where the environment names a proxy (HTTPS_PROXY, HTTP_PROXY)."""
-        from urllib.request import getproxies
-
-        found = {scheme: url for scheme, url in getproxies().items() if url.startswith("http")}
-        return {scheme: self.watched(self.urllib3.ProxyManager(url, **self.settings)) for scheme, url in found.items()}
-
     def pool_for(self, url: str):
-        from urllib.request import proxy_bypass
+        place = origin(url)
+        return self.pools.get(place) or self.pools.setdefault(place, self.pool(*place))
 
-        scheme, host, _ = origin(url)
+    def pool(self, scheme: str, host: str, port: int):
+        """Connections to one address: by the proxy that the environment names for it (HTTPS_PROXY, HTTP_PROXY, NO_PROXY), if it does."""
+        from urllib.request import getproxies, proxy_bypass
+
+        timeout = self.urllib3.Timeout(connect=CONNECT, read=SILENCE)
+        settings = {"maxsize": 8, "blocksize": SENT_AT_ONCE, "timeout": timeout, "retries": False}
+        if scheme == "https":
+            from lib.images.trust import context
+
+            settings |= {"cert_reqs": "CERT_REQUIRED" if self.verify else "CERT_NONE", "ssl_context": context(host, port, self.verify)}
         local = host == "localhost" or host.startswith("127.") or host == "::1"
-        return self.pool if local or proxy_bypass(host) else self.proxies.get(scheme, self.pool)
+        proxy = "" if local or proxy_bypass(host) else getproxies().get(scheme, "")
+        if proxy.startswith("http"):
+            return self.watched(self.urllib3.ProxyManager(proxy, **settings))
+        return self.watched(self.urllib3.PoolManager(**settings))
 
     def once(self, method: str, url: str, headers: Mapping[str, str], body=None):
         """One request, without a second try. The response's body is still to be read. Raises ``RegistryError``."""
@@ -179,7 +175,7 @@ class Transport:
 
     def tls(self, where: str, text: str) -> RegistryError:
         if "CERTIFICATE_VERIFY_FAILED" in text or "match" in text:
-            hint = "SSL_CERT_FILE=/path/to/ca.crt names whom to trust (a registry of your own), or --insecure trusts anybody"
+            hint = "Whom to trust for a registry of your own: /etc/docker/certs.d/HOST:PORT/ca.crt; --insecure trusts anybody"
             return RegistryError(f"{where}: its certificate is signed by nobody that this machine trusts, or for another name. {hint}")
         if any(word in text for word in ("WRONG_VERSION_NUMBER", "record layer", "PACKET_LENGTH")):
             return NotTLS(f"{where}: http: server gave HTTP response to HTTPS client. If that is meant, say so: --insecure")
