@@ -30,7 +30,7 @@ class Kernel:
     def __init__(self, folder: Path):
         self.manager, self.client = start_new_kernel(cwd=str(folder))
 
-    def run(self, source: str, interrupt_after: float | None = None, timeout: float = 60) -> dict | None:
+    def run(self, source: str, interrupt_after: float | None = None, timeout: float = 120) -> dict | None:
         """Execute a cell and return its reply; with ``interrupt_after`` seconds the stop button is pressed then, if it still runs.
 
         None if there is no reply: ipykernel loses it when the interrupt comes just before or after the cell's own code.
@@ -70,7 +70,7 @@ def cells(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("chapter", there(), ids=lambda chapter: chapter.number)
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @requires("root", "memory", "cpu", "pids")
 def test_every_cell_can_be_stopped_and_run_again(chapter):
     dice = random.Random(SEED)

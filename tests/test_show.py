@@ -143,3 +143,40 @@ def test_the_map_of_what_invalidates_what(tmp_path, capsys):
     assert all(one.cached for one in show.layered(again.steps))
     picture = show.waterfall("two builds", {"first": first, "again": again}, "the second is all grey, as everything was cached")
     assert picture.kind == "image/png"
+
+
+@requires("root", "overlay", "busybox")
+def test_lines_that_are_put_into_another_order(tmp_path, capsys, monkeypatch):
+    import layers as make
+
+    from lib.engine import shortnames
+    from lib.show import orders
+
+    ours = make.library(tmp_path / "images")
+    shortnames.make(ours, "localhost/busybox:static")
+    place = tmp_path / "context"
+    place.mkdir()
+    (place / "app").write_text("app")
+    (place / "needs").write_text("needs")
+    shown = []
+    monkeypatch.setattr(orders, "display", shown.append)
+    order = show.reorder(ours, str(place), "FROM localhost/busybox:static\nCOPY . /all/\nCOPY needs /\nRUN cat /needs > /done\n", "app")
+    assert [again for _, again in order.again()] == [True, True, True]
+    assert "COPY needs /            runs again" in capsys.readouterr().out
+    lines, buttons, _ = shown[0].children
+    up, down = buttons.children
+    lines.value = 2
+    up.click()
+    assert lines.value == 1 and order.lines[1] == "COPY needs /"
+    assert order.again() == [("COPY needs /", False), ("COPY . /all/", True), ("RUN cat /needs > /done", True)]
+    up.click()  # FROM stays where it is
+    assert lines.value == 1
+    lines.value = 2
+    down.click()
+    assert order.again() == [("COPY needs /", False), ("RUN cat /needs > /done", False), ("COPY . /all/", True)]
+    lines.value = 2
+    up.click()
+    assert "This order cannot be built." in order.look() and "/needs" in order.look()
+    lines.value = 0
+    down.click()
+    assert order.lines[0].startswith("FROM")

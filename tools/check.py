@@ -230,6 +230,8 @@ def main(argv: list[str]) -> int:
         print(f"no stage {', '.join(unknown)}: there are {', '.join(STAGES)}", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A shell without job control starts `make test &` deaf to Ctrl-C, and every program of the tests would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if not given.results:  # not the second lane, which runs beside the first
         shutil.rmtree(ROOT / "build/failed", ignore_errors=True)
     (ROOT / "build/failed").mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,7 @@ _HOMES = {
     "server": "room",
     "cake": "cakes",
     "steps": "builds", "layered": "builds", "waterfall": "builds", "touch": "builds", "touched": "builds",
+    "reorder": "orders",
 }  # fmt: skip
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605
