@@ -49,16 +49,15 @@ def shelf(fake: Fake, actions: str = "pull", **how):
 # -- how it is reached
 
 
-def test_nobody_there_is_told_at_once():
+def test_nobody_there_is_told_at_once(monkeypatch):
+    monkeypatch.setattr(transport, "pause", lambda *_: pytest.fail("it waits for a second try"))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    began = time.monotonic()
     with pytest.raises(Unreachable, match="Connection refused"):
         Registry(f"127.0.0.1:{port}").base()
     with pytest.raises(Unreachable, match=r"no host 'nosuch\.invalid'"):
         Registry("nosuch.invalid").base()
-    assert time.monotonic() - began < 5
 
 
 def test_a_host_that_says_nothing_is_given_up(monkeypatch):

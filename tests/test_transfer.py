@@ -588,18 +588,18 @@ def test_three_layers_at_a_time(fake, mine):
 
 def test_a_layer_is_unpacked_while_another_is_on_the_way(fake, mine):
     made = fake.keep(make(b"first", b"second"))
-    told = Events()
+    told, in_time = Events(), []
 
     def late(handler):
-        deadline = time.monotonic() + 5
-        while "Pull complete" not in told.words(short(made.layers[0])) and time.monotonic() < deadline:
+        deadline = time.monotonic() + 20
+        while not (unpacked := "Pull complete" in told.words(short(made.layers[0]))) and time.monotonic() < deadline:
             time.sleep(0.01)
+        in_time.append(unpacked)
         handler.usual(handler.path)
 
     fake.on[f"GET /v2/app/blobs/{digest_of(made.layers[1])}"] = late
-    began = time.monotonic()
     pull(mine, f"{fake.name}/app", tell=told)
-    assert time.monotonic() - began < 5
+    assert in_time == [True]
 
 
 def test_a_layer_twice_is_fetched_once(fake, mine):
@@ -796,10 +796,8 @@ def test_a_pull_that_is_stopped(fake, mine, how, silent):
     try:
         assert waiting.wait(20)
         time.sleep(0.1)
-        began = time.monotonic()
         process.send_signal(how)
-        _, errors = process.communicate(timeout=20)
-        assert time.monotonic() - began < 5
+        _, errors = process.communicate(timeout=20)  # long before the registry goes on
     finally:
         over.set()
         process.kill()
@@ -822,17 +820,16 @@ def test_a_push_that_is_stopped(fake, mine, tmp_path):
     def slowly(handler):
         while not over.is_set() and handler.rfile.read(1 << 16):
             taking.set()
-            time.sleep(0.02)
+            time.sleep(0.1)
         handler.close_connection = True
 
     fake.on |= {"POST /v2/app": lambda handler: handler.say(202, Location="/v2/app/blobs/uploads/1"), "PATCH /v2/app": slowly}
     process = in_a_process("transfer.push(library, sys.argv[2])", str(mine.store.place), name)
     try:
         assert taking.wait(20)
-        began = time.monotonic()
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=20)
-        assert time.monotonic() - began < 5 and "KeyboardInterrupt" in errors
+        _, errors = process.communicate(timeout=20)  # all of it would take twice as long
+        assert "KeyboardInterrupt" in errors
     finally:
         over.set()
         process.kill()
