@@ -214,7 +214,7 @@ def create(image: str | Sequence[str], command: Sequence[str] = ("sh",), **optio
 
 def start(image: str | Sequence[str], command: Sequence[str] = ("sh",), **options) -> Container:
     """``docker run -d``: start in the background. Remove it when you are done, or use ``with``."""
-    container = create(image, command, **options)
+    container = Container(image, command, **options)
     try:
         return container.start()
     except BaseException:

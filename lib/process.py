@@ -388,8 +388,15 @@ class Plan:
 
     def create(self, stdin=subprocess.DEVNULL, stdout=None, stderr=None) -> Process:
         """Carry out everything up to the exec; the process then waits for ``start()``."""
-        with Shield() as shield:
-            return Process(self, stdin, stdout, stderr, shield)
+        process = None
+        try:
+            with Shield() as shield:
+                process = Process(self, stdin, stdout, stderr, shield)
+        except BaseException:
+            if process:  # the interrupt came when it was ready: nobody would ever hold it
+                process.remove()
+            raise
+        return process
 
     def start(self) -> Process:
         """Create and start in the background; what it writes goes to a file, see ``Process.logs``."""

@@ -27,7 +27,7 @@ def replay(cells: list[str], lib: Path, cwd: Path) -> subprocess.CompletedProces
     """Run the cells in a fresh Python whose ``lib`` is the one in the folder ``lib``."""
     environment = os.environ | {"PYTHONPATH": str(lib), "PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1"}
     return subprocess.run(
-        [sys.executable, __file__], input=json.dumps(cells), capture_output=True, text=True, timeout=60, env=environment, cwd=cwd
+        [sys.executable, __file__], input=json.dumps(cells), capture_output=True, text=True, timeout=300, env=environment, cwd=cwd
     )
 
 

@@ -149,6 +149,20 @@ def test_ctrl_c_at_random_moments(seed, how):
     assert not look.leaks(), f"seed {seed}"
 
 
+@pytest.mark.parametrize("make", [lib.create, lib.start], ids=["create", "start"])
+def test_an_interrupt_when_it_is_ready_and_nobody_holds_it_yet(monkeypatch, make):
+    original = lib.process.Process.create
+
+    def create(*args):
+        original(*args)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(lib.process.Process, "create", create)
+    with pytest.raises(KeyboardInterrupt):
+        make("busybox", ["sleep", "1000"])
+    assert lib.process.ours() == []
+
+
 def test_an_interrupt_reaches_a_start_that_hangs(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     hang = type("Hang", (), {"steps": lambda self: [Step("mounts", "open", (str(tmp_path / "pipe"),))]})()

@@ -138,6 +138,7 @@ def test_the_quiz_prints_its_answers_and_its_buttons_judge(capsys):
 
 
 @pytest.mark.parametrize("chapter", [one.number for one in there() if one.number != "01"])
+@pytest.mark.timeout(330)  # a whole chapter, on a loaded machine
 @requires("root", "memory", "cpu", "pids")
 def test_the_solutions_pass_at_the_end_of_the_whole_chapter(chapter):
     """As the reader has it: what the chapter has built and started before is there."""
