@@ -152,7 +152,10 @@ class Transport:
         return self.watched(self.urllib3.PoolManager(**settings))
 
     def once(self, method: str, url: str, headers: Mapping[str, str], body=None):
-        """One request, without a second try. The response's body is still to be read. Raises ``RegistryError``."""
+        """One request, without a second try. The response's body is still to be read.
+
+        Raises ``RegistryError``; ``ImageError`` for a file in ``certs.d`` that is of no use.
+        """
         errors = self.urllib3.exceptions
         where = f"{method} {bare(url)}"
         if self.stopped:
