@@ -146,8 +146,10 @@ def building(library: Library, place: Path, docker: peers.Docker, rounds: int) -
     for number in range(FILES):
         (context / f"f{number}").write_text(f"{number}\n" * 50)
     (context / "Dockerfile").write_text(RECIPE)
-    with given_to_buildah(library, place) as buildah:
-        given_to_docker(library, place, docker)
+    with open(place / "base.tar", "wb") as file:
+        archive.save(library, ["localhost/busybox:static"], file)
+    docker.call("load", "-i", f"{place}/base.tar")
+    with given_to_buildah(place) as buildah:
         works = {
             "ours": lambda *flags: suitcase("build", "-q", "-t", "five", *flags, str(context), SUITCASE_IMAGES=str(library.store.place)),
             BUILDAH: lambda *flags: call(*buildah, "bud", "--isolation", "chroot", "--layers", "-q", "-t", "five", *flags, str(context)),
@@ -163,24 +165,17 @@ def building(library: Library, place: Path, docker: peers.Docker, rounds: int) -
 
 
 @contextmanager
-def given_to_buildah(library: Library, place: Path):
+def given_to_buildah(place: Path):
     """Buildah's command with a store of its own, which has the base."""
     command = ("buildah", "--root", f"{place}/root", "--runroot", f"{place}/run", "--storage-driver", "overlay")
-    call(*command, "pull", f"oci:{library.store.place}:localhost/busybox:static")
-    made = subprocess.run([*command, "images", "-q"], capture_output=True, text=True).stdout.split()[0]
-    call(*command, "tag", made, "localhost/busybox:static")
+    # The archive says the image's name. From an OCI layout, Buildah makes a name of the folder's path, and not every path can be one.
+    call(*command, "pull", f"docker-archive:{place}/base.tar")
     try:
         yield command
     finally:
         subprocess.run([*command, "rmi", "--all", "--force"], capture_output=True)
         for folder in (f"{place}/root/overlay", f"{place}/root", f"{place}/run"):
             subprocess.run(["umount", folder], capture_output=True)
-
-
-def given_to_docker(library: Library, place: Path, docker: peers.Docker) -> None:
-    with open(place / "base.tar", "wb") as file:
-        archive.save(library, ["localhost/busybox:static"], file)
-    docker.call("load", "-i", str(place / "base.tar"))
 
 
 def startup(rounds: int) -> list[float]:
