@@ -21,7 +21,7 @@ from lib import linux, state
 from lib.cgroups import PERIOD, Cgroup
 from lib.namespaces import Hostname, Join, Loopback, Namespaces
 from lib.process import Plan, Step, StepError
-from lib.rootfs import LINKS, Bind, Mount, RootFS, device_steps, mask_steps
+from lib.rootfs import Bind, Mount, RootFS, device_steps, mask_steps
 
 VERSION = "1.0.2"
 KINDS = {"network": "net", "mount": "mnt"} | {kind: kind for kind in ("pid", "ipc", "uts", "cgroup", "user", "time")}
@@ -104,8 +104,7 @@ class Root:
 
     def steps(self) -> list[Step]:
         linux_part, root = self.config.get("linux", {}), self.rootfs.root
-        links = {path: to for path, to in LINKS.items() if path != "/dev/core"}
-        nodes = device_steps(root, links=links)
+        nodes = device_steps(root)
         masks = mask_steps(root, linux_part.get("maskedPaths", []), linux_part.get("readonlyPaths", []))
         return self.rootfs.steps() + nodes + masks
 

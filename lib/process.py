@@ -305,13 +305,11 @@ class Starter:
 
     @classmethod
     def ask(cls, request: dict, fds: Sequence[int]) -> Starter:
-        """Send a request to the starter; if that one has been killed, to a new one. Returns the one that has it."""
+        """Send a request to the starter; if that one has been killed or stands still, to a new one. Returns the one that has it."""
         own = cls.current()
         try:
             own.send(request, fds)
         except (ConnectionError, TimeoutError):
-            own.process.kill()
-            own.process.wait()
             own = cls.current()
             own.send(request, fds)
         return own
@@ -319,9 +317,14 @@ class Starter:
     def send(self, request: dict, fds: Sequence[int]) -> None:
         """Hand over one request; several threads may do so at once, each waits for its answer on its own line."""
         body = marshal.dumps(request)  # both ends are the same Python, and marshal costs no import there
-        with self.lock:
-            socket.send_fds(self.sock, [struct.pack("!I", len(body))], list(fds))
-            self.sock.sendall(body)
+        try:
+            with self.lock:
+                socket.send_fds(self.sock, [struct.pack("!I", len(body))], list(fds))
+                self.sock.sendall(body)
+        except (ConnectionError, TimeoutError):  # it may have half of the request, and would take the next one for the rest
+            self.process.kill()
+            self.process.wait()
+            raise
 
     @classmethod
     def close(cls) -> None:

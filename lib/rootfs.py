@@ -28,8 +28,8 @@ LINKS = {
     "/dev/stdout": "/proc/self/fd/1",
     "/dev/stderr": "/proc/self/fd/2",
     "/dev/ptmx": "pts/ptmx",
-    "/dev/core": "/proc/kcore",
 }
+CORE = ("/dev/core", "/proc/kcore")  # the machine's memory as a file, which is masked; a kernel may be built without it
 # What Docker hides, as it tells about the host or lets a container change it.
 MASKED = (
     "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
@@ -88,13 +88,14 @@ def kernel_mounts(rootless: bool = False, host_network: bool = False) -> list[Mo
     ]
 
 
-def device_steps(root: str, rootless: bool = False, links: dict[str, str] = LINKS) -> list[Step]:
+def device_steps(root: str, rootless: bool = False) -> list[Step]:
     """Docker's device nodes. In a user namespace nobody may make one, so there they are bound from the host."""
     if rootless:
         nodes = [Step("mounts", "bind", (path, root, path), "mknod is not for user namespaces") for path in DEVICES]
     else:
         nodes = [Step("mounts", "mknod", (root, path, *numbers), "harmless by its number") for path, numbers in DEVICES.items()]
-    return nodes + [Step("mounts", "symlink", (root, path, to)) for path, to in links.items()]
+    links = [*LINKS.items(), *([CORE] if os.path.exists(CORE[1]) else [])]
+    return nodes + [Step("mounts", "symlink", (root, *link)) for link in links]
 
 
 def mask_steps(root: str, masked: Sequence[str] = MASKED, readonly: Sequence[str] = READONLY) -> list[Step]:

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 
 import pytest
 from conftest import Steps
@@ -18,7 +19,7 @@ from needs import requires
 import lib
 from lib import linux, oci, state
 from lib.namespaces import Join, Namespaces
-from lib.process import Plan, Step, StepError
+from lib.process import Plan, Starter, Step, StepError
 from lib.rootfs import RootFS
 
 pytestmark = requires("root", "overlay", "busybox")
@@ -214,7 +215,7 @@ for _ in range(2):
         lib.run("busybox", ["true", "x" * 20000], show=False)
     except OSError as error:
         print(error.errno, error.strerror)
-    print(sorted(name for name in os.listdir(place + "/full") if not name.endswith(".owner")), state.records())
+    print(sorted(name for name in os.listdir(place + "/full") if not name.endswith(".owner")), state.records(), flush=True)
 os._exit(0)
 """
 
@@ -328,17 +329,32 @@ def test_everything_is_removed_while_other_threads_run_and_wait():
     assert results == [137] * 12
 
 
-def test_a_starter_that_stands_still_and_a_request_larger_than_its_buffer(monkeypatch):
-    from lib import process
-
-    monkeypatch.setattr(process, "PATIENCE", 1)
-    process.Starter.close()
-    own = process.Starter.current()
+def stand_still(own: Starter) -> None:
+    own.sock.settimeout(0.5)  # seconds that we wait for it to read on
     os.kill(own.process.pid, signal.SIGSTOP)
-    words = [f"{n}" + "x" * 100_000 for n in range(10)]
-    assert Plan(["true", *words]).run(show=False).code == 0, "a new starter carried it out"
-    assert process.Starter.current() is not own
-    process.Starter.close()  # this one has our short patience
+
+
+WORDS = [f"{n}" + "x" * 100_000 for n in range(10)]  # more than a socket's buffer holds
+
+
+def test_a_starter_that_stands_still_and_a_request_larger_than_its_buffer():
+    own = Starter.current()
+    stand_still(own)
+    assert Plan(["true", *WORDS]).run(show=False).code == 0, "a new starter carried it out"
+    assert Starter.current() is not own
+
+
+def test_no_starter_is_left_with_half_a_request(monkeypatch):
+    make, slow = Starter.__init__, []
+    with monkeypatch.context() as patch:
+        patch.setattr(Starter, "__init__", lambda self: (make(self), stand_still(self), slow.append(self))[0])
+        Starter.close()
+        with pytest.raises(TimeoutError):
+            Plan(["true", *WORDS]).run(show=False)
+    for one in slow:
+        with suppress(ProcessLookupError):
+            os.kill(one.process.pid, signal.SIGCONT)
+    assert Plan(["true"]).run(show=False, timeout=20).code == 0, "it was not taken for the rest of the other"
 
 
 def test_a_store_on_a_read_only_file_system_says_the_way_out(tmp_path, monkeypatch):
