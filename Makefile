@@ -11,7 +11,7 @@ export VENV PYTHON ONLY PARAMS JOBS CELL_TIMEOUT OUT
 export PYTHONPATH := $(CURDIR)
 RUN := $(abspath $(VENV))/bin/python
 
-.PHONY: help tutorial test test-vagrant lab outputs bench doctor setup setup-peers setup-vagrant setup-python lock clean uninstall
+.PHONY: help tutorial test test-vagrant test-arm64 lab outputs bench doctor setup setup-peers setup-vagrant setup-arm64 setup-python lock clean uninstall
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -32,6 +32,9 @@ lab: setup  ## JupyterLab with the notebooks and both kernels, on this machine's
 test-vagrant: setup-vagrant  ## boot a virtual machine by Vagrant and libvirt, without KVM, and ask it for everything (some ten minutes)
 	@tests/vagrant/run.sh
 
+test-arm64: setup-arm64  ## boot an emulated arm64 machine and run tests and chapters in it (about an hour)
+	@tests/arm64/run.sh
+
 outputs: setup  ## run the chapters in place, so that the committed outputs are from this code (CHECK=1: only compare)
 	@$(RUN) -m lib.lab.notebooks outputs $(if $(CHECK),--check)
 
@@ -49,6 +52,9 @@ setup-peers:
 
 setup-vagrant:
 	@tools/setup.sh chapters peers vagrant
+
+setup-arm64:
+	@tools/setup.sh chapters peers arm64
 
 setup-python:
 	@tools/setup.sh python

@@ -45,8 +45,8 @@ def test_every_pin_is_exact_and_once():
 
 def test_the_list_of_packages_is_well_formed():
     rows = [line.split(maxsplit=2) for line in (ROOT / "tools/packages.txt").read_text().splitlines() if line and not line.startswith("#")]
-    assert all(len(row) == 3 and re.fullmatch("(chapters|lab|beside|peers|vagrant)(:(amd64|arm64))?", row[1]) for row in rows)
-    assert len({row[0] for row in rows}) == len(rows)
+    assert all(len(row) == 3 and re.fullmatch("(chapters|lab|beside|peers|vagrant|arm64)(:(amd64|arm64))?", row[1]) for row in rows)
+    assert len({(row[0], row[1].partition(":")[2]) for row in rows}) == len(rows)
 
 
 def test_vagrant_reads_the_list_and_has_no_copy():
@@ -62,6 +62,9 @@ def test_scripts_are_sound():
         "tools/setup.sh",
         "tools/provision.sh",
         "tools/uninstall.sh",
+        "tests/arm64/guest.sh",
+        "tests/arm64/root.sh",
+        "tests/arm64/run.sh",
         "tests/vagrant/box.sh",
         "tests/vagrant/run.sh",
         ".ci/run",
@@ -123,7 +126,7 @@ def test_a_python_without_venv_is_told(bare):
 def test_setup_refuses_a_word_that_it_does_not_know(bare):
     done = setup(bare, "chapters", "peer")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "usage: tools/setup.sh [WORD ...], of these: beside chapters lab peers vagrant python bases\n"
+    assert done.stderr == "usage: tools/setup.sh [WORD ...], of these: arm64 beside chapters lab peers vagrant python bases\n"
 
 
 def test_not_linux_is_told_and_apt_is_not_touched(bare):

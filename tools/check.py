@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -34,6 +35,7 @@ MACHINES = (
     "test_v2",
     "test_vm",
 )  # they take minutes
+FIRST = 5  # of a stage's failures, that many are named at the end: a cell that fails takes most of the later ones with it
 CELL_TIMEOUT = "120"  # seconds; nbval's own limit is half an hour
 
 
@@ -78,14 +80,23 @@ def report(name: str) -> str:
 
 
 def failures() -> list[str]:
-    """A line for each test that failed in this run: in which stage, its name, and the first line of its reason."""
+    """A line for each test that failed in this run: in which stage, its name, its reason. Of many in a stage the first ones only."""
     found = []
     for path in sorted((ROOT / "build/failed").glob("*.xml")):
+        here = []
         for case in ET.parse(path).iter("testcase"):
             for fault in (*case.findall("failure"), *case.findall("error")):
-                reason = next(iter(fault.get("message", "").splitlines()), "")
-                found.append(f"{path.stem}: {case.get('classname')}::{case.get('name')[:80]}: {reason[:160]}")
+                here.append(f"{path.stem}: {case.get('classname')}::{case.get('name')[:80]}: {reason(fault)[:160]}")
+        found += here[:FIRST] + ([f"{path.stem}: and {len(here) - FIRST} more"] if len(here) > FIRST else [])
     return found
+
+
+def reason(fault: ET.Element) -> str:
+    """The first line of pytest's message; nbval's says nothing, but its text ends with the exception."""
+    lines = fault.get("message", "").splitlines() or [""]
+    if "Notebook cell execution failed" in lines[0]:
+        lines = [line for line in re.sub(r"(\x1b|#x1B)\[[0-9;]*m", "", fault.text or "").splitlines() if line.strip()][::-1] or lines
+    return lines[0]
 
 
 def unit() -> int:

@@ -26,8 +26,8 @@ wanted() {
 }
 asked() { case " ${WORDS[*]} " in *" $1 "*) ;; *) return 1 ;; esac; }
 groups() { awk '/^[^#]/ { sub(/:.*/, "", $2); print $2 }' tools/packages.txt | sort -u | tr '\n' ' '; }
-why() { awk -v name="$1" '$1 == name { $1 = $2 = ""; print substr($0, 3) }' tools/packages.txt; }
-group_of() { awk -v name="$1" '$1 == name { sub(/:.*/, "", $2); print $2 }' tools/packages.txt; }
+why() { awk -v name="$1" '$1 == name { $1 = $2 = ""; print substr($0, 3); exit }' tools/packages.txt; }
+group_of() { awk -v name="$1" '$1 == name { sub(/:.*/, "", $2); print $2; exit }' tools/packages.txt; }
 # Not "command | grep -q": grep leaves early, the command then fails with SIGPIPE, and pipefail believes it.
 is_there() { [[ $(dpkg-query -W -f '${Status}\n' "$1" 2>/dev/null) == *"install ok installed"* ]]; }
 missing() { for name in $(wanted); do is_there "$name" || echo "$name"; done; }

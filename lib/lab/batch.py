@@ -26,6 +26,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from lib.lab.limits import AS_JUPYTERLAB, more_files
 from lib.lab.notebooks import CHAPTERS, ROOT, Chapter, choose, home
 
 GRACE = 20  # seconds that a chapter gets to end its kernel after an interrupt
@@ -484,6 +485,7 @@ def lacks(jobs: list[Job]) -> list[str]:
 
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
+    more_files(AS_JUPYTERLAB)  # a crowd of containers wants some for each
     if args.worker:
         work(Job(**json.loads(args.worker)), args.channel)
         return 0

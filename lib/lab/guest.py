@@ -1,8 +1,8 @@
 """The guest's side of the lab VM: PID 1, whoever has booted it. Lays out the file systems, runs one command, powers off.
 
 ``guest.py LINE`` is started by a kernel (``lib/lab/uml.py``) or by what the kernel has started (``lib/lab/qemu.py``) with a bare
-``python -I -S``, so it imports the standard library's small modules and ``lib.linux`` only. Around it lie the folders of the host that it
-may read, for reading only, at their own places. What it is to do comes as the first message over the line.
+``python -I -S``, so it imports the standard library's small modules and ``lib.linux`` only, and what is as small. Around it lie the
+folders of the host that it may read, for reading only, at their own places. What it is to do comes as the first message over the line.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if __name__ == "__main__":  # as PID 1 there is no search path: the folder two a
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 from lib import linux
+from lib.lab.limits import AS_JUPYTERLAB, more_files
 from lib.lab.mux import DATA, OUTPUT, PIECE, Mux
 
 NEW, UPPER = "/dev/root", "/dev/upper"  # until the pivot: nothing else is needed below /dev so early
@@ -53,6 +54,7 @@ def main() -> None:
         settle()
         if job["network"]:
             network(job["network"])
+        more_files(AS_JUPYTERLAB)
         agent.run(job)
     except BaseException as error:
         print(f"lab VM: {type(error).__name__}: {error}", file=sys.stderr, flush=True)  # the console

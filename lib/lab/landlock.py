@@ -1,7 +1,7 @@
 """Landlock: this process, and all that it starts, may open only what lies beneath the folders named. No root needed.
 
-``python -I -S landlock.py '{"read": [...], "write": [...]}' COMMAND ...`` restricts itself and becomes the command; where the kernel has no
-Landlock (before 5.13, or switched off) it only becomes the command: ask ``version()`` first. See landlock(7).
+``python -I -S landlock.py '{"read": [...], "write": [...]}' COMMAND ...`` restricts itself, raises its limit of open files and becomes
+the command. Where the kernel has no Landlock (before 5.13, or switched off) it restricts nothing: ask ``version()`` first. See landlock(7).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if __name__ == "__main__":  # started by its path, without a search path: the fo
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 from lib import linux
+from lib.lab.limits import more_files
 
 # linux/landlock.h
 ASK_VERSION, PATH_BENEATH = 1, 1
@@ -66,4 +67,5 @@ def allow(rules: int, path: str, rights: int) -> None:
 if __name__ == "__main__":
     if version():
         restrict(**json.loads(sys.argv[1]))
+    more_files()  # a guest's kernel holds one of ours for each file that it knows
     os.execvp(sys.argv[2], sys.argv[2:])
