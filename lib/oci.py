@@ -110,14 +110,17 @@ class Root:
 
 
 class User:
-    """``process``: working directory, rlimits, who runs it."""
+    """``process``: working directory, umask, rlimits, who runs it."""
 
     def __init__(self, process: dict):
         self.process = process
 
     def steps(self) -> list[Step]:
         user = self.process.get("user", {})
-        steps = [Step("names", "make_cwd", (self.process.get("cwd", "/"),), "process.cwd")]
+        steps = [
+            Step("names", "make_cwd", (self.process.get("cwd", "/"),), "process.cwd"),
+            Step("rights", "umask", (user.get("umask", 0o022),), "process.user; runc, too, takes this one if none is asked for"),
+        ]
         for row in self.process.get("rlimits", []):
             steps.append(Step("rights", "setrlimit", (row["type"].removeprefix("RLIMIT_"), row["soft"], row["hard"]), "process.rlimits"))
         steps += [

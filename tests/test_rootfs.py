@@ -282,6 +282,7 @@ def write_config(bundle: Path, script: str) -> None:
     config = json.loads((bundle / "config.json").read_text())
     config["process"] |= {"terminal": False, "args": ["sh", "-c", script]}
     config["process"]["rlimits"] = [{"type": "RLIMIT_NOFILE", "hard": 512, "soft": 512}]
+    config["process"]["user"]["umask"] = 0o027
     config["root"]["readonly"] = True
     (bundle / "config.json").write_text(json.dumps(config))
 

@@ -16,6 +16,7 @@ from functools import partial
 
 from lib import bases
 from lib.engine import shortnames
+from lib.images.digests import ImageError
 from lib.images.library import Library
 from lib.images.store import Store
 from lib.lab import backends, vm, vmparts
@@ -52,7 +53,7 @@ def make(name: str) -> str:
     began = time.monotonic()
     try:
         (PARTS | FOR_TESTS)[name]()
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, ImageError) as error:
         return f"{name} is left out: {str(error).strip().splitlines()[0]}"
     took = time.monotonic() - began
     return f"made {name} ({took:.0f} s)" if took > 1 else ""

@@ -13,8 +13,8 @@ checks() {
     python -m lib.lab || return 1
     local given
     given=$(cat "$SHARED/tests")
-    python -u -m pytest -q -rs --timeout 1800 ${given:-$TESTS} || return 1
-    [ -n "$given" ] || python -u -m pytest -q --nbval --nbval-cell-timeout 1200 --timeout 3600 $CHAPTERS
+    python -u -m pytest -q --color=no -rs --timeout 1800 ${given:-$TESTS} || return 1
+    [ -n "$given" ] || python -u -m pytest -q --color=no --nbval --nbval-cell-timeout 1200 --timeout 3600 $CHAPTERS
 }
 
 printf '== in the machine: %s, Linux %s, up for %s s\n' "$(uname -m)" "$(uname -r)" "$(cut -d' ' -f1 /proc/uptime)"

@@ -20,6 +20,7 @@ for path in '/usr/share/'{man,locale,doc}'/*' '/lib/modules/*/kernel/'{sound,dri
 done
 
 # What is done in the new root file system, $1: the set-up, as a reader on such a machine does it, and the tests as a service of it.
+# (No image can be unpacked here, and set-up says so: the translator does not know openat2. The machine makes them when it runs.)
 SYSTEM='
 mkdir "$1/srv/suitcase"
 tar -C "$PROJECT" -c tools lib pyproject.toml requirements.lock README.md LICENSE | tar -C "$1/srv/suitcase" -x
