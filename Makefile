@@ -9,13 +9,14 @@ IP ?= 127.0.0.1
 export VENV PYTHON ONLY PARAMS JOBS CELL_TIMEOUT OUT
 # This checkout's lib, in notebooks and in every process of theirs, also when VENV is another checkout's.
 export PYTHONPATH := $(CURDIR)
-RUN := $(abspath $(VENV))/bin/python
+# (Not by make's own abspath: to that a space is the end of a name.)
+RUN := "$(if $(filter /%,$(VENV)),,$(CURDIR)/)$(VENV)/bin/python"
 
 .PHONY: help tutorial test test-vagrant test-arm64 lab outputs bench doctor setup setup-peers setup-vagrant setup-arm64 setup-python lock clean uninstall
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@awk -F ':.*## *' '/^[a-z-]+:.*##/ { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## *' '/^[a-z0-9-]+:.*##/ { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 tutorial: setup  ## install what is missing, run every chapter, write notebooks and pages to build/
 	@$(RUN) -m lib.lab.batch

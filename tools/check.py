@@ -169,9 +169,12 @@ def clone() -> int:
     with scratch() as folder:
         trust = folder / "gitconfig"  # root may test a checkout that belongs to somebody else
         trust.write_text("[safe]\n\tdirectory = *\n")
-        code = call("git", "clone", "--quiet", str(ROOT), str(folder / "clone"), GIT_CONFIG_GLOBAL=str(trust))
-        outside = {"ONLY": "", "PARAMS": "", "OUT": "", "MAKEFLAGS": "", "VENV": str(BIN.parent)}
-        return code or call("make", "tutorial", cwd=folder / "clone", **outside)
+        place = folder / "a clone"  # people's folders have spaces in their names
+        if code := call("git", "clone", "--quiet", str(ROOT), str(place), GIT_CONFIG_GLOBAL=str(trust)):
+            return code
+        (place / ".venv").symlink_to(BIN.parent)
+        outside = {"ONLY": "", "PARAMS": "", "OUT": "", "MAKEFLAGS": "", "VENV": ".venv"}
+        return call("make", "tutorial", cwd=place, **outside)
 
 
 @contextlib.contextmanager
