@@ -63,6 +63,16 @@ def test_finds_a_cgroup():
     os.rmdir(folder)
 
 
+def test_a_cgroup_that_is_seen_at_another_mount_too_is_not_new(tmp_path):
+    folder = next(iter(cgroups.Cgroup().folders.values()))
+    os.makedirs(folder)
+    look = Look()
+    linux.mount(os.path.dirname(os.path.dirname(folder)), str(tmp_path), None, "bind")
+    assert "cgroup" not in found(look)
+    linux.umount(str(tmp_path))
+    os.rmdir(folder)
+
+
 @requires("ip")
 def test_finds_a_named_network_namespace():
     look, name = Look(), state.temporary("leak")

@@ -11,8 +11,10 @@ import socket
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from stat import S_ISDIR
 
 from lib import linux, state
 from lib.advice import mountinfo
@@ -79,9 +81,15 @@ def mounts() -> set[str]:
 
 
 def cgroups() -> set[str]:
-    """Every folder below the parent of ours, in any cgroup tree."""
-    tops = {line.split()[1] for line in linux.read("/proc/self/mounts").splitlines() if line.split()[2].startswith("cgroup")}
-    return {str(path) for top in tops for path in Path(top, PARENT).glob("*") if path.is_dir()}
+    """Every folder below the parent of ours, in any cgroup tree; one that is seen at several mounts counts once, at the first."""
+    tops = [line.split()[1] for line in linux.read("/proc/self/mounts").splitlines() if line.split()[2].startswith("cgroup")]
+    found: dict[tuple[int, int], str] = {}
+    for path in (path for top in tops for path in Path(top, PARENT).glob("*")):
+        with suppress(FileNotFoundError):  # it has just been removed
+            about = path.stat()
+            if S_ISDIR(about.st_mode):
+                found.setdefault((about.st_dev, about.st_ino), str(path))
+    return set(found.values())
 
 
 def namespaces() -> set[str]:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from lib.show.picture import BLUE, GREEN, GREY, INK, ORANGE, RED, Picture
 
 COLOURS = (BLUE, ORANGE, GREEN, RED, GREY)
+LONGER = 30  # seconds that ``watch`` goes on for what has not come
 
 
 def png(figure, alt: str) -> Picture:
@@ -60,10 +61,15 @@ def lines(title: str, curves: dict[str, tuple[Sequence[float], Sequence[float]]]
     return png(figure, alt)
 
 
-def watch(read: Callable[[], dict[str, float]], seconds: float, every: float = 0.05) -> list[dict[str, float]]:
-    """Call ``read`` again and again for some ``seconds``; each answer gets the time it was taken at, as ``"t"``."""
+def watch(
+    read: Callable[[], dict[str, float]], seconds: float, every: float = 0.05, until: Callable[[], object] = lambda: True
+) -> list[dict[str, float]]:
+    """Call ``read`` again and again for some ``seconds``; each answer gets the time it was taken at, as ``"t"``.
+
+    On a slow machine longer: ``until()`` is true, or for another ``LONGER`` seconds.
+    """
     start, rows = time.monotonic(), []
-    while (now := time.monotonic() - start) < seconds:
+    while (now := time.monotonic() - start) < seconds or (now < seconds + LONGER and not until()):
         rows.append({"t": now} | read())
         time.sleep(every)
     return rows

@@ -44,7 +44,7 @@ boot() {
     printf '%s\n' "${TESTS:-}" > "$WORK/shared/tests"
     timeout --foreground 5400 qemu-system-aarch64 -nodefaults -no-user-config -display none -no-reboot -serial stdio \
         -machine virt -accel tcg,thread=multi -cpu max,pauth-impdef=on -smp 2 -m 4096 \
-        -kernel "$ROOT"/boot/vmlinuz-* -initrd "$ROOT"/boot/initrd.img-* -append 'console=ttyAMA0 quiet panic=-1 root=/dev/vda rw' \
+        -kernel "$ROOT"/boot/vmlinuz-* -initrd "$ROOT"/boot/initrd.img-* -append 'console=ttyAMA0 loglevel=3 panic=-1 root=/dev/vda rw' \
         -drive "file=$WORK/disk,format=raw,if=none,id=disk,cache=unsafe" -device virtio-blk-pci,drive=disk -device virtio-rng-pci \
         -fsdev "local,id=shared,path=$WORK/shared,security_model=none" -device virtio-9p-pci,fsdev=shared,mount_tag=shared < /dev/null
     [ "$(cat "$WORK/shared/code" 2>/dev/null)" = 0 ] || fail 'see above'
