@@ -33,7 +33,7 @@ lab: setup  ## JupyterLab with the notebooks and both kernels, on this machine's
 test-vagrant: setup-vagrant  ## boot a virtual machine by Vagrant and libvirt, without KVM, and ask it for everything (some ten minutes)
 	@tests/vagrant/run.sh
 
-test-arm64: setup-arm64  ## boot an emulated arm64 machine and run tests and chapters in it (about an hour)
+test-arm64: setup-arm64  ## boot an emulated arm64 machine and run tests and chapters in it (about half an hour)
 	@tests/arm64/run.sh
 
 outputs: setup  ## run the chapters in place, so that the committed outputs are from this code (CHECK=1: only compare)
