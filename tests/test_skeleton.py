@@ -427,8 +427,8 @@ def test_every_chapter_is_also_run_with_other_parameters():
 
 
 def test_every_command_of_the_readme_exists():
-    targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
-    named = set(re.findall(r"\bmake ([a-z][a-z-]*)", README))
+    targets = set(re.findall(r"^([a-z0-9-]+):", MAKEFILE, re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z][a-z0-9-]*)", README))
     assert named <= targets, f"README.md names {named - targets}"
     assert {"tutorial", "test", "lab", "outputs", "bench", "doctor", "clean", "uninstall"} <= named
 

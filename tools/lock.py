@@ -17,6 +17,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
+# What only older Pythons need is pinned too, whichever one makes the lock (pyproject.toml, requires-python).
+OLDEST = {"python_version": "3.11", "python_full_version": "3.11.0"}
 HEAD = "# Made by `make lock` from {source}. Do not edit.\n"
 
 
@@ -33,7 +35,7 @@ def pins() -> dict[str, str]:
     todo = [(Requirement(one), "") for one in wanted()]
     while todo:
         need, extra = todo.pop()
-        if need.marker and not need.marker.evaluate({"extra": extra}):
+        if need.marker and not need.marker.evaluate({"extra": extra, **OLDEST}):
             continue
         name = canonicalize_name(need.name)
         first = name not in found
