@@ -100,7 +100,13 @@ class Docker:
 
 @contextmanager
 def dockerd(timeout: float = 60):
-    """Start a Docker daemon by hand, with everything of its own (data, sockets, cgroups, no network); end it and remove it all."""
+    """Start a Docker daemon by hand, with everything of its own (data, sockets, cgroups, no network); end it and remove it all.
+
+    Raises ``Missing`` if it is not installed, or does not come up.
+    """
+    for program in ("dockerd", "docker"):
+        if shutil.which(program) is None:
+            raise Missing(f"{program} is not installed here")
     parent = f"suitcase-docker-{os.getpid()}"
     disk = state.folder("bases").parent  # its overlays need a real file system
     try:
