@@ -104,6 +104,8 @@ install_packages() {
         || { say "setup: once more, after apt-get update" && apt update && apt install -y --no-install-recommends "${have[@]}"; } \
         || say "setup: going on with what is there"
     release_services
+    # Debian's own would listen to everybody after the next boot; the chapter starts one for itself, on the loopback address.
+    case " ${have[*]} " in *" docker-registry "*) systemctl disable docker-registry >/dev/null 2>&1 || true ;; esac
     dpkg-query -W -f '${Package}\n' | sort > "$after"
     comm -13 "$before" "$after" >> "$NOTES/apt-installed"
     rm -f "$before" "$after"

@@ -29,7 +29,7 @@ BASIC = ("linux", "python", "root", "namespaces")
 NEEDS = {
     "01": (*BASIC, "overlay", "cgroup", "busybox"),
     "02": (*BASIC, "overlay", "cgroup", "busybox"),
-    "03": (*BASIC, "overlay", "busybox"),
+    "03": (*BASIC, "overlay", "busybox", "docker-registry"),
     "04": (*BASIC, "overlay", "busybox", "nft"),
     "05": (*BASIC, "overlay", "cgroup", "busybox", "nft"),
     "06": (*BASIC, "overlay", "cgroup", "busybox"),
@@ -310,17 +310,18 @@ def lab_row(lab: dict) -> Row:
 
 
 def program_rows(programs: dict, daemon: str) -> list[Row]:
-    """Programs that the chapters only compare with, or need for one section."""
-    rows = []
+    """Programs that the chapters compare with, or need for one section; without a registry chapter 3 has nowhere to push to."""
+    rows, costs = [], {"mmdebstrap": "A real Debian as a root file system is left out", "ip": "Networks by hand are left out"}
+    costs["docker-registry"] = "No registry of one's own, to push images to and to pull them from (chapter 3)"
     for name, path in programs.items():
         if name in ("busybox", "nft"):
             continue
         package = {"bwrap": "bubblewrap", "docker": "docker.io", "ip": "iproute2"}.get(name, name)
-        cost = {"mmdebstrap": "A real Debian as a root file system", "ip": "Networks by hand"}.get(name, "The comparison with it")
+        cost = costs.get(name, "The comparison with it is left out")
         found = path or "not installed"
         if name == "docker" and path:
             found += ", the daemon answers" if daemon else ", no daemon answers"
-        rows.append(Row(name, found, bool(path), f"{cost} is left out", f"sudo apt-get install {package}", needed=False))
+        rows.append(Row(name, found, bool(path), cost, f"sudo apt-get install {package}", needed=name == "docker-registry"))
     return rows
 
 

@@ -13,7 +13,7 @@ printf '%s' ':arm64:M::\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x
     > "$FORMATS/register"
 
 PACKAGES=systemd-sysv,udev,kmod,procps,iproute2,ca-certificates,initramfs-tools,zstd,linux-image-arm64
-PACKAGES+=,crun,skopeo,umoci,buildah,uidmap,docker-registry,bubblewrap,strace,openssl,git
+PACKAGES+=,crun,skopeo,umoci,buildah,uidmap,bubblewrap,strace,openssl,git
 UNUSED=()
 for path in '/usr/share/'{man,locale,doc}'/*' '/lib/modules/*/kernel/'{sound,drivers/gpu,drivers/media,drivers/infiniband,drivers/net/wireless,drivers/net/ethernet}'/*'; do
     UNUSED+=("--dpkgopt=path-exclude=$path")
