@@ -12,7 +12,9 @@ for program in qemu-system-aarch64 qemu-aarch64-static mmdebstrap mke2fs; do
     command -v "$program" >/dev/null || fail "$program is missing: tools/setup.sh chapters peers arm64"
 done
 WORK=$(mktemp -d /var/tmp/suitcase-arm64.XXXXXX)
-trap 'rm -rf --one-file-system "$WORK"' EXIT
+FOREIGN=
+# A program in the background of a script is deaf to Ctrl-C: it has to be told.
+trap '[ -z "$FOREIGN" ] || kill "$FOREIGN" 2>/dev/null && wait; rm -rf --one-file-system "$WORK"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 ROOT=${SUITCASE_ARM64:-$WORK/root}
@@ -21,12 +23,13 @@ ROOT=${SUITCASE_ARM64:-$WORK/root}
 foreign() {
     mkfifo "$WORK/go"
     unshare --user --mount --pid --fork --kill-child bash -c 'read -r < "$1"; exec "${@:2}"' sh "$WORK/go" tests/arm64/root.sh "$@" &
-    local pid=$!
-    until [ "$(readlink "/proc/$pid/ns/user")" != "$(readlink /proc/self/ns/user)" ]; do sleep 0.05; done
-    echo '0 0 4294967295' > "/proc/$pid/uid_map"  # everyone is who they are, so the files belong to whom they should
-    echo '0 0 4294967295' > "/proc/$pid/gid_map"
+    FOREIGN=$!
+    until [ "$(readlink "/proc/$FOREIGN/ns/user")" != "$(readlink /proc/self/ns/user)" ]; do sleep 0.05; done
+    echo '0 0 4294967295' > "/proc/$FOREIGN/uid_map"  # everyone is who they are, so the files belong to whom they should
+    echo '0 0 4294967295' > "/proc/$FOREIGN/gid_map"
     echo > "$WORK/go"
-    wait "$pid"
+    wait "$FOREIGN"
+    FOREIGN=
 }
 
 # The project as it stands here, on the machine's own disk, which is thrown away.
