@@ -55,14 +55,15 @@ def busybox() -> str:
 
 def fill_busybox(root: Path, program: str) -> None:
     for folder in FOLDERS:
-        (root / folder).mkdir(mode=0o755)
-    (root / "tmp").chmod(0o1777)
+        (root / folder).mkdir()
+        (root / folder).chmod(0o1777 if folder == "tmp" else 0o755)  # whatever the umask is
     shutil.copy2(program, root / "bin/busybox")
     for name in subprocess.run([program, "--list"], capture_output=True, text=True, check=True).stdout.split():
         if name != "busybox":
             (root / "bin" / name).symlink_to("busybox")
     for path, text in ETC.items():
         (root / path).write_text(text)
+        (root / path).chmod(0o644)
 
 
 def debian(packages: tuple[str, ...] = ("python3-minimal",), suite: str | None = None) -> str:

@@ -54,7 +54,9 @@ def open_rw(path: str) -> int:
 
 
 def mkdir(path: str) -> None:
-    os.mkdir(path, 0o755)
+    """A new folder, readable for all in the container, whatever the caller's umask is."""
+    os.mkdir(path)
+    os.chmod(path, 0o755)
 
 
 def makedirs(path: str) -> None:
@@ -62,8 +64,9 @@ def makedirs(path: str) -> None:
 
 
 def write_file(path: str, text: str) -> None:
-    """Write an ordinary file, new or not (``linux.write`` is for the kernel's own)."""
+    """Write an ordinary file, new or not, for all to read (``linux.write`` is for the kernel's own)."""
     with open(path, "w", encoding="utf-8") as file:
+        os.fchmod(file.fileno(), 0o644)
         file.write(text)
 
 

@@ -165,6 +165,17 @@ def test_deleted_and_made_anew_hides_what_was_below(tmp_path, first):
     assert Merged([str(one), str(two)]).names("d") == []
 
 
+def test_a_cautious_umask_does_not_reach_into_a_layer(tmp_path):
+    before = os.umask(0o077)
+    try:
+        place = unpacked(tmp_path, member("a/b/f", b"1"))
+        top = Chains(Store(tmp_path / "store")).mountpoints()
+    finally:
+        os.umask(before)
+    folders = (place / "a", place / "a/b", Path(top), Path(top, "etc"))
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o755}
+
+
 def test_implied_folders_look_as_below(tmp_path):
     """A layer may bring tmp/x without a word on tmp: it must stay 1777."""
     ours = make.library(tmp_path / "s")

@@ -51,7 +51,8 @@ class Chains:
         if not place.is_dir():
             with self.draft() as draft:
                 for folder in ("dev", "proc", "sys", "etc"):
-                    os.mkdir(f"{draft.path}/{folder}", 0o755)
+                    os.mkdir(f"{draft.path}/{folder}")
+                    os.chmod(f"{draft.path}/{folder}", 0o755)
                 for name in ("hosts", "hostname", "resolv.conf"):
                     Path(draft.path, "etc", name).touch(0o644)
                 with suppress(OSError):  # somebody else was faster
@@ -112,7 +113,8 @@ class Place:
         self.chains = chains
         self.path = str(chains.layers / "".join(LETTERS[byte % len(LETTERS)] for byte in os.urandom(8)))
         self.chain_id: str | None = None  # once it is to be published
-        os.mkdir(self.path, 0o755)
+        os.mkdir(self.path)
+        os.chmod(self.path, 0o755)  # whatever the umask is
 
     def publish(self, chain_id: str) -> str:
         """Give the folder its chain's name; if somebody was faster, theirs is taken. Returns the folder that counts."""
