@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,7 @@ import layers as make
 import pytest
 from needs import requires
 
-from lib import run
+from lib import linux, run
 from lib.engine import shortnames
 from lib.images import archive, transfer
 from lib.images.build import build
@@ -114,6 +115,25 @@ def test_we_load_and_run_what_docker_built(ours, tmp_path):
         (loaded,) = archive.load(other, file)
     assert loaded.id == inspected["Id"] and loaded.diff_ids == inspected["RootFS"]["Layers"]
     assert said(other, loaded) == "hello 1\n"
+
+
+@requires("docker")
+@pytest.mark.timeout(120)
+def test_a_daemon_of_our_own_leaves_the_machines_containerd_alone():
+    """Where Docker is installed with its services, one runs; here one that never answers."""
+    place = Path("/run/containerd")
+    place.mkdir(exist_ok=True)
+    linux.mount("tmpfs", str(place), "tmpfs")
+    try:
+        with socket.socket(socket.AF_UNIX) as silent:
+            silent.bind(str(place / "containerd.sock"))
+            silent.listen()
+            with peers.dockerd(timeout=40) as docker:
+                conftest.BEFORE = None
+                assert docker.call("version", "--format", "{{.Server.Os}}").strip() == "linux"
+        conftest.BEFORE = None
+    finally:
+        linux.umount(str(place))
 
 
 def program(name: str) -> str:

@@ -98,6 +98,10 @@ class Docker:
             self.call("import", "-", name, stdin=tar.stdout)
 
 
+# A daemon takes the machine's containerd, where one runs; but that one does not see the mounts of a daemon in a namespace of its own.
+ITS_OWN = '[ ! -d /run/containerd ] || mount -t tmpfs tmpfs /run/containerd && exec "$0" "$@"'
+
+
 @contextmanager
 def dockerd(timeout: float = 60):
     """Start a Docker daemon by hand, with everything of its own (data, sockets, cgroups, no network); end it and remove it all.
@@ -112,7 +116,8 @@ def dockerd(timeout: float = 60):
     try:
         with scratch("docker", disk) as place:
             socket = f"unix://{place}/docker.sock"
-            command = ["unshare", "-m", "dockerd", "--data-root", f"{place}/data", "--exec-root", f"{place}/exec", "-p", f"{place}/pid"]
+            command = ["unshare", "-m", "sh", "-c", ITS_OWN, "dockerd"]
+            command += ["--data-root", f"{place}/data", "--exec-root", f"{place}/exec", "-p", f"{place}/pid"]
             command += ["-H", socket, "--bridge=none", "--iptables=false", "--ip6tables=false", "--storage-driver=overlay2"]
             command += [f"--cgroup-parent=/{parent}", "--exec-opt", "native.cgroupdriver=cgroupfs"]
             docker = Docker(socket)
