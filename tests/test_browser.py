@@ -44,7 +44,7 @@ def program(*argv: str, **how):
         process.wait()
 
 
-def patiently(question, what: str, seconds: float = 40):
+def patiently(question, what: str, seconds: float = 150):
     """The first answer that says something; a failure that names what did not come."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -125,10 +125,15 @@ def ours(place):
 # -- the peers ------------------------------------------------------------------------------
 
 
-def docker_builds(docker: peers.Docker, place: Place, peer: str, name: str) -> bool:
+def complaint(done: subprocess.CompletedProcess) -> str:
+    """Why a peer did not build it; nothing if it did."""
+    return ((done.stderr.strip().splitlines() or ["?"])[-1]) if done.returncode else ""
+
+
+def docker_builds(docker: peers.Docker, place: Place, peer: str, name: str) -> str:
     words = [CLIENT, "-H", docker.socket, "build", "--network", "none", "-t", f"{name}:{peer}", *arguments(name), place.context(name)]
     env = os.environ | {"DOCKER_BUILDKIT": str(int(peer == "buildkit"))}
-    return subprocess.run(words, env=env, capture_output=True, stdin=subprocess.DEVNULL, timeout=120).returncode == 0
+    return complaint(subprocess.run(words, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120))
 
 
 def asked_of(peer: str) -> list[str]:
@@ -139,12 +144,12 @@ def by_docker(docker: peers.Docker, place: Place, peer: str) -> dict:
     """Build all of it, take it over with ``docker save``, and unpack it."""
     names = asked_of(peer)
     with ThreadPoolExecutor(3) as pool:
-        built = [name for name, good in zip(names, pool.map(partial(docker_builds, docker, place, peer), names), strict=True) if good]
-    docker.call("save", "-o", str(place.top / f"{peer}.tar"), *(f"{name}:{peer}" for name in built))
+        why_not = dict(zip(names, pool.map(partial(docker_builds, docker, place, peer), names), strict=True))
+    docker.call("save", "-o", str(place.top / f"{peer}.tar"), *(f"{name}:{peer}" for name in names if not why_not[name]))
     library = place.library(peer)
     with open(place.top / f"{peer}.tar", "rb") as file:
         archive.load(library, file)
-    return {name: shape(library, library.find(f"{name}:{peer}")) if name in built else None for name in names}
+    return {name: why_not[name] or shape(library, library.find(f"{name}:{peer}")) for name in names}
 
 
 def exported(docker: peers.Docker, place: Place, name: str) -> dict:
@@ -175,8 +180,9 @@ class Buildah:
     def __init__(self, top: Path):
         self.command = ["unshare", "-m", "buildah", "--root", f"{top}/root", "--runroot", f"{top}/run", "--storage-driver", "overlay"]
 
-    def call(self, *words: str) -> bool:
-        return subprocess.run([*self.command, *words], capture_output=True, stdin=subprocess.DEVNULL, timeout=120).returncode == 0
+    def call(self, *words: str) -> str:
+        """Nothing if it went well, else its last words."""
+        return complaint(subprocess.run([*self.command, *words], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120))
 
 
 def from_dir(library: Library, folder: Path) -> image.Image:
@@ -190,7 +196,7 @@ def from_dir(library: Library, folder: Path) -> image.Image:
 @pytest.fixture(scope="module")
 def buildah(place, tmp_path_factory):
     theirs, library = Buildah(tmp_path_factory.mktemp("buildah")), place.library("buildah")
-    assert theirs.call("pull", f"docker-archive:{place.base}")
+    assert not theirs.call("pull", f"docker-archive:{place.base}")
 
     def one(name: str):
         out = place.top / "dirs" / name
@@ -206,7 +212,7 @@ def buildah(place, tmp_path_factory):
             *arguments(name),
             place.context(name),
         ]
-        return shape(library, from_dir(library, out)) if theirs.call(*words) else None
+        return theirs.call(*words) or shape(library, from_dir(library, out))
 
     (place.top / "dirs").mkdir()
     with ThreadPoolExecutor(3) as pool:
@@ -218,8 +224,10 @@ def buildah(place, tmp_path_factory):
 
 def differences(mine, theirs) -> list[str]:
     """In words, what is not the same; empty if all is."""
-    if theirs is None or isinstance(mine, FAILED):
-        return [] if theirs is None and isinstance(mine, FAILED) else [f"they fail: {theirs is None}; we: {mine if theirs else 'do not'}"]
+    if isinstance(theirs, str) and isinstance(mine, FAILED):
+        return []
+    if isinstance(theirs, str) or isinstance(mine, FAILED):
+        return [f"they: {theirs}; we do not fail" if isinstance(theirs, str) else f"they do not fail; we: {mine}"]
     found = []
     for left, right in zip(mine, theirs, strict=True):
         found += [
