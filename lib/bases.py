@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from lib import state
+from lib import linux, state
 from lib.process import Shield
 
 ETC = {
@@ -55,8 +55,7 @@ def busybox() -> str:
 
 def fill_busybox(root: Path, program: str) -> None:
     for folder in FOLDERS:
-        (root / folder).mkdir()
-        (root / folder).chmod(0o1777 if folder == "tmp" else 0o755)  # whatever the umask is
+        linux.mkdir(str(root / folder), 0o1777 if folder == "tmp" else 0o755)
     shutil.copy2(program, root / "bin/busybox")
     for name in subprocess.run([program, "--list"], capture_output=True, text=True, check=True).stdout.split():
         if name != "busybox":

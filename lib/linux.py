@@ -249,6 +249,12 @@ def load_module(path: str) -> None:
 # -- small files and devices ------------------------------------------------------------
 
 
+def mkdir(path: str, mode: int = 0o755, dir_fd: int | None = None) -> None:
+    """A new folder with just this mode: mkdir(2) alone leaves out the bits of the caller's umask, and a container is not the caller's."""
+    os.mkdir(path, mode, dir_fd=dir_fd)
+    os.chmod(path, mode, dir_fd=dir_fd)
+
+
 def write(path: str, text: str) -> None:
     """Write ``text`` to an existing file in one write(2): the kernel's own files take a value whole or not at all."""
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)

@@ -53,12 +53,6 @@ def open_rw(path: str) -> int:
     return os.open(path, os.O_RDWR | os.O_CLOEXEC)
 
 
-def mkdir(path: str) -> None:
-    """A new folder, readable for all in the container, whatever the caller's umask is."""
-    os.mkdir(path)
-    os.chmod(path, 0o755)
-
-
 def makedirs(path: str) -> None:
     os.makedirs(path, 0o755, exist_ok=True)
 
@@ -100,7 +94,7 @@ CALLS = {
     # in the caller
     "open": open_path,
     "open_rw": open_rw,
-    "mkdir": mkdir,
+    "mkdir": linux.mkdir,
     "makedirs": makedirs,
     "mkfifo": os.mkfifo,
     "write": linux.write,
@@ -423,6 +417,7 @@ def main(fd: int) -> None:
     for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGKILL, signal.SIGSTOP}:
         if signal.getsignal(number) is signal.SIG_IGN:  # from nohup, say: containers would inherit it
             signal.signal(number, signal.SIG_DFL)
+    os.umask(0o022)  # the caller's would be seen in what is made in a container: mount points, a working directory
     sock = socket.socket(fileno=fd)
     rehearse()
     gc.disable()

@@ -198,14 +198,14 @@ def test_an_image_whose_proc_is_no_folder(what, busybox, tmp_path):
 MODES = """
 import os, lib
 os.umask(0o077)
-paths = "/", "/bin", "/tmp", "/etc/passwd", "/etc/hosts", "/etc/resolv.conf"
-print(lib.run("busybox", ["stat", "-c", "%a", *paths], show=False).text.split())
+paths = "/", "/bin", "/tmp", "/etc/passwd", "/etc/hosts", "/etc/resolv.conf", "/made", "/mounted"
+print(lib.run("busybox", ["stat", "-c", "%a", *paths], workdir="/made/here", volumes=["/etc:/mounted/there"], show=False).text.split())
 """
 
 
 def test_a_cautious_umask_does_not_reach_into_a_container(tmp_path):
     modes = python(MODES, SUITCASE_STORE=str(tmp_path / "store"))
-    assert modes == f"{['755', '755', '1777', '644', '644', '644']}\n", "who is not root there reads them, too"
+    assert modes == f"{['755', '755', '1777', '644', '644', '644', '755', '755']}\n", "who is not root there reads them, too"
 
 
 # -- a machine that is full, records that lie -----------------------------------------------------------------

@@ -237,7 +237,7 @@ def test_exec_is_in_the_same_namespaces_and_limits():
 def test_exec_counts_against_the_same_limit():
     with lib.start("busybox", ["sleep", "100"], pids_limit=3) as box:
         done = box.exec(["sh", "-c", "sleep 9 & sleep 9 & sleep 9 & sleep 9 & wait"], show=False, timeout=20)
-        assert b"fork" in done.errors
+        assert re.search(b"(can't|Cannot) fork", done.errors)  # busybox's words differ by release
 
 
 def test_exec_gets_its_environment_folder_and_terminal():

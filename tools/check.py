@@ -21,6 +21,8 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
 
+from lock import rows_of_packages
+
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
 BIN = Path(PYTHON).parent
@@ -179,9 +181,9 @@ def clone() -> int:
 
 def readers_path(place: Path) -> str:
     """A PATH without the programs that only the tests' set-up brings: what the chapters find where `make tutorial` alone has been run."""
-    rows = [line.split() for line in (ROOT / "tools/packages.txt").read_text().splitlines() if line and line[0] != "#"]
-    kept = {row[0] for row in rows if row[1].partition(":")[0] in ("chapters", "lab")}
-    lists = (Path(f"/var/lib/dpkg/info/{row[0]}.list") for row in rows if row[0] not in kept)
+    rows = rows_of_packages()
+    kept = {name for name, group, _ in rows if group.partition(":")[0] in ("chapters", "lab")}
+    lists = (Path(f"/var/lib/dpkg/info/{name}.list") for name, *_ in rows if name not in kept)
     files = [Path(line) for one in lists if one.exists() for line in one.read_text().splitlines()]
     hidden = {path.name for path in files if path.parent.name in ("bin", "sbin")}
     place.mkdir()

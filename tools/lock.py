@@ -47,10 +47,14 @@ def pins() -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
+def rows_of_packages() -> list[list[str]]:
+    """The words of each row of tools/packages.txt: name, group, and what for."""
+    return [line.split(maxsplit=2) for line in (ROOT / "tools/packages.txt").read_text().splitlines() if line and line[0] != "#"]
+
+
 def system_packages(group: str, architecture: str) -> list[str]:
-    """Names of one group of tools/packages.txt for a machine of ``architecture`` (Debian's word for it)."""
-    rows = [line.split() for line in (ROOT / "tools/packages.txt").read_text().splitlines() if line and not line.startswith("#")]
-    return [row[0] for row in rows if row[1] in (group, f"{group}:{architecture}")]
+    """Names of one group for a machine of ``architecture`` (Debian's word for it)."""
+    return [name for name, where, _ in rows_of_packages() if where in (group, f"{group}:{architecture}")]
 
 
 def conda(lines: list[str]) -> str:

@@ -12,7 +12,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from lib import state
+from lib import linux, state
 from lib.images import compression, digests
 from lib.images.digests import ImageError
 from lib.images.merged import Merged
@@ -51,8 +51,7 @@ class Chains:
         if not place.is_dir():
             with self.draft() as draft:
                 for folder in ("dev", "proc", "sys", "etc"):
-                    os.mkdir(f"{draft.path}/{folder}")
-                    os.chmod(f"{draft.path}/{folder}", 0o755)
+                    linux.mkdir(f"{draft.path}/{folder}")
                 for name in ("hosts", "hostname", "resolv.conf"):
                     Path(draft.path, "etc", name).touch(0o644)
                 with suppress(OSError):  # somebody else was faster
@@ -113,8 +112,7 @@ class Place:
         self.chains = chains
         self.path = str(chains.layers / "".join(LETTERS[byte % len(LETTERS)] for byte in os.urandom(8)))
         self.chain_id: str | None = None  # once it is to be published
-        os.mkdir(self.path)
-        os.chmod(self.path, 0o755)  # whatever the umask is
+        linux.mkdir(self.path)
 
     def publish(self, chain_id: str) -> str:
         """Give the folder its chain's name; if somebody was faster, theirs is taken. Returns the folder that counts."""

@@ -136,8 +136,7 @@ class Unpacking:
                 os.unlink(name, dir_fd=fd)
                 self.removed.discard(path)
                 self.hide_below(path)
-            os.mkdir(name, dir_fd=fd)
-            os.chmod(name, 0o755, dir_fd=fd)  # whatever the umask is
+            linux.mkdir(name, dir_fd=fd)
         except FileExistsError:
             raise LayerError(f"{path!r} is a link to what is not in this layer, and something was to be put behind it") from None
         finally:

@@ -311,8 +311,12 @@ def lab_row(lab: dict) -> Row:
 
 def program_rows(programs: dict, daemon: str) -> list[Row]:
     """Programs that the chapters compare with, or need for one section; without a registry chapter 3 has nowhere to push to."""
-    rows, costs = [], {"mmdebstrap": "A real Debian as a root file system is left out", "ip": "Networks by hand are left out"}
-    costs["docker-registry"] = "No registry of one's own, to push images to and to pull them from (chapter 3)"
+    costs = {
+        "mmdebstrap": "A real Debian as a root file system is left out",
+        "ip": "Networks by hand are left out",
+        "docker-registry": "No registry of one's own, to push images to and to pull them from",
+    }
+    rows, needed = [], {name for wanted in NEEDS.values() for name in wanted}
     for name, path in programs.items():
         if name in ("busybox", "nft"):
             continue
@@ -321,7 +325,7 @@ def program_rows(programs: dict, daemon: str) -> list[Row]:
         found = path or "not installed"
         if name == "docker" and path:
             found += ", the daemon answers" if daemon else ", no daemon answers"
-        rows.append(Row(name, found, bool(path), cost, f"sudo apt-get install {package}", needed=name == "docker-registry"))
+        rows.append(Row(name, found, bool(path), cost, f"sudo apt-get install {package}", needed=name in needed))
     return rows
 
 
