@@ -20,7 +20,7 @@ from jupyter_client.manager import KernelManager
 from needs import requires
 
 from lib.lab import backends, host, kernelspecs, labbench, labkernel, vm
-from lib.lab.leaks import processes
+from lib.lab.leaks import of_processes, processes
 from lib.lab.mux import WINDOW, Mux
 
 ROOT = Path(__file__).parents[1]
@@ -101,11 +101,7 @@ def rests(owner: int) -> list[str]:
     """What is there of the guest of one process: its processes, by their command lines, and its folders."""
     label = f"suitcase-{owner}-guest-"
     found = [str(path) for place in {tempfile.gettempdir(), "/dev/shm"} for path in Path(place).glob(f"{label}*")]
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            if label.encode() in path.read_bytes():
-                found.append(path.parent.name)
-    return found
+    return found + [str(pid) for pid, words in of_processes("cmdline") if label in words]
 
 
 # -- the life of a kernel ----------------------------------------------------------------------------------

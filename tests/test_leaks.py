@@ -14,6 +14,7 @@ import pytest
 from needs import requires
 
 from lib import cgroups, linux, state
+from lib.lab import leaks
 from lib.lab.leaks import Look
 
 pytestmark = requires("root")
@@ -194,3 +195,19 @@ def test_the_report_names_the_leak(tmp_path):
         look.report(patience=0.1)
     folder.rmdir()
     assert look.report().startswith("nothing left")
+
+
+def test_a_process_that_ends_while_it_looks():
+    """Who is on the way into ``/proc/PID`` when the process ends gets ESRCH, not ENOENT. A mount keeps such a way open."""
+    ends, stays = (subprocess.Popen(["sleep", "100"]) for _ in range(2))
+    linux.mount(f"/proc/{ends.pid}", f"/proc/{stays.pid}", None, "bind")
+    try:
+        ends.kill()
+        ends.wait()
+        with pytest.raises(ProcessLookupError):
+            os.stat(f"/proc/{stays.pid}/stat")
+        assert os.getpid() in leaks.processes()
+    finally:
+        linux.umount(f"/proc/{stays.pid}")
+        stays.kill()
+        stays.wait()

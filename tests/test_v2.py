@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
@@ -19,6 +18,7 @@ from needs import requires
 
 from lib import bases, state
 from lib.lab import backends, host, landlock
+from lib.lab.leaks import of_processes
 from lib.process import TimeLimit
 
 ROOT = Path(__file__).parents[1]
@@ -167,13 +167,7 @@ def folders(owner: int) -> list[Path]:
 
 def guests(owner: int | None = None) -> list[int]:
     """Processes of the guests of one process (their kernel's command line names its temporary folder)."""
-    label = f"suitcase-{owner or os.getpid()}-guest-".encode()
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            if label in path.read_bytes():
-                found.append(int(path.parent.name))
-    return found
+    return [pid for pid, words in of_processes("cmdline") if f"suitcase-{owner or os.getpid()}-guest-" in words]
 
 
 @pytest.mark.parametrize("where", ["/tmp", "/root"])

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,17 +27,23 @@ LABEL = "suitcase"  # begins the name of every interface, network namespace, nft
 ALONE = False  # the tests run in a mount namespace that nobody shares, and say so here
 
 
+def of_processes(file: str) -> Iterator[tuple[int, str]]:
+    """One file of every process in ``/proc``, as (pid, text). A process that ends while we look (ENOENT, ESRCH) is left out."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            text = Path("/proc", pid, file).read_text(errors="replace")
+        except OSError:
+            continue
+        yield int(pid), text
+
+
 def processes() -> dict[int, tuple[int, str, str]]:
     """Every process that can be seen: pid → (parent, name, state)."""
     found = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            left, _, right = stat.read_text(errors="replace").rpartition(")")
-        except OSError:
-            continue
-        pid, _, name = left.partition(" (")
+    for pid, stat in of_processes("stat"):
+        left, _, right = stat.rpartition(")")
         state_letter, parent, *_ = right.split()
-        found[int(pid)] = (int(parent), name, state_letter)
+        found[pid] = (int(parent), left.partition(" (")[2], state_letter)
     return found
 
 
