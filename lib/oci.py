@@ -209,12 +209,13 @@ class Gate:
 
 def status(about: dict) -> str:
     """created, running or stopped, from the process itself."""
-    if state.start_time(about["pid"]) != about["start_time"]:
+    try:
+        name, _, rest = linux.read(f"/proc/{about['pid']}/stat").rpartition(")")
+    except (FileNotFoundError, ProcessLookupError):
         return "stopped"
-    stat = linux.read(f"/proc/{about['pid']}/stat").rpartition(")")
-    if stat[2].split()[0] in "ZX":
+    if rest.split()[0] in "ZX" or state.start_time(about["pid"]) != about["start_time"]:
         return "stopped"
-    return "created" if "suitcase:wait" in stat[0] else "running"
+    return "created" if "suitcase:wait" in name else "running"
 
 
 def start(name: str) -> None:
