@@ -331,7 +331,11 @@ class Starter:
         own, cls._current = cls._current, None
         if own and own.pid == os.getpid():
             own.sock.close()
-            own.process.wait(timeout=5)
+            try:
+                own.process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                own.process.kill()
+                own.process.wait()
 
 
 # -- plans ----------------------------------------------------------------------------------

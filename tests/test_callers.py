@@ -130,9 +130,9 @@ def test_fifty_containers_alive_at_once():
 
 @pytest.fixture
 def kernel():
-    from jupyter_client.manager import KernelManager
+    from lib.lab.kernel import OwnSockets
 
-    manager = KernelManager(kernel_cmd=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"])
+    manager = OwnSockets(kernel_cmd=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"])
     manager.start_kernel(stderr=subprocess.DEVNULL)
     client = manager.client()
     client.start_channels()

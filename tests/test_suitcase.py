@@ -257,13 +257,14 @@ def test_a_short_name_leads_to_a_stand_in_and_it_is_said(suitcase):
 
 def test_diff_and_export_of_a_running_container(suitcase, ours, docker, tmp_path):
     given_to(docker, suitcase, tmp_path, "localhost/busybox:static")
-    change = "echo 1 > /new; rm /bin/vi; chmod 700 /tmp; echo 2 >> /etc/passwd; sleep 60"
+    change = "echo 1 > /new; rm /bin/vi; chmod 700 /tmp; echo 2 >> /etc/passwd; echo done; sleep 60"
     from lib.engine.running import Wishes, container
 
     box = container(ours, ours.find("localhost/busybox:static"), Wishes(["sh", "-c", change], options={"name": "box"}))
     with box.start():
         docker.call("run", "-d", "--name", "box", "--network", "none", "localhost/busybox:static", "sh", "-c", change)
-        time.sleep(0.7)
+        while "done" not in box.logs() or "done" not in docker.call("logs", "box"):
+            time.sleep(0.02)
         mine, theirs = suitcase("diff box").out.split("\n"), docker.call("diff", "box").split("\n")
         assert sorted(filter(None, mine)) == sorted(filter(None, theirs))
         assert suitcase(f"export -o {tmp_path}/x.tar {box.id[:6]}").code == 0

@@ -394,7 +394,7 @@ def killed_and_started(local, seconds: float) -> threading.Thread:
 
 @requires("docker-registry")
 def test_the_registry_is_killed_in_the_middle_of_a_pull(mine, other, tmp_path, monkeypatch):
-    monkeypatch.setattr(transport, "PAUSE", 0.25)
+    monkeypatch.setattr(transport, "PAUSE", 0.5)
     with LocalRegistry() as local:
         name = f"{local.name}/app:1"
         sent = folder_image(mine, tmp_path, name, *(noise(40 << 20, seed) for seed in (1, 2)))
@@ -415,7 +415,7 @@ def test_the_registry_is_killed_in_the_middle_of_a_pull(mine, other, tmp_path, m
 @requires("docker-registry")
 @pytest.mark.parametrize("chunk", [8 << 20, 64 << 20])
 def test_the_registry_is_killed_in_the_middle_of_a_push(mine, other, tmp_path, monkeypatch, chunk):
-    monkeypatch.setattr(transport, "PAUSE", 0.25)
+    monkeypatch.setattr(transport, "PAUSE", 0.5)
     monkeypatch.setattr(uploads, "CHUNK", chunk)
     with LocalRegistry() as local:
         name = f"{local.name}/app:1"

@@ -38,6 +38,7 @@ MACHINES = (
     "test_vm",
 )  # they take minutes
 FIRST = 5  # of a stage's failures, that many are named at the end: a cell that fails takes most of the later ones with it
+SOCKETS = "lib.lab.nbval_sockets"
 CELL_TIMEOUT = "120"  # seconds; nbval's own limit is half an hour
 
 
@@ -133,7 +134,7 @@ def notebooks() -> int:
         return 1
     peers = {"SUITCASE_PEERS": "required"} if os.environ.get("CI") else {}  # there, a comparison may not be left out in silence
     return call(
-        PYTHON, "-m", "pytest", report("notebooks"), "--nbval", "--nbval-current-env", "--nbval-cell-timeout", CELL_TIMEOUT,
+        PYTHON, "-m", "pytest", report("notebooks"), "-p", SOCKETS, "--nbval", "--nbval-current-env", "--nbval-cell-timeout", CELL_TIMEOUT,
         "--nbval-sanitize-with", "tests/nbval_sanitize.cfg", *files, **peers,
     )  # fmt: skip
 
@@ -149,7 +150,7 @@ def lab() -> int:
             return 0  # it has said why there is no lab VM here
         chapters = sorted(map(str, (ROOT / "notebooks").glob("0[23]-*.ipynb")))
         return code or call(
-            PYTHON, "-m", "pytest", report("lab"), "-p", "no:cacheprovider",
+            PYTHON, "-m", "pytest", report("lab"), "-p", SOCKETS, "-p", "no:cacheprovider",
             "--nbval", "--nbval-kernel-name", "suitcase-lab", "--nbval-cell-timeout", CELL_TIMEOUT,
             "--nbval-sanitize-with", "tests/nbval_sanitize.cfg", *chapters,
             JUPYTER_PATH=str(folder / "share/jupyter"),

@@ -19,7 +19,9 @@ def layer_sizes(library: Library, image: Image) -> list[int]:
     cache, found = Cache(library.store), []
     for layer, chain in zip(image.layers, image.chain_ids, strict=True):
         folder = library.chains.find(chain)
-        found.append(cache.once(f"size-{chain.partition(':')[2]}", lambda folder=folder: files(folder)) if folder else layer["size"])
+        with library.store.using():  # a prune beside us would sweep the note's draft
+            size = cache.once(f"size-{chain.partition(':')[2]}", lambda folder=folder: files(folder)) if folder else layer["size"]
+        found.append(size)
     return found
 
 

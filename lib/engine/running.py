@@ -56,8 +56,10 @@ def container(library: Library, image: Image, wishes: Wishes) -> Container:
     folders = library.folders(image)
     who = wishes.user if wishes.user is not None else image.runtime.get("User") or ""
     user = users.find(who, Merged(folders).read)
+    with library.store.using():  # a prune beside us would sweep what is only being made
+        lowest = library.chains.mountpoints()
     made = Container(
-        [library.chains.mountpoints(), *folders],
+        [lowest, *folders],
         argv(image, wishes),
         env={"HOME": user.home, **environment(image, wishes)},
         workdir=wishes.workdir or image.runtime.get("WorkingDir") or "/",

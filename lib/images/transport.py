@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import socket
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -98,6 +99,7 @@ class Transport:
         self.verify = verify
         self.pools: dict[tuple[str, str, int], object] = {}
         self.live: WeakSet = WeakSet()  # every connection, for ``abort``
+        self.living = threading.Lock()  # threads connect while another one aborts
         self.stopped = False
 
     @cached_property
@@ -110,13 +112,14 @@ class Transport:
 
     def watched(self, manager):
         """Note each connection that it makes."""
-        live = self.live
+        live, living = self.live, self.living
 
         def watch(kind):
             class Watched(kind.ConnectionCls):
                 def connect(self):
                     super().connect()
-                    live.add(self)
+                    with living:
+                        live.add(self)
 
             return type("Watching", (kind,), {"ConnectionCls": Watched})
 
@@ -126,7 +129,9 @@ class Transport:
     def abort(self) -> None:
         """From another thread: whoever waits for an answer or for bytes comes back at once, and nothing more is asked."""
         self.stopped = True
-        for connection in list(self.live):
+        with self.living:
+            connections = list(self.live)
+        for connection in connections:
             if connection.sock is not None:
                 with suppress(OSError):
                     socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)  # TLS's own would take its time

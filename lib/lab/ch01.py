@@ -10,13 +10,14 @@ import platform
 import random
 import shutil
 import struct
+import time
 from pathlib import Path
 
 from lib import bases, linux, state
 from lib.container import start
 from lib.lab import reach
 from lib.lab.exercises import Exercise, NotYet
-from lib.process import Plan, StepError, scratch
+from lib.process import Plan, StepError, TimeLimit, scratch
 from lib.rootfs import RootFS
 
 PROCESSORS = {"aarch64": 183, "x86_64": 62, "riscv64": 243, "s390x": 22}  # e_machine, elf(5)
@@ -138,7 +139,8 @@ def check_top(answer, seconds: list[int]) -> str:
     top = function(answer, "of a container")
     script = f"(sleep {seconds[0]} & sleep {seconds[1]} & wait) & exec sleep {seconds[2]}"
     with start("busybox", ["sh", "-c", script]) as other, start("busybox", ["sh", "-c", script]) as box:
-        box.exec(["sh", "-c", "until [ $(ls -d /proc/[0-9]* | wc -l) -gt 4 ]; do :; done"], show=False, timeout=20)
+        for one in (other, box):
+            wait_for_sleeps(one, seconds)
         said, there, foreign_ones = top(box), set(box.cgroup.pids()), set(other.cgroup.pids())
         try:
             told = {int(pid): str(words) for pid, words in dict(said).items()}
@@ -153,6 +155,15 @@ def check_top(answer, seconds: list[int]) -> str:
         if not all(any(f"sleep {number}" in words for words in told.values()) for number in seconds):
             raise NotYet("the command lines are not those of the processes")
     return "that is docker top, and lib did not have it"
+
+
+def wait_for_sleeps(box, seconds: list[int], timeout: float = 20) -> None:
+    """Until the shells in a container have started all that they will start. Raises ``TimeLimit`` after ``timeout`` seconds."""
+    wanted, deadline = {f"sleep\0{number}\0" for number in seconds}, time.monotonic() + timeout
+    while not wanted <= {reach.told(pid, "cmdline") for pid in box.cgroup.pids()}:
+        if time.monotonic() > deadline:
+            raise TimeLimit(timeout, words=f"the container has not started its processes within {timeout:g} s")
+        time.sleep(0.01)
 
 
 def kinds(dice: random.Random) -> list[str]:

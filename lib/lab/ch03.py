@@ -355,7 +355,7 @@ def exercises() -> list[Exercise]:
 
 def buildah_tree(base: str, line: str) -> dict:
     """What Buildah makes of a base (a folder) and one line of a Dockerfile: the tree, as ``look`` tells it. Raises ``Missing``."""
-    with scratch("buildah", state.folder("containers")) as place:
+    with scratch("buildah", state.folder("bases").parent) as place:
         peers.ask(["tar", "-C", base, "-cf", f"{place}/base.tar", "."], check=True)
         Path(place, "Dockerfile").write_text(f"FROM scratch\nADD base.tar /\n{line}\n")
         command = ["buildah", "--root", f"{place}/root", "--runroot", f"{place}/run", "--storage-driver", "vfs"]

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
-from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.manager import AsyncKernelManager, KernelManager
+from jupyter_core.paths import jupyter_runtime_dir
 from traitlets import default
 
 from lib import state
@@ -31,14 +32,18 @@ class OwnSpecs(KernelSpecManager):
         return KernelSpec(**get_kernel_dict())  # its command starts with sys.executable
 
 
-class OwnKernel(AsyncKernelManager):
-    """A manager for that kernel; papermill and nbclient take it as their ``kernel_manager_class``."""
+class OwnSockets(KernelManager):
+    """A manager whose kernel listens in the runtime folder, which is ours alone: at no port that others could reach, or take before it."""
 
-    transport = "ipc"  # sockets in the runtime folder, which is ours alone; no port that others on the machine could reach
+    transport = "ipc"
 
     @default("ip")
     def _own_sockets(self) -> str:
-        return os.path.join(os.environ["JUPYTER_RUNTIME_DIR"], secrets.token_hex(4))
+        return os.path.join(jupyter_runtime_dir(), secrets.token_hex(4))
+
+
+class OwnKernel(OwnSockets, AsyncKernelManager):
+    """A manager for that kernel; papermill and nbclient take it as their ``kernel_manager_class``."""
 
     @default("kernel_spec_manager")
     def _own_specs(self) -> OwnSpecs:

@@ -101,7 +101,7 @@ def cgroups() -> set[str]:
 
 def namespaces() -> set[str]:
     """Network namespaces with a name of ours, and those that processes of ours are in."""
-    found = {f"named {path.name}" for path in Path("/run/netns").glob(f"{LABEL}-*") if not of_others(path.name)}
+    found = {f"named {path.name}" for path in Path("/run/netns").glob(f"{LABEL}-*")}
     for pid in [os.getpid(), *ours()]:
         try:
             found.add(os.readlink(f"/proc/{pid}/ns/net"))
@@ -132,7 +132,7 @@ def nft_rules() -> set[str]:
 
 def folders() -> set[str]:
     """Temporary folders with our name, containers' folders in the store, records."""
-    found = {path for path in Path(tempfile.gettempdir()).glob(f"{LABEL}-*-*") if not of_others(path.name)}
+    found = set(Path(tempfile.gettempdir()).glob(f"{LABEL}-*-*"))
     found |= set(Path(state.store(), "containers").glob("*"))
     found |= {path for path in state.runtime_dir().glob("*") if path.suffix in (".json", ".new") or path.is_dir()}
     return {str(path) for path in found}
@@ -140,8 +140,9 @@ def folders() -> set[str]:
 
 def of_others(name: str) -> bool:
     """Does a temporary folder or a named namespace belong to another process that lives? ``state.temporary`` put a pid into its name."""
-    pid = name.split("-")[1]
-    return not pid.isdigit() or (int(pid) != os.getpid() and os.path.exists(f"/proc/{pid}"))
+    label, _, rest = os.path.basename(name.removeprefix("named ")).partition("-")
+    pid = rest.partition("-")[0]
+    return label == LABEL and (not pid.isdigit() or (int(pid) != os.getpid() and os.path.exists(f"/proc/{pid}")))
 
 
 def descriptors() -> set[str]:
@@ -171,7 +172,7 @@ class Look:
 
     def new(self) -> dict[str, set[str]]:
         """What has come since, by kind, without what belongs to another owner that lives (another notebook, say)."""
-        found = {kind: look() - self.seen[kind] for kind, look in KINDS.items()}
+        found = {kind: {one for one in look() - self.seen[kind] if not of_others(one)} for kind, look in KINDS.items()}
         if found["cgroup"] or found["folder or record"]:
             theirs = state.of_others()
             for kind in ("cgroup", "folder or record"):

@@ -132,9 +132,11 @@ def dockerd(timeout: float = 60):
                         if names := docker.call("ps", "-aq").split():
                             docker.call("rm", "-f", *names)
                     daemon.terminate()
-                    daemon.wait(timeout=30)
+                    with suppress(subprocess.TimeoutExpired):
+                        daemon.wait(timeout=30)
                     with suppress(ProcessLookupError):
                         os.killpg(daemon.pid, signal.SIGKILL)
+                    daemon.wait()
     finally:
         remove_cgroups(parent)
 
@@ -157,8 +159,4 @@ def remove_cgroups(name: str) -> None:
     for line in Path("/proc/self/mounts").read_text().splitlines():
         top, kind = line.split()[1:3]
         if kind.startswith("cgroup"):
-            for folder in sorted(Path(top, name).rglob("*"), reverse=True):
-                if folder.is_dir():
-                    folder.rmdir()
-            with suppress(FileNotFoundError):
-                Path(top, name).rmdir()
+            state.rmdir(f"{top}/{name}")

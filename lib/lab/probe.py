@@ -126,7 +126,8 @@ def try_cgroup(parent: str) -> str:
         os.makedirs(place)
         os.rmdir(place)
         if not was_there:
-            os.rmdir(parent)
+            with contextlib.suppress(OSError):  # somebody has begun to use it
+                os.rmdir(parent)
     except OSError as error:
         return f"{type(error).__name__}: {error}"
     return ""

@@ -13,6 +13,7 @@ import re
 import shutil
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -54,8 +55,10 @@ def accelerator() -> str:
     That /dev/kvm is there says little: in many a virtual machine it is, and guests hang. The answer is kept until the next boot.
     """
     note, boot = state.runtime_dir() / "accelerator", linux.read("/proc/sys/kernel/random/boot_id").strip()
-    if note.exists() and note.read_text().startswith(boot):
-        return note.read_text().split()[1]
+    with suppress(FileNotFoundError):
+        known, _, found = note.read_text().strip().partition(" ")
+        if known == boot and found:
+            return found
     found = "kvm" if kvm_works() else "tcg"
     note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     note.write_text(f"{boot} {found}\n")

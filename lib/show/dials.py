@@ -6,6 +6,8 @@ the same experiment with the values that it was called with.
 
 from __future__ import annotations
 
+import time
+
 import ipywidgets
 from IPython.display import display
 
@@ -27,9 +29,9 @@ def squeeze(memory: int, cpus: float, pids: int, seconds: float = 0.5) -> dict[s
     with start("busybox", ["sleep", "60"], memory=f"{memory}m", memory_swap=f"{memory}m", cpus=cpus, pids_limit=pids) as box_:
         eater = box_.exec(["dd", "if=/dev/zero", "of=/dev/null", f"bs={WANTED['memory']}M", "count=1"], show=False)
         got = {"memory": WANTED["memory"] if eater.code == 0 else memory}
-        before = box_.cgroup.stats()["cpu.usage_usec"]
-        spin = box_.exec(["timeout", str(seconds), "sh", "-c", SPIN], show=False)
-        got["cpus"] = (box_.cgroup.stats()["cpu.usage_usec"] - before) / spin.seconds / 1e6
+        before, began = box_.cgroup.stats()["cpu.usage_usec"], time.monotonic()
+        box_.exec(["timeout", str(seconds), "sh", "-c", SPIN], show=False)
+        got["cpus"] = (box_.cgroup.stats()["cpu.usage_usec"] - before) / (time.monotonic() - began) / 1e6
         forks = f"for n in $(seq {WANTED['pids']}); do sleep 9 & done; echo $(ls -d /proc/[0-9]* | wc -l)"
         got["pids"] = count(box_.exec(["sh", "-c", forks], show=False), pids)
         box_.kill()
