@@ -171,7 +171,7 @@ def test_nobody_can_type_more_than_a_terminal_keeps():
 
 def test_time_limit_kills_and_keeps_the_output():
     with pytest.raises(TimeLimit) as error:
-        sh("echo before; sleep 1000", timeout=0.3)
+        sh("echo before; sleep 1000", timeout=1)
     assert error.value.output == b"before\n" and "killed" in str(error.value)
 
 
