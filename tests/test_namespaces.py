@@ -111,6 +111,7 @@ def test_joining_a_process_that_has_ended():
 
 # -- PID 1 --------------------------------------------------------------------------------------
 
+
 @requires("overlay", "busybox")
 @pytest.mark.parametrize("init, zombies", [(True, 0), (False, 1)])
 def test_zombies_are_reaped_with_init_and_stay_without(init, zombies):
