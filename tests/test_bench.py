@@ -37,7 +37,7 @@ def test_a_missing_peer_is_an_error_with_a_name(monkeypatch, capsys):
 
 
 @requires("root", "overlay", "vm", *(name for name in bench.PEERS if name != "dockerd"))
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_it_runs_whole_and_writes_its_report(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(bench, "OUT", tmp_path)
     assert bench.main(["--quick"]) == 0

@@ -62,9 +62,13 @@ class Page:
         import websocket
 
         port = patiently(lambda: (profile / "DevToolsActivePort").read_text().split()[0], "chromium")
-        pages = json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list"))
-        address = next(page["webSocketDebuggerUrl"] for page in pages if page["type"] == "page")
-        self.line, self.count = websocket.create_connection(address, suppress_origin=True, timeout=30), 0
+
+        def pages() -> list[str]:
+            found = json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list"))
+            return [page["webSocketDebuggerUrl"] for page in found if page["type"] == "page"]
+
+        address = patiently(pages, "a page")[0]
+        self.line, self.count = websocket.create_connection(address, suppress_origin=True, timeout=150), 0
 
     def ask(self, method: str, **params) -> dict:
         self.count += 1

@@ -284,7 +284,7 @@ def test_more_than_128_layers(site):
 
 # -- stages ---------------------------------------------------------------------------------
 
-MEET = "RUN --mount=type=cache,target=/c touch /c/{0}; for i in $(seq 500); do test -e /c/{1} && exit 0; sleep 0.01; done; exit 1\n"
+MEET = "RUN --mount=type=cache,target=/c touch /c/{0}; for i in $(seq 6000); do test -e /c/{1} && exit 0; sleep 0.01; done; exit 1\n"
 
 
 def test_stages_run_side_by_side(site):

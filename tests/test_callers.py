@@ -133,6 +133,7 @@ def kernel():
     from lib.lab.kernel import OwnSockets
 
     manager = OwnSockets(kernel_cmd=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"])
+    manager.shutdown_wait_time = 60  # a kernel that is killed cannot clean up
     manager.start_kernel(stderr=subprocess.DEVNULL)
     client = manager.client()
     client.start_channels()
@@ -239,6 +240,9 @@ def test_a_program_that_a_stopped_cell_has_torn_from_subprocess_run_is_ended_and
         subprocess.run(["sh", "-c", "trap '' INT; sleep 60"])
     except KeyboardInterrupt as error:
         stopped = SimpleNamespace(error_in_exec=error)
+    deadline = time.monotonic() + 20
+    while not any("sh (zombie)" in one for one in leaks.children()) and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert any("sh (zombie)" in one for one in leaks.children())
     end_what_was_torn(stopped)
     assert not any("zombie" in one for one in leaks.children())

@@ -159,7 +159,11 @@ def test_freeze_and_thaw():
 
 def test_kill_all_while_they_fork():
     """The bomb is faster than a loop over its pids would be, so it is frozen first (v1), or killed in one write (v2)."""
-    bomb = ["sh", "-c", "f() { f | f & }; while :; do f; sleep 0.01; done"]
+    bomb = [
+        "sh",
+        "-c",
+        "f() { f | f & }; (while :; do f; sleep 0.01; done) & exec sleep 100",
+    ]  # not as PID 1: it ends when it cannot fork
     with lib.start("busybox", bomb, pids_limit=60) as box:
         wait_for(lambda: box.cgroup.number("pids.current") > 20)
         box.cgroup.kill()

@@ -10,10 +10,10 @@ from pathlib import Path
 from queue import Empty
 
 import pytest
-from jupyter_client.manager import start_new_kernel
 from needs import requires
 
 from lib import state
+from lib.lab.kernel import OwnSockets
 from lib.lab.notebooks import home, there
 from lib.process import scratch
 
@@ -28,7 +28,11 @@ class Kernel:
     """A real Jupyter kernel, driven cell by cell."""
 
     def __init__(self, folder: Path):
-        self.manager, self.client = start_new_kernel(cwd=str(folder))
+        self.manager = OwnSockets()
+        self.manager.start_kernel(cwd=str(folder))
+        self.client = self.manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=60)
 
     def run(self, source: str, interrupt_after: float | None = None, timeout: float = 120) -> dict | None:
         """Execute a cell and return its reply; with ``interrupt_after`` seconds the stop button is pressed then, if it still runs.

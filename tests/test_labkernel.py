@@ -33,21 +33,24 @@ class Client:
     def __init__(self, specs: Path, folder: Path, **how):
         manager = KernelSpecManager(kernel_dirs=[str(specs)])
         self.manager = KernelManager(kernel_name=kernelspecs.LAB, kernel_spec_manager=manager, **how.pop("manager", {}))
+        self.manager.shutdown_wait_time = 60  # one that is killed leaves the rest to its watcher
         self.manager.start_kernel(cwd=str(folder), **how)
         self.client = self.manager.client()
         self.client.start_channels()
 
     def ready(self) -> Client:
-        self.client.wait_for_ready(timeout=60)
+        self.client.wait_for_ready(timeout=180)
         return self
 
-    def run(self, code: str, answer: str | None = None) -> str:
-        """What a cell prints, shows and raises; ``answer`` is typed when it asks."""
+    def run(self, code: str, answer: str | None = None, stop_at: str | None = None) -> str:
+        """What a cell prints, shows and raises; ``answer`` is typed when it asks; ``stop_at`` is its word to stop it."""
         told = []
 
         def hook(message):
             content = message["content"]
             told.append(content.get("text") or content.get("evalue") or content.get("data", {}).get("text/plain", ""))
+            if stop_at and stop_at in told[-1]:
+                self.manager.interrupt_kernel()
 
         def typed(_):
             self.client.input(answer)
@@ -121,9 +124,8 @@ def test_the_life_of_a_kernel(lab, tmp_path):
     assert not Path("/etc/never").exists() and not Path("/tmp/gone").exists()
     assert len(one.run("print('x' * 3_000_000)")) == 3_000_001
     assert one.run(f"len({'y' * 300_000!r})") == "300000"
-    for cell in ("while True: pass", "!sleep 1000"):
-        threading.Timer(0.5, one.manager.interrupt_kernel).start()
-        one.run(cell)
+    for cell in ("print('busy', flush=True)\nwhile True: pass", "!echo busy; sleep 1000"):
+        one.run(cell, stop_at="busy")
     assert one.run("6 * 7") == "42"
     before = one.pid
     one.manager.restart_kernel()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import layers as make
 import pytest
+from fuzz import fuzzed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from layers import device, folder, hard, link, member
@@ -391,7 +392,7 @@ def test_a_layer_with_the_right_digest_and_the_wrong_content(tmp_path):
     assert os.listdir(ours.store.place / "layers") == []
 
 
-@settings(max_examples=150, deadline=None)
+@settings(fuzzed, max_examples=150)
 @given(st.binary(max_size=3000), st.integers(0, 3))
 def test_noise_gives_the_documented_error_only(noise, where):
     """Random bytes, and a good layer with random bytes in its headers."""

@@ -185,7 +185,7 @@ def test_a_start_that_hangs_names_its_stage(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     hang = Steps(Step("mounts", "open", (str(tmp_path / "pipe"),), "hangs"))
     with pytest.raises(TimeLimit, match="in stage 'mounts'"):
-        Plan(["true"], [hang]).run(timeout=0.5)
+        Plan(["true"], [hang]).run(timeout=2)
 
 
 # -- create, start, exec ----------------------------------------------------------------------
