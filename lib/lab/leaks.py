@@ -172,7 +172,9 @@ class Look:
 
     def new(self) -> dict[str, set[str]]:
         """What has come since, by kind, without what belongs to another owner that lives (another notebook, say)."""
-        found = {kind: {one for one in look() - self.seen[kind] if not of_others(one)} for kind, look in KINDS.items()}
+        found = {kind: look() - self.seen[kind] for kind, look in KINDS.items()}
+        for kind in ("folder or record", "network namespace"):
+            found[kind] = {name for name in found[kind] if not of_others(name)}
         if found["cgroup"] or found["folder or record"]:
             theirs = state.of_others()
             for kind in ("cgroup", "folder or record"):
