@@ -217,8 +217,10 @@ def test_an_old_folder_whose_dead_owner_s_pid_is_in_use_again_is_not_new():
     later = subprocess.Popen(["sleep", "100"])  # it has the pid, not the folder
     folder = os.path.join(tempfile.gettempdir(), f"suitcase-{later.pid}-old")
     os.mkdir(folder)
-    look = Look()
-    later.kill()
-    later.wait()
-    assert "folder or record" not in found(look)
-    os.rmdir(folder)
+    try:
+        look = Look()
+        later.kill()
+        later.wait()
+        assert "folder or record" not in found(look)
+    finally:
+        os.rmdir(folder)
