@@ -7,12 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from waiting import wait_for
 
 from lib.lab import batch, notebooks
 from lib.lab.batch import WrongUse, check_parameters, claim, may_start, parameters_of, split_parameters, value_for
@@ -184,7 +184,7 @@ def test_an_interrupt_leaves_nothing(tmp_path, number, code):
     write(tmp_path, "02", (f"import os, time; open({str(mark)!r}, 'w').write(str(os.getpid())); time.sleep(600)", []))
     write(tmp_path, "04", ("1", []))
     process = subprocess.Popen(command(tmp_path), cwd=ROOT, env=quiet(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    kernel = wait_for(lambda: mark.exists() and mark.read_text())
+    kernel = wait_for(lambda: mark.exists() and mark.read_text(), 60)
     process.send_signal(number)
     text, _ = process.communicate(timeout=60)
     assert process.returncode == code, text
@@ -196,18 +196,10 @@ def test_a_killed_batch_takes_its_kernel_along(tmp_path):
     mark = tmp_path / "pid"
     write(tmp_path, "02", (f"import os, time; open({str(mark)!r}, 'w').write(str(os.getpid())); time.sleep(600)", []))
     process = subprocess.Popen(command(tmp_path), cwd=ROOT, env=quiet(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    kernel = wait_for(lambda: mark.exists() and mark.read_text())
+    kernel = wait_for(lambda: mark.exists() and mark.read_text(), 60)
     process.kill()
     process.wait()
-    wait_for(lambda: not os.path.exists(f"/proc/{kernel}"))
-
-
-def wait_for(condition, limit: float = 60):
-    deadline = time.monotonic() + limit
-    while not (result := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
-    return result
+    wait_for(lambda: not os.path.exists(f"/proc/{kernel}"), 60)
 
 
 # -- side by side -----------------------------------------------------------------------------------------
@@ -276,7 +268,7 @@ def test_outputs_can_be_stopped_and_the_files_stay_whole(tmp_path, number):
     program = f"from pathlib import Path; from lib.lab import notebooks; notebooks.home = lambda: Path({str(tmp_path)!r})"
     command = [sys.executable, "-c", f"{program}; raise SystemExit(notebooks.main(['outputs']))"]
     process = subprocess.Popen(command, cwd=ROOT, env=quiet(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    kernel = wait_for(lambda: mark.exists() and mark.read_text())
+    kernel = wait_for(lambda: mark.exists() and mark.read_text(), 60)
     process.send_signal(number)
     text, _ = process.communicate(timeout=60)
     assert (process.returncode, "02: interrupted, the file is left as it was" in text, "Traceback" in text) == (130, True, False), text

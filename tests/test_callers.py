@@ -12,6 +12,7 @@ import time
 
 import pytest
 from needs import requires
+from waiting import wait_for
 
 import lib
 from lib import linux, state
@@ -240,10 +241,7 @@ def test_a_program_that_a_stopped_cell_has_torn_from_subprocess_run_is_ended_and
         subprocess.run(["sh", "-c", "trap '' INT; sleep 60"])
     except KeyboardInterrupt as error:
         stopped = SimpleNamespace(error_in_exec=error)
-    deadline = time.monotonic() + 20
-    while not any("sh (zombie)" in one for one in leaks.children()) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert any("sh (zombie)" in one for one in leaks.children())
+    wait_for(lambda: any("sh (zombie)" in one for one in leaks.children()))
     end_what_was_torn(stopped)
     assert not any("zombie" in one for one in leaks.children())
     end_what_was_torn(SimpleNamespace(error_in_exec=None))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from pathlib import Path
 
 import pytest
 from needs import requires
+from waiting import wait_for
 
 import lib
 from lib import cgroups, linux
@@ -23,15 +23,6 @@ BUSY = ["sh", "-c", "while :; do :; done"]
 
 def run(*command, **options):
     return lib.run("busybox", list(command), **{"show": False, "timeout": 60} | options)
-
-
-def wait_for(what, seconds=20):
-    """Look again and again until it is so; the limit is only there so that a broken feature fails instead of hanging."""
-    deadline = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < deadline, "it never became so"
-        linux.readable([], 0.01)
-    return found
 
 
 def inside(cgroup: Cgroup, pid: int) -> bool:

@@ -10,6 +10,7 @@ import time
 import pytest
 from conftest import Steps
 from needs import requires
+from waiting import wait_for
 
 import lib
 from lib import linux
@@ -122,9 +123,7 @@ def test_zombies_are_reaped_with_init_and_stay_without(init, zombies):
         def found() -> int:
             return int(box.exec(["sh", "-c", "ps -o pid,stat,comm | awk '$2 ~ /^Z/' | wc -l"], show=False, timeout=30).text)
 
-        deadline = time.monotonic() + 20
-        while found() != zombies and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_for(lambda: found() == zombies)
         time.sleep(0.2)
         assert found() == zombies, "and so it stays"
 

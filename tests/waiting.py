@@ -1,0 +1,14 @@
+"""One way to wait, for every test: look until it is so."""
+
+from __future__ import annotations
+
+import time
+
+
+def wait_for(question, seconds: float = 20):
+    """Look again and again until it is so; the limit is only there so that a broken feature fails instead of hanging."""
+    deadline = time.monotonic() + seconds
+    while not (found := question()):
+        assert time.monotonic() < deadline, "it never became so"
+        time.sleep(0.01)
+    return found
