@@ -245,3 +245,26 @@ def test_a_program_that_a_stopped_cell_has_torn_from_subprocess_run_is_ended_and
     end_what_was_torn(stopped)
     assert not any("zombie" in one for one in leaks.children())
     end_what_was_torn(SimpleNamespace(error_in_exec=None))
+
+
+def test_a_program_that_is_just_being_started_when_a_cell_is_stopped_is_ended_and_waited_for(monkeypatch):
+    """The interrupt comes in the middle of ``fork`` and ``execve``: Python raises it before it has noted the child's number."""
+    from types import SimpleNamespace
+
+    from lib.lab import alone
+
+    fork = subprocess._fork_exec
+
+    def fork_and_stop(*args):
+        pid = fork(*args)
+        os.kill(os.getpid(), signal.SIGINT)
+        return pid
+
+    monkeypatch.setattr(subprocess, "_fork_exec", fork_and_stop)
+    monkeypatch.setattr(subprocess.Popen, "_execute_child", subprocess.Popen._execute_child)  # as it was, at the end
+    alone.shield_starts()
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        subprocess.run(["sleep", "60"])
+    assert any("sleep" in one for one in leaks.children())
+    alone.end_what_was_torn(SimpleNamespace(error_in_exec=stopped.value))
+    assert not any("sleep" in one for one in leaks.children())

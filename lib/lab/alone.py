@@ -13,6 +13,7 @@ import subprocess
 import sys
 import traceback
 from contextlib import suppress
+from functools import wraps
 
 from IPython import get_ipython
 
@@ -59,15 +60,33 @@ def end(child: subprocess.Popen) -> None:
     child.stdout.close()
 
 
+def shield_starts() -> None:
+    """Let the stop button wait for the moment in which Python starts a program.
+
+    ``subprocess`` writes the child's number down only when ``fork`` and ``execve`` have returned. An interrupt that came meanwhile
+    is raised just before that, and then nobody ever knows which child to wait for: not even its traceback.
+    """
+    start = subprocess.Popen._execute_child
+    if hasattr(start, "__wrapped__"):
+        return
+
+    @wraps(start)
+    def shielded(*args):
+        with Shield():
+            start(*args)
+
+    subprocess.Popen._execute_child = shielded
+
+
 def end_what_was_torn(result) -> None:
     """After a cell that was stopped: a program that ``subprocess.run`` had started may run on, or have been killed and not waited for.
 
-    (Python leaves it so if the interrupt came while it was being started, or if the program took longer to end than a quarter of a second.)
+    (Python leaves it so if the interrupt came when it had just been started, or if it took longer to end than a quarter of a second.)
     Nobody has its object any more but the traceback, so there it is found, and the program is ended.
     """
     if isinstance(result.error_in_exec, KeyboardInterrupt):
         for frame, _ in traceback.walk_tb(result.error_in_exec.__traceback__):
-            if frame.f_globals.get("__name__") == "subprocess" and frame.f_code.co_name in ("run", "__init__"):
+            if frame.f_globals.get("__name__") == "subprocess" and frame.f_code.co_name in ("run", "__init__", "__enter__"):
                 for child in filter(lambda one: isinstance(one, subprocess.Popen), list(frame.f_locals.values())):
                     if getattr(child, "pid", None) and child.returncode is None:
                         child.kill()
@@ -75,7 +94,8 @@ def end_what_was_torn(result) -> None:
 
 
 def load() -> None:
-    """Teach the notebook the magic, and to end what a stopped cell has left running."""
+    """Teach the notebook the magic, and to leave no program behind when a cell is stopped."""
     get_ipython().register_magic_function(alone, "cell")
+    shield_starts()
     if end_what_was_torn not in get_ipython().events.callbacks["post_run_cell"]:
         get_ipython().events.register("post_run_cell", end_what_was_torn)
