@@ -271,7 +271,8 @@ def test_outputs_can_be_stopped_and_the_files_stay_whole(tmp_path, number):
     kernel = wait_for(lambda: mark.exists() and mark.read_text(), 60)
     process.send_signal(number)
     text, _ = process.communicate(timeout=60)
-    assert (process.returncode, "02: interrupted, the file is left as it was" in text, "Traceback" in text) == (130, True, False), text
+    ours = f'File "{ROOT}/lib/'  # in a traceback of the command; ipykernel may print one of its own when it is told to end
+    assert (process.returncode, "02: interrupted, the file is left as it was" in text, ours in text) == (130, True, False), text
     assert (first.read_text(), second.read_text()) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([first.name, second.name, "pid"])
     assert not os.path.exists(f"/proc/{kernel}"), "the kernel outlived the command"
