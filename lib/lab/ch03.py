@@ -5,6 +5,7 @@ A check never trusts a Python object of the reader: it builds, unpacks and looks
 
 from __future__ import annotations
 
+import atexit
 import io
 import os
 import stat
@@ -130,6 +131,7 @@ def end() -> None:
 
 
 _open: list[Index | LocalRegistry] = []
+atexit.register(end)  # who closes the notebook without its last cell leaves no registry running
 
 
 def shop(library: Library, index: Index, work: int) -> None:
