@@ -7,11 +7,13 @@ import signal
 import time
 from pathlib import Path
 from queue import Empty
+from types import SimpleNamespace
 
 import pytest
 from needs import requires
 
 from lib import state
+from lib.engine.running import kept
 from lib.lab.kernel import OwnSockets
 from lib.lab.notebooks import home, there
 from lib.process import scratch
@@ -96,3 +98,16 @@ def test_an_interrupt_in_the_middle_of_a_removal(monkeypatch):
     with pytest.raises(KeyboardInterrupt), scratch("test") as place:
         Path(place, "file").touch()
     assert not os.path.exists(place)
+
+
+def test_an_interrupt_just_after_a_run_was_noted(monkeypatch):
+    noted = state.Record.save
+
+    def interrupted(*args):
+        noted(*args)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(state.Record, "save", interrupted)
+    with pytest.raises(KeyboardInterrupt), kept(SimpleNamespace(id="image", chain_ids=[])):
+        pass
+    assert not state.records()

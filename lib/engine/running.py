@@ -11,6 +11,7 @@ from lib.container import Container
 from lib.images.image import Image
 from lib.images.library import Library
 from lib.images.merged import Merged
+from lib.process import Shield
 
 
 @dataclass
@@ -44,11 +45,13 @@ def environment(image: Image, wishes: Wishes) -> dict[str, str]:
 @contextmanager
 def kept(image: Image) -> Iterator[None]:
     """Nobody takes the image's layers away, although its container is not on record yet."""
-    record = state.Record(f"run-{state.new_id()}", (), image=image.id, chains=image.chain_ids)
-    try:
-        yield
-    finally:
-        record.remove()
+    with Shield() as shield:  # an interrupt must not come between the record and its removal
+        record = state.Record(f"run-{state.new_id()}", (), image=image.id, chains=image.chain_ids)
+        try:
+            with shield.opened():
+                yield
+        finally:
+            record.remove()
 
 
 def container(library: Library, image: Image, wishes: Wishes) -> Container:
