@@ -21,6 +21,19 @@ from lib.process import scratch
 SEED = random.randrange(10**6)
 LIMIT = 120  # seconds for a cell
 
+# In the kernel: the stop button is pressed while a cell's own code runs, and never in ipykernel's before and after it. There, once in some
+# thousand times, it jams the thread that publishes, and the kernel is dumb from then on, whatever the cell was (ipykernel 7.4, `x = 1`).
+STOP = """
+def install():
+    import os, signal
+    signal.signal(signal.SIGALRM, lambda *_: os.killpg(0, signal.SIGINT))
+    events = get_ipython().events
+    events.register("pre_run_cell", lambda info: signal.setitimer(signal.ITIMER_REAL, stop_after.pop() if stop_after else 0))
+    events.register("post_run_cell", lambda result: signal.setitimer(signal.ITIMER_REAL, 0))
+stop_after = []
+install()
+"""
+
 
 class Kernel:
     """A real Jupyter kernel, driven cell by cell."""
@@ -31,21 +44,20 @@ class Kernel:
         self.client = self.manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=60)
+        self.run(STOP)
 
     def run(self, source: str, interrupt_after: float | None = None) -> dict | None:
         """Execute a cell; with ``interrupt_after`` seconds the stop button is pressed then. Returns what it raised, once it has ended.
 
-        The kernel's reply is not waited for: ipykernel loses it, or glues it to the next one, if the interrupt comes just before or after
-        the cell's own code. What it publishes is sent by a thread that no interrupt reaches.
+        The kernel's reply is not waited for, but what it publishes: that is sent by a thread that no interrupt reaches.
         """
+        if interrupt_after is not None:
+            self.client.execute(f"stop_after.append({interrupt_after})", silent=True)
         request, raised = self.client.execute(source, stop_on_error=False), None
         deadline = time.monotonic() + LIMIT
         while time.monotonic() < deadline:
             message = self.published(request)
-            if message["msg_type"] == "execute_input" and interrupt_after is not None:
-                time.sleep(interrupt_after)
-                self.manager.interrupt_kernel()
-            elif message["msg_type"] == "error":
+            if message["msg_type"] == "error":
                 raised = message["content"]
             elif message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
                 return raised
