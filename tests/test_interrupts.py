@@ -21,15 +21,24 @@ from lib.process import scratch
 SEED = random.randrange(10**6)
 LIMIT = 120  # seconds for a cell
 
-# In the kernel: the stop button is pressed while a cell's own code runs, and never in ipykernel's before and after it. There, once in some
-# thousand times, it jams the thread that publishes, and the kernel is dumb from then on, whatever the cell was (ipykernel 7.4, `x = 1`).
+# In the kernel: the stop button is pressed while a cell's own code runs, and never in IPython's before and after it. There, once in some
+# thousand times, it leaves a lock of the history or the output held, and the kernel is dumb from then on, whatever the cell was (`x = 1`).
 STOP = """
 def install():
     import os, signal
+    shell = get_ipython()
+    run, timer = shell.run_code, lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    async def run_code(*args, **words):  # a cell's statements come one by one
+        timer(stop_after.pop() if stop_after else 0)
+        try:
+            return await run(*args, **words)
+        finally:
+            if left := timer(0)[0]:
+                stop_after.append(left)
+
+    shell.run_code = run_code
     signal.signal(signal.SIGALRM, lambda *_: os.killpg(0, signal.SIGINT))
-    events = get_ipython().events
-    events.register("pre_run_cell", lambda info: signal.setitimer(signal.ITIMER_REAL, stop_after.pop() if stop_after else 0))
-    events.register("post_run_cell", lambda result: signal.setitimer(signal.ITIMER_REAL, 0))
 stop_after = []
 install()
 """
@@ -44,15 +53,15 @@ class Kernel:
         self.client = self.manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=60)
-        self.run(STOP)
+        self.client.execute(STOP, silent=True)
 
     def run(self, source: str, interrupt_after: float | None = None) -> dict | None:
         """Execute a cell; with ``interrupt_after`` seconds the stop button is pressed then. Returns what it raised, once it has ended.
 
         The kernel's reply is not waited for, but what it publishes: that is sent by a thread that no interrupt reaches.
         """
-        if interrupt_after is not None:
-            self.client.execute(f"stop_after.append({interrupt_after})", silent=True)
+        wish = f"stop_after.__init__({[interrupt_after] if interrupt_after else []})"  # as an expression, which is no cell
+        self.client.execute("", silent=True, user_expressions={"wish": wish})
         request, raised = self.client.execute(source, stop_on_error=False), None
         deadline = time.monotonic() + LIMIT
         while time.monotonic() < deadline:
