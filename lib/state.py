@@ -27,11 +27,19 @@ from lib import linux
 from lib.advice import filesystem_of
 
 
+def home() -> Path:
+    """The user's home folder; for who has none (no HOME, a uid that /etc/passwd does not know) Debian's name for a missing one."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("/nonexistent")
+
+
 def store() -> Path:
     """Where layers and containers lie: ``$SUITCASE_STORE``, or the usual place for root or for a user."""
     if path := os.environ.get("SUITCASE_STORE"):
         return Path(path)
-    return Path("/var/lib/suitcase") if os.geteuid() == 0 else Path.home() / ".local/share/suitcase"
+    return Path("/var/lib/suitcase") if os.geteuid() == 0 else home() / ".local/share/suitcase"
 
 
 def folder(name: str) -> Path:
@@ -56,7 +64,7 @@ def runtime_dir() -> Path:
         return Path(path)
     if os.geteuid() == 0:
         return Path(memory_place(), "suitcase")
-    if place := os.environ.get("XDG_RUNTIME_DIR"):
+    if (place := os.environ.get("XDG_RUNTIME_DIR")) and os.access(place, os.W_OK | os.X_OK):  # su keeps the name of somebody else's
         return Path(place, "suitcase")
     return Path(f"/tmp/suitcase-{os.geteuid()}")  # no folder above it but /tmp: nobody else can put another in its place
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from needs import requires
@@ -167,6 +169,17 @@ def collect(client, message, until=None, timeout=60):
             error = content["ename"]
         elif kind == "status" and content["execution_state"] == "idle":
             return text, error
+
+
+def test_a_kernel_starts_where_jupyter_has_never_run(tmp_path, monkeypatch):
+    """Nobody has made its runtime folder there, nor the home folder that it lies in."""
+    from lib.lab.kernel import OwnSockets
+
+    for name in [name for name in os.environ if name.startswith(("XDG_", "JUPYTER_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    manager = OwnSockets()
+    assert stat.S_IMODE(Path(manager.ip).parent.stat().st_mode) == 0o700 and manager.ip.startswith(str(tmp_path))
 
 
 RUN = "from lib import run; print(run('busybox', ['sh', '-c', {!r}], memory='32m'))"

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 
 import jsonschema
+import nbformat
 import pytest
 import roots
 from needs import requires
@@ -94,7 +95,7 @@ def machine(tmp_path):
     """A bare Debian with the project. What chapters start from takes a minute to make: here it is only asked for."""
     with roots.fresh(tmp_path) as root:
         root.copy_project("/vagrant")
-        (root.path / "vagrant/lib/lab/prepare.py").write_text("open('/tmp/asked', 'a').close()\n")
+        (root.path / "vagrant/lib/lab/prepare.py").write_text('open("/tmp/asked", "a").close()\n')
         yield root
 
 
@@ -109,6 +110,21 @@ def test_provision_makes_a_bare_debian_the_tutorials_machine_and_a_second_run_ch
     after = machine.files(without=("/proc", "/dev", "/tmp"))
     assert sorted(name for name in before | after if before.get(name) != after.get(name)) == []
     check_machine(machine)
+    check_the_second_command(machine)
+
+
+def check_the_second_command(root: roots.Root) -> None:
+    """What `make test` begins with, where Jupyter has never run: kernels did not start there. A small notebook stands in for chapters."""
+    for path in (root.path / "vagrant/notebooks").glob("*.ipynb"):
+        path.unlink()
+    cell = nbformat.v4.new_code_cell("import os, lib; print(os.environ['HOME'])", execution_count=1)
+    cell.outputs = [nbformat.v4.new_output("stream", text="(an empty folder)\n")]
+    cell.metadata.tags = ["nbval-ignore-output"]
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), root.path / "vagrant/notebooks/01-small.ipynb")
+    checked = root.run(
+        "/opt/suitcase/venv/bin/python", "tools/check.py", "style", "arrows", "notebooks", cwd="/vagrant", PYTHONPATH="/vagrant"
+    )
+    assert checked.returncode == 0 and "1 passed" in checked.stdout, checked.stdout
 
 
 def check_machine(root: roots.Root) -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shlex
+import stat
 import subprocess
 import sys
 import tarfile
@@ -89,6 +90,13 @@ def columns(line: str) -> list[str]:
     import re
 
     return re.split(r"\s{2,}", line.strip())
+
+
+def of_busybox(ours, name: str, script: str):
+    """A container of our busybox that is called so, not started."""
+    from lib.engine.running import Wishes, container
+
+    return container(ours, ours.find("localhost/busybox:static"), Wishes(["sh", "-c", script], options={"name": name}))
 
 
 # -- looking ------------------------------------------------------------------------------
@@ -192,6 +200,25 @@ def test_save_fails_before_it_makes_a_file(suitcase, tmp_path):
     assert not (tmp_path / "x.tar").exists()
 
 
+@pytest.mark.parametrize("verb", ["save -o {} small:1", "export -o {} box"])
+def test_a_device_a_pipe_and_a_link_are_never_replaced(suitcase, ours, tmp_path, verb):
+    """With -o /dev/null, root lost the machine's /dev/null."""
+    (tmp_path / "target").touch()
+    (tmp_path / "link").symlink_to("target")
+    os.mkfifo(tmp_path / "pipe")
+    os.mknod(tmp_path / "null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    with of_busybox(ours, "box", "sleep 60").start():
+        for name, kind in (("null", "a device"), ("pipe", "a named pipe")):
+            said = suitcase(verb.format(tmp_path / name))
+            assert (said.code, f'invalid output path: "{tmp_path}/{name}" must be a regular file: got {kind}' in said.err) == (1, True)
+        assert suitcase(verb.format(tmp_path / "link")).code == 0
+        missing = suitcase(verb.format(tmp_path / "no/such"))
+        assert f'invalid output path: directory "{tmp_path}/no" does not exist' in missing.err
+    assert sorted(os.listdir(tmp_path)) == ["images", "link", "null", "pipe", "target"], "no draft stays"
+    assert stat.S_ISCHR(os.stat(tmp_path / "null").st_mode) and stat.S_ISFIFO(os.stat(tmp_path / "pipe").st_mode)
+    assert (tmp_path / "link").is_symlink() and tarfile.is_tarfile(tmp_path / "target")
+
+
 def test_load_of_what_is_no_archive(suitcase, tmp_path):
     (tmp_path / "x.tar").write_bytes(b"nonsense")
     assert suitcase(f"load -i {tmp_path}/x.tar").code == 1
@@ -258,9 +285,7 @@ def test_a_short_name_leads_to_a_stand_in_and_it_is_said(suitcase):
 def test_diff_and_export_of_a_running_container(suitcase, ours, docker, tmp_path):
     given_to(docker, suitcase, tmp_path, "localhost/busybox:static")
     change = "echo 1 > /new; rm /bin/vi; chmod 700 /tmp; echo 2 >> /etc/passwd; echo done; sleep 60"
-    from lib.engine.running import Wishes, container
-
-    box = container(ours, ours.find("localhost/busybox:static"), Wishes(["sh", "-c", change], options={"name": "box"}))
+    box = of_busybox(ours, "box", change)
     with box.start():
         docker.call("run", "-d", "--name", "box", "--network", "none", "localhost/busybox:static", "sh", "-c", change)
         while "done" not in box.logs() or "done" not in docker.call("logs", "box"):

@@ -211,6 +211,7 @@ def stdout():
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write to a file, instead of STDOUT.")
 def save(names: tuple[str, ...], output: str | None) -> None:
     """Save one or more images to a tar archive."""
+    from lib.atomicfile import atomic_file
     from lib.images import archive
 
     with errors():
@@ -220,14 +221,8 @@ def save(names: tuple[str, ...], output: str | None) -> None:
         if output is None:
             archive.save(ours, names, stdout())
             return
-        draft = f"{output}.{os.getpid()}.part"
-        try:
-            with open(draft, "xb") as file:
-                archive.save(ours, names, file)
-            os.replace(draft, output)
-        finally:
-            if os.path.exists(draft):
-                os.unlink(draft)
+        with atomic_file(output) as file:
+            archive.save(ours, names, file)
 
 
 @main.command()
@@ -304,13 +299,14 @@ def diff(container: str) -> None:
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write to a file, instead of STDOUT.")
 def export(container: str, output: str | None) -> None:
     """Export a running container's filesystem as a tar archive."""
+    from lib.atomicfile import atomic_file
     from lib.images import archive
 
     with errors():
         facts = running(container)
         folders = [*layers_of(library(), facts), f"{facts['folder']}/upper"]
         if output:
-            with open(output, "wb") as file:
+            with atomic_file(output) as file:
                 archive.export(folders, file)
         else:
             archive.export(folders, stdout())

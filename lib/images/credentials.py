@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lib import state
+from lib.atomicfile import atomic_file
 from lib.images import references
 from lib.images.digests import ImageError
 
@@ -45,7 +46,7 @@ class Credential:
 
 def path() -> Path:
     """``$DOCKER_CONFIG/config.json``, by default in ``~/.docker``."""
-    return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker", "config.json")
+    return Path(os.environ.get("DOCKER_CONFIG") or state.home() / ".docker", "config.json")
 
 
 def key(registry: str) -> str:
@@ -67,18 +68,9 @@ def read() -> dict:
 
 def write(config: dict) -> None:
     """Whole or not at all, for nobody but its owner. A link stays a link."""
-    target = os.path.realpath(path())
-    os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
-    draft = f"{target}.{state.new_id()}"
-    try:
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:
-            json.dump(config, file, indent="\t")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, target)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
+    os.makedirs(os.path.dirname(os.path.realpath(path())), mode=0o700, exist_ok=True)
+    with atomic_file(path(), 0o600) as file:
+        file.write(json.dumps(config, indent="\t").encode())
 
 
 # -- find, login, logout ----------------------------------------------------------------------

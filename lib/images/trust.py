@@ -10,12 +10,13 @@ import os
 import ssl
 from pathlib import Path
 
+from lib import state
 from lib.images.digests import ImageError
 
 
 def places() -> list[Path]:
     """Where ``certs.d`` may lie: the machine's, and the user's own (that is where rootless Docker looks)."""
-    own = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    own = os.environ.get("XDG_CONFIG_HOME") or state.home() / ".config"
     return [Path("/etc/docker/certs.d"), Path(own, "docker/certs.d")]
 
 

@@ -26,6 +26,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from lib.atomicfile import atomic_file
 from lib.lab.limits import AS_JUPYTERLAB, more_files
 from lib.lab.notebooks import CHAPTERS, ROOT, Chapter, choose, home
 
@@ -409,9 +410,8 @@ def write_report(folder: Path, jobs: list[Job], seconds: float, code: int) -> No
     """``report.json`` for programs, ``index.html`` for people."""
     rows = [{key: value for key, value in asdict(job).items() if key != "done"} for job in jobs]
     report = {"exit_code": code, "seconds": round(seconds, 2), "python": sys.version.split()[0], "chapters": rows}
-    draft = folder / "report.json.new"
-    draft.write_text(json.dumps(report, indent=1) + "\n")
-    draft.replace(folder / "report.json")
+    with atomic_file(folder / "report.json") as file:
+        file.write(f"{json.dumps(report, indent=1)}\n".encode())
     titles = {one.number: one.title for one in CHAPTERS}
     items = ""
     for job in jobs:

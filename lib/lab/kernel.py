@@ -17,6 +17,7 @@ from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager, KernelManager
 from jupyter_core.paths import jupyter_runtime_dir
+from jupyter_core.utils import ensure_dir_exists
 from traitlets import default
 
 from lib import state
@@ -33,12 +34,16 @@ class OwnSpecs(KernelSpecManager):
 
 
 class OwnSockets(KernelManager):
-    """A manager whose kernel listens in the runtime folder, which is ours alone: at no port that others could reach, or take before it."""
+    """A manager whose kernel listens in Jupyter's runtime folder, which is ours alone: at no port that others could reach, or take first.
+
+    Nobody has made that folder where Jupyter has never run.
+    """
 
     transport = "ipc"
 
     @default("ip")
     def _own_sockets(self) -> str:
+        ensure_dir_exists(jupyter_runtime_dir(), mode=0o700)
         return os.path.join(jupyter_runtime_dir(), secrets.token_hex(4))
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 if __name__ == "__main__":  # started by its path, from any folder: the one two above this holds `lib`
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from lib import state
 from lib.lab import backends, guest, host
 
 PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
@@ -42,7 +43,7 @@ def work_folder(folder: str) -> str | None:
 
     That is: a home folder, the folder of all temporary files, this checkout, Python itself, or anything above these.
     """
-    precious = [str(Path.home()), tempfile.gettempdir(), str(host.ROOT), sys.prefix, sys.base_prefix, *host.SYSTEM]
+    precious = [str(state.home()), tempfile.gettempdir(), str(host.ROOT), sys.prefix, sys.base_prefix, *host.SYSTEM]
     place = Path(folder).resolve()
     return None if any(Path(one).resolve().is_relative_to(place) for one in precious) else str(place)
 

@@ -21,6 +21,8 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from lib.atomicfile import atomic_file
+
 ROOT = Path(__file__).resolve().parents[2]
 SANITIZE = ROOT / "tests/nbval_sanitize.cfg"
 CELL_TIMEOUT = 120
@@ -241,9 +243,8 @@ def outputs(path: Path, check: bool, timeout: int = CELL_TIMEOUT) -> list[str]:
         keep_equal_outputs(old, new, patterns)
         text = nbformat.writes(new) + "\n"
         if text != path.read_text():
-            draft = path.with_suffix(".new")
-            draft.write_text(text)
-            draft.replace(path)
+            with atomic_file(path) as file:
+                file.write(text.encode())
     return found
 
 
