@@ -19,7 +19,7 @@ help:  ## this list
 	@awk -F ':.*## *' '/^[a-z0-9-]+:.*##/ { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 tutorial: setup  ## install what is missing, run every chapter, write notebooks and pages to build/
-	@$(RUN) -m lib.lab.batch
+	@$(RUN) -m lib.lab.jupyter.batch
 
 test: setup-peers  ## all checks and tests, every notebook included
 	@$(RUN) tools/check.py
@@ -37,10 +37,10 @@ test-arm64: setup-arm64  ## boot an emulated arm64 machine and run tests and cha
 	@tests/arm64/run.sh
 
 outputs: setup  ## run the chapters in place, so that the committed outputs are from this code (CHECK=1: only compare)
-	@$(RUN) -m lib.lab.notebooks outputs $(if $(CHECK),--check)
+	@$(RUN) -m lib.lab.jupyter.notebooks outputs $(if $(CHECK),--check)
 
 bench: setup-peers  ## measure beside Docker, Podman, runc and others; writes build/bench.json
-	@$(RUN) -m lib.lab.bench
+	@$(RUN) -m lib.lab.bench.bench
 
 doctor: setup-python  ## what this machine has, what it lacks, what that costs
 	@$(RUN) -m lib.lab || [ $$? = 1 ]  # 1: something is missing; the table has said it, and it is no error of make's

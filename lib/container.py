@@ -9,12 +9,12 @@ import os
 from collections.abc import Sequence
 
 from lib import bases, linux, state
-from lib.cgroups import Cgroup
-from lib.init import Init
-from lib.namespaces import Hostname, Join, Loopback, Namespaces, User
+from lib.ingredients.cgroups import Cgroup
+from lib.ingredients.init import Init
+from lib.ingredients.namespaces import Hostname, Join, Loopback, Namespaces, User
+from lib.ingredients.rootfs import Bind, Mount, RootFS, Tmpfs
+from lib.ingredients.users import RunAs
 from lib.process import Exit, Plan, Process, Step
-from lib.rootfs import Bind, Mount, RootFS, Tmpfs
-from lib.users import RunAs
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

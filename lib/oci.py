@@ -18,10 +18,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from lib import linux, state
-from lib.cgroups import PERIOD, Cgroup
-from lib.namespaces import Hostname, Join, Loopback, Namespaces
+from lib.ingredients.cgroups import PERIOD, Cgroup
+from lib.ingredients.namespaces import Hostname, Join, Loopback, Namespaces
+from lib.ingredients.rootfs import Bind, Mount, RootFS, device_steps, mask_steps
 from lib.process import Plan, Step, StepError
-from lib.rootfs import Bind, Mount, RootFS, device_steps, mask_steps
 
 VERSION = "1.0.2"
 KINDS = {"network": "net", "mount": "mnt"} | {kind: kind for kind in ("pid", "ipc", "uts", "cgroup", "user", "time")}

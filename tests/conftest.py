@@ -47,9 +47,10 @@ lend(LENDER)
 
 from needs import there  # noqa: E402
 
-from lib import cgroups, linux  # noqa: E402
-from lib.lab import leaks  # noqa: E402
-from lib.lab.leaks import Look  # noqa: E402
+from lib import linux  # noqa: E402
+from lib.ingredients import cgroups  # noqa: E402
+from lib.lab.doctor import leaks  # noqa: E402
+from lib.lab.doctor.leaks import Look  # noqa: E402
 
 
 def pytest_configure(config):

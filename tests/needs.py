@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from lib import cgroups, linux
-from lib.lab import backends, landlock, vm
+from lib import linux
+from lib.ingredients import cgroups
+from lib.lab.vm import backends, landlock, vm
 
 
 def file_system(name: str) -> Callable[[], bool]:

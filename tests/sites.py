@@ -8,11 +8,11 @@ from pathlib import Path
 import layers as make
 
 from lib import state
+from lib.build.build import Built, build, plan
+from lib.build.steps import StepReport
 from lib.engine import shortnames
-from lib.images.build import Built, build, plan
 from lib.images.image import Image
 from lib.images.merged import Merged
-from lib.images.steps import StepReport
 
 
 class Site:

@@ -36,7 +36,7 @@ STARS = (
         "the container        the host's  with the host", needs=("root", "overlay", "vm"),
     ),
     Star(
-        "1.2", "containers need no virtual machine; on a Mac they do", "lab/vm.py",
+        "1.2", "containers need no virtual machine; on a Mac they do", "lab/vm/vm.py",
         "            guest += share\n", "            pass\n",
         "the guest's memory weighs more than QEMU itself: False", needs=("root", "overlay", "vm"),
     ),
@@ -51,7 +51,7 @@ STARS = (
         "no handler, but --init     False                  by SIGKILL",
     ),
     Star(
-        "2.2", "zombies that nobody reaps", "init.py",
+        "2.2", "zombies that nobody reaps", "ingredients/init.py",
         'return [Step("init", "become_init"', 'return []; [Step("init", "become_init"',
         "zombies with --init:  1",
     ),
@@ -61,17 +61,17 @@ STARS = (
         "9     128 + 9, SIGKILL",
     ),
     Star(
-        "2.4", "three ways to 137", "cgroups.py",
+        "2.4", "three ways to 137", "ingredients/cgroups.py",
         "return self.oom_kills > 0", "return False",
         "exit 137: ended by signal 9 (SIGKILL)\n---",
     ),
     Star(
-        "2.5", "free and nproc show the host", "cgroups.py",
+        "2.5", "free and nproc show the host", "ingredients/cgroups.py",
         'words["memory.max"] = str(self.memory)', 'words["memory.max"] = str(2 * self.memory)',
         "memory.max      256 MiB",
     ),
     Star(
-        "2.7", "v1 or v2, the same words", "cgroups.py",
+        "2.7", "v1 or v2, the same words", "ingredients/cgroups.py",
         '"memory.max": ("memory", "memory.limit_in_bytes"),\n', "",
         "KeyError", needs=("root", "overlay", "cgroup1"),
     ),
@@ -91,27 +91,27 @@ STARS = (
         "installed again, slow: True · ordered: True", needs=("root", "overlay"),
     ),
     Star(
-        "3.2", "RUN apt-get update is months old", "images/stages.py",
+        "3.2", "RUN apt-get update is months old", "build/stages.py",
         '"command": argv,', '"command": [*argv, str(time.time())],',
         "after the next release it is still the old one: False", needs=("root", "overlay"),
     ),
     Star(
-        "3.3", "chmod in a later RUN doubles the image", "engine/reports.py",
+        "3.3", "chmod in a later RUN doubles the image", "cli/reports.py",
         "    return sum(seen.values())\n", "    return 0\n",
         "dd     less than a megabyte", needs=("root", "overlay"),
     ),
     Star(
-        "3.4", "the secret that was deleted", "images/running.py",
+        "3.4", "the secret that was deleted", "build/running.py",
         'place = f"{self.private}/{hashlib', 'place = f"{self.upper}/{hashlib',
         "the thief finds it in: ['layer 1']", needs=("root", "overlay"),
     ),
     Star(
-        "3.5", "what does .dockerignore let in?", "images/ignore.py",
+        "3.5", "what does .dockerignore let in?", "build/ignore.py",
         "        for rule in self.rules:\n", "        for rule in sorted(self.rules, key=lambda rule: rule.takes_back):\n",
         "src/main.go    goes  goes     goes    goes", needs=("root", "overlay"),
     ),
     Star(
-        "3.6", "COPY failed", "images/context.py",
+        "3.6", "COPY failed", "build/context.py",
         "if self.merged.find(path) and (rule := self.ignore.match(path)):", "if rule := None:",
         "'README.md' is not in the build context; there is README.md", needs=("root", "overlay"),
     ),

@@ -16,9 +16,10 @@ from conftest import Steps
 from needs import requires
 
 import lib
-from lib import advice, cgroups, linux
-from lib.cgroups import Cgroup, Member
-from lib.namespaces import Namespaces
+from lib import advice, linux
+from lib.ingredients import cgroups
+from lib.ingredients.cgroups import Cgroup, Member
+from lib.ingredients.namespaces import Namespaces
 from lib.process import Plan, Ref, Step, StepError
 
 pytestmark = requires("root")

@@ -18,9 +18,9 @@ from needs import requires
 
 import lib
 from lib import linux, oci, state
-from lib.namespaces import Join, Namespaces
+from lib.ingredients.namespaces import Join, Namespaces
+from lib.ingredients.rootfs import RootFS
 from lib.process import Plan, Starter, Step, StepError
-from lib.rootfs import RootFS
 
 pytestmark = requires("root", "overlay", "busybox")
 
@@ -270,7 +270,7 @@ def test_oci_create_keeps_no_descriptor(tmp_path, busybox):
 
 FEW = """
 import os, resource, lib
-from lib.lab.leaks import Look
+from lib.lab.doctor.leaks import Look
 lib.run("busybox", ["true"], show=False)
 soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 look, free, codes = Look(), len(os.listdir("/proc/self/fd")) - 1, []

@@ -14,10 +14,10 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from waiting import wait_for
 
-from lib.lab import batch, notebooks
-from lib.lab.batch import WrongUse, check_parameters, claim, may_start, parameters_of, split_parameters, value_for
-from lib.lab.notebooks import CHAPTERS, ROOT
-from lib.lab.page import page
+from lib.lab.jupyter import batch, notebooks
+from lib.lab.jupyter.batch import WrongUse, check_parameters, claim, may_start, parameters_of, split_parameters, value_for
+from lib.lab.jupyter.notebooks import CHAPTERS, ROOT
+from lib.lab.jupyter.page import page
 
 PARAMETERS = "memory = '64m'\nrepeats = 3\nshare: float = 0.5\nquick = True\nsizes = [1, 2]\nfolder = make()"
 
@@ -32,7 +32,7 @@ def write(folder: Path, number: str, *cells: tuple[str, list[str]]) -> Path:
 
 def command(folder: Path, *words: str, out: Path | None = None) -> list[str]:
     where = ["--notebooks", str(folder), "--out", str(out or folder / "out"), "--anyway"]
-    return [sys.executable, "-m", "lib.lab.batch", *where, *words]
+    return [sys.executable, "-m", "lib.lab.jupyter.batch", *where, *words]
 
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess:
@@ -265,7 +265,7 @@ def test_outputs_can_be_stopped_and_the_files_stay_whole(tmp_path, number):
     first = write(tmp_path, "02", (f"import os, time; open({str(mark)!r}, 'w').write(str(os.getpid())); time.sleep(600)", []))
     second = write(tmp_path, "04", ("1", []))
     before = first.read_text(), second.read_text()
-    program = f"from pathlib import Path; from lib.lab import notebooks; notebooks.home = lambda: Path({str(tmp_path)!r})"
+    program = f"from pathlib import Path; from lib.lab.jupyter import notebooks; notebooks.home = lambda: Path({str(tmp_path)!r})"
     command = [sys.executable, "-c", f"{program}; raise SystemExit(notebooks.main(['outputs']))"]
     process = subprocess.Popen(command, cwd=ROOT, env=quiet(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     kernel = wait_for(lambda: mark.exists() and mark.read_text(), 60)

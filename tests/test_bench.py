@@ -5,8 +5,8 @@ import json
 import pytest
 from needs import requires
 
-from lib.lab import bench
-from lib.lab.bench import Row
+from lib.lab.bench import bench
+from lib.lab.bench.bench import Row
 
 
 def test_a_reach_is_a_ratio_with_a_peer_and_a_value_without():

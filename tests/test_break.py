@@ -19,7 +19,7 @@ from needs import requires
 import lib
 from lib import linux, state
 from lib.container import Container
-from lib.lab.leaks import Look
+from lib.lab.doctor.leaks import Look
 from lib.process import CALLER, Plan, Shield, Starter, Step, StepError
 
 pytestmark = requires("root", "overlay", "busybox")
@@ -94,7 +94,7 @@ def test_broken_at_every_step_of_an_exec():
 
 def test_a_folder_that_was_there_is_not_ours_to_remove(tmp_path, busybox):
     """An undo belongs to a deed that was done: a mkdir that found something in its place made nothing."""
-    from lib.rootfs import RootFS
+    from lib.ingredients.rootfs import RootFS
 
     (tmp_path / "precious").touch()
     with pytest.raises(StepError, match="EEXIST"):
@@ -247,7 +247,7 @@ while True:
 
 def orphans() -> list[str]:
     """Processes of ours without an owner: named by their stage, or sleeping in one of our cgroups."""
-    from lib.lab.leaks import ours
+    from lib.lab.doctor.leaks import ours
 
     return [f"{pid} {name}" for pid, name in ours().items() if "suitcase" in name]
 
@@ -325,7 +325,7 @@ def test_the_container_killed_while_it_is_created(tmp_path):
 
     def kill_it():
         while True:
-            for pid, name in lib.lab.leaks.ours().items():
+            for pid, name in lib.lab.doctor.leaks.ours().items():
                 if name == "suitcase:mounts":
                     return os.kill(pid, signal.SIGKILL)
             time.sleep(0.01)

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from needs import requires
 
-from lib.lab import kernelspecs
+from lib.lab.jupyter import kernelspecs
 
 CELL = """import ipywidgets, os
 slider, said = ipywidgets.IntSlider(7), ipywidgets.Label("nothing yet")

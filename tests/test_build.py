@@ -10,10 +10,10 @@ import pytest
 from needs import requires
 from sites import Site, cached
 
-from lib.images.build import Build, Options
+from lib.build.build import Build, Options
+from lib.build.steps import BuildError
+from lib.dockerfile.dockerfile import DockerfileError
 from lib.images.digests import ImageError
-from lib.images.dockerfile import DockerfileError
-from lib.images.steps import BuildError
 
 pytestmark = requires("root", "overlay", "busybox")
 

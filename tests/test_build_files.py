@@ -18,9 +18,9 @@ from layers import folder, link, member
 from needs import requires
 from sites import Site, cached
 
+from lib.build.steps import BuildError
+from lib.dockerfile.dockerfile import DockerfileError
 from lib.images import digests
-from lib.images.dockerfile import DockerfileError
-from lib.images.steps import BuildError
 
 pytestmark = requires("root", "overlay", "busybox")
 

@@ -19,10 +19,10 @@ from build_cases import CASES
 from needs import requires
 
 from lib import bases
+from lib.build.build import build
+from lib.dockerfile.dockerfile import DockerfileError
 from lib.images import archive, image
-from lib.images.build import build
 from lib.images.digests import ImageError
-from lib.images.dockerfile import DockerfileError
 from lib.images.library import Library
 from lib.lab import peers
 

@@ -16,7 +16,7 @@ from needs import requires
 from sites import Site, cached
 
 from lib import process, state
-from lib.images.steps import BuildError
+from lib.build.steps import BuildError
 
 pytestmark = requires("root", "overlay", "busybox")
 ROOT = Path(__file__).resolve().parents[1]
@@ -225,7 +225,7 @@ def test_an_interrupt_in_the_middle_of_a_run(site, stages):
 
 KILLED = """
 import sys
-from lib.images.build import build
+from lib.build.build import build
 from lib.images.library import Library
 from lib.images.store import Store
 text = "FROM base\\nRUN --mount=type=secret,id=s --mount=type=bind,target=/b --mount=type=cache,target=/c touch /c/running; sleep 60\\n"

@@ -18,7 +18,7 @@ from waiting import wait_for
 
 import lib
 from lib import linux, state
-from lib.lab import leaks
+from lib.lab.doctor import leaks
 from lib.process import LIVE, Plan, Starter
 
 pytestmark = requires("root", "overlay", "busybox")
@@ -133,7 +133,7 @@ def test_fifty_containers_alive_at_once():
 
 @pytest.fixture
 def kernel():
-    from lib.lab.kernel import OwnSockets
+    from lib.lab.jupyter.kernel import OwnSockets
 
     manager = OwnSockets(kernel_cmd=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"])
     manager.shutdown_wait_time = 60  # a kernel that is killed cannot clean up
@@ -173,7 +173,7 @@ def collect(client, message, until=None, timeout=60):
 
 def test_a_kernel_starts_where_jupyter_has_never_run(tmp_path, monkeypatch):
     """Nobody has made its runtime folder there, nor the home folder that it lies in."""
-    from lib.lab.kernel import OwnSockets
+    from lib.lab.jupyter.kernel import OwnSockets
 
     for name in [name for name in os.environ if name.startswith(("XDG_", "JUPYTER_"))]:
         monkeypatch.delenv(name)
@@ -232,7 +232,7 @@ with boxes[0] as box:
     "source",
     [
         "from lib import start; box = start('busybox', ['sleep', '1000'])",
-        pytest.param("from lib.lab import ch03; registry = ch03.registry()", marks=requires("docker-registry")),
+        pytest.param("from lib.lab.chapters import ch03; registry = ch03.registry()", marks=requires("docker-registry")),
     ],
 )
 def test_a_kernel_that_shuts_down_leaves_nothing(kernel, source):
@@ -251,7 +251,7 @@ def test_a_program_that_a_stopped_cell_has_torn_from_subprocess_run_is_ended_and
     """It does not hear the interrupt, so ``subprocess.run`` kills it and goes away without waiting: a zombie, held by the traceback."""
     from types import SimpleNamespace
 
-    from lib.lab.alone import end_what_was_torn
+    from lib.lab.chapters.alone import end_what_was_torn
 
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
     try:
@@ -268,7 +268,7 @@ def test_a_program_that_is_just_being_started_when_a_cell_is_stopped_is_ended_an
     """The interrupt comes in the middle of ``fork`` and ``execve``: Python raises it before it has noted the child's number."""
     from types import SimpleNamespace
 
-    from lib.lab import alone
+    from lib.lab.chapters import alone
 
     fork = subprocess._fork_exec
 

@@ -11,8 +11,9 @@ from needs import requires
 from waiting import wait_for
 
 import lib
-from lib import cgroups, linux
-from lib.cgroups import Cgroup
+from lib import linux
+from lib.ingredients import cgroups
+from lib.ingredients.cgroups import Cgroup
 from lib.process import Plan, StepError
 
 pytestmark = [requires("root", "overlay", "busybox"), pytest.mark.v2]

@@ -9,8 +9,8 @@ import stat
 
 import pytest
 
-from lib.images import credentials
-from lib.images.credentials import Credential, CredentialError
+from lib.registry import credentials
+from lib.registry.credentials import Credential, CredentialError
 
 
 @pytest.fixture(autouse=True)

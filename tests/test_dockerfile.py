@@ -14,9 +14,9 @@ from gosource import GOCODE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.images import dockerfile, syntax
-from lib.images.dockerfile import DockerfileError, expanded, parse
-from lib.images.instructions import (
+from lib.dockerfile import dockerfile, syntax
+from lib.dockerfile.dockerfile import DockerfileError, expanded, parse
+from lib.dockerfile.instructions import (
     Add,
     Arg,
     Cmd,
@@ -646,7 +646,12 @@ def test_any_text_is_a_dockerfile_or_a_dockerfile_error(text):
 def test_a_build_whose_steps_are_cached_does_not_wait_for_imports():
     """Without site packages, and without the standard library's slow ones."""
     root = Path(syntax.__file__).parents[2]
-    code = "import sys; sys.path.insert(0, sys.argv[1])\nfrom lib.images import dockerfile, ignore, references\nprint(*sys.modules)"
+    code = """import sys
+sys.path.insert(0, sys.argv[1])
+from lib.build import ignore
+from lib.dockerfile import dockerfile
+from lib.images import references
+print(*sys.modules)"""
     loaded = subprocess.run([sys.executable, "-I", "-S", "-c", code, str(root)], capture_output=True, text=True, check=True).stdout.split()
     assert not {"dataclasses", "inspect", "difflib", "pathlib", "asyncio", "lib.linux"} & set(loaded)
 

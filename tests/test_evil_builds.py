@@ -19,13 +19,15 @@ from registries import make as made
 from sites import Site, cached
 
 from lib import container, state
-from lib.engine import reports, text
-from lib.engine.cli import main
-from lib.images import archive, dockerfile, expansion, image, running
-from lib.images.build import BuildError
+from lib.build import running
+from lib.build.build import BuildError
+from lib.cli import reports, text
+from lib.cli.cli import main
+from lib.dockerfile import dockerfile, expansion
+from lib.dockerfile.dockerfile import DockerfileError
+from lib.dockerfile.mounts import Mount
+from lib.images import archive, image
 from lib.images.cache import Cache
-from lib.images.dockerfile import DockerfileError
-from lib.images.mounts import Mount
 
 pytestmark = requires("root", "overlay", "busybox")
 

@@ -16,8 +16,9 @@ from needs import requires
 from sites import Site, cached
 
 from lib import linux
-from lib.engine import cli, text
-from lib.images import archive, changes, digests, image, unpack
+from lib.build import changes
+from lib.cli import cli, text
+from lib.images import archive, digests, image, unpack
 from lib.images.digests import ImageError
 from lib.images.entries import LayerError
 

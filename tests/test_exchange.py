@@ -11,9 +11,10 @@ from click.testing import CliRunner
 from needs import requires
 from sites import Site, cached
 
-from lib.engine.cli import main
-from lib.images import digests, exchange
-from lib.images.build import Build, Options
+from lib.build import exchange
+from lib.build.build import Build, Options
+from lib.cli.cli import main
+from lib.images import digests
 from lib.images.digests import ImageError
 from lib.lab.registry import LocalRegistry
 

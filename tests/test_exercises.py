@@ -8,8 +8,8 @@ import pytest
 from needs import requires
 from replay import replay, sources, tags
 
-from lib.lab import ch01, ch02, ch03, exercises
-from lib.lab.notebooks import there
+from lib.lab.chapters import ch01, ch02, ch03, exercises
+from lib.lab.jupyter.notebooks import there
 
 ROOT = Path(__file__).parents[1]
 

@@ -7,7 +7,7 @@ from fuzz import fuzzed, steps
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.images.expansion import LARGEST, ExpansionError, expand, expand_body, expand_words, expansion
+from lib.dockerfile.expansion import LARGEST, ExpansionError, expand, expand_body, expand_words, expansion
 
 ENV = {
     "home": "/root",

@@ -29,10 +29,10 @@ def test_the_floors_hold():
 def test_an_arrow_that_points_up_is_found(tmp_path):
     shutil.copytree(ROOT / "lib", tmp_path / "lib", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    with open(tmp_path / "lib/namespaces.py", "a") as file:
-        file.write("\nfrom lib import cgroups  # noqa\n")
+    with open(tmp_path / "lib/ingredients/namespaces.py", "a") as file:
+        file.write("\nfrom lib.ingredients import cgroups  # noqa\n")
     done = lint(tmp_path)
-    assert done.returncode == 1 and "lib.namespaces -> lib.cgroups" in done.stdout, done.stdout
+    assert done.returncode == 1 and "lib.ingredients.namespaces -> lib.ingredients.cgroups" in done.stdout, done.stdout
 
 
 def test_the_starter_stays_small():

@@ -10,7 +10,8 @@ import pytest
 from needs import requires
 
 import lib
-from lib import cgroups, linux, state
+from lib import linux, state
+from lib.ingredients import cgroups
 from lib.process import StepError
 
 pytestmark = [requires("root", "overlay", "busybox"), pytest.mark.v2]

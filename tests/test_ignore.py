@@ -11,9 +11,9 @@ from gosource import STRING, block, literal, source
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.images import globs
-from lib.images.globs import BadGlob, compile_glob, compile_ignore
-from lib.images.ignore import Ignore, IgnoreError
+from lib.build import globs
+from lib.build.globs import BadGlob, compile_glob, compile_ignore
+from lib.build.ignore import Ignore, IgnoreError
 
 GO = ("moby/patternmatcher/patternmatcher_test.go", "golang-github-moby-patternmatcher-dev")
 PATHS = ["a", "b", "ab", "a/b", "b/a", "a/b/a", "a/ab/b", "a.b", ".a", "x/a/b", "b/b/b/b", "aab", "é", "a/é.b"]

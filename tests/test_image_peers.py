@@ -18,11 +18,12 @@ import pytest
 from needs import requires
 
 from lib import linux, run
+from lib.build.build import build
 from lib.engine import shortnames
-from lib.images import archive, transfer
-from lib.images.build import build
+from lib.images import archive
 from lib.lab import peers
 from lib.lab.registry import LocalRegistry
+from lib.registry import transfer
 
 pytestmark = requires("root", "overlay", "busybox")
 BIN = Path(sys.executable).parent  # dive and hadolint come from pip

@@ -13,9 +13,9 @@ import pytest
 from needs import requires
 
 from lib import state
-from lib.engine.running import kept
-from lib.lab.kernel import OwnSockets
-from lib.lab.notebooks import home, there
+from lib.cli.running import kept
+from lib.lab.jupyter.kernel import OwnSockets
+from lib.lab.jupyter.notebooks import home, there
 from lib.process import scratch
 
 SEED = random.randrange(10**6)

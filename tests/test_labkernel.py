@@ -19,9 +19,11 @@ from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import KernelManager
 from needs import requires
 
-from lib.lab import backends, host, kernelspecs, labbench, labkernel, vm
-from lib.lab.leaks import of_processes, processes
-from lib.lab.mux import WINDOW, Mux
+from lib.lab.bench import labbench
+from lib.lab.doctor.leaks import of_processes, processes
+from lib.lab.jupyter import kernelspecs, labkernel
+from lib.lab.vm import backends, host, vm
+from lib.lab.vm.mux import WINDOW, Mux
 
 ROOT = Path(__file__).parents[1]
 guests = pytest.mark.skipif("SUITCASE_GUEST" in os.environ, reason="this is the guest")

@@ -12,7 +12,9 @@ import pytest
 from needs import missing, requires
 from test_labkernel import Client, check_way_out, rests
 
-from lib.lab import backends, host, kernels, kernelspecs, labbench, landlock, qemu
+from lib.lab.bench import labbench
+from lib.lab.jupyter import kernelspecs
+from lib.lab.vm import backends, host, kernels, landlock, qemu
 
 ROOT = Path(__file__).parents[1]
 pytestmark = [requires("lab by qemu"), pytest.mark.skipif("SUITCASE_GUEST" in os.environ, reason="this is the guest")]
@@ -32,7 +34,7 @@ def test_the_life_of_a_kernel(tmp_path):
     try:
         pid = one.pid
         assert one.run("import os; print(os.getuid(), os.uname().nodename, os.getcwd())") == f"0 lab {tmp_path}/work\n"
-        groups = one.run("from lib import cgroups; print(cgroups.backend().version, *cgroups.backend().controllers())").split()
+        groups = one.run("from lib.ingredients import cgroups; print(cgroups.backend().version, *cgroups.backend().controllers())").split()
         assert groups[0] == "2" and {"cpuset", "cpu", "io", "memory", "pids"} <= set(groups)
         assert "full avg10" in one.run("print(open('/proc/pressure/memory').read())")
         assert one.run("open('note', 'w').write('kept'); open('/etc/never', 'w').write('x')") == "1"
@@ -57,8 +59,9 @@ def test_an_ordinary_user():
         os.mkdir(f"{home}/work")
         for folder in (home, f"{home}/work"):
             os.chown(folder, 65534, 65534)
+        command = ["sh", "-c", "id -u | tee note"]
         done = subprocess.run(
-            [sys.executable, "-m", "lib.lab.backends", "--backend", "qemu", "--work", f"{home}/work", "--", "sh", "-c", "id -u | tee note"],
+            [sys.executable, "-m", "lib.lab.vm.backends", "--backend", "qemu", "--work", f"{home}/work", "--", *command],
             user=65534, group=65534, extra_groups=[], capture_output=True, text=True, timeout=100,
             env=os.environ | {"HOME": home, "SUITCASE_RUN": f"{home}/run"}, cwd="/",
         )  # fmt: skip

@@ -210,7 +210,7 @@ def test_three_hundred_layers_are_mounted(tmp_path):
 
     chain = [ours.chains.mountpoints(), *ours.folders(image)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lib.rootfs.PAGE", 3900)
+        patch.setattr("lib.ingredients.rootfs.PAGE", 3900)
         done = run([*chain], ["/bin/sh", "-c", "cat /f0 /f299"], volumes=[f"{bases.busybox()}/bin:/bin:ro"], show=False)
     assert done.text == "0299", done
 

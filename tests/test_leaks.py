@@ -13,9 +13,10 @@ import tempfile
 import pytest
 from needs import requires
 
-from lib import cgroups, linux, state
-from lib.lab import leaks
-from lib.lab.leaks import Look
+from lib import linux, state
+from lib.ingredients import cgroups
+from lib.lab.doctor import leaks
+from lib.lab.doctor.leaks import Look
 
 pytestmark = requires("root")
 

@@ -17,7 +17,7 @@ import pytest
 import roots
 from needs import requires
 
-from lib.lab.notebooks import ROOT
+from lib.lab.jupyter.notebooks import ROOT
 
 PROVIDERS = ("virtualbox", "vmware_desktop", "libvirt", "hyperv", "parallels")
 OURS = {name: value for name, value in os.environ.items() if not name.startswith(("SUITCASE_", "VAGRANT_"))}
@@ -95,7 +95,7 @@ def machine(tmp_path):
     """A bare Debian with the project. What chapters start from takes a minute to make: here it is only asked for."""
     with roots.fresh(tmp_path) as root:
         root.copy_project("/vagrant")
-        (root.path / "vagrant/lib/lab/prepare.py").write_text('open("/tmp/asked", "a").close()\n')
+        (root.path / "vagrant/lib/lab/doctor/prepare.py").write_text('open("/tmp/asked", "a").close()\n')
         yield root
 
 
@@ -224,5 +224,5 @@ def check_teaching(root: roots.Root, place: str, programs: str) -> None:
 
 def check_second_kernel(root: roots.Root, place: str) -> None:
     """user-mode-linux boots for an ordinary user without capabilities, who is root in it."""
-    done = root.run(".venv/bin/python", "-m", "lib.lab.backends", "--", "id", "-u", user=True, cwd=place, PYTHONPATH=place)
+    done = root.run(".venv/bin/python", "-m", "lib.lab.vm.backends", "--", "id", "-u", user=True, cwd=place, PYTHONPATH=place)
     assert (done.returncode, done.stdout.strip()) == (0, "0"), done.stdout

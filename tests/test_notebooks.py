@@ -12,11 +12,12 @@ from statistics import median
 
 import pytest
 
-from lib.lab.notebooks import home, there
+from lib.lab.jupyter.notebooks import home, there
 from lib.show.sources import lines_of, text
 
 ROOT = Path(__file__).parents[1]
-ENGINE = ("linux", "process", "starter", "inside", "namespaces", "cgroups", "rootfs", "init", "users", "container", "oci", "state")
+WINGS = [path for wing in ("process", "state", "ingredients") for path in sorted((ROOT / "lib" / wing).glob("[!_]*.py"))]
+ENGINE = ("linux", "inside", "container", "oci", "process", "starter", "state", *(f"{path.parent.name}.{path.stem}" for path in WINGS))
 SANITIZE = ROOT / "tests/nbval_sanitize.cfg"
 
 

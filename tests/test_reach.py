@@ -6,9 +6,9 @@ import pytest
 from needs import requires
 
 from lib import start
-from lib.lab import reach
-from lib.lab.bench import SERVE
-from lib.namespaces import identity
+from lib.ingredients.namespaces import identity
+from lib.lab.bench.bench import SERVE
+from lib.lab.vm import reach
 from lib.process import TimeLimit
 
 

@@ -14,15 +14,16 @@ from needs import requires
 from registries import BASIC, PASSWORD, USER, Fake, certificate, digest_of, make, with_password, with_tokens
 
 from lib import state
-from lib.images import credentials, image, registry, repository, transport, trust
-from lib.images.credentials import Credential
+from lib.images import image
 from lib.images.digests import DigestError, ImageError
-from lib.images.pulling import ACCEPT
-from lib.images.registry import Registry
-from lib.images.repository import Repository
-from lib.images.transport import RegistryError, Unreachable
-from lib.images.uploads import Upload
 from lib.lab.registry import LocalRegistry
+from lib.registry import credentials, registry, repository, transport, trust
+from lib.registry.credentials import Credential
+from lib.registry.pulling import ACCEPT
+from lib.registry.registry import Registry
+from lib.registry.repository import Repository
+from lib.registry.transport import RegistryError, Unreachable
+from lib.registry.uploads import Upload
 
 ADA = Credential(USER, PASSWORD)
 
@@ -540,7 +541,7 @@ def test_a_proxy_is_used_but_not_for_this_machine(monkeypatch):
 
 
 def test_http_is_imported_when_it_is_needed():
-    script = "import sys; from lib.images import transfer; print('urllib3' in sys.modules, 'http.client' in sys.modules)"
+    script = "import sys; from lib.registry import transfer; print('urllib3' in sys.modules, 'http.client' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=Path(__file__).parents[1])
     assert done.stdout == "False False\n", done.stderr
 

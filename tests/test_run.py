@@ -17,9 +17,9 @@ from needs import requires
 
 import lib
 from lib import linux
-from lib.namespaces import Namespaces
+from lib.ingredients.namespaces import Namespaces
+from lib.ingredients.rootfs import RootFS
 from lib.process import LIVE, Plan, Starter, Step, StepError, TimeLimit
-from lib.rootfs import RootFS
 
 pytestmark = requires("root", "overlay", "busybox")
 

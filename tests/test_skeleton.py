@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from lib.lab import backends, batch, host, machine
-from lib.lab.notebooks import CHAPTERS, ROOT, there
+from lib.lab.doctor import machine
+from lib.lab.jupyter import batch
+from lib.lab.jupyter.notebooks import CHAPTERS, ROOT, there
+from lib.lab.vm import backends, host
 
 README = (ROOT / "README.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -204,7 +206,7 @@ def test_the_probes_of_an_ordinary_user_leave_nothing_behind():
     with tempfile.TemporaryDirectory(prefix="st-", dir="/tmp") as home:
         os.chown(home, 65534, 65534)
         shutil.copytree(ROOT / "lib", f"{home}/lib")  # this checkout may lie where an ordinary user does not get
-        command = [os.path.realpath(sys.executable), "-I", "-S", f"{home}/lib/lab/probe.py", f"{home}/store"]
+        command = [os.path.realpath(sys.executable), "-I", "-S", f"{home}/lib/lab/doctor/probe.py", f"{home}/store"]
         done = subprocess.run(command, user=65534, group=65534, extra_groups=[], capture_output=True, text=True, cwd="/")
         assert '"overlay"' in done.stdout, done.stderr
         assert sorted(os.listdir(home)) == ["lib"]

@@ -20,8 +20,9 @@ from layers import folder, member
 from needs import requires
 from registries import with_password
 
-from lib.engine import shortnames, text
-from lib.engine.cli import main
+from lib.cli import text
+from lib.cli.cli import main
+from lib.engine import shortnames
 from lib.images.library import Library
 from lib.images.store import Store
 from lib.lab import peers
@@ -94,7 +95,7 @@ def columns(line: str) -> list[str]:
 
 def of_busybox(ours, name: str, script: str):
     """A container of our busybox that is called so, not started."""
-    from lib.engine.running import Wishes, container
+    from lib.cli.running import Wishes, container
 
     return container(ours, ours.find("localhost/busybox:static"), Wishes(["sh", "-c", script], options={"name": name}))
 
@@ -166,7 +167,7 @@ def test_rmi_goes_on_after_an_error(suitcase):
 
 
 def test_an_image_that_a_container_stands_on(suitcase, ours):
-    from lib.engine.running import Wishes, container
+    from lib.cli.running import Wishes, container
 
     with container(ours, ours.find("localhost/busybox:static"), Wishes(["sleep", "60"])).start():
         said = suitcase("rmi localhost/busybox:static")
@@ -375,16 +376,16 @@ def test_every_verb_has_help_and_an_unknown_one_is_an_error(suitcase):
 
 
 def test_as_a_program(ours, tmp_path):
-    done = subprocess.run([sys.executable, "-m", "lib.engine", "images"], capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    done = subprocess.run([sys.executable, "-m", "lib.cli", "images"], capture_output=True, text=True, cwd=Path(__file__).parents[1])
     assert done.returncode == 0 and "small" in done.stdout
 
 
 def test_what_a_listing_imports():
     """A command that lists images waits neither for HTTP nor for netlink, nor for what runs containers."""
-    code = "import sys; from lib.engine import cli; cli.library(); print(sorted(sys.modules))"
+    code = "import sys; from lib.cli import cli; cli.library(); print(sorted(sys.modules))"
     env = os.environ | {"SUITCASE_IMAGES": os.environ["SUITCASE_STORE"] + "/listing"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, cwd=Path(__file__).parents[1])
-    for heavy in ("urllib3", "pyroute2", "http.client", "ssl", "zstandard", "isal", "tqdm", "lib.container", "lib.images.build"):
+    for heavy in ("urllib3", "pyroute2", "http.client", "ssl", "zstandard", "isal", "tqdm", "lib.container", "lib.build.build"):
         assert f"'{heavy}'" not in done.stdout, heavy
 
 

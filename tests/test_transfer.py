@@ -30,12 +30,13 @@ from registries import (
     with_tokens,
 )
 
-from lib.images import archive, credentials, image, pulling, transport, uploads
+from lib.images import archive, image
 from lib.images.digests import DigestError, ImageError
 from lib.images.library import REPO_DIGEST
 from lib.images.store import StoreError
-from lib.images.transfer import RegistryError, Unreachable, pull, pull_all, push, push_all
 from lib.lab.registry import LocalRegistry
+from lib.registry import credentials, pulling, transport, uploads
+from lib.registry.transfer import RegistryError, Unreachable, pull, pull_all, push, push_all
 
 
 @pytest.fixture(autouse=True)
@@ -192,7 +193,7 @@ def test_a_blob_of_another_repository_is_mounted(local, mine, other, tmp_path):
 
 @requires("docker-registry")
 def test_what_cannot_be_mounted_is_sent(local, mine, other, tmp_path):
-    from lib.images.origins import Origins
+    from lib.registry.origins import Origins
 
     name = f"{local.name}/unmounted:1"
     sent = folder_image(mine, tmp_path, name, b"never there")
@@ -758,7 +759,7 @@ def test_an_image_larger_than_the_disk(fake, mine, monkeypatch):
 
 CALL = """
 import sys, re
-from lib.images import transfer
+from lib.registry import transfer
 from lib.images.library import Library
 from lib.images.store import Store
 library = Library(Store(sys.argv[1], durable=False))

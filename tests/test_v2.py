@@ -17,8 +17,8 @@ from conftest import PLACE
 from needs import requires
 
 from lib import bases, state
-from lib.lab import backends, host, landlock
-from lib.lab.leaks import of_processes
+from lib.lab.doctor.leaks import of_processes
+from lib.lab.vm import backends, host, landlock
 from lib.process import TimeLimit
 
 ROOT = Path(__file__).parents[1]
@@ -82,7 +82,7 @@ def test_a_time_limit_ends_the_whole_guest():
 @pytest.mark.parametrize("backend", ["uml", pytest.param("qemu", marks=requires("lab by qemu"))])
 def test_a_killed_caller_leaves_no_guest(backend):
     """Not even one that does not notice that its line has ended, as it is stopped."""
-    code = "from lib.lab.backends import run; run(['sh', '-c', 'echo up; sleep 1000'], '{}', show=True)"
+    code = "from lib.lab.vm.backends import run; run(['sh', '-c', 'echo up; sleep 1000'], '{}', show=True)"
     with subprocess.Popen([sys.executable, "-u", "-c", code.format(backend)], stdout=subprocess.PIPE) as caller:
         assert caller.stdout.readline() == b"up\n"
         for pid in guests(caller.pid):
@@ -98,7 +98,7 @@ def test_a_killed_caller_leaves_no_guest(backend):
 
 def test_a_rest_is_removed_by_the_next_start():
     """The folder of a killed maker whose watcher was killed, too; not one whose maker lives."""
-    code = "import sys, time; from lib.lab.host import run_folder\nwith run_folder(None) as run: print(run, flush=True); time.sleep(100)"
+    code = "import sys, time; from lib.lab.vm.host import run_folder\nwith run_folder(None) as run: print(run, flush=True); time.sleep(100)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as maker:
         rest = Path(maker.stdout.readline().strip())
         state.gc()
@@ -177,7 +177,7 @@ def test_a_checkout_in_any_place_and_the_command_line(where):
     words = {"/tmp": ["no-such-command"], "/root": ["python3", "-c", "import lib; print(lib.__file__); exit(5)"]}[where]
     try:
         shutil.copytree(ROOT / "lib", place / "lib", ignore=shutil.ignore_patterns("__pycache__"))
-        argv = ["/usr/bin/python3", "-m", "lib.lab.backends", "--timeout", "60", "--", *words]
+        argv = ["/usr/bin/python3", "-m", "lib.lab.vm.backends", "--timeout", "60", "--", *words]
         done = subprocess.run(argv, cwd=place, capture_output=True, text=True, timeout=90)
     finally:
         shutil.rmtree(place)

@@ -11,7 +11,8 @@ import pytest
 from needs import requires
 
 from lib import linux, state
-from lib.lab import kernels, prepare, reach, vm, vmparts
+from lib.lab.doctor import prepare
+from lib.lab.vm import kernels, reach, vm, vmparts
 from lib.process import TimeLimit
 
 SMAPS = """7f0000000000-7f0008000000 rw-p 00000000 00:00 0
@@ -218,7 +219,7 @@ def test_what_cannot_be_prepared_is_said_and_is_no_error(monkeypatch, capsys):
 
 VICTIM = """
 import os, signal
-from lib.lab import workshop
+from lib.lab.chapters import workshop
 (workshop.folder() / "file").write_text("x")
 print(workshop.folder(), flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
@@ -227,7 +228,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 @requires("root")
 def test_a_workshop_goes_with_its_notebook_also_when_that_is_killed():
-    from lib.lab import workshop
+    from lib.lab.chapters import workshop
 
     (workshop.folder() / "deep").mkdir()
     mine = workshop.folder()
@@ -242,7 +243,7 @@ def test_a_workshop_goes_with_its_notebook_also_when_that_is_killed():
 
 # -- the chapter where no virtual machine can be booted ---------------------------------------------------
 
-NONE_HERE = "from lib.lab import vm\nvm.why_not = lambda: 'no QEMU here'"
+NONE_HERE = "from lib.lab.vm.vm import vm\nvm.why_not = lambda: 'no QEMU here'"
 
 
 @requires("root", "overlay", "memory", "cpu", "pids", "mmdebstrap")
@@ -250,7 +251,7 @@ NONE_HERE = "from lib.lab import vm\nvm.why_not = lambda: 'no QEMU here'"
 def test_the_chapter_runs_whole_with_the_recorded_machine(monkeypatch):
     import nbformat
 
-    from lib.lab.notebooks import choose, execute, home
+    from lib.lab.jupyter.notebooks import choose, execute, home
 
     monkeypatch.delenv("SUITCASE_PEERS", raising=False)
     book = nbformat.read(choose("01")[0].path(home()), as_version=4)

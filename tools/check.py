@@ -38,7 +38,7 @@ MACHINES = (
     "test_vm",
 )  # they take minutes
 FIRST = 5  # of a stage's failures, that many are named at the end: a cell that fails takes most of the later ones with it
-SOCKETS = "lib.lab.nbval_sockets"
+SOCKETS = "lib.lab.jupyter.nbval_sockets"
 CELL_TIMEOUT = "120"  # seconds; nbval's own limit is half an hour
 
 
@@ -161,7 +161,7 @@ def parameters() -> int:
     """Each chapter by papermill with other parameters than its defaults: tests/other_parameters.txt holds them."""
     words = [line.split("#")[0].strip() for line in (ROOT / "tests/other_parameters.txt").read_text().splitlines()]
     with scratch() as folder:
-        return call(PYTHON, "-m", "lib.lab.batch", "--params", " ".join(words), "--out", str(folder / "out"))
+        return call(PYTHON, "-m", "lib.lab.jupyter.batch", "--params", " ".join(words), "--out", str(folder / "out"))
 
 
 def clone() -> int:

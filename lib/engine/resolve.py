@@ -30,7 +30,7 @@ def image(library: Library, text: str, pull: str = "missing", tell: Callable[[st
         return shortnames.make(library, name)
     if shortnames.offline():
         return substitute(library, text, missing if pull != "always" else StoreError(f"cannot pull {text}: SUITCASE_OFFLINE is set"), tell)
-    from lib.images import transfer
+    from lib.registry import transfer
 
     if pull != "always":
         tell(f"Unable to find image '{references.parse(text).familiar}' locally")

@@ -1,1 +1,1 @@
-"""The suitcase: references, layers, store, registry, Dockerfile, build."""
+"""The suitcase: references, digests, the store, layers packed and unpacked, the library of names."""

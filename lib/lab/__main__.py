@@ -3,8 +3,8 @@
 import sys
 
 if sys.argv[1:2] in (["install"], ["uninstall"]):
-    from lib.lab.kernelspecs import main
+    from lib.lab.jupyter.kernelspecs import main
 else:
-    from lib.lab.machine import main
+    from lib.lab.doctor.machine import main
 
 sys.exit(main(sys.argv[1:]))

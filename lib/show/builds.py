@@ -9,9 +9,9 @@ from pathlib import Path
 import ipywidgets
 from IPython.display import display
 
-from lib.images.build import Built, plan
+from lib.build.build import Built, plan
+from lib.build.steps import StepReport
 from lib.images.library import Library
-from lib.images.steps import StepReport
 from lib.process import scratch
 from lib.show.dials import Panel
 from lib.show.picture import BLUE, GREEN, GREY, INK, RED, Picture, box, label, svg

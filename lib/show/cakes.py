@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lib.engine.text import size
+from lib.cli.text import size
 from lib.show.picture import BLUE, GREEN, GREY, INK, ORANGE, RED, Picture, box, label, svg
 
 COLOURS = (BLUE, GREEN, ORANGE, RED, GREY)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from itertools import groupby
 
-from lib.namespaces import KINDS, identity
+from lib.ingredients.namespaces import KINDS, identity
 from lib.process import STAGES, Plan, shorten
 from lib.show.picture import BLUE, GREEN, GREY, INK, ORANGE, Picture, arrow, box, label, svg
 

@@ -10,7 +10,7 @@ TESTS='tests/test_plan.py tests/test_run.py tests/test_namespaces.py tests/test_
 CHAPTERS='notebooks/02-*.ipynb notebooks/03-*.ipynb'
 
 checks() {
-    python -m lib.lab.prepare
+    python -m lib.lab.doctor.prepare
     python -m lib.lab || return 1
     local given
     given=$(cat "$SHARED/tests")

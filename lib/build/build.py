@@ -1,0 +1,344 @@
+"""``docker build``: a Dockerfile becomes a graph of stages, a stage a chain of steps, a step a layer or a word in the config.
+
+Stages that the target does not need are not built; those that do not need each other are built side by side. A step whose key
+is in the cache is not carried out: its layer is taken. Nothing is even unpacked as long as every step is cached.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from lib.build.context import Context, Tree
+from lib.build.explain import advice, align
+from lib.build.stages import StageBuild
+from lib.build.steps import PREDEFINED, BuildError, Cancelled, StepReport
+from lib.dockerfile import dockerfile
+from lib.dockerfile.dockerfile import Dockerfile, Stage
+from lib.dockerfile.instructions import Arg, Copy, Run
+from lib.images import image, references
+from lib.images.cache import Cache, Record, key
+from lib.images.digests import ImageError
+from lib.images.image import Image
+from lib.images.library import Library
+from lib.images.merged import Merged
+from lib.images.store import Store
+
+TICK = 0.05  # s
+AT_ONCE = 16  # stages that are built side by side; each waits only for those that began before it
+
+
+@dataclass
+class Options:
+    """What the command line says. ``secrets``: id → file. ``resolve`` finds a base image by its name, and pulls it if need be."""
+
+    context: str = "."
+    file: str | None = None
+    text: str | None = None  # the Dockerfile itself, instead of a file
+    tags: tuple[str, ...] = ()
+    target: str | None = None
+    build_args: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
+    ssh: str | None = None
+    no_cache: bool = False
+    network: str = "default"
+    platform: dict[str, str] | None = None
+    dry: bool = False  # only find out which steps are cached; a step that is not is taken to change everything after it
+    resolve: Callable[[str], Image] | None = None
+    cache_from: tuple[str, ...] = ()  # as ``exchange`` has it: ``type=local,src=FOLDER``, ``type=registry,ref=NAME``
+    cache_to: tuple[str, ...] = ()
+
+
+@dataclass
+class Built:
+    """What came of a build."""
+
+    image: Image | None  # none after a dry run
+    steps: list[StepReport]
+    seconds: float
+    advice: list[str]
+
+    @property
+    def id(self) -> str:
+        return self.image.id
+
+
+class Build:
+    """One build. ``tell`` gets a word (``start``, ``done``, ``output``), the step, and a text."""
+
+    def __init__(self, library: Library, options: Options, tell: Callable[[str, StepReport, str], object] = lambda *words: None):
+        self.library, self.options, self.tell = library, options, tell
+        self.store, self.cache = library.store, Cache(library.store)
+        self.file = self.read()
+        self.context = Context(options.context, self.store, self.path)
+        self.stages = {stage.index: stage for stage in self.file.stages}
+        self.futures: dict[int, object] = {}
+        self.waits: dict[int, list[Stage]] = {}  # for which others each stage waits
+        self.stopping = threading.Event()
+        self.running: set[str] = set()  # names of the RUNs that run now
+        self.steps: list[StepReport] = []
+        self.warnings: list[str] = []
+        self.begin = time.monotonic()
+
+    # -- the Dockerfile
+
+    @property
+    def path(self) -> str:
+        return self.options.file or f"{self.options.context}/Dockerfile"
+
+    @property
+    def name(self) -> str:
+        """Which build this is, so that the next one can say what has changed since."""
+        return f"{os.path.realpath(self.options.context)}\n{os.path.realpath(self.path)}\n{self.options.target or ''}"
+
+    def read(self) -> Dockerfile:
+        if self.options.text is not None:
+            return dockerfile.parse(self.options.text)
+        try:
+            return dockerfile.read(self.path)
+        except FileNotFoundError:
+            raise BuildError(f"failed to read dockerfile: open {self.path}: no such file or directory (-f names another)") from None
+
+    def stage(self, name: str, before: int | None = None) -> Stage | None:
+        """A stage by its name or its number; with ``before``, another's index, of those above that one."""
+        stages = self.file.stages[:before]
+        found = next((stage for stage in reversed(stages) if stage.name == name.lower()), None)
+        return found or next((stage for stage in stages if str(stage.index) == name), None)
+
+    def target(self) -> Stage:
+        if not self.options.target:
+            return self.file.stages[-1]
+        if found := self.stage(self.options.target):
+            return found
+        names = ", ".join(stage.name or str(stage.index) for stage in self.file.stages)
+        raise BuildError(f"target stage {self.options.target!r} could not be found in {self.path}: there is {names}")
+
+    def arguments(self) -> dict[str, str]:
+        """What a FROM may use: the platform, and the ARGs before the first FROM."""
+        here = {"linux": "linux", **image.here(), **(self.options.platform or {})}
+        platform = image.platform_name(here)
+        known = {
+            "TARGETPLATFORM": platform, "TARGETOS": here["os"], "TARGETARCH": here["architecture"],
+            "TARGETVARIANT": here.get("variant", ""),
+            "BUILDPLATFORM": image.platform_name(image.here()), "BUILDOS": "linux", "BUILDARCH": image.here()["architecture"],
+        }  # fmt: skip
+        for one in self.file.arguments:
+            for name, default in dockerfile.expanded(one, known, self.file.escape)[0].pairs:
+                value = self.options.build_args.get(name, default)
+                if value is not None:
+                    known[name] = value
+        return known
+
+    # -- the graph
+
+    def needs(self, stage: Stage) -> list[Stage]:
+        """The stages that this one is built on, copies from, or mounts; as in BuildKit, the latter may come later in the file."""
+        base = dockerfile.expanded(stage.base, self.globals, self.file.escape)[0].image
+        names: list[str] = []
+        for one in stage.instructions:
+            if isinstance(one, Copy) and one.from_:
+                names.append(one.from_)
+            if isinstance(one, Run):
+                names += [mount.from_ for mount in one.mounts if mount.from_]
+        found = [self.stage(base, stage.index), *(self.source(name, stage) for name in dict.fromkeys(names))]
+        return [one for one in found if one]
+
+    def source(self, name: str, by: Stage) -> Stage | None:
+        """The stage that ``by`` copies from or mounts; None if it is an image. One above goes first, but BuildKit takes later ones, too."""
+        return self.stage(name, by.index) or self.stage(name)
+
+    def needed(self, stage: Stage) -> list[Stage]:
+        """The stage and all that it needs, each after those that it needs itself. Raises ``DockerfileError`` for a circle of them."""
+        from graphlib import CycleError, TopologicalSorter
+
+        found, todo = {}, [stage]
+        while todo:
+            one = todo.pop()
+            if one.index not in found:
+                found[one.index] = needs = self.needs(one)
+                todo += needs
+        self.waits = found
+        sorter, order = TopologicalSorter({index: [one.index for one in needs] for index, needs in found.items()}), []
+        try:
+            order = list(sorter.static_order())
+        except CycleError as error:
+            circle = [self.stages[index] for index in error.args[1]]
+            names = " needs ".join(str(one.name or one.index) for one in reversed(circle))
+            first = min(circle, key=lambda one: one.index)
+            raise first.base.place.error(
+                f"circular dependency detected: {names}", "each waits for the other: one must copy nothing"
+            ) from None
+        return [self.stages[index] for index in order]
+
+    # -- the build
+
+    def run(self) -> Built:
+        """Build the target. Raises ``BuildError`` and other ``ImageError``, ``DockerfileError``; what is cached by then stays so."""
+        self.globals = self.arguments()
+        target = self.target()
+        with self.store.using(), self.library.chains.draft() as place:
+            self.scratch = place.path  # for downloads
+            needed = self.needed(target)
+            self.check_arguments()
+            self.look_back(sorted(needed, key=lambda stage: stage.index))
+            if self.options.cache_from and not self.options.dry:
+                self.ask_elsewhere()
+            try:
+                state = self.all(needed)[target.index]
+            finally:
+                self.context.memory.save()
+            places = {str(stage.name or stage.index): stage.index for stage in needed}
+            self.steps.sort(key=lambda one: (places[one.stage], one.number))
+            found = None if self.options.dry else self.finish(state)
+        return Built(found, self.steps, time.monotonic() - self.begin, advice(self.steps))
+
+    def look_back(self, needed: list[Stage]) -> None:
+        """Which step of the last build is which of this one, so that a miss can be explained."""
+        self.last = align(self.cache.recall(self.name), [self.text(stage, one) for stage in needed for one in stage.instructions])
+        self.offsets, total = {}, 0
+        for stage in needed:
+            self.offsets[stage.index] = total
+            total += len(stage.instructions)
+
+    def text(self, stage: Stage, instruction) -> str:
+        return f"{stage.name or stage.index} {' '.join(instruction.place.text.split())}"
+
+    def all(self, needed: list[Stage]) -> dict[int, object]:
+        """Every stage that is needed: alone in this thread, several side by side. The first error ends them all."""
+        if len(needed) == 1:
+            return {needed[0].index: StageBuild(self, needed[0]).run()}
+        from concurrent.futures import Future, ThreadPoolExecutor
+
+        self.futures = {stage.index: Future() for stage in needed}
+        with ThreadPoolExecutor(min(len(needed), AT_ONCE)) as pool:
+            jobs = [pool.submit(self.one, StageBuild(self, stage)) for stage in needed]
+            try:
+                self.watch(jobs)
+            except BaseException:
+                self.stopping.set()
+                self.watch(jobs)
+                raise
+        errors = [error for future in self.futures.values() if (error := future.exception())]
+        if errors:
+            raise next((error for error in errors if not isinstance(error, Cancelled)), errors[0])
+        return {index: future.result() for index, future in self.futures.items()}
+
+    def one(self, stage: StageBuild) -> None:
+        future = self.futures[stage.stage.index]
+        try:
+            future.set_result(stage.run())
+        except BaseException as error:
+            future.set_exception(error)
+            self.stopping.set()
+
+    def watch(self, jobs: list) -> None:
+        """Wait for all. When it is to stop, end what runs, again and again: a RUN may be just about to begin."""
+        from concurrent.futures import FIRST_COMPLETED, wait
+
+        from lib import process
+
+        left = set(jobs)
+        while left:
+            _, left = wait(left, TICK if self.stopping.is_set() else None, FIRST_COMPLETED)
+            if self.stopping.is_set():
+                for one in process.ours():
+                    if one.plan.name in self.running:
+                        one.signal(signal.SIGKILL)
+
+    def result(self, stage: Stage):
+        """What an earlier stage came to; waits for it."""
+        try:
+            return self.futures[stage.index].result()
+        except ImageError as error:
+            raise Cancelled(str(error)) from None
+
+    def base(self, name: str, place) -> Image:
+        """An image of the library, or (where ``resolve`` can) of a registry. Raises ``DockerfileError`` that points at the line."""
+        try:
+            return self.options.resolve(name) if self.options.resolve else self.library.find(name)
+        except (ImageError, references.BadReference) as error:
+            raise place.error(str(error), self.hint(name), name) from None
+
+    def hint(self, name: str) -> str:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, [stage.name for stage in self.file.stages if stage.name], 1)
+        return f"did you mean the stage {near[0]!r}?" if near else "build it, load it or pull it first: suitcase images lists what is here"
+
+    def awaited(self, name: str, by: Stage) -> Stage | None:
+        """The stage, if it is one that ``by`` is known to wait for. An ONBUILD's COPY is not: it could wait for what waits for it."""
+        stage = self.source(name, by)
+        return stage if stage and stage in self.waits[by.index] else None
+
+    def tree(self, name: str, place, by: Stage) -> Tree:
+        """A stage or an image to copy from, into the stage ``by``."""
+        if stage := self.awaited(name, by):
+            state = self.result(stage)
+            tree = Tree(Merged(state.folders()))
+        else:
+            tree = Tree(Merged(self.library.chains.unpack(*(lambda one: (one.layers, one.diff_ids))(self.base(name, place)))))
+        tree.name, tree.owned = f"the stage or image {name!r}", True
+        return tree
+
+    def chain(self, name: str, place, by: Stage) -> str:
+        """The chain id of a stage or image: a fast way to say that it is the same as last time."""
+        if stage := self.awaited(name, by):
+            return self.result(stage).chain
+        return (self.base(name, place).chain_ids or [""])[-1]
+
+    def check_arguments(self) -> None:
+        """A --build-arg that no ARG asks for is a typing mistake. Docker warns only; so do we."""
+        asked = {name for one in self.file.arguments for name, _ in one.pairs}
+        asked |= {name for stage in self.file.stages for one in stage.instructions if isinstance(one, Arg) for name, _ in one.pairs}
+        known = {*asked, *PREDEFINED, *(name.lower() for name in PREDEFINED), "SOURCE_DATE_EPOCH"}
+        self.unused = sorted(set(self.options.build_args) - known)
+
+    def finish(self, state) -> Image:
+        """Write config and manifest, give the image its names, and hand the cache on to other machines."""
+        labels = {**(state.config.get("Labels") or {}), **self.options.labels}
+        runtime = {**state.config, **({"Labels": labels} if labels else {})}
+        config = {
+            "created": state.created, **image.here(), **(self.options.platform or {}), "config": runtime,
+            "rootfs": {"type": "layers", "diff_ids": [one.diff_id for one in state.layers]}, "history": state.history,
+        }  # fmt: skip
+        found = image.save(self.store, config, [one.descriptor for one in state.layers])
+        names = tuple(str(references.parse(tag)) for tag in self.options.tags)
+        for name in names or (None,):
+            self.store.tag(name, found.descriptor)
+        self.cache.remember(self.name, [{"text": f"{one.stage} {one.text}", "parts": one.parts} for one in self.steps])
+        if self.options.cache_to:
+            self.export_cache()
+        return image.load(self.store, found.descriptor, names)
+
+    def ask_elsewhere(self) -> None:
+        """``--cache-from``: what is not in our cache may be in one of these."""
+        from lib.build.exchange import Elsewhere
+
+        self.cache.others = [Elsewhere(text, self.store, self.warnings.append) for text in self.options.cache_from]
+
+    def export_cache(self) -> None:
+        """``--cache-to``."""
+        from lib.build import exchange
+
+        for text in self.options.cache_to:
+            exchange.export(text, self.store, self.records(), self.cache.facts)
+
+    def records(self) -> list[Record]:
+        """What the cache has of the steps of this build."""
+        found = [self.cache.find(key(one.parts)) for one in self.steps if one.kind != "config"]
+        return [one for one in found if one]
+
+
+def build(context: str = ".", library: Library | None = None, tell=lambda *words: None, **options) -> Built:
+    """Build an image from a folder with a Dockerfile in it. The keywords are those of ``Options``."""
+    return Build(library or Library(Store()), Options(context, **options), tell).run()
+
+
+def plan(context: str = ".", library: Library | None = None, **options) -> list[StepReport]:
+    """What ``build`` would do now: every step, and whether it is cached; nothing is run. The keywords are those of ``Options``."""
+    return build(context, library, dry=True, **options).steps

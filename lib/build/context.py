@@ -1,0 +1,248 @@
+"""The build context: the folder beside the Dockerfile, as ``COPY`` may see it.
+
+What is in it counts by content, not by time: each file has a digest of type, mode and bytes. Reading 50,000 files for that takes
+seconds, so a digest is kept with what stat(2) said of the file, and read anew only when size, mtime, ctime or inode have changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from lib.build.globs import compile_glob
+from lib.build.ignore import Ignore
+from lib.images.digests import ImageError
+from lib.images.merged import Merged
+from lib.images.overlays import owner, xattrs
+from lib.images.store import Store
+
+
+class ContextError(ImageError):
+    """A source that is not there, or that no build may have."""
+
+
+class File(NamedTuple):
+    """Something that ``COPY`` may take: its path from the top, where it really lies, its status."""
+
+    path: str
+    real: str
+    about: os.stat_result
+
+
+def open_ignore(folder: str, dockerfile: str = "") -> Ignore:
+    """The rules for a context: ``<Dockerfile>.dockerignore`` beside the Dockerfile, or else ``.dockerignore`` at the top."""
+    for path in (f"{dockerfile}.dockerignore", f"{folder}/.dockerignore"):
+        if os.path.isfile(path):
+            text = Path(path).read_text(encoding="utf-8", errors="surrogateescape")
+            return Ignore(text.splitlines(), os.path.relpath(path, folder))
+    return Ignore([])
+
+
+class Tree:
+    """Something to copy from. A context is one, an image or an earlier stage another."""
+
+    name = "the build context"
+    owned = False  # owners and extended attributes count: an image's are copied, a context's are not
+
+    def __init__(self, merged: Merged, memory: Memory | None = None, ignore: Ignore | None = None):
+        self.merged, self.memory, self.ignore = merged, memory or Memory(), ignore or Ignore([])
+        self.known: dict[str, str] = {}  # path → digest: a file that two COPYs take is hashed once
+
+    # -- finding
+
+    def ignored(self, path: str) -> bool:
+        return bool(self.ignore.rules) and self.ignore.ignored(path)
+
+    def find(self, pattern: str) -> list[File]:
+        """What a ``COPY`` source names: one path, or all that a pattern with ``*``, ``?`` or ``[`` matches, in order.
+
+        A link at the end is followed. Raises ``ContextError``, which says why there is nothing.
+        """
+        if not any(sign in pattern for sign in "*?["):
+            return [self.one(pattern)]
+        found = [self.one(path) for path in self.matching(self.clean(pattern).split("/"), "")]
+        if not found:
+            raise ContextError(f"no file in {self.name} matches {pattern!r}{self.why_not(self.clean(pattern))}")
+        return found
+
+    def clean(self, path: str) -> str:
+        """The path from the top. Raises ``ContextError`` for one that leads outside."""
+        parts: list[str] = []
+        for part in path.split("/"):
+            if part == ".." and not parts:
+                raise ContextError(
+                    f"forbidden path outside {self.name}: {path!r}. The builder sees only what lies below the folder that it was given: "
+                    "give it a folder further up, and name the Dockerfile with -f"
+                )
+            parts = parts[:-1] if part == ".." else parts + [part] * (part not in ("", "."))
+        return "/".join(parts)
+
+    def one(self, path: str) -> File:
+        clean = self.clean(path)
+        try:
+            resolved = self.merged.resolve(clean)
+        except OSError as error:
+            raise ContextError(f"{path!r} in {self.name}: {error.strerror}") from None
+        found = self.merged.find(resolved)
+        if not found or (clean and self.ignored(resolved) and not self.any_below(resolved, found[1])):
+            raise ContextError(f"{path!r} is not in {self.name}{self.why_not(resolved)}")
+        return File(clean, *found)
+
+    def any_below(self, path: str, about: os.stat_result) -> bool:
+        """Is something in an ignored folder taken back by a later rule?"""
+        return stat.S_ISDIR(about.st_mode) and next(self.below(path), None) is not None
+
+    def why_not(self, path: str) -> str:
+        """The cause, as far as it can be seen: a rule of ``.dockerignore``, or a name that is nearly the same."""
+        if self.merged.find(path) and (rule := self.ignore.match(path)):
+            return f": it is there, but a rule takes it out ({rule})"
+        import difflib
+
+        above, _, name = path.rpartition("/")
+        near = difflib.get_close_matches(name, self.merged.names(above), 3, 0.7) if len(name) < 100 else []
+        return f"; there is {', '.join(f'{above}/{one}'.lstrip('/') for one in near)}" if near else ""
+
+    def matching(self, names: list[str], above: str) -> Iterator[str]:
+        expression = compile_glob(names[0])
+        for name in self.merged.names(above):
+            path = f"{above}/{name}".lstrip("/")
+            if not expression.fullmatch(name):
+                continue
+            if len(names) > 1:
+                yield from self.matching(names[1:], path)
+            elif not self.ignored(path):
+                yield path
+
+    def below(self, path: str) -> Iterator[File]:
+        """Everything in a folder, as far as it is not ignored; each folder before what is in it, in the order of names."""
+        todo = self.merged.inner(path)
+        while todo:
+            inner = todo.pop()
+            if not (found := self.merged.find(inner)):
+                continue  # somebody has removed it meanwhile
+            ignored = self.ignored(inner)
+            if not ignored:
+                yield File(inner, *found)
+            if stat.S_ISDIR(found[1].st_mode) and not (ignored and self.ignore.skips(inner)):
+                todo += self.merged.inner(inner)
+
+    # -- digests
+
+    def digests(self, file: File) -> dict[str, str]:
+        """The digest of a file, or of all that is in a folder: path → digest. How the folder itself looks, is not copied."""
+        if not stat.S_ISDIR(file.about.st_mode):
+            return {"": self.digest(file)}
+        resolved = self.merged.resolve(file.path)
+        start = len(resolved) + 1 if resolved else 0
+        return {one.path[start:]: self.digest(one) for one in self.below(resolved)}
+
+    def digest(self, file: File) -> str:
+        if file.real not in self.known:
+            found = self.memory.digest(file)
+            self.known[file.real] = f"{found} {owner_and_attributes(file)}" if self.owned else found
+        return self.known[file.real]
+
+    def verify(self, file: File) -> None:
+        """Is a file that was copied still the one whose digest was taken? What lies in images never changes."""
+
+
+class Context(Tree):
+    """A folder of this machine, with its ``.dockerignore`` and the memory of what was read before."""
+
+    def __init__(self, folder: str, store: Store | None = None, dockerfile: str = ""):
+        self.folder = os.path.realpath(folder)
+        if not os.path.isdir(self.folder):
+            raise ContextError(f"unable to prepare context: path {folder!r} not found")
+        super().__init__(Merged([self.folder]), Memory(store, self.folder), open_ignore(self.folder, dockerfile))
+
+    def verify(self, file: File) -> None:
+        """Else the cache would hold a layer under the key of another content. Raises ``ContextError``."""
+        if stat.S_ISREG(file.about.st_mode) and not self.memory.knows(file._replace(about=os.lstat(file.real))):
+            raise ContextError(f"{file.path!r} changed while it was being copied: build again (is an editor, or a log, at work there?)")
+
+
+class Memory:
+    """What was read of the files of a context, the last time: path → what stat(2) said, and the digest.
+
+    Without a store nothing is remembered.
+    """
+
+    def __init__(self, store: Store | None = None, folder: str = ""):
+        self.store, self.folder = store, folder
+        self.path = f"contexts/{hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]}"
+        self.before: dict[str, list] = {}
+        self.now: dict[str, list] = {}
+        self.read = 0  # files that were opened
+        if store:
+            (store.place / "contexts").mkdir(exist_ok=True)
+            try:
+                self.before = json.loads((store.place / self.path).read_bytes())
+            except (FileNotFoundError, ValueError):
+                self.before = {}
+
+    def digest(self, file: File) -> str:
+        if not stat.S_ISREG(file.about.st_mode):
+            return digest(file, b"")
+        key, facts = self.entry(file)
+        known = self.before.get(key)
+        if known and known[:-1] == facts:
+            found = known[-1]
+        else:
+            self.read += 1
+            with open(file.real, "rb") as opened:
+                found = digest(file, hashlib.file_digest(opened, "sha256").digest())
+        self.now[key] = [*facts, found]
+        return found
+
+    def knows(self, file: File) -> bool:
+        """Was a digest taken of the file, as it is now?"""
+        key, facts = self.entry(file)
+        return self.now.get(key, [])[:-1] == facts
+
+    @staticmethod
+    def entry(file: File) -> tuple[str, list]:
+        """Under which name it is remembered, and what stat(2) says."""
+        about = file.about
+        facts = [about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino, about.st_mode]
+        return os.fsencode(file.path).decode("latin-1"), facts
+
+    def changed(self) -> list[str]:
+        """The files that were read this time and are not as they were the last time, as far as that is known."""
+        return [key for key, facts in sorted(self.now.items()) if self.before and self.before.get(key, [None])[-1] != facts[-1]]
+
+    def save(self) -> None:
+        """Keep what was seen, if something of it is new. A file that changed within the last moment may change again unseen."""
+        if self.store and self.now != self.before:
+            newest = max((facts[2] for facts in self.now.values()), default=0)
+            kept = {path: facts for path, facts in self.now.items() if facts[2] < newest or facts[2] < time_ns() - MOMENT}
+            with self.store.locked("index"):
+                self.store.replace(self.path, kept)
+
+
+MOMENT = 20_000_000  # ns; a clock tick of the file system's time stamps is 4 to 10 ms
+
+
+def time_ns() -> int:
+    import time
+
+    return time.time_ns()
+
+
+def owner_and_attributes(file: File) -> str:
+    return f"{owner(file.about)} {sorted(xattrs(file.real).items())}"
+
+
+def digest(file: File, content: bytes) -> str:
+    """Type, mode and content; owner and times are left out: they are not part of what a context is."""
+    about, more = file.about, content
+    if stat.S_ISLNK(about.st_mode):
+        more = os.fsencode(os.readlink(file.real))
+    elif stat.S_ISCHR(about.st_mode) or stat.S_ISBLK(about.st_mode):
+        more = str(about.st_rdev).encode()
+    mode = 0 if stat.S_ISLNK(about.st_mode) else about.st_mode
+    return hashlib.sha256(b"%o %o " % (stat.S_IFMT(about.st_mode), mode) + more).hexdigest()

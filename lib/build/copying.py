@@ -1,0 +1,199 @@
+"""``COPY`` and ``ADD``: what of which source goes where, with whose name on it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import posixpath
+import re
+import stat
+from dataclasses import dataclass
+
+from lib import state
+from lib.build.changes import Changes, Looks
+from lib.build.context import ContextError, File, Tree
+from lib.build.ignore import Ignore
+from lib.images import compression, digests
+from lib.images.digests import ImageError
+from lib.images.merged import Merged
+
+DOWNLOAD_AT_MOST = 8 << 30  # bytes of an ADD from the net
+ARCHIVES = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+
+
+@dataclass
+class Source:
+    """One thing to copy: a file, or a folder's contents, of a tree."""
+
+    tree: Tree
+    file: File
+    text: str  # as the Dockerfile has it
+
+    @property
+    def is_folder(self) -> bool:
+        return stat.S_ISDIR(self.file.about.st_mode)
+
+
+def find(tree: Tree, patterns: tuple[str, ...]) -> list[Source]:
+    """Every source of the instruction, in order. Raises ``ContextError``."""
+    return [Source(tree, file, pattern) for pattern in patterns for file in tree.find(pattern)]
+
+
+def content(sources: list[Source], exclude: tuple[str, ...] = (), parents: bool = False) -> str:
+    """One digest of all that would be copied: names (with ``parents`` whole paths), types, modes and bytes."""
+    hashed, rules = hashlib.sha256(), Ignore(exclude, "--exclude")
+    for source in sources:
+        name = source.text + "\0" + source.file.path if parents else "" if source.is_folder else posixpath.basename(source.file.path)
+        hashed.update(b"\0source " + os.fsencode(name))
+        for path, digest in sorted(source.tree.digests(source.file).items()):
+            if not rules.rules or not rules.ignored(path):
+                hashed.update(b"\0" + os.fsencode(path) + b"\0" + digest.encode())
+    return hashed.hexdigest()
+
+
+@dataclass
+class Copying:
+    """Where to, and how it shall look there. ``dest`` is absolute; a slash at its end says that it is a folder."""
+
+    changes: Changes
+    dest: str
+    looks: Looks
+    exclude: tuple[str, ...] = ()
+    parents: bool = False
+    attributes: bool = False
+
+    def __post_init__(self):
+        self.rules = Ignore(self.exclude, "--exclude")
+        self.target = self.changes.resolve(self.dest)
+
+    def copy(self, sources: list[Source]) -> None:
+        """Several sources, or a slash at the end, need a folder. Raises ``ContextError``."""
+        folder = self.dest.endswith(("/", "/.")) or self.parents
+        if len(sources) > 1 and not folder:
+            words = f"When using COPY with more than one source file, the destination must be a directory and end with a /: {self.dest}"
+            raise ContextError(words)
+        for source in sources:
+            if source.is_folder:
+                self.folder(source)
+            elif folder or self.changes.is_folder(self.target):
+                self.file(source, f"{self.target}/{self.name(source)}")
+            else:
+                self.file(source, self.target)
+
+    def name(self, source: Source) -> str:
+        """What it is called in the folder; with ``--parents`` its path from the top, or from ``/./`` on."""
+        path = source.file.path
+        if not self.parents:
+            return posixpath.basename(path)
+        above, pivot, _ = source.text.partition("/./")
+        depth = len([part for part in above.split("/") if part not in ("", ".")]) if pivot else 0
+        return "/".join(path.split("/")[depth:])
+
+    def file(self, source: Source, path: str) -> None:
+        if not (self.rules.rules and self.rules.ignored(posixpath.basename(source.file.path))):
+            self.put(source.tree, source.file, path.lstrip("/"))
+
+    def put(self, tree: Tree, file: File, path: str) -> None:
+        self.changes.folder(posixpath.dirname(path), self.looks.of_new_folders)
+        self.changes.copy(file.real, file.about, path, self.looks, self.attributes)
+        tree.verify(file)
+
+    def folder(self, source: Source) -> None:
+        """What is in the folder, not the folder; ``--parents`` takes its path along."""
+        top = f"{self.target}/{self.name(source)}".strip("/") if self.parents else self.target
+        self.changes.folder(top, self.looks.of_new_folders)
+        resolved = source.tree.merged.resolve(source.file.path)
+        for file in source.tree.below(resolved):
+            inner = file.path.removeprefix(resolved).lstrip("/")
+            if not (self.rules.rules and self.rules.ignored(inner)):
+                self.put(source.tree, file, f"{top}/{inner}".lstrip("/"))
+
+
+# -- ADD ------------------------------------------------------------------------------------
+
+
+def is_url(source: str) -> bool:
+    return source.startswith(("http://", "https://"))
+
+
+def is_git(source: str) -> bool:
+    return bool(re.match(r"git@|git://|ssh://|https?://[^?#]*\.git([?#]|$)", source))
+
+
+def archive_kind(path: str) -> str | None:
+    """By its first bytes, as Docker does it: a packed or plain tar file. The name does not matter."""
+    with open(path, "rb") as file:
+        head = file.read(512)
+    kind = next((kind for magic, kind in ARCHIVES.items() if head.startswith(magic)), None)
+    if kind or head[257:262] == b"ustar":
+        return kind or "tar"
+    return None
+
+
+def open_archive(path: str, kind: str):
+    """A reader of the tar file in it."""
+    if kind == "bzip2":
+        import bz2
+
+        return bz2.open(path)
+    if kind == "xz":
+        import lzma
+
+        return lzma.open(path)
+    return compression.unpacked(open(path, "rb"))
+
+
+def extract(path: str, beside: str) -> str | None:
+    """The archive unpacked into a new folder beside ``beside``, or None if the file is no archive. Raises ``LayerError``."""
+    if (kind := archive_kind(path)) is None:
+        return None
+    from tempfile import mkdtemp
+
+    from lib.images.unpack import unpack
+
+    folder = mkdtemp(prefix=f"{os.path.basename(beside)}.", dir=os.path.dirname(beside))
+    try:
+        unpack(open_archive(path, kind), folder)
+        return folder
+    except BaseException as error:
+        state.rmtree(folder)
+        if kind != "tar" and "no valid tar file" in str(error):
+            return None  # packed, but no tar file inside: ADD copies it as it is
+        raise
+
+
+def download(url: str, folder: str, checksum: str | None = None) -> str:
+    """Fetch ``url`` into ``folder``; returns the path of the file, named as the URL ends. Raises ``ImageError``."""
+    import urllib3
+
+    name = posixpath.basename(urllib3.util.parse_url(url).path or "") or "index"
+    path = f"{folder}/{name}"
+    try:
+        with urllib3.PoolManager() as pool, open(path, "xb") as file:
+            answer = pool.request("GET", url, preload_content=False, timeout=60)
+            if answer.status != 200:
+                raise ImageError(f"ADD {url}: the server answers {answer.status} {answer.reason}")
+            reader = digests.Hashed(answer, checksum, min(DOWNLOAD_AT_MOST, compression.limit()), f"ADD {url}: the download")
+            while data := reader.read(1 << 20):
+                file.write(data)
+            reader.verify()
+    except urllib3.exceptions.HTTPError as error:
+        raise ImageError(f"ADD {url}: {error}") from None
+    os.chmod(path, 0o600)
+    moment = last_modified(answer.headers.get("Last-Modified"))
+    os.utime(path, (moment, moment))
+    return path
+
+
+def last_modified(text: str | None) -> int:
+    """Seconds; 0 where the server does not say: the same file must always give the same layer."""
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return int(parsedate_to_datetime(text).timestamp()) if text else 0
+    except (ValueError, TypeError):
+        return 0
+
+
+def as_tree(folder: str) -> Tree:
+    return Tree(Merged([folder]))

@@ -1,0 +1,151 @@
+"""``COPY`` and ``ADD`` as steps: what counts for their keys, and what they do when there is no record of that key."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+
+from lib import state
+from lib.build import copying
+from lib.build.changes import Changes, Looks
+from lib.build.context import Tree
+from lib.build.copying import Copying, Source
+from lib.build.steps import Work
+from lib.images.cache import key
+from lib.images.digests import ImageError
+from lib.images.merged import Merged
+
+
+class Files:
+    """One COPY or ADD of a stage (``stages.StageBuild``), its variables replaced."""
+
+    def __init__(self, stage, one):
+        self.stage, self.build, self.one = stage, stage.build, one
+        self.dest = stage.state.path(one.dest)
+        self.parts = {"dest": self.dest, "looks": [one.chown, one.chmod], "inline": [[here.name, here.content] for here in one.heredocs]}
+
+    # -- COPY
+
+    def copy(self) -> Work:
+        one = self.one
+        self.parts["how"] = [one.parents, list(one.exclude), bool(one.from_)]
+        self.parts["content"] = self.content_of() if one.from_ else self.digest(self.build.context)
+
+        def do(place: str) -> None:
+            tree = self.build.tree(one.from_, one.place, self.stage.stage) if one.from_ else self.build.context
+            target = self.target(place, keep_owner=bool(one.from_))
+            with beside(place) as folder:
+                target.copy([*self.found(tree), *self.inline(folder)])
+
+        return Work("copy", self.parts, do)
+
+    def found(self, tree: Tree) -> list[Source]:
+        return copying.find(tree, self.one.sources)
+
+    def digest(self, tree: Tree) -> str:
+        return copying.content(self.found(tree), self.one.exclude, self.one.parents)
+
+    def content_of(self) -> str:
+        """The digest of what an earlier stage or image gives. Chains never change, so it is worked out once for each."""
+        one = self.one
+        chain = self.build.chain(one.from_, one.place, self.stage.stage)
+        fast = key({"chain": chain, "sources": one.sources, "exclude": one.exclude, "parents": one.parents})
+
+        def look() -> str:
+            if self.build.options.dry:
+                raise LookupError("not built yet")
+            return self.digest(self.build.tree(one.from_, one.place, self.stage.stage))
+
+        try:
+            return self.build.cache.once(fast, look)
+        except LookupError:
+            return fast
+
+    # -- ADD
+
+    def add(self) -> Work:
+        """Files like COPY; archives of the context are unpacked; what has a URL is fetched, as it counts by its content."""
+        one = self.one
+        if any(copying.is_git(source) for source in one.sources):
+            raise ImageError("ADD from a Git repository is not known here: RUN git clone, or clone it beside the Dockerfile and COPY it")
+        fetched = [self.fetch(source) for source in one.sources if copying.is_url(source)]
+        found = copying.find(self.build.context, tuple(source for source in one.sources if not copying.is_url(source)))
+        self.parts["how"] = [list(one.exclude), one.unpack]
+        self.parts["content"] = [copying.content(found, one.exclude), copying.content(fetched)]
+        maybe = (found if one.unpack is not False else []) + (fetched if one.unpack else [])  # these may be archives to unpack
+
+        def do(place: str) -> None:
+            target = self.target(place)
+            packed = [source for source in maybe if self.unpacked(source, target, place)]
+            with beside(place) as folder:
+                plain = [source for source in [*found, *fetched, *self.inline(folder)] if source not in packed]
+                if plain:
+                    target.copy(plain)
+
+        return Work("copy", self.parts, do)
+
+    def fetch(self, url: str) -> Source:
+        """A download, in a folder of its own that the build removes."""
+        from tempfile import mkdtemp
+
+        folder = mkdtemp(dir=self.build.scratch)
+        path = copying.download(url, folder, self.one.checksum)
+        return copying.find(copying.as_tree(folder), (os.path.basename(path),))[0]
+
+    def unpacked(self, source: Source, target: Copying, place: str) -> bool:
+        """Put what is in an archive where it belongs, with the owners that it tells; False if it is no archive."""
+        folder = None if source.is_folder else copying.extract(source.file.real, place)
+        if folder is None:
+            return False
+        try:
+            looks = Looks(target.looks.uid, target.looks.gid, None, keep_owner=True)
+            into = Copying(Changes(target.changes.below, place, replaces=True), f"{self.dest}/", looks, attributes=True)
+            into.copy(copying.find(copying.as_tree(folder), ("/",)))
+            source.tree.verify(source.file)
+        finally:
+            state.rmtree(folder)
+        return True
+
+    # -- both
+
+    def target(self, place: str, keep_owner: bool = False) -> Copying:
+        merged = self.stage.merged()
+        parents = getattr(self.one, "parents", False)
+        return Copying(Changes(merged, place), self.dest, self.looks(merged, keep_owner), self.one.exclude, parents, keep_owner)
+
+    def looks(self, merged: Merged, keep_owner: bool) -> Looks:
+        one, uid, gid = self.one, None, None
+        if one.chown:
+            from lib.ingredients import users
+
+            name, _, group = one.chown.partition(":")
+            who = users.find(name or "0", merged.read)
+            uid, gid = who.uid, users.find_group(group, merged.read) if group else (who.uid if name.isdigit() else who.gid)
+        return Looks(uid, gid, mode_of(one.chmod, one.place), keep_owner)
+
+    def inline(self, folder: str) -> list[Source]:
+        """The heredocs, as files to copy."""
+        names = tuple(posixpath.basename(here.name) for here in self.one.heredocs)
+        for name, here in zip(names, self.one.heredocs, strict=True):
+            if name in ("", ".", ".."):
+                raise self.one.place.error(f"<<{here.name[:60]} names no file", "the word after << is the file's name: <<app.conf", "<<")
+            with open(os.path.join(folder, name), "w") as file:
+                file.write(here.content)
+            os.chmod(file.name, 0o644)
+        return copying.find(copying.as_tree(folder), names)
+
+
+def beside(place: str):
+    """A folder for what is on its way into the layer, to be used by ``with``; gc knows it by its place, should we be killed."""
+    from tempfile import TemporaryDirectory
+
+    return TemporaryDirectory(prefix=f"{os.path.basename(place)}.", dir=os.path.dirname(place))
+
+
+def mode_of(text: str | None, place) -> int | None:
+    if not text:
+        return None
+    if not re.fullmatch(r"[0-7]{1,4}", text):
+        raise place.error(f"--chmod={text[:20]} is not an octal mode", "write --chmod=755", text)
+    return int(text, 8)

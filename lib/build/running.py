@@ -1,0 +1,241 @@
+"""``RUN``: a container whose changes become a layer.
+
+It is made of the same ingredients as any other; only its writable folder is not thrown away. What a ``--mount`` shows it (a cache,
+a secret, another stage) is mounted from elsewhere, and so is in no layer.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import stat
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lib import inside, state
+from lib.build.changes import Changes, Looks
+from lib.build.context import Tree
+from lib.build.steps import Cancelled
+from lib.container import PATH, Files, WorkDir, cgroup_mount
+from lib.dockerfile.mounts import Mount as Wish
+from lib.images.digests import ImageError
+from lib.images.merged import Merged
+from lib.images.store import Store
+from lib.ingredients.cgroups import Cgroup
+from lib.ingredients.namespaces import Hostname, Loopback, Namespaces, User
+from lib.ingredients.rootfs import Bind, Mount, RootFS, Tmpfs
+from lib.ingredients.users import RunAs
+from lib.process import Exit, Plan, Process, Shield
+
+HOSTNAME = "suitcase-build"
+TICK = 0.05  # s
+
+
+@dataclass
+class Command:
+    """What a RUN runs, and as whom. ``layers`` are folders, the lowest first; ``env`` is what the program gets."""
+
+    argv: list[str]
+    layers: list[str]
+    env: dict[str, str]
+    workdir: str = "/"
+    user: RunAs = field(default_factory=RunAs)
+    network: str = "default"
+    wishes: tuple[Wish, ...] = ()
+
+
+class Runner:
+    """Carries out one ``Command`` with ``upper`` as the folder that gets its changes."""
+
+    def __init__(
+        self, store: Store, command: Command, upper: str, trees: Callable[[Wish], Tree], secrets: dict[str, str], ssh: str | None,
+        stopping: threading.Event | None = None,
+    ):  # fmt: skip
+        self.store, self.command, self.upper, self.trees = store, command, upper, trees
+        self.secrets, self.ssh, self.stopping = secrets, ssh, stopping or threading.Event()
+        self.id = state.new_id()
+        self.scratch = f"{upper}.work"
+        self.private = str(state.runtime_dir() / f"{self.id}-mounts")  # in memory: secrets go there
+        self.env = {"PATH": PATH, "HOME": command.user.home, **command.env}
+        self.process: Process | None = None
+
+    def run(self, show: Callable[[str], object], running: set[str]) -> Exit:
+        """Run it to its end; the folders for its mounts are gone afterwards. Raises ``StepError``, ``ImageError``.
+
+        As long as it runs, ``running`` holds its name.
+        """
+        with Shield() as shield, ExitStack() as undo:  # an interrupt must not come between something and its undo
+            record = state.Record(f"{self.id}-mounts", [("rmtree", self.private)])  # should we be killed, gc removes it
+            undo.callback(record.remove)
+            undo.callback(state.rmtree, self.private)
+            os.makedirs(self.private, mode=0o700)
+            undo.callback(running.discard, self.id)
+            with shield.opened():
+                self.caches = self.lock_caches(undo)
+                mounts = [mount for wish in self.command.wishes if (mount := self.mount(wish, undo))]
+                running.add(self.id)
+                done = self.plan(mounts).run(show=show)
+                for mount in mounts:
+                    remove_stub(Merged(self.command.layers), self.upper, mount.target)
+                return done
+
+    def plan(self, mounts: list[Mount]) -> Plan:
+        rootless = os.geteuid() != 0
+        network = "none" if self.command.network == "none" else "host"
+        files = Files(str(state.runtime_dir() / self.id), HOSTNAME, network)
+        cgroup = None if rootless else Cgroup(name=self.id)
+        extra = [cgroup_mount()] if cgroup and cgroup.backend.version == 2 else []
+        rootfs = RootFS(
+            self.command.layers, self.scratch, [*extra, *mounts], rootless=rootless, host_network=network == "host",
+            files=files.bound, upper=self.upper,
+        )  # fmt: skip
+        ingredients = [
+            *([User()] if rootless else []),
+            Namespaces("pid", "ipc", "cgroup"),
+            Hostname(HOSTNAME),
+            *([cgroup] if cgroup else []),
+            rootfs,
+            files,
+            WorkDir(self.command.workdir),
+            self.command.user,
+            *([Loopback()] if network == "none" else []),
+        ]
+        return Plan(self.command.argv, ingredients, self.env, name=self.id)
+
+    # -- RUN --mount
+
+    def mount(self, wish: Wish, undo: ExitStack) -> Mount | None:
+        match wish.type:
+            case "tmpfs":
+                size = f",size={wish.size}" if wish.size else ""
+                return Tmpfs(wish.target, f"nosuid,nodev,noexec{size}")
+            case "cache":
+                return Bind(wish.target, source=self.caches[cache_name(wish)], options="ro" if wish.read_only else "")
+            case "secret":
+                return self.secret(wish)
+            case "ssh":
+                return self.agent(wish)
+        return Bind(wish.target, source=self.tree(wish, undo), options="ro" if wish.read_only else "")
+
+    def lock_caches(self, undo: ExitStack) -> dict[str, str]:
+        """The folder of each cache by its name: each once, and always in the same order, else two commands may wait for each other."""
+        found: dict[str, str] = {}
+        wishes = [wish for wish in self.command.wishes if wish.type == "cache"]
+        for wish in sorted(wishes, key=lambda wish: (cache_name(wish), wish.sharing or "shared")):  # locked before private and shared
+            if cache_name(wish) not in found:
+                found[cache_name(wish)] = self.cache(wish, undo)
+        return found
+
+    def cache(self, wish: Wish, undo: ExitStack) -> str:
+        """A folder that stays from build to build. ``sharing=locked`` lets one build at a time have it; ``private`` gives each its own."""
+        name = cache_name(wish)
+        place = self.store.place / "mounts" / name
+        place.mkdir(parents=True, exist_ok=True)
+        lock, number = open_folder(place, undo), 0
+        while wish.sharing == "private" and not locked(lock, fcntl.LOCK_EX):
+            number += 1
+            place = place.with_name(f"{name}-{number}")
+            place.mkdir(exist_ok=True)
+            lock = open_folder(place, undo)
+        kind = fcntl.LOCK_EX if wish.sharing == "locked" else fcntl.LOCK_SH
+        while wish.sharing != "private" and not locked(lock, kind):  # nobody can interrupt a thread that waits in flock(2)
+            if self.stopping.wait(TICK):
+                raise Cancelled("stopped")
+        if not any(place.iterdir()) and os.geteuid() == 0:
+            os.chown(place, wish.uid or 0, wish.gid or 0)
+            place.chmod(0o755 if wish.mode is None else wish.mode)
+        return str(place)
+
+    def secret(self, wish: Wish) -> Mount | None:
+        """A copy in memory, for the eyes of the RUN's user; with ``env`` a variable instead (or too, if there is a target)."""
+        name = wish.id or os.path.basename(wish.target)
+        if name not in self.secrets:
+            if wish.required:
+                raise ImageError(f"secret {name} was not given to this build: --secret id={name},src=FILE")
+            return None
+        try:
+            data = Path(self.secrets[name]).read_bytes()
+        except OSError as error:
+            raise ImageError(f"secret {name}: {self.secrets[name]}: {error.strerror}") from None
+        if wish.env:
+            self.env[wish.env] = data.decode()
+            if not wish.target:
+                return None
+        place = f"{self.private}/{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+        with open(os.open(place, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
+            file.write(data)
+        if os.geteuid() == 0:
+            os.chown(place, wish.uid or 0, wish.gid or 0)
+        os.chmod(place, 0o400 if wish.mode is None else wish.mode)
+        return Bind(wish.target or f"/run/secrets/{name}", source=place, options="ro")
+
+    def agent(self, wish: Wish) -> Mount | None:
+        """The socket of the ssh agent: keys are used, and never seen."""
+        if not self.ssh:
+            if wish.required:
+                raise ImageError("no ssh agent was given to this build: --ssh default, with SSH_AUTH_SOCK set")
+            return None
+        target = wish.target or "/run/buildkit/ssh_agent.0"
+        self.env["SSH_AUTH_SOCK"] = target
+        return Bind(target, source=self.ssh)
+
+    def tree(self, wish: Wish, undo: ExitStack) -> str:
+        """What ``type=bind`` shows: a copy, so that ``.dockerignore`` counts, and that ``rw`` writes to nobody's files."""
+        copy = f"{self.upper}.{len(os.listdir(self.private))}.bind"
+        os.mkdir(f"{self.private}/{os.path.basename(copy)}")
+        os.mkdir(copy)
+        undo.callback(state.rmtree, copy)
+        tree, changes = self.trees(wish), Changes(Merged([]), copy)
+        top = tree.one(wish.source or "/")
+        looks = Looks(keep_owner=bool(wish.from_))  # whose a file of the context is, is this machine's affair, and in no key
+        if not stat.S_ISDIR(top.about.st_mode):
+            changes.copy(top.real, top.about, "file", looks)
+            return f"{copy}/file"
+        resolved = tree.merged.resolve(top.path)
+        for file in tree.below(resolved):
+            changes.folder(os.path.dirname(file.path.removeprefix(resolved).lstrip("/")))
+            changes.copy(file.real, file.about, file.path.removeprefix(resolved).lstrip("/"), looks)
+        return copy
+
+
+def cache_name(wish: Wish) -> str:
+    return hashlib.sha256((wish.id or wish.target).encode()).hexdigest()[:24]
+
+
+def open_folder(path: Path, undo: ExitStack) -> int:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    undo.callback(os.close, fd)
+    return fd
+
+
+def locked(lock: int, kind: int) -> bool:
+    """Try to get it, now."""
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def remove_stub(before: Merged, upper: str, target: str) -> None:
+    """What was made in the layer only to mount something on, goes again, if it is empty and was not there before."""
+    path = "/".join(part for part in target.split("/") if part)
+    while path and not before.find(path):
+        above, name = os.path.split(path)
+        try:
+            # The command may have put links on the way: they must lead nowhere but into the layer.
+            with inside.Opened(upper, above or "/") as folder:
+                about = os.lstat(name, dir_fd=folder)
+                if stat.S_ISDIR(about.st_mode):
+                    os.rmdir(name, dir_fd=folder)
+                elif stat.S_ISREG(about.st_mode) and about.st_size == 0:
+                    os.unlink(name, dir_fd=folder)
+                else:
+                    return
+        except OSError:
+            return
+        path = above

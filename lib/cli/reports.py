@@ -1,0 +1,126 @@
+"""What the commands tell about images: tables for people, documents for programs."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from lib.cli import text
+from lib.images import digests, references
+from lib.images.image import Image
+from lib.images.library import REPO_DIGEST, Library
+from lib.images.overlays import walk
+
+
+def layer_sizes(library: Library, image: Image) -> list[int]:
+    """Bytes of the files of each layer, unpacked: what Docker calls its size. Counted once; of one not unpacked yet, its packed bytes."""
+    from lib.images.cache import Cache
+
+    cache, found = Cache(library.store), []
+    for layer, chain in zip(image.layers, image.chain_ids, strict=True):
+        folder = library.chains.find(chain)
+        with library.store.using():  # a prune beside us would sweep the note's draft
+            size = cache.once(f"size-{chain.partition(':')[2]}", lambda folder=folder: files(folder)) if folder else layer["size"]
+        found.append(size)
+    return found
+
+
+def files(folder: str) -> int:
+    """The lengths of all files in a folder, one with two names once."""
+    seen = {(about.st_dev, about.st_ino): about.st_size for _, _, about in walk(folder) if stat.S_ISREG(about.st_mode)}
+    return sum(seen.values())
+
+
+def repository_digests(library: Library, image: Image) -> dict[str, str]:
+    """What registries call it: name → name@digest."""
+    entries = [one.get("annotations", {}) for one in library.store.index() if one["digest"] == image.descriptor["digest"]]
+    return {words[REPO_DIGEST].partition("@")[0]: words[REPO_DIGEST] for words in entries if REPO_DIGEST in words}
+
+
+def image_rows(library: Library, found: list[Image], full: bool = False, with_digests: bool = False) -> list[list[str]]:
+    rows = []
+    for one in found:
+        shown = one.id if full else digests.short(one.id)
+        pulled = repository_digests(library, one)
+        for name in one.names or ("",):
+            wanted = references.parse(name) if name else None
+            repository = wanted._replace(tag=None, digest=None).familiar if wanted else "<none>"
+            known = pulled.get(str(wanted._replace(tag=None, digest=None)) if wanted else "", "")
+            more = [known.partition("@")[2] or "<none>"] if with_digests else []
+            made = text.age(str(one.config.get("created", "")))
+            rows.append([repository, (wanted and wanted.tag) or "<none>", *more, shown, made, text.size(sum(layer_sizes(library, one)))])
+    return rows
+
+
+def history_rows(library: Library, image: Image, full: bool = False) -> list[list[str]]:
+    """The newest step first; a step that made a layer has that layer's size."""
+    layers = iter(layer_sizes(library, image))
+    rows = []
+    for one in image.history:
+        bytes_ = 0 if one.get("empty_layer") else next(layers, 0)
+        said = text.visible(" ".join(str(one.get("created_by", "")).split()))
+        comment = text.visible(str(one.get("comment", "")))
+        rows.append(
+            ["<missing>", text.age(str(one.get("created", ""))), said if full else text.shorten(said, 45), text.size(bytes_), comment]
+        )
+    rows.reverse()
+    if rows:
+        rows[0][0] = image.id if full else digests.short(image.id)
+    return rows
+
+
+def document(library: Library, image: Image) -> dict:
+    """``docker image inspect``."""
+    return {
+        "Id": image.id,
+        "RepoTags": [references.parse(name).familiar for name in image.names],
+        "RepoDigests": sorted(repository_digests(library, image).values()),
+        "Created": image.config.get("created"),
+        "Author": image.config.get("author", ""),
+        "Config": image.runtime,
+        "Architecture": image.config.get("architecture"),
+        "Os": image.config.get("os"),
+        "Size": sum(layer_sizes(library, image)),
+        "RootFS": {"Type": "layers", "Layers": image.diff_ids},
+        "Descriptor": {key: image.descriptor[key] for key in ("mediaType", "digest", "size")},
+    }
+
+
+def formatted(document: dict, template: str) -> str:
+    """The small part of Go's templates that people use with ``--format``: ``{{.Config.Cmd}}`` and ``{{json .Config}}``.
+
+    Raises ``ValueError`` for a field that is not there, naming those that are.
+    """
+    import json
+    import re
+
+    def value(found: re.Match) -> str:
+        here: object = document
+        for name in filter(None, found[2].split(".")):
+            if not isinstance(here, dict) or name not in here:
+                there = ", ".join(here) if isinstance(here, dict) else type(here).__name__
+                raise ValueError(f"template: no field {name!r} in {found[0]}; there is {there}")
+            here = here[name]
+        return json.dumps(here) if found[1] else plain(here)
+
+    return re.sub(r"\{\{\s*(json\s+)?\.([\w.]*)\s*\}\}", value, template)
+
+
+def plain(value: object) -> str:
+    """As Go prints it."""
+    if isinstance(value, list):
+        return "[" + " ".join(map(plain, value)) + "]"
+    if isinstance(value, dict):
+        return "map[" + " ".join(f"{key}:{plain(one)}" for key, one in sorted(value.items())) + "]"
+    return "<nil>" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def changes(below, top: str) -> list[tuple[str, str]]:
+    """``docker diff``: A, C or D and the path, for each thing in a container's writable folder."""
+    from lib.images.overlays import is_whiteout
+
+    found = []
+    for name, _, about in walk(top):
+        there = below.find(name)
+        found.append(("D" if is_whiteout(about) else "C" if there else "A", "/" + name))
+    return sorted(found, key=lambda one: os.fsencode(one[1]))

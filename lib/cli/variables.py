@@ -1,0 +1,16 @@
+"""``-e`` and ``--build-arg``: variables as the command line gives them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+
+def pairs(words: Iterable[str]) -> dict[str, str]:
+    """``NAME=value``; a NAME alone takes its value from our own environment, as in Docker."""
+    found = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if equals or name in os.environ:
+            found[name] = value if equals else os.environ[name]
+    return found

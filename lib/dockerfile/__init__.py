@@ -1,0 +1,1 @@
+"""The Dockerfile, a language and nothing else: text in, instructions out."""

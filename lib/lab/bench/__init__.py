@@ -1,0 +1,1 @@
+"""Measured beside Docker, Podman, runc and others."""

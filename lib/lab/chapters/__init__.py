@@ -1,0 +1,1 @@
+"""What a chapter's experiments and exercises need."""

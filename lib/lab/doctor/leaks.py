@@ -1,0 +1,201 @@
+"""The leak check: what is there that was not there before, read from the kernel's own tables.
+
+Not from our own books: a book that forgets an entry is the very mistake to be found. One function
+looks (``look``), one compares; every test and the end of every notebook use the same two.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from stat import S_ISDIR
+
+from lib import linux, state
+from lib.advice import mountinfo
+from lib.ingredients.cgroups import PARENT
+from lib.process import Starter, completed
+
+LABEL = "suitcase"  # begins the name of every interface, network namespace, nft table and temporary folder of ours
+
+ALONE = False  # the tests run in a mount namespace that nobody shares, and say so here
+
+
+def of_processes(file: str) -> Iterator[tuple[int, str]]:
+    """One file of every process in ``/proc``, as (pid, text). A process that ends while we look (ENOENT, ESRCH) is left out."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            text = Path("/proc", pid, file).read_text(errors="replace")
+        except OSError:
+            continue
+        yield int(pid), text
+
+
+def processes() -> dict[int, tuple[int, str, str]]:
+    """Every process that can be seen: pid → (parent, name, state)."""
+    found = {}
+    for pid, stat in of_processes("stat"):
+        left, _, right = stat.rpartition(")")
+        state_letter, parent, *_ = right.split()
+        found[pid] = (int(parent), left.partition(" (")[2], state_letter)
+    return found
+
+
+def ours() -> dict[int, str]:
+    """Descendants of this process that are not our starter, zombies included, and orphans that carry our name."""
+    table, helper = processes(), {Starter._current.process.pid} if Starter._current else set()
+    return {
+        pid: name + (" (zombie)" if letter == "Z" else "")
+        for pid, (parent, name, letter) in table.items()
+        if pid not in helper and (descends(pid, table) or (parent == 1 and name.startswith(f"{LABEL}:") and same_place(pid)))
+    }
+
+
+def same_place(pid: int) -> bool:
+    """Does a process keep its records where we keep ours? Else it is somebody else's orphan."""
+    try:
+        words = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    place = next((word[len("SUITCASE_RUN=") :] for word in words if word.startswith(b"SUITCASE_RUN=")), b"")
+    return place == os.fsencode(os.environ.get("SUITCASE_RUN", ""))
+
+
+def descends(pid: int, table: dict) -> bool:
+    while pid in table and pid != 1:
+        pid = table[pid][0]
+        if pid == os.getpid():
+            return True
+    return False
+
+
+def children() -> set[str]:
+    """Processes of ours, as ``pid name``."""
+    return {f"{pid} {name}" for pid, name in ours().items()}
+
+
+def mounts() -> set[str]:
+    """Every mount of this mount namespace, if it is ours alone (as in the tests); in the machine's, those with a name of ours."""
+    names = (LABEL, str(state.store()), str(state.runtime_dir()))
+    rows = [row for row in mountinfo() if ALONE or any(name in row["target"] + row["root"] + row["source"] for name in names)]
+    return {f"{row['target']} ({row['fstype']})" for row in rows}
+
+
+def cgroups() -> set[str]:
+    """Every folder below the parent of ours, in any cgroup tree; one that is seen at several mounts counts once, at the first."""
+    tops = [line.split()[1] for line in linux.read("/proc/self/mounts").splitlines() if line.split()[2].startswith("cgroup")]
+    found: dict[tuple[int, int], str] = {}
+    for path in (path for top in tops for path in Path(top, PARENT).glob("*")):
+        with suppress(FileNotFoundError):  # it has just been removed
+            about = path.stat()
+            if S_ISDIR(about.st_mode):
+                found.setdefault((about.st_dev, about.st_ino), str(path))
+    return set(found.values())
+
+
+def namespaces() -> set[str]:
+    """Network namespaces with a name of ours, and those that processes of ours are in."""
+    found = {f"named {path.name}" for path in Path("/run/netns").glob(f"{LABEL}-*")}
+    for pid in [os.getpid(), *ours()]:
+        try:
+            found.add(os.readlink(f"/proc/{pid}/ns/net"))
+        except OSError:
+            continue
+    return found
+
+
+def links() -> set[str]:
+    """Network interfaces of this network namespace with a name of ours (15 characters at most, so the label is cut)."""
+    return {name for _, name in socket.if_nameindex() if name.startswith(LABEL[:4])}
+
+
+def nft_rules() -> set[str]:
+    """Tables of nftables with a name of ours, and what stands in them; nothing where there is no ``nft``."""
+    try:
+        done = completed(["nft", "-s", "list", "ruleset"], timeout=10)
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return set()
+    found, table = set(), ""
+    for line in done.stdout.splitlines():
+        if line.startswith("table "):
+            table = line.removesuffix(" {")
+        if table.split(" ")[-1].startswith(LABEL) and line.strip(" \t}"):
+            found.add(f"{table}: {line.strip()}")
+    return found
+
+
+def folders() -> set[str]:
+    """Temporary folders with our name, containers' folders in the store, records."""
+    found = set(Path(tempfile.gettempdir()).glob(f"{LABEL}-*-*"))
+    found |= set(Path(state.store(), "containers").glob("*"))
+    found |= {path for path in state.runtime_dir().glob("*") if path.suffix in (".json", ".new") or path.is_dir()}
+    return {str(path) for path in found}
+
+
+def of_others(name: str) -> bool:
+    """Does a temporary folder or a named namespace belong to another process that lives? ``state.temporary`` put a pid into its name."""
+    label, _, rest = os.path.basename(name.removeprefix("named ")).partition("-")
+    pid = rest.partition("-")[0]
+    return label == LABEL and (not pid.isdigit() or (int(pid) != os.getpid() and os.path.exists(f"/proc/{pid}")))
+
+
+def descriptors() -> set[str]:
+    """Descriptors of this process that keep a process, a namespace or a mount alive."""
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            target = os.readlink(f"/proc/self/fd/{name}")
+        except OSError:
+            continue
+        if target == "anon_inode:[pidfd]" or target.split(":")[0] in ("pid", "mnt", "net", "user", "uts", "ipc", "cgroup", "time"):
+            found.add(f"{name} → {target}")
+    return found
+
+
+KINDS = {
+    "process": children, "mount": mounts, "cgroup": cgroups, "network namespace": namespaces, "network link": links,
+    "nft rule": nft_rules, "folder or record": folders, "descriptor": descriptors,
+}  # fmt: skip
+
+
+@dataclass
+class Look:
+    """What was there at one moment, kind by kind."""
+
+    seen: dict[str, set[str]] = field(default_factory=lambda: {kind: look() for kind, look in KINDS.items()})
+
+    def new(self) -> dict[str, set[str]]:
+        """What has come since, by kind, without what belongs to another owner that lives (another notebook, say)."""
+        found = {kind: look() - self.seen[kind] for kind, look in KINDS.items()}
+        for kind in ("folder or record", "network namespace"):
+            found[kind] = {name for name in found[kind] if not of_others(name)}
+        if found["cgroup"] or found["folder or record"]:
+            theirs = state.of_others()
+            for kind in ("cgroup", "folder or record"):
+                found[kind] = {path for path in found[kind] if not {path, Path(path).stem.split(".")[0]} & theirs}
+        return found
+
+    def leaks(self, patience: float = 3.0) -> dict[str, set[str]]:
+        """What has come since and stays, by kind.
+
+        The kernel takes some things down a moment after the last process has gone, so what is there gets ``patience``
+        seconds to vanish. Only what is there at every look counts: others come and go on this machine too.
+        """
+        deadline, stays = time.monotonic() + patience, self.new()
+        while any(stays.values()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+            now = self.new()
+            stays = {kind: found & now[kind] for kind, found in stays.items()}
+        return {kind: found for kind, found in stays.items() if found}
+
+    def report(self, patience: float = 3.0) -> str:
+        """The leaks in words, for a notebook's last cell; raises ``AssertionError`` if there are any."""
+        new = self.leaks(patience)
+        assert not new, "left behind: " + "; ".join(f"{kind}: {', '.join(sorted(found))}" for kind, found in new.items())
+        return "nothing left: no " + ", no ".join(KINDS)

@@ -1,0 +1,1 @@
+"""Kernels, kernelspecs, notebooks, pages, batch runs."""

@@ -1,0 +1,1 @@
+"""Pull and push: the way to a registry and back, by the OCI distribution specification."""
