@@ -22,7 +22,7 @@ from lib import container, state
 from lib.build import running
 from lib.build.build import BuildError
 from lib.cli import reports, text
-from lib.cli.cli import main
+from lib.cli.main import main
 from lib.dockerfile import dockerfile, expansion
 from lib.dockerfile.dockerfile import DockerfileError
 from lib.dockerfile.mounts import Mount

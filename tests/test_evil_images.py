@@ -17,7 +17,8 @@ from sites import Site, cached
 
 from lib import linux
 from lib.build import changes
-from lib.cli import cli, text
+from lib.cli import main as cli
+from lib.cli import text
 from lib.images import archive, digests, image, unpack
 from lib.images.digests import ImageError
 from lib.images.entries import LayerError

@@ -13,7 +13,7 @@ from sites import Site, cached
 
 from lib.build import exchange
 from lib.build.build import Build, Options
-from lib.cli.cli import main
+from lib.cli.main import main
 from lib.images import digests
 from lib.images.digests import ImageError
 from lib.lab.registry import LocalRegistry

@@ -21,7 +21,7 @@ from needs import requires
 from registries import with_password
 
 from lib.cli import text
-from lib.cli.cli import main
+from lib.cli.main import main
 from lib.engine import shortnames
 from lib.images.library import Library
 from lib.images.store import Store
@@ -368,11 +368,11 @@ def test_build_fails_where_the_line_is(suitcase, tmp_path):
 
 
 def test_every_verb_has_help_and_an_unknown_one_is_an_error(suitcase):
-    for name in main.commands:
+    for name in main.list_commands(None):
         said = suitcase(f"{name} --help")
         assert said.code == 0 and "Usage: suitcase" in said.out
     assert suitcase("nosuch").code == 2
-    assert {"pull", "push", "build", "images", "history", "inspect", "tag", "rmi", "save", "load", "run"} <= set(main.commands)
+    assert {"pull", "push", "build", "images", "history", "inspect", "tag", "rmi", "save", "load", "run"} <= set(main.list_commands(None))
 
 
 def test_as_a_program(ours, tmp_path):
@@ -382,7 +382,7 @@ def test_as_a_program(ours, tmp_path):
 
 def test_what_a_listing_imports():
     """A command that lists images waits neither for HTTP nor for netlink, nor for what runs containers."""
-    code = "import sys; from lib.cli import cli; cli.library(); print(sorted(sys.modules))"
+    code = "import sys; from lib.cli import images, library; library.library(); print(sorted(sys.modules))"
     env = os.environ | {"SUITCASE_IMAGES": os.environ["SUITCASE_STORE"] + "/listing"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, cwd=Path(__file__).parents[1])
     for heavy in ("urllib3", "pyroute2", "http.client", "ssl", "zstandard", "isal", "tqdm", "lib.container", "lib.build.build"):

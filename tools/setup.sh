@@ -148,7 +148,7 @@ find_python() {
     exit 3
 }
 
-fingerprint() { cksum < requirements.lock; }
+fingerprint() { cat requirements.lock pyproject.toml | cksum; }
 
 python_packages() {
     local stamp="$VENV/.suitcase-setup" python print owner

@@ -10,7 +10,10 @@ def suitcase(line: str) -> None:
 
     What it prints appears here, and its exit code if that is not 0. A word with spaces stands in quotes.
     """
-    from lib.cli.cli import Failed, click, main
+    import click
+
+    from lib.cli.errors import Failed
+    from lib.cli.main import main
 
     try:
         code = main.main(shlex.split(line), prog_name="suitcase", standalone_mode=False)

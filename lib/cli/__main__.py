@@ -1,5 +1,5 @@
 """``python -m lib.cli``: the command ``suitcase``."""
 
-from lib.cli.cli import main
+from lib.cli.main import main
 
 main(prog_name="suitcase")

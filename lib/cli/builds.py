@@ -1,0 +1,48 @@
+"""``build`` and ``builder-prune``."""
+
+from __future__ import annotations
+
+import click
+
+from lib.cli import text
+from lib.cli.errors import errors
+from lib.cli.library import disk, library
+from lib.images.cache import Cache
+
+
+@click.command()
+@click.argument("context")
+@click.option("-f", "--file", help='Name of the Dockerfile (default: "CONTEXT/Dockerfile"); - is STDIN.')
+@click.option("-t", "--tag", "tags", multiple=True, help='Name and optionally a tag ("name:tag").')
+@click.option("--target", help="Set the target build stage to build.")
+@click.option("--build-arg", "build_args", multiple=True, help="Set build-time variables.")
+@click.option("--label", "labels", multiple=True, help="Set metadata for an image.")
+@click.option("--secret", "secrets", multiple=True, help="Secret to expose to the build: id=mysecret,src=/local/secret.")
+@click.option("--ssh", help="SSH agent socket to expose to the build: default, or default=/path/of/the/socket.")
+@click.option("--no-cache", is_flag=True, help="Do not use cache when building the image.")
+@click.option("--pull", is_flag=True, help="Always attempt to pull a newer version of the image.")
+@click.option("--platform", help="Set platform, for example linux/arm64.")
+@click.option("--network", type=click.Choice(["default", "none", "host"]), default="default", help="The network of RUN.")
+@click.option("--cache-from", multiple=True, help="External cache sources: type=local,src=FOLDER or a name in a registry.")
+@click.option("--cache-to", multiple=True, help="Cache export destinations: type=local,dest=FOLDER or a name in a registry.")
+@click.option("--progress", type=click.Choice(["auto", "plain", "quiet"]), default="auto", help="plain shows what the commands print.")
+@click.option("-q", "--quiet", is_flag=True, help="Suppress the build output and print image ID on success.")
+@click.option("--explain", is_flag=True, help="Say of each step that was not cached why not, and what to reorder.")
+@click.option("--iidfile", type=click.Path(dir_okay=False), help="Write the image ID to the file.")
+def build(context: str, **options) -> None:
+    """Build an image from a Dockerfile."""
+    from lib.cli import building
+
+    with errors():
+        building.build(library(), context, **options)
+
+
+@click.command("builder-prune")
+def builder_prune() -> None:
+    """Remove the build cache (docker builder prune)."""
+    with errors():
+        ours = library()
+        before = disk(ours)
+        Cache(ours.store).prune()
+        ours.gc()
+        click.echo(f"Total reclaimed space: {text.size(max(0, before - disk(ours)))}")

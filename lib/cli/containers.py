@@ -1,0 +1,106 @@
+"""``run diff export``: one container, until chapter 5 brings those that live on."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from lib import state
+from lib.cli.errors import Failed, errors
+from lib.cli.library import library
+from lib.cli.streams import stdout
+from lib.cli.variables import pairs
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.argument("image")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@click.option("--rm", is_flag=True, help="Remove the container when it exits (they all are, until chapter 5).")
+@click.option("-i", "--interactive", is_flag=True, help="Keep STDIN open.")
+@click.option("-t", "--tty", is_flag=True, help="Allocate a pseudo-TTY.")
+@click.option("--name", help="Assign a name to the container.")
+@click.option("-h", "--hostname", help="Container host name.")
+@click.option("-e", "--env", multiple=True, help="Set environment variables.")
+@click.option("-w", "--workdir", help="Working directory inside the container.")
+@click.option("-u", "--user", help="Username or UID (format: <name|uid>[:<group|gid>]).")
+@click.option("-v", "--volume", "volumes", multiple=True, help="Bind mount a volume: /host:/container[:ro].")
+@click.option("--tmpfs", multiple=True, help="Mount a tmpfs directory.")
+@click.option("--entrypoint", help="Overwrite the default ENTRYPOINT of the image.")
+@click.option("--network", type=click.Choice(["none", "host"]), default="none", help="Connect to a network (bridges come in chapter 4).")
+@click.option("--read-only", is_flag=True, help="Mount the container's root filesystem as read only.")
+@click.option("--init", is_flag=True, help="Run an init inside the container that reaps processes.")
+@click.option("-m", "--memory", help="Memory limit.")
+@click.option("--cpus", type=float, help="Number of CPUs.")
+@click.option("--pids-limit", type=int, help="Tune container pids limit.")
+@click.option("--pull", type=click.Choice(["always", "missing", "never"]), default="missing", help="Pull image before running.")
+def run(
+    image: str, command: tuple[str, ...], rm: bool, interactive: bool, env: tuple, workdir, user, entrypoint, pull: str, **options
+) -> None:
+    """Run a command in a new container."""
+    from lib.cli import running as runner
+    from lib.engine import resolve
+
+    with errors(125):
+        ours = library()
+        found = resolve.image(ours, image, pull)
+        wishes = runner.Wishes(command, entrypoint, pairs(env), workdir, user, {key: value for key, value in options.items() if value})
+    with runner.kept(found):
+        sys.exit(foreground(ours, found, wishes, interactive))
+
+
+def foreground(ours, found, wishes, interactive: bool) -> int:
+    """Run it to its end; returns its exit code."""
+    from lib.cli import running as runner
+    from lib.process import StepError
+
+    with errors(125):
+        made = runner.container(ours, found, wishes)
+        stdin = sys.stdin.buffer.read() if interactive and not sys.stdin.isatty() else b""
+    try:
+        return made.run(stdin=stdin).code
+    except StepError as error:
+        raise Failed(str(error), error.exit_code) from None
+
+
+@click.command()
+@click.argument("container")
+def diff(container: str) -> None:
+    """Inspect changes to files or directories on a running container's filesystem."""
+    from lib.cli import reports, text
+    from lib.images.merged import Merged
+
+    with errors():
+        facts = running(container)
+        for kind, path in reports.changes(Merged(layers_of(library(), facts)), f"{facts['folder']}/upper"):
+            click.echo(f"{kind} {text.visible(path)}")
+
+
+@click.command()
+@click.argument("container")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write to a file, instead of STDOUT.")
+def export(container: str, output: str | None) -> None:
+    """Export a running container's filesystem as a tar archive."""
+    from lib.atomicfile import atomic_file
+    from lib.images import archive
+
+    with errors():
+        facts = running(container)
+        folders = [*layers_of(library(), facts), f"{facts['folder']}/upper"]
+        if output:
+            with atomic_file(output) as file:
+                archive.export(folders, file)
+        else:
+            archive.export(folders, stdout())
+
+
+def running(name: str) -> dict:
+    """The record of a container that runs now, by its name or the beginning of its id."""
+    found = [facts for facts in state.records() if "called" in facts and (facts["called"] == name or facts["id"].startswith(name))]
+    if not found:
+        raise Failed(f"No such container: {name} (only running ones can be looked into: those of another terminal or notebook)")
+    return found[0]
+
+
+def layers_of(ours, facts: dict) -> list[str]:
+    return [folder for chain in facts["chains"] if (folder := ours.chains.find(chain))]

@@ -1,0 +1,42 @@
+"""An error as Docker shows it: one message on stderr, an exit code, no traceback."""
+
+from __future__ import annotations
+
+import errno
+from contextlib import contextmanager
+
+import click
+
+from lib.cli.library import library
+from lib.cli.text import visible
+from lib.images.digests import ImageError
+
+NAME = "suitcase"
+
+
+class Failed(click.ClickException):
+    """An error as Docker shows it: one message, and the exit code."""
+
+    def __init__(self, message: str, code: int = 1):
+        super().__init__(message)
+        self.exit_code = code
+
+    def show(self, file=None) -> None:
+        click.echo(f"{NAME}: {visible(self.message)}", err=True)
+
+
+@contextmanager
+def errors(code: int = 1):
+    """What is wrong with an image, a file or a word of the user's is told in one message, without a traceback."""
+    try:
+        yield
+    except (ImageError, LookupError, ValueError, OSError) as error:
+        shown = error.args[0] if isinstance(error, LookupError) and error.args else error
+        raise Failed(f"{shown}{way_out(error)}", getattr(error, "exit_code", code)) from None
+
+
+def way_out(error: Exception) -> str:
+    """What to do about a full disk. Everything else says it itself."""
+    if getattr(error, "errno", None) not in (errno.ENOSPC, errno.EDQUOT):
+        return ""
+    return f": nothing half-made was kept in {library().store.place}. Room there: {NAME} prune, {NAME} builder-prune, {NAME} rmi IMAGE"

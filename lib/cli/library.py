@@ -1,0 +1,22 @@
+"""The images of this machine, as the commands see them."""
+
+from __future__ import annotations
+
+
+def library():
+    from lib.images.library import Library
+    from lib.images.store import Store
+
+    return Library(Store())
+
+
+def in_use() -> frozenset[str]:
+    """The ids of images that containers on record stand on."""
+    from lib import state
+
+    return frozenset(facts["image"] for facts in state.records() if "image" in facts)
+
+
+def disk(ours) -> int:
+    """Bytes of all blobs."""
+    return sum(path.stat().st_size for path in (ours.store.place / "blobs").rglob("*") if path.is_file())

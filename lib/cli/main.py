@@ -1,0 +1,41 @@
+"""The command ``suitcase``: Docker's words for images, and for running one container.
+
+Here stands only where each verb lives. Its module is loaded when the verb is called, and imports what it needs then: a command that
+lists images should not wait for HTTP.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from lib.cli.errors import NAME
+
+VERBS = {
+    "images": "images history inspect tag rmi prune",
+    "archives": "save load import",
+    "containers": "run diff export",
+    "builds": "build builder-prune",
+    "registries": "pull push login logout",
+}
+HOMES = {verb: module for module, verbs in VERBS.items() for verb in verbs.split()}
+
+
+class Verbs(click.Group):
+    """A group of commands that are loaded one by one. See "Lazily Loading Subcommands" in click's manual."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return sorted(HOMES)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in HOMES:
+            return None
+        module = import_module(f"lib.cli.{HOMES[name]}")
+        return next(one for one in vars(module).values() if isinstance(one, click.Command) and one.name == name)
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option("0.1", prog_name=NAME)
+def main() -> None:
+    """Pack, build, ship and run images: the engine of "Docker: From Zero to Production", all of it in Python that you can read."""
