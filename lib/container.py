@@ -8,59 +8,17 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from lib import bases, linux, state
+from lib import bases, state
 from lib.ingredients.cgroups import Cgroup
+from lib.ingredients.files import Files
 from lib.ingredients.init import Init
 from lib.ingredients.namespaces import Hostname, Join, Loopback, Namespaces, User
 from lib.ingredients.rootfs import Bind, Mount, RootFS, Tmpfs
 from lib.ingredients.users import RunAs
-from lib.process import Exit, Plan, Process, Step
+from lib.ingredients.workdir import WorkDir
+from lib.process import Exit, Plan, Process
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-
-class WorkDir:
-    """The folder in which the program starts, and the umask and limits that Docker gives it."""
-
-    def __init__(self, path: str, ulimits: dict[str, tuple[int, int]] | None = None):
-        self.path, self.ulimits = path, ulimits or {}
-
-    def steps(self) -> list[Step]:
-        limits = [Step("rights", "setrlimit", (name.upper(), *pair), "--ulimit") for name, pair in self.ulimits.items()]
-        return [
-            Step("rights", "umask", (0o022,), "new files: rw-r--r--"),
-            *limits,
-            Step("names", "make_cwd", (self.path,), "--workdir, made if it is missing"),
-        ]
-
-
-class Files:
-    """``/etc/hostname``, ``/etc/hosts`` and ``/etc/resolv.conf``: written for this container, bound over the image's.
-
-    On the host's network its name servers are the host's, too.
-    """
-
-    def __init__(self, folder: str, hostname: str, network: str = "none"):
-        self.folder, self.hostname, self.network = folder, hostname, network
-
-    def texts(self) -> dict[str, str]:
-        hosts = f"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n127.0.1.1\t{self.hostname}\n"
-        return {"hostname": self.hostname + "\n", "hosts": hosts, "resolv.conf": self.resolvers()}
-
-    def resolvers(self) -> str:
-        if self.network == "host" and os.path.exists("/etc/resolv.conf"):
-            return linux.read("/etc/resolv.conf")
-        return "# no network yet: see chapter 4\n"
-
-    @property
-    def bound(self) -> dict[str, str]:
-        return {f"/etc/{name}": f"{self.folder}/{name}" for name in self.texts()}
-
-    def steps(self) -> list[Step]:
-        folder = Step("provide", "mkdir", (self.folder,), "for three small files", undo=(("rmtree", self.folder),))
-        return [folder] + [
-            Step("provide", "write_file", (f"{self.folder}/{name}", text), f"becomes /etc/{name}") for name, text in self.texts().items()
-        ]
 
 
 def cgroup_mount() -> Mount:

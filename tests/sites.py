@@ -8,7 +8,7 @@ from pathlib import Path
 import layers as make
 
 from lib import state
-from lib.build.build import Built, build, plan
+from lib.build.builder import Built, build, plan
 from lib.build.steps import StepReport
 from lib.engine import shortnames
 from lib.images.image import Image

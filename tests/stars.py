@@ -46,7 +46,7 @@ STARS = (
         "Exec format error → \n", needs=("root", "overlay"),
     ),
     Star(
-        "2.1", "why does stop take ten seconds?", "starter.py",
+        "2.1", "why does stop take ten seconds?", "process/pid1.py",
         "            os.kill(main, number)\n", "            pass\n",
         "no handler, but --init     False                  by SIGKILL",
     ),
@@ -56,22 +56,22 @@ STARS = (
         "zombies with --init:  1",
     ),
     Star(
-        "2.3", "what do the exit codes mean?", "process.py",
+        "2.3", "what do the exit codes mean?", "process/handle.py",
         "code = 128 + found.si_status if killed", "code = found.si_status if killed",
         "9     128 + 9, SIGKILL",
     ),
     Star(
-        "2.4", "three ways to 137", "ingredients/cgroups.py",
+        "2.4", "three ways to 137", "ingredients/cgroups/cgroup.py",
         "return self.oom_kills > 0", "return False",
         "exit 137: ended by signal 9 (SIGKILL)\n---",
     ),
     Star(
-        "2.5", "free and nproc show the host", "ingredients/cgroups.py",
+        "2.5", "free and nproc show the host", "ingredients/cgroups/cgroup.py",
         'words["memory.max"] = str(self.memory)', 'words["memory.max"] = str(2 * self.memory)',
         "memory.max      256 MiB",
     ),
     Star(
-        "2.7", "v1 or v2, the same words", "ingredients/cgroups.py",
+        "2.7", "v1 or v2, the same words", "ingredients/cgroups/v1.py",
         '"memory.max": ("memory", "memory.limit_in_bytes"),\n', "",
         "KeyError", needs=("root", "overlay", "cgroup1"),
     ),
@@ -81,7 +81,7 @@ STARS = (
         "pivot_root: Invalid argument → \n",
     ),
     Star(
-        "2.11", "docker logs is empty", "starter.py",
+        "2.11", "docker logs is empty", "process/child.py",
         "        for number in (0, 1, 2):\n            os.dup2(slave, number)", "        os.dup2(slave, 0)",
         "a terminal (-t)     only when it ended",
     ),

@@ -10,7 +10,7 @@ import pytest
 from needs import requires
 from sites import Site, cached
 
-from lib.build.build import Build, Options
+from lib.build.builder import Build, Options
 from lib.build.steps import BuildError
 from lib.dockerfile.dockerfile import DockerfileError
 from lib.images.digests import ImageError

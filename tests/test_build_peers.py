@@ -19,7 +19,7 @@ from build_cases import CASES
 from needs import requires
 
 from lib import bases
-from lib.build.build import build
+from lib.build.builder import build
 from lib.dockerfile.dockerfile import DockerfileError
 from lib.images import archive, image
 from lib.images.digests import ImageError

@@ -225,7 +225,7 @@ def test_an_interrupt_in_the_middle_of_a_run(site, stages):
 
 KILLED = """
 import sys
-from lib.build.build import build
+from lib.build.builder import build
 from lib.images.library import Library
 from lib.images.store import Store
 text = "FROM base\\nRUN --mount=type=secret,id=s --mount=type=bind,target=/b --mount=type=cache,target=/c touch /c/running; sleep 60\\n"

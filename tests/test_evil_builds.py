@@ -20,7 +20,7 @@ from sites import Site, cached
 
 from lib import container, state
 from lib.build import running
-from lib.build.build import BuildError
+from lib.build.builder import BuildError
 from lib.cli import reports, text
 from lib.cli.main import main
 from lib.dockerfile import dockerfile, expansion

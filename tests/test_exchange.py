@@ -12,7 +12,7 @@ from needs import requires
 from sites import Site, cached
 
 from lib.build import exchange
-from lib.build.build import Build, Options
+from lib.build.builder import Build, Options
 from lib.cli.main import main
 from lib.images import digests
 from lib.images.digests import ImageError

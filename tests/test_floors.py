@@ -37,7 +37,7 @@ def test_an_arrow_that_points_up_is_found(tmp_path):
 
 def test_the_starter_stays_small():
     """What the child carries is imported once at the starter's start; heavy modules would be paid by every first container."""
-    code = "import sys; sys.argv = ['x', '0']; from lib import starter; print(sorted(sys.modules))"
+    code = "import sys; sys.argv = ['x', '0']; from lib.process import starter; print(sorted(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {code}"], capture_output=True, text=True
     )

@@ -7,11 +7,11 @@ import marshal
 import pytest
 from conftest import Steps
 
-from lib import starter
-from lib.ingredients.cgroups import V1, V2, Cgroup, size
+from lib.ingredients.cgroups import V1, V2, Cgroup
 from lib.ingredients.namespaces import Hostname, Join, Loopback, Namespaces, Time, User
 from lib.ingredients.rootfs import Bind, RootFS, Tmpfs, escape
-from lib.process import CALLER, CHILD, ORDER, STAGES, Plan, Ref, Step, in_words
+from lib.process import CALLER, CHILD, ORDER, STAGES, Plan, Ref, Step, calls, in_words
+from lib.sizes import in_bytes
 
 
 def whole_plan() -> Plan:
@@ -45,7 +45,7 @@ def test_printed_plan_names_each_step_with_its_reason():
 def test_every_step_has_a_reason_and_a_known_call():
     for step in whole_plan().steps:
         assert step.why or step.call == "symlink", step
-        known = set(starter.CALLS) | {"clone3", "stdio", "terminal", "wait_for_start", "become_init", "execve"}
+        known = set(calls.CALLS) | {"clone3", "stdio", "terminal", "wait_for_start", "become_init", "execve"}
         assert step.call in known, step
 
 
@@ -61,8 +61,8 @@ def test_shoes_follow_from_the_stage():
 
 
 def test_refs_are_filled_in_where_they_stand():
-    assert starter.resolve({"ref": "cgroup"}, {"cgroup": 7}) == 7
-    assert starter.resolve("/proc/{pid}/uid_map", {"pid": 12}) == "/proc/12/uid_map"
+    assert calls.resolve({"ref": "cgroup"}, {"cgroup": 7}) == 7
+    assert calls.resolve("/proc/{pid}/uid_map", {"pid": 12}) == "/proc/12/uid_map"
     assert repr(Ref("cgroup")) == "<cgroup>"
 
 
@@ -77,13 +77,13 @@ SIZES = [("64m", 64 << 20), ("1g", 1 << 30), ("512K", 512 << 10), (1000, 1000), 
 
 @pytest.mark.parametrize("text, bytes_", SIZES)
 def test_sizes_in_dockers_words(text, bytes_):
-    assert size(text) == bytes_
+    assert in_bytes(text) == bytes_
 
 
 @pytest.mark.parametrize("text", ["", "m", "-1", "64x", "1 2", "0x10"])
 def test_sizes_that_cannot_be_meant(text):
     with pytest.raises(ValueError, match="invalid size"):
-        size(text)
+        in_bytes(text)
 
 
 def test_v2_writes_its_own_words_and_is_born_inside(monkeypatch):

@@ -74,7 +74,7 @@ def test_a_range_of_pieces_and_a_whole_module():
     code = show.source("linux", "ns_flags..setns").code
     assert "def unshare" in code and "def mount(" not in code
     assert show.source("ingredients.init").code == sources.text("ingredients.init").strip("\n")
-    assert show.source("process", "LIVE..").code.endswith(sources.text("process").strip("\n").splitlines()[-1])
+    assert show.source("process.handle", "LIVE..").code.endswith(sources.text("process.handle").strip("\n").splitlines()[-1])
     assert (
         "<details>" in show.source("ingredients.init")._repr_html_()
         and repr(show.source("ingredients.init")) == "lib/ingredients/init.py: all of it"
@@ -124,7 +124,7 @@ def test_a_cake_tells_each_layer_and_the_whole():
 def test_the_map_of_what_invalidates_what(tmp_path, capsys):
     import layers as make
 
-    from lib.build.build import build
+    from lib.build.builder import build
     from lib.engine import shortnames
 
     ours = make.library(tmp_path / "images")

@@ -20,6 +20,7 @@ from layers import folder, member
 from needs import requires
 from registries import with_password
 
+from lib import sizes
 from lib.cli import text
 from lib.cli.main import main
 from lib.engine import shortnames
@@ -385,12 +386,12 @@ def test_what_a_listing_imports():
     code = "import sys; from lib.cli import images, library; library.library(); print(sorted(sys.modules))"
     env = os.environ | {"SUITCASE_IMAGES": os.environ["SUITCASE_STORE"] + "/listing"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, cwd=Path(__file__).parents[1])
-    for heavy in ("urllib3", "pyroute2", "http.client", "ssl", "zstandard", "isal", "tqdm", "lib.container", "lib.build.build"):
+    for heavy in ("urllib3", "pyroute2", "http.client", "ssl", "zstandard", "isal", "tqdm", "lib.container", "lib.build.builder"):
         assert f"'{heavy}'" not in done.stdout, heavy
 
 
 def test_sizes_and_ages_as_docker_writes_them():
-    assert [text.size(number) for number in (0, 999, 1240, 72_800_000, 999_600, 1_050_000_000)] == [
+    assert [sizes.human(number) for number in (0, 999, 1240, 72_800_000, 999_600, 1_050_000_000)] == [
         "0B",
         "999B",
         "1.24kB",

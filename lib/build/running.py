@@ -20,15 +20,17 @@ from lib import inside, state
 from lib.build.changes import Changes, Looks
 from lib.build.context import Tree
 from lib.build.steps import Cancelled
-from lib.container import PATH, Files, WorkDir, cgroup_mount
+from lib.container import PATH, cgroup_mount
 from lib.dockerfile.mounts import Mount as Wish
 from lib.images.digests import ImageError
 from lib.images.merged import Merged
 from lib.images.store import Store
 from lib.ingredients.cgroups import Cgroup
+from lib.ingredients.files import Files
 from lib.ingredients.namespaces import Hostname, Loopback, Namespaces, User
 from lib.ingredients.rootfs import Bind, Mount, RootFS, Tmpfs
 from lib.ingredients.users import RunAs
+from lib.ingredients.workdir import WorkDir
 from lib.process import Exit, Plan, Process, Shield
 
 HOSTNAME = "suitcase-build"
@@ -69,7 +71,7 @@ class Runner:
         As long as it runs, ``running`` holds its name.
         """
         with Shield() as shield, ExitStack() as undo:  # an interrupt must not come between something and its undo
-            record = state.Record(f"{self.id}-mounts", [("rmtree", self.private)])  # should we be killed, gc removes it
+            record = state.new_record(f"{self.id}-mounts", [("rmtree", self.private)])  # should we be killed, gc removes it
             undo.callback(record.remove)
             undo.callback(state.rmtree, self.private)
             os.makedirs(self.private, mode=0o700)

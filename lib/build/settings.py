@@ -1,6 +1,6 @@
 """Instructions that change no file: each sets a word of the image's config, and says what the history tells of it.
 
-``state`` is what the stage has come to (``stages.State``). See the OCI image specification, config.md.
+``state`` is what the stage has come to (``steps.State``). See the OCI image specification, config.md.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from lib.build.steps import whole_command
+from lib.build.steps import State, whole_command
+from lib.dockerfile import dockerfile
 from lib.dockerfile.instructions import (
     Cmd,
     Entrypoint,
@@ -122,3 +123,19 @@ def ports_of(text: str, place) -> list[str]:
     if not first.isdigit() or not (last or "0").isdigit() or kind not in ("tcp", "udp", "sctp") or int(last or first) > LARGEST_PORT:
         raise place.error(f"EXPOSE {text[:40]} is not a port", "write EXPOSE 80, 80/udp or 8000-8002", text)
     return [f"{port}/{kind}" for port in range(int(first), int(last or first) + 1)]
+
+
+def config_of(changes: tuple[str, ...]) -> dict:
+    """The runtime part of a config that some instructions make (``import --change "CMD sh"``). Raises ``DockerfileError``."""
+    state = State()
+    for text in changes:
+        for one in dockerfile.instructions(text, "--change"):
+            if type(one) not in CHANGES:
+                names = " ".join(kind.__name__.upper() for kind in CHANGES)
+                raise one.place.error(f"{type(one).__name__.upper()} is no change to an image's config", f"there are {names}")
+            apply(state, dockerfile.expanded(one, state.env)[0])
+    return state.config
+
+
+# What ``import --change`` knows: the others would need a build.
+CHANGES = tuple(kind for kind in SETTINGS if kind not in (Maintainer, Shell))

@@ -9,7 +9,7 @@ from functools import partial
 
 import click
 
-from lib.build.build import Build, Built, Options
+from lib.build.builder import Build, Built, Options
 from lib.build.steps import StepReport
 from lib.cli.text import visible
 from lib.cli.variables import pairs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from lib.cli import text
+from lib import sizes
 from lib.cli.errors import errors
 from lib.cli.library import disk, library
 from lib.images.cache import Cache
@@ -45,4 +45,4 @@ def builder_prune() -> None:
         before = disk(ours)
         Cache(ours.store).prune()
         ours.gc()
-        click.echo(f"Total reclaimed space: {text.size(max(0, before - disk(ours)))}")
+        click.echo(f"Total reclaimed space: {sizes.human(max(0, before - disk(ours)))}")

@@ -6,6 +6,7 @@ import json
 
 import click
 
+from lib import sizes
 from lib.cli import reports, text
 from lib.cli.errors import Failed, errors
 from lib.cli.library import disk, in_use, library
@@ -99,4 +100,4 @@ def prune() -> None:
         before = disk(ours)
         for one in ours.prune(in_use()):
             click.echo(f"deleted: {one}")
-        click.echo(f"Total reclaimed space: {text.size(max(0, before - disk(ours)))}")
+        click.echo(f"Total reclaimed space: {sizes.human(max(0, before - disk(ours)))}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
+from lib import sizes
 from lib.cli import text
 from lib.images import digests, references
 from lib.images.image import Image
@@ -48,7 +49,7 @@ def image_rows(library: Library, found: list[Image], full: bool = False, with_di
             known = pulled.get(str(wanted._replace(tag=None, digest=None)) if wanted else "", "")
             more = [known.partition("@")[2] or "<none>"] if with_digests else []
             made = text.age(str(one.config.get("created", "")))
-            rows.append([repository, (wanted and wanted.tag) or "<none>", *more, shown, made, text.size(sum(layer_sizes(library, one)))])
+            rows.append([repository, (wanted and wanted.tag) or "<none>", *more, shown, made, sizes.human(sum(layer_sizes(library, one)))])
     return rows
 
 
@@ -61,7 +62,7 @@ def history_rows(library: Library, image: Image, full: bool = False) -> list[lis
         said = text.visible(" ".join(str(one.get("created_by", "")).split()))
         comment = text.visible(str(one.get("comment", "")))
         rows.append(
-            ["<missing>", text.age(str(one.get("created", ""))), said if full else text.shorten(said, 45), text.size(bytes_), comment]
+            ["<missing>", text.age(str(one.get("created", ""))), said if full else text.shorten(said, 45), sizes.human(bytes_), comment]
         )
     rows.reverse()
     if rows:

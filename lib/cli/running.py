@@ -47,7 +47,7 @@ def environment(image: Image, wishes: Wishes) -> dict[str, str]:
 def kept(image: Image) -> Iterator[None]:
     """Nobody takes the image's layers away, although its container is not on record yet."""
     with Shield() as shield:  # an interrupt must not come between the record and its removal
-        record = state.Record(f"run-{state.new_id()}", (), image=image.id, chains=image.chain_ids)
+        record = state.new_record(f"run-{state.new_id()}", (), image=image.id, chains=image.chain_ids)
         try:
             with shield.opened():
                 yield

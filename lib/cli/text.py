@@ -7,17 +7,6 @@ import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
-
-
-def size(number: float) -> str:
-    """Three digits and a decimal unit: ``72.8MB``."""
-    unit = 0
-    while number >= 1000 and unit < len(UNITS) - 1:
-        number /= 1000
-        unit += 1
-    return f"{number:.3g}{UNITS[unit]}" if number < 999.5 else f"{number:.0f}{UNITS[unit]}"
-
 
 def age(text: str) -> str:
     """How long ago a moment (RFC 3339) was: ``2 minutes ago``; ``N/A`` for what is no moment."""

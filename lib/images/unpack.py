@@ -13,18 +13,16 @@ import os
 import stat
 import tarfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 
 from lib import inside, linux, state
-from lib.images import compression
+from lib.images import attributes, compression
+from lib.images.contents import copy, copy_sparse
 from lib.images.entries import LayerError, Member, members, split
 from lib.images.overlays import OPAQUE, WHITEOUT, opaque_attribute
 
 FOLDERS_AT_MOST = 256 << 20  # bytes of the names and attributes of one layer's folders: they are held in memory to its end
-BLOCK = 1 << 20
-HOLE = bytes(BLOCK)
-NO_XATTRS = (errno.ENOTSUP, errno.EPERM)  # a file system without them; a user may not set file capabilities
 
 
 class Names:
@@ -165,7 +163,7 @@ class Unpacking:
                 if not self.as_root and kind != "fifo":
                     return None  # nobody but root may make a device, and a container gets its own
                 self.node(member, fd, name)
-        return self.describe(member, fd, name)
+        return attributes.give(member, fd, name, self.as_root)
 
     def clear(self, fd: int, name: str, path: str, member: Member) -> bool:
         """Make room: a later member replaces an earlier one, but a folder stays a folder. False if there is nothing to make."""
@@ -227,7 +225,7 @@ class Unpacking:
                 copy_sparse(archive.extractfile(member), out, member.size)
             else:
                 copy(archive.fileobj, out, member.size)
-            self.describe_open(member, out)
+            attributes.give_open(member, out, self.as_root)
         finally:
             os.close(out)
         return True
@@ -274,28 +272,6 @@ class Unpacking:
 
     # -- what they look like
 
-    def describe(self, member: Member, fd: int, name: str) -> None:
-        """Owner, mode, attributes and time of something that is not open; a chown takes the setuid bit away, so the mode follows it."""
-        path = f"/proc/self/fd/{fd}/{name}"
-        if self.as_root:
-            os.chown(path, member.uid, member.gid, follow_symlinks=False)
-        for key, value in member.xattrs.items():
-            with tolerated():
-                os.setxattr(path, key, value, follow_symlinks=False)
-        if member.kind != "symbolic link":
-            os.chmod(path, member.mode & 0o7777)
-        os.utime(path, ns=times(member), follow_symlinks=False)
-
-    def describe_open(self, member: Member, out: int) -> None:
-        if self.as_root:
-            os.fchown(out, member.uid, member.gid)
-        if member.pax_headers:
-            for key, value in member.xattrs.items():
-                with tolerated():
-                    os.setxattr(out, key, value)
-        os.fchmod(out, member.mode & 0o7777)
-        os.utime(out, ns=times(member))
-
     def finish(self) -> None:
         """Folders last, the deepest first, as work inside them changed their times."""
         self.close_last()
@@ -304,7 +280,7 @@ class Unpacking:
         for path, member in sorted(self.folders.items(), reverse=True):
             if member is not None:
                 with named(member):
-                    self.at(path, partial(self.describe_open, member))
+                    self.at(path, partial(attributes.give_open, member, owner=self.as_root))
 
     def at(self, path: str, deed: Callable[[int], object]) -> None:
         """Do something to a folder of this layer, if it is still there: a link on the way may lead to what was replaced since."""
@@ -330,51 +306,6 @@ def named(member: Member) -> Iterator[None]:
             raise
         why = f"{error.strerror} ({errno.errorcode[error.errno]})"
         raise LayerError(f"{member.kind} {member.name!r} cannot be unpacked: {why}") from None
-
-
-def times(member: Member) -> tuple[int, int]:
-    """Access and modification time in ns; a pax header may hold fractions, and a stranger's may hold anything."""
-    moment = max(-(1 << 33), min(int(member.mtime), 1 << 33)) * 10**9
-    if isinstance(member.mtime, float):
-        moment = int(max(-(1 << 33), min(member.mtime, 1 << 33)) * 10**9)
-    return moment, moment
-
-
-class tolerated(suppress):
-    """Attributes are kept where the file system can, as in Docker."""
-
-    def __init__(self):
-        super().__init__(OSError)
-
-    def __exit__(self, kind, error, trace) -> bool:
-        return kind is not None and issubclass(kind, OSError) and error.errno in NO_XATTRS
-
-
-def copy(source, out: int, size: int) -> None:
-    """The content of a file, piece by piece as it comes. Raises ``LayerError`` if there is less than announced."""
-    left = size
-    while left and (piece := source.some(left)):
-        left -= len(piece)
-        while piece:
-            piece = piece[os.write(out, piece) :]
-    if left:
-        raise LayerError(f"the layer ends in the middle of a file: {left} bytes are missing")
-
-
-def copy_sparse(source, out: int, size: int) -> None:
-    """A file with holes: a block of zeros becomes one again. Raises ``LayerError`` if there is less than announced."""
-    position = 0
-    while data := source.read(min(BLOCK, size - position)):
-        position += len(data)
-        if data == HOLE[: len(data)]:
-            os.lseek(out, position, os.SEEK_SET)
-            continue
-        piece = memoryview(data)
-        while piece:
-            piece = piece[os.write(out, piece) :]
-    if position != size:
-        raise LayerError(f"the layer ends in the middle of a file: {size - position} bytes are missing")
-    os.ftruncate(out, size)
 
 
 def unpack(file, target: str) -> Unpacking:

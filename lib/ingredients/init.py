@@ -10,7 +10,7 @@ from lib.process import Step
 
 
 class Init:
-    """Leave a small init behind as PID 1; the program becomes its child. The loop itself is ``starter.init``."""
+    """Leave a small init behind as PID 1; the program becomes its child. The loop itself is ``process.pid1``."""
 
     def steps(self) -> list[Step]:
         return [Step("init", "become_init", (), "passes signals on, waits for orphans")]

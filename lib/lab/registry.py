@@ -70,7 +70,7 @@ class LocalRegistry:
     def __enter__(self) -> LocalRegistry:
         with Shield() as shield:  # an interrupt must not come between a start and its record
             self.place = tempfile.mkdtemp(prefix=state.temporary("registry"))
-            self.record = state.Record(f"registry-{state.new_id()}", [["rmtree", self.place]])
+            self.record = state.new_record(f"registry-{state.new_id()}", [["rmtree", self.place]])
             try:
                 self.start()
                 with shield.opened():

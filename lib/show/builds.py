@@ -9,7 +9,7 @@ from pathlib import Path
 import ipywidgets
 from IPython.display import display
 
-from lib.build.build import Built, plan
+from lib.build.builder import Built, plan
 from lib.build.steps import StepReport
 from lib.images.library import Library
 from lib.process import scratch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipywidgets
 from IPython.display import display
 
-from lib.build.build import build
+from lib.build.builder import build
 from lib.images.digests import ImageError
 from lib.images.library import Library
 from lib.process import StepError

@@ -183,7 +183,7 @@ def exercises() -> list[Exercise]:
         Exercise(
             "diagnose", "why a program does not start", check_diagnose,
             ["The first bytes tell: a script begins with #!, an ELF program with \\x7fELF.",
-             "lib.advice has elf_machine(first bytes) and elf_interpreter(path); platform.machine() is this machine's.",
+             "lib.elf has elf_machine(first bytes) and elf_interpreter(path); platform.machine() is this machine's.",
              "A static program has no interpreter; a first line that ends in \\r\\n has a Windows line end."],
             lambda dice: {"order": kinds(dice)},
         ),

@@ -161,7 +161,7 @@ def exercises() -> list[Exercise]:
             "update", "docker update --memory", check_update,
             ["A limit is a number in a file of the cgroup: container.cgroup.folders are its folders.",
              "container.cgroup.backend.translate(\"memory.max\", bytes) says which file, on v1 and on v2.",
-             "linux.write(path, text) writes it; cgroups.size(\"64m\") counts the bytes."],
+             "linux.write(path, text) writes it; sizes.in_bytes(\"64m\") counts the bytes."],
             lambda dice: {"small": dice.randrange(16, 40, 4), "large": dice.randrange(64, 128, 4)},
         ),
     ]  # fmt: skip

@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from lib import bases, state
-from lib.build.build import build, plan
+from lib.build.builder import build, plan
 from lib.dockerfile.dockerfile import DockerfileError
 from lib.engine import shortnames
 from lib.images import archive, compression, layers

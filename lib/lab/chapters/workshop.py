@@ -20,7 +20,7 @@ def folder() -> Path:
     with Shield():
         if os.getpid() not in _open:
             path = state.folder("containers") / f"workshop-{state.new_id()}"
-            _open[os.getpid()] = path, state.Record(path.name, [("rmtree", str(path))])
+            _open[os.getpid()] = path, state.new_record(path.name, [("rmtree", str(path))])
             path.mkdir(mode=0o711)
     return _open[os.getpid()][0]
 

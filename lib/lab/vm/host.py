@@ -219,7 +219,7 @@ def cage(backend: Backend, job: Job, run: str) -> list[str]:
 def run_folder(place: str | None) -> Iterator[str]:
     """A folder for one guest's memory and console. It stands on record, so that a later start removes what a killed one has left."""
     path = Path(place or tempfile.gettempdir(), f"{state.temporary('guest')}{state.new_id()}")
-    record = state.Record(path.name, [("rmtree", str(path))])
+    record = state.new_record(path.name, [("rmtree", str(path))])
     try:
         path.mkdir(mode=0o700)
         yield str(path)

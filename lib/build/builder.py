@@ -1,8 +1,7 @@
 """``docker build``: a Dockerfile becomes a graph of stages, a stage a chain of steps, a step a layer or a word in the config.
 
 Stages that the target does not need are not built; those that do not need each other are built side by side. A step whose key
-is in the cache is not carried out: its layer is taken. Nothing is even unpacked as long as every step is cached.
-"""
+is in the cache is not carried out: its layer is taken. Nothing is even unpacked as long as every step is cached."""
 
 from __future__ import annotations
 
@@ -11,15 +10,16 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from lib.build.context import Context, Tree
 from lib.build.explain import advice, align
+from lib.build.graph import Graph
+from lib.build.options import Built, Options
 from lib.build.stages import StageBuild
 from lib.build.steps import PREDEFINED, BuildError, Cancelled, StepReport
 from lib.dockerfile import dockerfile
 from lib.dockerfile.dockerfile import Dockerfile, Stage
-from lib.dockerfile.instructions import Arg, Copy, Run
+from lib.dockerfile.instructions import Arg
 from lib.images import image, references
 from lib.images.cache import Cache, Record, key
 from lib.images.digests import ImageError
@@ -32,42 +32,6 @@ TICK = 0.05  # s
 AT_ONCE = 16  # stages that are built side by side; each waits only for those that began before it
 
 
-@dataclass
-class Options:
-    """What the command line says. ``secrets``: id → file. ``resolve`` finds a base image by its name, and pulls it if need be."""
-
-    context: str = "."
-    file: str | None = None
-    text: str | None = None  # the Dockerfile itself, instead of a file
-    tags: tuple[str, ...] = ()
-    target: str | None = None
-    build_args: dict[str, str] = field(default_factory=dict)
-    labels: dict[str, str] = field(default_factory=dict)
-    secrets: dict[str, str] = field(default_factory=dict)
-    ssh: str | None = None
-    no_cache: bool = False
-    network: str = "default"
-    platform: dict[str, str] | None = None
-    dry: bool = False  # only find out which steps are cached; a step that is not is taken to change everything after it
-    resolve: Callable[[str], Image] | None = None
-    cache_from: tuple[str, ...] = ()  # as ``exchange`` has it: ``type=local,src=FOLDER``, ``type=registry,ref=NAME``
-    cache_to: tuple[str, ...] = ()
-
-
-@dataclass
-class Built:
-    """What came of a build."""
-
-    image: Image | None  # none after a dry run
-    steps: list[StepReport]
-    seconds: float
-    advice: list[str]
-
-    @property
-    def id(self) -> str:
-        return self.image.id
-
-
 class Build:
     """One build. ``tell`` gets a word (``start``, ``done``, ``output``), the step, and a text."""
 
@@ -76,9 +40,8 @@ class Build:
         self.store, self.cache = library.store, Cache(library.store)
         self.file = self.read()
         self.context = Context(options.context, self.store, self.path)
-        self.stages = {stage.index: stage for stage in self.file.stages}
+        self.graph = Graph(self.file, options, self.path)
         self.futures: dict[int, object] = {}
-        self.waits: dict[int, list[Stage]] = {}  # for which others each stage waits
         self.stopping = threading.Event()
         self.running: set[str] = set()  # names of the RUNs that run now
         self.steps: list[StepReport] = []
@@ -104,86 +67,14 @@ class Build:
         except FileNotFoundError:
             raise BuildError(f"failed to read dockerfile: open {self.path}: no such file or directory (-f names another)") from None
 
-    def stage(self, name: str, before: int | None = None) -> Stage | None:
-        """A stage by its name or its number; with ``before``, another's index, of those above that one."""
-        stages = self.file.stages[:before]
-        found = next((stage for stage in reversed(stages) if stage.name == name.lower()), None)
-        return found or next((stage for stage in stages if str(stage.index) == name), None)
-
-    def target(self) -> Stage:
-        if not self.options.target:
-            return self.file.stages[-1]
-        if found := self.stage(self.options.target):
-            return found
-        names = ", ".join(stage.name or str(stage.index) for stage in self.file.stages)
-        raise BuildError(f"target stage {self.options.target!r} could not be found in {self.path}: there is {names}")
-
-    def arguments(self) -> dict[str, str]:
-        """What a FROM may use: the platform, and the ARGs before the first FROM."""
-        here = {"linux": "linux", **image.here(), **(self.options.platform or {})}
-        platform = image.platform_name(here)
-        known = {
-            "TARGETPLATFORM": platform, "TARGETOS": here["os"], "TARGETARCH": here["architecture"],
-            "TARGETVARIANT": here.get("variant", ""),
-            "BUILDPLATFORM": image.platform_name(image.here()), "BUILDOS": "linux", "BUILDARCH": image.here()["architecture"],
-        }  # fmt: skip
-        for one in self.file.arguments:
-            for name, default in dockerfile.expanded(one, known, self.file.escape)[0].pairs:
-                value = self.options.build_args.get(name, default)
-                if value is not None:
-                    known[name] = value
-        return known
-
-    # -- the graph
-
-    def needs(self, stage: Stage) -> list[Stage]:
-        """The stages that this one is built on, copies from, or mounts; as in BuildKit, the latter may come later in the file."""
-        base = dockerfile.expanded(stage.base, self.globals, self.file.escape)[0].image
-        names: list[str] = []
-        for one in stage.instructions:
-            if isinstance(one, Copy) and one.from_:
-                names.append(one.from_)
-            if isinstance(one, Run):
-                names += [mount.from_ for mount in one.mounts if mount.from_]
-        found = [self.stage(base, stage.index), *(self.source(name, stage) for name in dict.fromkeys(names))]
-        return [one for one in found if one]
-
-    def source(self, name: str, by: Stage) -> Stage | None:
-        """The stage that ``by`` copies from or mounts; None if it is an image. One above goes first, but BuildKit takes later ones, too."""
-        return self.stage(name, by.index) or self.stage(name)
-
-    def needed(self, stage: Stage) -> list[Stage]:
-        """The stage and all that it needs, each after those that it needs itself. Raises ``DockerfileError`` for a circle of them."""
-        from graphlib import CycleError, TopologicalSorter
-
-        found, todo = {}, [stage]
-        while todo:
-            one = todo.pop()
-            if one.index not in found:
-                found[one.index] = needs = self.needs(one)
-                todo += needs
-        self.waits = found
-        sorter, order = TopologicalSorter({index: [one.index for one in needs] for index, needs in found.items()}), []
-        try:
-            order = list(sorter.static_order())
-        except CycleError as error:
-            circle = [self.stages[index] for index in error.args[1]]
-            names = " needs ".join(str(one.name or one.index) for one in reversed(circle))
-            first = min(circle, key=lambda one: one.index)
-            raise first.base.place.error(
-                f"circular dependency detected: {names}", "each waits for the other: one must copy nothing"
-            ) from None
-        return [self.stages[index] for index in order]
-
     # -- the build
 
     def run(self) -> Built:
         """Build the target. Raises ``BuildError`` and other ``ImageError``, ``DockerfileError``; what is cached by then stays so."""
-        self.globals = self.arguments()
-        target = self.target()
+        target = self.graph.target()
         with self.store.using(), self.library.chains.draft() as place:
             self.scratch = place.path  # for downloads
-            needed = self.needed(target)
+            needed = self.graph.needed(target)
             self.check_arguments()
             self.look_back(sorted(needed, key=lambda stage: stage.index))
             if self.options.cache_from and not self.options.dry:
@@ -272,8 +163,8 @@ class Build:
 
     def awaited(self, name: str, by: Stage) -> Stage | None:
         """The stage, if it is one that ``by`` is known to wait for. An ONBUILD's COPY is not: it could wait for what waits for it."""
-        stage = self.source(name, by)
-        return stage if stage and stage in self.waits[by.index] else None
+        stage = self.graph.source(name, by)
+        return stage if stage and stage in self.graph.waits[by.index] else None
 
     def tree(self, name: str, place, by: Stage) -> Tree:
         """A stage or an image to copy from, into the stage ``by``."""

@@ -1,0 +1,91 @@
+"""The stages of a Dockerfile as a graph: which the target needs, and in which order.
+
+A stage that the target does not need is not built. As in BuildKit, a stage may copy from one that comes later in the file."""
+
+from __future__ import annotations
+
+from lib.build.options import Options
+from lib.build.steps import BuildError
+from lib.dockerfile import dockerfile
+from lib.dockerfile.dockerfile import Dockerfile, Stage
+from lib.dockerfile.instructions import Copy, Run
+from lib.images import image
+
+
+class Graph:
+    """The stages of a Dockerfile as a build needs them. ``globals`` is what a FROM may use, ``waits`` for which others each stage waits."""
+
+    def __init__(self, file: Dockerfile, options: Options, path: str):
+        self.file, self.options, self.path = file, options, path
+        self.stages = {stage.index: stage for stage in file.stages}
+        self.globals = self.arguments()
+        self.waits: dict[int, list[Stage]] = {}
+
+    def stage(self, name: str, before: int | None = None) -> Stage | None:
+        """A stage by its name or its number; with ``before``, another's index, of those above that one."""
+        stages = self.file.stages[:before]
+        found = next((stage for stage in reversed(stages) if stage.name == name.lower()), None)
+        return found or next((stage for stage in stages if str(stage.index) == name), None)
+
+    def target(self) -> Stage:
+        if not self.options.target:
+            return self.file.stages[-1]
+        if found := self.stage(self.options.target):
+            return found
+        names = ", ".join(stage.name or str(stage.index) for stage in self.file.stages)
+        raise BuildError(f"target stage {self.options.target!r} could not be found in {self.path}: there is {names}")
+
+    def arguments(self) -> dict[str, str]:
+        """What a FROM may use: the platform, and the ARGs before the first FROM."""
+        here = {"linux": "linux", **image.here(), **(self.options.platform or {})}
+        platform = image.platform_name(here)
+        known = {
+            "TARGETPLATFORM": platform, "TARGETOS": here["os"], "TARGETARCH": here["architecture"],
+            "TARGETVARIANT": here.get("variant", ""),
+            "BUILDPLATFORM": image.platform_name(image.here()), "BUILDOS": "linux", "BUILDARCH": image.here()["architecture"],
+        }  # fmt: skip
+        for one in self.file.arguments:
+            for name, default in dockerfile.expanded(one, known, self.file.escape)[0].pairs:
+                value = self.options.build_args.get(name, default)
+                if value is not None:
+                    known[name] = value
+        return known
+
+    def needs(self, stage: Stage) -> list[Stage]:
+        """The stages that this one is built on, copies from, or mounts; as in BuildKit, the latter may come later in the file."""
+        base = dockerfile.expanded(stage.base, self.globals, self.file.escape)[0].image
+        names: list[str] = []
+        for one in stage.instructions:
+            if isinstance(one, Copy) and one.from_:
+                names.append(one.from_)
+            if isinstance(one, Run):
+                names += [mount.from_ for mount in one.mounts if mount.from_]
+        found = [self.stage(base, stage.index), *(self.source(name, stage) for name in dict.fromkeys(names))]
+        return [one for one in found if one]
+
+    def source(self, name: str, by: Stage) -> Stage | None:
+        """The stage that ``by`` copies from or mounts; None if it is an image. One above goes first, but BuildKit takes later ones, too."""
+        return self.stage(name, by.index) or self.stage(name)
+
+    def needed(self, stage: Stage) -> list[Stage]:
+        """The stage and all that it needs, each after those that it needs itself. Raises ``DockerfileError`` for a circle of them."""
+        from graphlib import CycleError, TopologicalSorter
+
+        found, todo = {}, [stage]
+        while todo:
+            one = todo.pop()
+            if one.index not in found:
+                found[one.index] = needs = self.needs(one)
+                todo += needs
+        self.waits = found
+        sorter, order = TopologicalSorter({index: [one.index for one in needs] for index, needs in found.items()}), []
+        try:
+            order = list(sorter.static_order())
+        except CycleError as error:
+            circle = [self.stages[index] for index in error.args[1]]
+            names = " needs ".join(str(one.name or one.index) for one in reversed(circle))
+            first = min(circle, key=lambda one: one.index)
+            raise first.base.place.error(
+                f"circular dependency detected: {names}", "each waits for the other: one must copy nothing"
+            ) from None
+        return [self.stages[index] for index in order]

@@ -1,0 +1,171 @@
+"""Limits: what a process may use up, in v2's words (``memory.max``, ``cpu.max``, ``pids.max``) whatever the machine has.
+
+See cgroups(7). Everything lies below one parent of ours, ``suitcase``; nothing outside of it is written to."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+
+from lib import linux, sizes, state
+from lib.ingredients.cgroups.backends import backend, swap_is_accounted
+from lib.ingredients.cgroups.oom import OomWatch
+from lib.ingredients.cgroups.v1 import unique
+from lib.process import Step
+
+PERIOD = 100_000  # microseconds: cpu.max counts how much of each period may be used
+SMALLEST = 6 << 20  # bytes: with less than that nothing starts
+
+
+class Cgroup:
+    """Limits for a process and all its children, in Docker's words.
+
+    ``memory`` and ``memory_swap`` (both together, as Docker's flag means it) in bytes or as ``"64m"``; ``cpus`` as a number
+    of processors; ``cpu_weight`` from 1 to 10000; ``cpuset`` as ``"0-1"``; ``pids`` as a number;
+    ``io`` as ``"8:0 wbps=1048576"``. Raises ``ValueError`` for a value that cannot be meant.
+    """
+
+    def __init__(self, memory=None, memory_swap=None, cpus=None, cpu_weight=None, cpuset=None, pids=None, io=None, name=None):
+        self.name = name or state.new_id()
+        self.memory = sizes.in_bytes(memory) if memory else None
+        self.limits = self.words(memory_swap, cpus, cpu_weight, cpuset, pids, io)
+        self.backend = backend()
+        used = {one for word, value in self.limits.items() for one, _, _ in self.backend.translate(word, value)}
+        self.folders = self.backend.folders(self.name, used - {""})
+
+    def words(self, memory_swap, cpus, cpu_weight, cpuset, pids, io) -> dict[str, str]:
+        """The limits in v2's words, in the order in which they must be written."""
+        words = {}
+        if self.memory:
+            if self.memory < SMALLEST:
+                raise ValueError(f'memory={self.memory} bytes: the smallest limit is 6 MiB, as in Docker (a unit forgotten? "64m")')
+            words["memory.max"] = str(self.memory)
+            words |= self.swap_words(memory_swap)
+        if cpus:
+            if cpus < 0.01:
+                raise ValueError(f"cpus={cpus}: the kernel's smallest share is 0.01 of a processor")
+            words["cpu.max"] = f"{int(cpus * PERIOD)} {PERIOD}"
+        if cpuset:
+            words["cpuset.cpus"] = cpuset
+        plain = {"cpu.weight": cpu_weight, "pids.max": pids, "io.max": io}
+        return words | {word: str(value) for word, value in plain.items() if value}
+
+    def swap_words(self, memory_swap) -> dict[str, str]:
+        """Docker's rule: without a word, as much swap as memory; -1 is unlimited; the same number is none."""
+        both = 2 * self.memory if memory_swap is None else memory_swap
+        if both != -1 and (both := sizes.in_bytes(both)) < self.memory:
+            raise ValueError(f"memory_swap={memory_swap}: it counts memory and swap together, so it cannot be less than memory")
+        if not swap_is_accounted():
+            return {}
+        if backend().version == 1:
+            return {"memory.swap.max": str(both)}
+        return {"memory.swap.max": "max" if both == -1 else str(both - self.memory)}
+
+    def steps(self) -> list[Step]:
+        steps = self.backend.parent_steps(self.limits)
+        for number, folder in enumerate(unique(self.folders)):
+            kill = (("kill_cgroup", folder),) if number == 0 else ()  # all of them hold the same processes
+            steps.append(Step(self.backend.stage, "mkdir", (folder,), "the cgroup is a folder", undo=(("rmdir", folder), *kill)))
+        steps += self.backend.birth_steps(self.folders)
+        for word, value in self.limits.items():
+            for controller, name, text in self.backend.translate(word, value):
+                why = "memory and swap together, on v1" if "memsw" in name else f"{word} = {value}"
+                steps.append(Step(self.backend.stage, "write", (f"{self.folders[controller]}/{name}", text), why))
+        return steps + self.backend.join_steps(self.folders)
+
+    def join(self) -> Member:
+        """An ingredient for another process that shall be in the same cgroup (``docker exec``)."""
+        return Member(self)
+
+    # reading
+
+    def read(self, word: str) -> str:
+        """A file of the cgroup by its v2 name, e.g. ``memory.current``."""
+        return self.backend.read(self.folders, word)
+
+    def number(self, word: str) -> int:
+        return int(self.read(word))
+
+    def table(self, word: str) -> dict[str, int]:
+        """A file with a name and a number on each line, e.g. ``cpu.stat``, ``memory.events``."""
+        return {key: int(value) for key, value in (line.split() for line in self.read(word).splitlines())}
+
+    @property
+    def oom_kills(self) -> int:
+        """How many of its processes the OOM killer has killed."""
+        return self.table("memory.events")["oom_kill"]
+
+    def stats(self) -> dict[str, int]:
+        """What ``docker stats`` shows, as plain numbers: bytes, microseconds, counts."""
+        cpu = self.table("cpu.stat")
+        numbers = {word: self.number(word) for word in ("memory.current", "memory.peak", "pids.current") if self.has(word)}
+        wanted = ("usage_usec", "nr_periods", "nr_throttled", "throttled_usec")
+        return numbers | {f"cpu.{key}": cpu.get(key, 0) for key in wanted} | {"oom_kill": self.oom_kills}
+
+    def has(self, word: str) -> bool:
+        """Does this kernel have the file? (``memory.peak`` came with Linux 5.19.)"""
+        return os.path.exists(self.backend.file(self.folders, word))
+
+    def why_killed(self, code: int) -> str:
+        """137 has several causes; this one can be proven."""
+        return f"killed by {self.limit_in_words()}" if code == 137 and self.was_oom_killed() else ""
+
+    def what_happened(self) -> str:
+        """The OOM killer may also have struck a child, and PID 1 went on."""
+        return f"a process in it was killed by {self.limit_in_words()}, PID 1 was not" if self.was_oom_killed() else ""
+
+    def was_oom_killed(self) -> bool:
+        try:
+            return self.oom_kills > 0
+        except (OSError, KeyError):
+            return False
+
+    def limit_in_words(self) -> str:
+        return f"the memory limit ({self.memory / (1 << 20):g} MiB)" if self.memory else "the OOM killer"
+
+    # acting
+
+    def pids(self) -> list[int]:
+        return [int(pid) for pid in self.read("cgroup.procs").split()]
+
+    def kill(self) -> None:
+        """Kill all of its processes, frozen ones too."""
+        state.kill_cgroup(unique(self.folders)[0])
+
+    def freeze(self) -> None:
+        """Stop all of its processes where they are, as ``docker pause`` does; returns when they stand."""
+        self._freeze("1", "FROZEN")
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        self._freeze("0", "THAWED")
+
+    def _freeze(self, v2: str, v1: str) -> None:
+        if self.backend.version == 1:
+            linux.write(f"{self.folders['freezer']}/freezer.state", v1)
+        else:
+            linux.write(f"{self.folders['']}/cgroup.freeze", v2)
+        deadline = time.monotonic() + 5
+        while self.frozen != (v2 == "1") and time.monotonic() < deadline:
+            time.sleep(0.001)
+
+    @property
+    def frozen(self) -> bool:
+        if self.backend.version == 1:
+            return linux.read(f"{self.folders['freezer']}/freezer.state").strip() == "FROZEN"
+        return self.table("cgroup.events")["frozen"] == 1
+
+    def oom_watch(self) -> OomWatch:
+        """An event for the OOM killer: register first, then ``wait``."""
+        return OomWatch(self)
+
+
+@dataclass
+class Member:
+    """One more process for a cgroup that exists already. On v1 the go-between moves, before it loses sight of the host."""
+
+    cgroup: Cgroup
+
+    def steps(self) -> list[Step]:
+        return self.cgroup.backend.join_steps(self.cgroup.folders, "join")

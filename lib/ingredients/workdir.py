@@ -1,0 +1,20 @@
+"""Where the program starts, with which umask, and under which limits of its own. See getrlimit(2)."""
+
+from __future__ import annotations
+
+from lib.process import Step
+
+
+class WorkDir:
+    """The folder in which the program starts, and the umask and limits that Docker gives it."""
+
+    def __init__(self, path: str, ulimits: dict[str, tuple[int, int]] | None = None):
+        self.path, self.ulimits = path, ulimits or {}
+
+    def steps(self) -> list[Step]:
+        limits = [Step("rights", "setrlimit", (name.upper(), *pair), "--ulimit") for name, pair in self.ulimits.items()]
+        return [
+            Step("rights", "umask", (0o022,), "new files: rw-r--r--"),
+            *limits,
+            Step("names", "make_cwd", (self.path,), "--workdir, made if it is missing"),
+        ]

@@ -1,0 +1,110 @@
+"""The vocabulary: every call that a step may name, and how one is carried out, in the caller or in the child.
+
+The child has no Python library on its disk any more once it has pivoted: what it needs is imported here, before.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+
+from lib import inside, linux
+
+
+def open_path(path: str) -> int:
+    """A descriptor of a file or folder, for a later step to use (a namespace, a cgroup)."""
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def open_rw(path: str) -> int:
+    """A descriptor to read and write; of a named pipe, this is the way not to wait for the other end. See fifo(7)."""
+    return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+
+
+def makedirs(path: str) -> None:
+    os.makedirs(path, 0o755, exist_ok=True)
+
+
+def write_file(path: str, text: str) -> None:
+    """Write an ordinary file, new or not, for all to read (``linux.write`` is for the kernel's own)."""
+    with open(path, "w", encoding="utf-8") as file:
+        os.fchmod(file.fileno(), 0o644)
+        file.write(text)
+
+
+def setrlimit(name: str, soft: int, hard: int) -> None:
+    """Limit a resource of this process, e.g. ``NOFILE``; see getrlimit(2)."""
+    number = getattr(resource, f"RLIMIT_{name}")
+    try:
+        resource.setrlimit(number, (soft, hard))
+    except ValueError as error:  # Python's words for EPERM and EINVAL
+        refused = errno.EPERM if "not allowed" in str(error) else errno.EINVAL
+        raise OSError(refused, f"{os.strerror(refused)} (the machine's hard limit is {resource.getrlimit(number)[1]})", name) from None
+
+
+def set_umask(mask: int) -> None:
+    os.umask(mask)
+
+
+def make_cwd(path: str) -> None:
+    """Go to the working directory, made first if it is missing (as Docker does for ``--workdir``)."""
+    os.makedirs(path, 0o755, exist_ok=True)
+    os.chdir(path)
+
+
+def fail(number: int) -> None:
+    """Fail on purpose, with this errno: put it in the place of a step to see what then happens."""
+    raise OSError(number, f"fail: {os.strerror(number)}")
+
+
+CALLS = {
+    "fail": fail,
+    # in the caller
+    "open": open_path,
+    "open_rw": open_rw,
+    "mkdir": linux.mkdir,
+    "makedirs": makedirs,
+    "mkfifo": os.mkfifo,
+    "write": linux.write,
+    "write_file": write_file,
+    # in the go-between
+    "setns": linux.setns,
+    "unshare": linux.unshare,
+    # in the child
+    "setsid": os.setsid,
+    "umask": set_umask,
+    "mount": linux.mount,
+    "umount2": linux.umount,
+    "mount_inside": inside.mount,
+    "bind": inside.bind,
+    "mknod": inside.mknod,
+    "symlink": inside.symlink,
+    "mask": inside.mask,
+    "readonly": inside.readonly,
+    "pivot_root": inside.pivot,
+    "chroot": os.chroot,
+    "chdir": os.chdir,
+    "make_cwd": make_cwd,
+    "sethostname": linux.sethostname,
+    "link_up": linux.link_up,
+    "setrlimit": setrlimit,
+    "no_new_privs": linux.no_new_privs,
+    "setgroups": os.setgroups,
+    "setgid": os.setgid,
+    "setuid": os.setuid,
+}
+
+
+def resolve(value, refs: dict[str, int]):
+    """Replace what an earlier step gave (``{"ref": name}``) by its value, also inside a text (``{name}``)."""
+    if isinstance(value, dict) and "ref" in value:
+        return refs[value["ref"]]
+    if isinstance(value, str) and "{pid}" in value:
+        return value.replace("{pid}", str(refs["pid"]))
+    return value
+
+
+def execute(call: str, args, refs: dict[str, int], calls=CALLS):
+    """Carry out one step; the ``OSError`` of the call that failed comes out as it is."""
+    return calls[call](*(resolve(value, refs) for value in args))

@@ -1,0 +1,47 @@
+"""What can go wrong with a plan: the error is the step that failed."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from lib.process.steps import Step
+
+
+class StepError(OSError):
+    """A step failed: which one, with what errno, and what that means here.
+
+    ``exit_code`` is Docker's: 127 for a command that was not found, 126 for one that cannot be run, else 125.
+    """
+
+    def __init__(self, step: Step, number: int, path: str | None, advice: str, words: str = ""):
+        super().__init__(number, words or os.strerror(number), path)
+        self.step, self.advice = step, advice
+
+    @property
+    def exit_code(self) -> int:
+        if self.step.call != "execve":
+            return 125
+        return 127 if self.errno in (errno.ENOENT, errno.ENOTDIR) else 126
+
+    def __str__(self) -> str:
+        name = errno.errorcode.get(self.errno, str(self.errno))
+        if self.step.call == "execve":
+            text = f"cannot run {self.step.args[0][0]!r}: {self.advice or os.strerror(self.errno)}"
+            return f"{text} ({name})"
+        told = [*map(str, self.step.args), "/proc/self/fd"]
+        where = f" on {self.filename!r}" if self.filename and not any(self.filename.startswith(one) for one in told) else ""
+        text = f"step '{self.step.stage}' ({self.shoes_of}): {self.step}{where} failed: {name}, {self.strerror}"
+        return text + (f"\n  {self.advice}" if self.advice else "")
+
+    @property
+    def shoes_of(self) -> str:
+        return f"in the {self.step.shoes}"
+
+
+class TimeLimit(TimeoutError):
+    """A time limit passed; what ran was killed. ``output`` is what it had written by then."""
+
+    def __init__(self, seconds: float, output: bytes = b"", words: str = ""):
+        super().__init__(words or f"still running after {seconds:g} s: killed")
+        self.output = output

@@ -1,0 +1,296 @@
+"""The handle on a process that a plan made: it is created, started, watched, ended, and taken apart again.
+
+The states are OCI's: creating → created → running → stopped, and at last removed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+
+from lib import linux, state
+from lib.advice import advise
+from lib.process import calls
+from lib.process.client import PATIENCE
+from lib.process.errors import StepError, TimeLimit
+from lib.process.exit import Exit, in_words
+from lib.process.interrupts import Shield
+from lib.process.line import Line
+from lib.process.output import Pipes
+from lib.process.plan import StepPlan
+from lib.process.steps import CALLER, Step, plain
+
+LIVE: dict[int, Process] = {}
+
+
+class Process:
+    """A process that a plan made: created, running or stopped.
+
+    Made by ``Plan.create``. Use it as a context manager to have it removed at the block's end.
+    """
+
+    def __init__(self, plan: StepPlan, stdin, stdout, stderr, shield: Shield, patience: float = PATIENCE):
+        self.plan, self.steps = plan, plan.steps
+        self.state = "creating"
+        self.exit: Exit | None = None
+        self.killed_by_us = False
+        self.lock = threading.RLock()
+        self.line = Line(self.steps, patience)
+        self.log = tempfile.TemporaryFile(prefix="suitcase-") if stdout is None and not plan.tty else None
+        self.undos: list[tuple] = []  # grows with each deed; the record names all of them before the first one
+        self.created_at = time.monotonic()
+        self.refuse_what_is_there()
+        self.record: state.Record | None = None
+        LIVE[id(self)] = self
+        try:
+            with self.lock:  # whoever wants to remove it meanwhile, in another thread, waits until it is whole
+                self.create((stdin, self.log if stdout is None else stdout, stderr), shield)
+        except BaseException:
+            self.remove()
+            raise
+
+    @property
+    def pid(self) -> int:
+        """Its number, as this process sees it."""
+        return self.line.pid
+
+    @property
+    def pidfd(self) -> int:
+        """A descriptor of it, -1 when we do not hold it. See pidfd_open(2)."""
+        return self.line.pidfd
+
+    @property
+    def master(self) -> int:
+        """Our end of its terminal, -1 without one. See pts(4)."""
+        return self.line.master
+
+    # creating
+
+    def refuse_what_is_there(self) -> None:
+        """A folder that is there already is not ours: whoever cleans up after us, ``gc`` included, must not remove it."""
+        for step in self.steps:
+            if step.call == "mkdir" and step.undo and os.path.lexists(step.args[0]):
+                raise self.failed(step, FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), step.args[0]), step.args)
+
+    def create(self, streams: Sequence, shield: Shield) -> None:
+        self.do("prepare")
+        self.undos += [undo for step in self.steps if step.shoes != CALLER for undo in step.undo]
+        asked = self.line.ask(streams)
+        try:
+            self.write_record()
+            self.do("provide")
+        finally:
+            self.line.be_born(asked, streams)
+        self.do("map")
+        self.line.tell(b"mapped")
+        self.record.born(self.pid)  # while the process prepares itself: should we die now, it ends by itself
+        self.line.close_refs()
+        self.hear("created", shield)
+        self.state, self.created_at = "created", time.monotonic()
+
+    def write_record(self) -> None:
+        """Name all undos on paper, before the first deed that has one. (A child that nobody answers any more ends by itself.)"""
+        if self.record is None:
+            undos = [undo for step in self.steps for undo in step.undo]
+            self.record = state.new_record(self.plan.name, undos, argv=list(self.plan.argv), **self.plan.about)
+
+    def do(self, *stages: str) -> None:
+        """Carry out the caller's own steps of these stages."""
+        for step in self.steps:
+            if step.stage in stages:
+                args = [plain(value) for value in step.args]
+                if step.undo:
+                    self.write_record()
+                try:
+                    result = calls.execute(step.call, args, self.line.refs)
+                except OSError as error:
+                    raise self.failed(step, error, args) from None
+                self.undos += step.undo
+                if step.gives:
+                    self.line.refs[step.gives] = result
+
+    def failed(self, step: Step, error: OSError, args) -> StepError:
+        path = os.fsdecode(error.filename) if error.filename else None
+        return StepError(step, error.errno, path, advise(step.call, args, error), error.strerror)
+
+    def hear(self, word: str, shield: Shield | None) -> None:
+        """As ``Line.hear``; if the process was killed while it prepared itself, the error says by what."""
+        try:
+            self.line.hear(word, shield)
+        except ConnectionError as error:
+            reason = self.wait(5).reason
+            raise ConnectionError(f"{error}: {reason}" if reason else str(error)) from None
+
+    # running
+
+    def start(self, shield: Shield | None = None) -> None:
+        """Let the waiting process exec its program; raises ``StepError`` if it cannot."""
+        with self.lock:
+            if self.state != "created":
+                raise RuntimeError(f"cannot start: the process is {self.state}")
+            self.line.tell(b"start")
+            self.state = "running"
+            self.hear("exec", shield)
+            self.line.close()
+
+    def poll(self) -> Exit | None:
+        """How it ended, or None if it has not."""
+        return self._reap(os.WNOHANG)
+
+    def wait(self, timeout: float | None = None) -> Exit:
+        """Wait until it has ended; ``TimeoutError`` (and nothing killed) if that takes longer than ``timeout`` seconds."""
+        with Shield() as shield, self.watched() as pidfd, shield.opened():
+            if pidfd is not None and not linux.readable([pidfd], timeout):
+                raise TimeoutError(f"still running after {timeout:g} s")
+        return self._reap(0)
+
+    @contextmanager
+    def watched(self):
+        """A pidfd to wait at, or None if it has ended: one's own, as another thread may remove the process meanwhile."""
+        with self.lock:
+            pidfd = os.dup(self.pidfd) if self.exit is None else None
+        try:
+            yield pidfd
+        finally:
+            if pidfd is not None:
+                os.close(pidfd)
+
+    def _reap(self, flags: int) -> Exit | None:
+        with self.lock:
+            if self.exit is not None:
+                return self.exit
+            try:
+                found = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | flags)
+            except ChildProcessError:  # e.g. os.wait() in a notebook cell
+                code, reason = 255, "exit code unknown: another part of this program waited for it"
+            else:
+                if found is None:
+                    return None
+                killed = found.si_code != os.CLD_EXITED  # a program may also *say* 137 (a shell does, of its child)
+                code = 128 + found.si_status if killed else found.si_status
+                reason = self.explain(code) if killed else self.hint()
+            self.state = "stopped"
+            self.exit = Exit(code, reason, seconds=time.monotonic() - self.created_at)
+            return self.exit
+
+    def explain(self, code: int) -> str:
+        """Why a signal ended it: we sent it, or an ingredient knows (a limit), else what the number says."""
+        if code == 128 + signal.SIGKILL and self.killed_by_us:
+            return "; ".join(filter(None, [in_words(code), self.hint()]))
+        return self.ask_ingredients("why_killed", code) or in_words(code)
+
+    def hint(self) -> str:
+        """What an ingredient knows about the time before the end, e.g. that a limit struck a child of it."""
+        return self.ask_ingredients("what_happened")
+
+    def ask_ingredients(self, question: str, *words) -> str:
+        answers = (getattr(one, question)(*words) for one in self.plan.ingredients if hasattr(one, question))
+        return next(filter(None, answers), "")
+
+    def follow(self, pipes: Pipes, timeout: float | None, show, shield: Shield) -> Exit:
+        """Copy the output live until the process ends, then take what is still in the pipes."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self.watched() as pidfd:
+            while pidfd is not None:
+                left = None if deadline is None else max(0, deadline - time.monotonic())
+                with shield.opened():  # not around the whole: what ``watched`` has just opened would be left open
+                    ready = pipes.wait(pidfd, left)
+                    pipes.copy(show)
+                if pidfd in ready:
+                    break
+                if left == 0:
+                    raise TimeLimit(timeout, pipes.content(0))
+        self.kill_group()
+        pipes.finish(show)
+        return replace(self.wait(), output=pipes.content(0), errors=pipes.content(1))
+
+    def signal(self, number: int) -> None:
+        """Send a signal; one that comes too late is no error."""
+        with self.lock, suppress(ProcessLookupError):
+            if self.exit is None and self.pidfd >= 0:
+                self.killed_by_us |= number == signal.SIGKILL and self.poll() is None
+                signal.pidfd_send_signal(self.pidfd, number)
+
+    def kill(self) -> Exit:
+        """SIGKILL, and wait; then for all that is left in its cgroup. A frozen process dies only after a thaw."""
+        with self.lock:
+            self.signal(signal.SIGKILL)
+            if self.exit is None and not linux.readable([self.pidfd], 0.05):
+                state.kill_groups(self.undos)
+            ended = self._reap(0)
+        state.kill_groups(self.undos)
+        return ended
+
+    def kill_group(self) -> None:
+        """What it started in the background goes with it, also where no PID namespace sees to that.
+
+        Only while nobody has waited for it: until then no other group can have got its number.
+        """
+        with self.lock, suppress(ProcessLookupError, PermissionError):
+            if self.exit is None and self.pid:
+                os.killpg(self.pid, signal.SIGKILL)
+
+    def stop(self, timeout: float = 10) -> Exit:
+        """As ``docker stop``: SIGTERM, then after ``timeout`` seconds SIGKILL."""
+        self.signal(signal.SIGTERM)
+        try:
+            return self.wait(timeout)
+        except TimeoutError:
+            ended = self.kill()
+            if ended.code == 128 + signal.SIGKILL:
+                self.exit = replace(ended, reason=f"did not end within {timeout:g} s of SIGTERM, so SIGKILL followed")
+            return self.exit
+
+    def logs(self) -> bytes:
+        """What it has written so far (processes made by ``start``)."""
+        if self.log is None:
+            raise RuntimeError("the output of this process went elsewhere")
+        return os.pread(self.log.fileno(), os.fstat(self.log.fileno()).st_size, 0)
+
+    # the end
+
+    def let_go(self) -> None:
+        """Forget it without ending it: somebody else (an OCI caller) looks after it from now on, and has its undos."""
+        with self.lock:
+            LIVE.pop(id(self), None)
+            self.record.save(owner=None)
+            self.line.let_go()
+            self.state = "let go"
+
+    def remove(self) -> None:
+        """Kill it if it still runs, wait for it, undo every step that has an undo; errors are raised together at the end.
+
+        An interrupt waits until that is done: half a removal would never be finished, as nobody holds the process any more.
+        """
+        with Shield(), self.lock:
+            if LIVE.pop(id(self), None) is not None:
+                self.take_apart()
+
+    def take_apart(self) -> None:
+        self.line.close()
+        if self.pidfd >= 0:
+            self.kill_group()
+            self.kill()
+        self.line.let_go()
+        if self.log:
+            self.log.close()
+        self.state = "removed"
+        state.undo_all(self.undos)
+        if self.record:  # what could not be undone stays on record: gc tries again when we have ended
+            self.record.remove()
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.remove()
+
+    def __repr__(self) -> str:
+        return f"<{self.plan.name} {self.state}: {' '.join(self.plan.argv)}>"

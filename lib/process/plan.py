@@ -1,0 +1,65 @@
+"""A plan as data: a command, and the steps of its ingredients in the order that the kernel wants. How it is carried out, it does not know.
+
+An ingredient is any object with a method ``steps()``. It says *what* it needs and in which stage; ``steps.STAGES`` says when, and why.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from lib import state
+from lib.process.steps import ORDER, STAGES, Step, shorten
+
+
+@dataclass
+class StepPlan:
+    """A process and its list of ingredients.
+
+    ``argv`` and ``env`` are what the program gets; ``ingredients`` is anything with a ``steps()``;
+    ``tty`` gives it a terminal; ``gate`` names a named pipe to wait at for ``start`` other than the caller (see ``Child.wait_for_start``).
+    """
+
+    argv: Sequence[str]
+    ingredients: Sequence = ()
+    env: dict[str, str] | None = None
+    tty: bool = False
+    gate: str | None = None
+    name: str = field(default_factory=state.new_id)
+    about: dict = field(default_factory=dict)  # what else shall be on its record: which image, which layers
+
+    def own_steps(self) -> list[Step]:
+        """What every process needs, with or without ingredients."""
+        env = dict(os.environ) if self.env is None else dict(self.env)
+        steps = [Step("session", "setsid", (), "Ctrl-C at the caller's terminal is not for the container")]
+        if self.tty:
+            steps.append(Step("terminal", "terminal", (24, 80), "a pty of the container's own devpts"))
+        else:
+            steps.append(Step("session", "stdio", (), "0, 1 and 2 are the pipes or files that the caller gave"))
+        return [
+            *steps,
+            Step("clone", "clone3", ([], None)),
+            Step("wait", "wait_for_start", (self.gate,) if self.gate else (), "created; the caller says start"),
+            Step("exec", "execve", ([os.fspath(word) for word in self.argv], env), "becomes the program"),
+        ]
+
+    @property
+    def steps(self) -> list[Step]:
+        """All steps, in the order of ``STAGES``; what the ingredients want of clone3 becomes one call."""
+        steps = self.own_steps() + [step for one in self.ingredients for step in one.steps()]
+        clones = [step for step in steps if step.call == "clone3"]
+        kinds = sorted({kind for step in clones for kind in step.args[0]})
+        cgroup = next((step.args[1] for step in clones if step.args[1]), None)
+        why = "; ".join(step.why for step in clones if step.why)
+        one = Step("clone", "clone3", (kinds, cgroup), why or "a child of the caller", gives="pid")
+        return sorted([one, *(step for step in steps if step.call != "clone3")], key=lambda step: ORDER[step.stage])
+
+    def __str__(self) -> str:
+        lines, last = [], None
+        for step in self.steps:
+            if step.stage != last:
+                lines.append(f"{step.stage}  [{step.shoes}]  {STAGES[step.stage].why}")
+                last = step.stage
+            lines.append(f"    {shorten(step)}" + (f"   # {step.why}" if step.why else ""))
+        return "\n".join(lines)

@@ -1,0 +1,15 @@
+"""What is ours on this machine, written down so that a crash cannot hide it: places, undos, owners and records, reaping."""
+
+from lib.lazy import hand_on
+
+__getattr__, __all__ = hand_on(
+    __name__,
+    {
+        "places": "home store folder memory_place runtime_dir new_id temporary",
+        "undos": "UNDOS kill_cgroup kill_groups rmdir rmtree unlink undo_all",
+        "owner": "Owner alive check_ours",
+        "record": "Record records start_time of_others",
+        "reaping": "new_record same_process kill_recorded reap gc",
+        "uninstalling": "disk_used uninstall",
+    },
+)

@@ -1,0 +1,61 @@
+"""Where ours lies on this machine: the store on disk, the records in memory, and names that nobody else takes."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+from lib.advice import filesystem_of
+
+
+def home() -> Path:
+    """The user's home folder; for who has none (no HOME, a uid that /etc/passwd does not know) Debian's name for a missing one."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("/nonexistent")
+
+
+def store() -> Path:
+    """Where layers and containers lie: ``$SUITCASE_STORE``, or the usual place for root or for a user."""
+    if path := os.environ.get("SUITCASE_STORE"):
+        return Path(path)
+    return Path("/var/lib/suitcase") if os.geteuid() == 0 else home() / ".local/share/suitcase"
+
+
+def folder(name: str) -> Path:
+    """A folder of the store, made if it is missing."""
+    place = store() / name
+    try:
+        place.mkdir(parents=True, exist_ok=True, mode=0o711)
+    except OSError as error:
+        raise OSError(error.errno, f"{error.strerror} (SUITCASE_STORE=/some/folder puts the store elsewhere)", str(place)) from None
+    return place
+
+
+@cache
+def memory_place() -> str:
+    """``/run`` where it is in memory, as nearly everywhere; else ``/dev/shm``: a reboot must empty it."""
+    return next((path for path in ("/run", "/dev/shm") if filesystem_of(path) == "tmpfs"), "/run")
+
+
+def runtime_dir() -> Path:
+    """Where records lie, in memory: ``$SUITCASE_RUN``, or the usual place for root or for a user."""
+    if path := os.environ.get("SUITCASE_RUN"):
+        return Path(path)
+    if os.geteuid() == 0:
+        return Path(memory_place(), "suitcase")
+    if (place := os.environ.get("XDG_RUNTIME_DIR")) and os.access(place, os.W_OK | os.X_OK):  # su keeps the name of somebody else's
+        return Path(place, "suitcase")
+    return Path(f"/tmp/suitcase-{os.geteuid()}")  # no folder above it but /tmp: nobody else can put another in its place
+
+
+def new_id() -> str:
+    """Twelve random hexadecimal digits, as Docker shows them."""
+    return os.urandom(6).hex()
+
+
+def temporary(kind: str) -> str:
+    """The beginning of a temporary folder's name: it says whose it is, so that the leak check can tell ours from others'."""
+    return f"suitcase-{os.getpid()}-{kind}-"

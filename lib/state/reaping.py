@@ -1,0 +1,111 @@
+"""What a dead owner left behind is done for it by the next one who starts something, or by `python -m lib.state gc`: kill, undo, forget."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import signal
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from lib import linux
+from lib.state.owner import Owner, check_ours
+from lib.state.places import runtime_dir
+from lib.state.record import Record, records, start_time
+from lib.state.undos import kill_groups, undo_all, unlink
+
+
+@contextmanager
+def same_process(facts: dict) -> Iterator[int]:
+    """A pidfd of the process of a record. Raises ``ProcessLookupError`` if it has ended, even if a later one has its pid now."""
+    pidfd = os.pidfd_open(facts["pid"])
+    try:
+        if start_time(facts["pid"]) != facts.get("start_time"):
+            raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+        yield pidfd
+    finally:
+        os.close(pidfd)
+
+
+def kill_recorded(facts: dict) -> None:
+    """Kill the process of a record, if it is still there."""
+    with suppress(ProcessLookupError), same_process(facts) as pidfd:
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        kill_groups(facts["undos"])  # a frozen process dies only when it is thawed
+        linux.readable([pidfd], 5)  # its files can be removed only when it writes no more
+
+
+def reap(facts: dict) -> None:
+    """Do for a dead owner what it would have done: kill, undo, forget."""
+    if facts["pid"]:
+        kill_recorded(facts)
+    undo_all(facts["undos"])
+    unlink(str(runtime_dir() / f"{facts['id']}.json"))
+
+
+def gc() -> list[str]:
+    """Reap everything whose owner has died; returns the ids of what was reaped. Safe to run at any time, by anybody.
+
+    A record without an owner belongs to a container that was made to outlive its maker: it is left alone.
+    What could not be undone stays on record for the next try, and is raised at the end.
+    """
+    reaped, errors = [], []
+    if runtime_dir().exists():
+        check_ours(runtime_dir())
+    for path in sorted(runtime_dir().glob("*.owner")):
+        with lock_of_dead(path) as dead:
+            if dead and not (failed := reap_owner(path.stem, reaped)):
+                path.unlink(missing_ok=True)
+            elif dead:
+                errors += failed
+    if errors:
+        raise ExceptionGroup("gc could not undo everything", errors)
+    return reaped
+
+
+@contextmanager
+def lock_of_dead(path: Path) -> Iterator[bool]:
+    """Take a dead owner's lock, so that two gc do not reap the same; False if the owner lives (or is being reaped)."""
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(lock)
+
+
+def reap_owner(owner: str, reaped: list[str]) -> list[Exception]:
+    """Reap each record of a dead owner, and the drafts of records that it could not finish; returns what went wrong."""
+    errors = []
+    for facts in records():
+        if facts["owner"] == owner:
+            try:
+                reap(facts)
+                reaped.append(facts["id"])
+            except* Exception as group:
+                errors += group.exceptions
+    for draft in runtime_dir().glob(f"*.{owner}.new"):
+        draft.unlink(missing_ok=True)
+    return errors
+
+
+def new_record(name: str, undos, **facts) -> Record:
+    """Write a record; before this owner's first one, what dead owners left behind is reaped."""
+    own = Owner.current()
+    with own.reaping:  # a second thread waits until that is done
+        if not own.has_reaped:
+            own.has_reaped = True
+            try:
+                gc()
+            except* Exception as group:  # somebody else's rubbish must not keep us from starting
+                warnings.warn(f"what a dead owner left behind could not all be removed: {group.exceptions}", stacklevel=2)
+    return Record(name, undos, **facts)

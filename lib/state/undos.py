@@ -1,0 +1,145 @@
+"""The undos: what a deed left behind is removed again, by name and arguments, so that it can stand in a record.
+
+Each may be done twice, and finds then that there is nothing to do.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from lib import linux
+from lib.state.places import new_id
+
+
+def kill_cgroup(path: str) -> None:
+    """Kill every process of a cgroup, frozen ones too: in one write on v2, by pid on v1. See cgroups(7)."""
+    try:
+        linux.write(f"{path}/cgroup.kill", "1")
+    except OSError:
+        _kill_members(path)
+
+
+def _kill_members(path: str) -> None:
+    """v1: freeze, so that a fork bomb cannot be faster than we are, kill each, thaw (a frozen process does not die).
+
+    What runs inside may have made cgroups of its own below ours, and have frozen them.
+    """
+    pause, deadline = 0.0002, time.monotonic() + 5
+    while (pids := [pid for folder in _below(path) for pid in _members(folder)]) and time.monotonic() < deadline:
+        _freeze([path], "FROZEN")
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        _freeze(_below(path), "THAWED")
+        time.sleep(pause)
+        pause = min(2 * pause, 0.01)
+
+
+def _freeze(folders: list[str], word: str) -> None:
+    for folder in folders:
+        with suppress(OSError):
+            linux.write(f"{folder}/freezer.state", word)
+
+
+def _below(path: str) -> list[str]:
+    """A cgroup and all cgroups below it, the highest first."""
+    return [folder for folder, _, _ in os.walk(path)]
+
+
+def kill_groups(undos) -> None:
+    """Do those undos that kill; they may be done again later."""
+    for call, *args in undos:
+        if call == "kill_cgroup":
+            kill_cgroup(*args)
+
+
+def _members(path: str) -> list[int]:
+    try:
+        return [int(pid) for pid in linux.read(f"{path}/cgroup.procs").split() if pid != "0"]
+    except OSError:
+        return []
+
+
+def rmdir(path: str) -> None:
+    """Remove a folder of the cgroup tree; its last process may still be on its way out, so try for a while.
+
+    Folders below it were made by what ran inside (a container in the container), and go with it.
+    """
+    pause, deadline = 0.0005, time.monotonic() + 5
+    while True:
+        try:
+            return os.rmdir(path)
+        except FileNotFoundError:
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            for folder in reversed(_below(path)[1:]):
+                with suppress(OSError):
+                    os.rmdir(folder)
+            time.sleep(pause)
+            pause = min(pause * 2, 0.05)
+
+
+DEEP = 100  # levels of folders that rmtree goes down in one go
+LONG = 3500  # bytes of their path: what is in them must fit into PATH_MAX, 4096
+
+
+def rmtree(path: str) -> None:
+    """Remove a folder with all that is in it; one that is gone already is fine.
+
+    It belongs to a container that has ended, so nobody changes it meanwhile, and the plain way will do (a third of shutil's time).
+    Only its depth can be hostile: more levels than Python may recurse, or than a path may have bytes. So what is deep is lifted up.
+    """
+    while _empty(path, path, 0):
+        pass
+    with suppress(FileNotFoundError):
+        os.rmdir(path)
+
+
+def _empty(path: str, top: str, depth: int) -> bool:
+    """Remove what is in a folder; True if a part of it now lies in ``top``, to be removed from there."""
+    lifted = False
+    try:
+        with os.scandir(path) as listing:
+            entries = list(listing)  # then it is closed: one descriptor must do, however deep
+        for entry in entries:
+            if not entry.is_dir(follow_symlinks=False):
+                os.unlink(entry.path)
+            elif depth == DEEP or len(os.fsencode(entry.path)) > LONG:
+                os.rename(entry.path, f"{top}/{new_id()}")
+                lifted = True
+            else:
+                lifted |= _empty(entry.path, top, depth + 1)
+                os.rmdir(entry.path)
+    except FileNotFoundError:
+        pass
+    except PermissionError:  # overlay keeps folders that nobody but root may look into
+        if os.stat(path).st_mode & 0o700 == 0o700:
+            raise
+        os.chmod(path, 0o700)
+        return _empty(path, top, depth) | lifted
+    return lifted
+
+
+def unlink(path: str) -> None:
+    Path(path).unlink(missing_ok=True)
+
+
+UNDOS = {"kill_cgroup": kill_cgroup, "rmdir": rmdir, "rmtree": rmtree, "unlink": unlink}
+
+
+def undo_all(undos) -> None:
+    """Do the undos, the last one first; go on after an error, and raise all errors together at the end."""
+    errors = []
+    for call, *args in reversed(list(undos)):
+        try:
+            UNDOS[call](*args)
+        except Exception as error:
+            errors.append(error)
+    if errors:
+        raise ExceptionGroup("some undos failed", errors)
