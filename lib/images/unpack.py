@@ -8,18 +8,15 @@ as overlay wants it: a character device 0/0 for a name, an attribute for "nothin
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
-import tarfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 
 from lib import inside, linux, state
-from lib.images import attributes, compression
-from lib.images.contents import copy, copy_sparse
+from lib.images import compression, ondisk
 from lib.images.entries import LayerError, Member, members, split
+from lib.images.ondisk import copy, copy_sparse, named
 from lib.images.overlays import OPAQUE, WHITEOUT, opaque_attribute
 
 FOLDERS_AT_MOST = 256 << 20  # bytes of the names and attributes of one layer's folders: they are held in memory to its end
@@ -163,7 +160,7 @@ class Unpacking:
                 if not self.as_root and kind != "fifo":
                     return None  # nobody but root may make a device, and a container gets its own
                 self.node(member, fd, name)
-        return attributes.give(member, fd, name, self.as_root)
+        return ondisk.give(member, fd, name, self.as_root)
 
     def clear(self, fd: int, name: str, path: str, member: Member) -> bool:
         """Make room: a later member replaces an earlier one, but a folder stays a folder. False if there is nothing to make."""
@@ -225,7 +222,7 @@ class Unpacking:
                 copy_sparse(archive.extractfile(member), out, member.size)
             else:
                 copy(archive.fileobj, out, member.size)
-            attributes.give_open(member, out, self.as_root)
+            ondisk.give_open(member, out, self.as_root)
         finally:
             os.close(out)
         return True
@@ -280,7 +277,7 @@ class Unpacking:
         for path, member in sorted(self.folders.items(), reverse=True):
             if member is not None:
                 with named(member):
-                    self.at(path, partial(attributes.give_open, member, owner=self.as_root))
+                    self.at(path, partial(ondisk.give_open, member, owner=self.as_root))
 
     def at(self, path: str, deed: Callable[[int], object]) -> None:
         """Do something to a folder of this layer, if it is still there: a link on the way may lead to what was replaced since."""
@@ -292,20 +289,6 @@ class Unpacking:
             deed(fd)
         finally:
             os.close(fd)
-
-
-@contextmanager
-def named(member: Member) -> Iterator[None]:
-    """Every error of the kernel's becomes one that names the member; a full disk is not the member's fault."""
-    try:
-        yield
-    except tarfile.TarError as error:
-        raise LayerError(f"{member.name!r}: {error}") from None
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        why = f"{error.strerror} ({errno.errorcode[error.errno]})"
-        raise LayerError(f"{member.kind} {member.name!r} cannot be unpacked: {why}") from None
 
 
 def unpack(file, target: str) -> Unpacking:
