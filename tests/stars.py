@@ -101,7 +101,7 @@ STARS = (
         "dd     less than a megabyte", needs=("root", "overlay"),
     ),
     Star(
-        "3.4", "the secret that was deleted", "build/running.py",
+        "3.4", "the secret that was deleted", "build/runner.py",
         'place = f"{self.private}/{hashlib', 'place = f"{self.upper}/{hashlib',
         "the thief finds it in: ['layer 1']", needs=("root", "overlay"),
     ),
@@ -116,7 +116,7 @@ STARS = (
         "'README.md' is not in the build context; there is README.md", needs=("root", "overlay"),
     ),
     Star(
-        "3.8", "the same Dockerfile, another digest", "images/times.py",
+        "3.8", "the same Dockerfile, another digest", "images/sourcedate.py",
         "return int(text) if text else None", "return None",
         "the same image: False\nits files' times", needs=("root", "overlay"),
     ),

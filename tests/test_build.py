@@ -12,7 +12,7 @@ from sites import Site, cached
 
 from lib.build.builder import Build, Options
 from lib.build.steps import BuildError
-from lib.dockerfile.dockerfile import DockerfileError
+from lib.dockerfile.parser import DockerfileError
 from lib.images.digests import ImageError
 
 pytestmark = requires("root", "overlay", "busybox")

@@ -19,7 +19,7 @@ from needs import requires
 from sites import Site, cached
 
 from lib.build.steps import BuildError
-from lib.dockerfile.dockerfile import DockerfileError
+from lib.dockerfile.parser import DockerfileError
 from lib.images import digests
 
 pytestmark = requires("root", "overlay", "busybox")

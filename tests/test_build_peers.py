@@ -20,7 +20,7 @@ from needs import requires
 
 from lib import bases
 from lib.build.builder import build
-from lib.dockerfile.dockerfile import DockerfileError
+from lib.dockerfile.parser import DockerfileError
 from lib.images import archive, image
 from lib.images.digests import ImageError
 from lib.images.library import Library

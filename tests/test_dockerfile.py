@@ -14,8 +14,7 @@ from gosource import GOCODE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.dockerfile import dockerfile, syntax
-from lib.dockerfile.dockerfile import DockerfileError, expanded, parse
+from lib.dockerfile import parser, syntax
 from lib.dockerfile.instructions import (
     Add,
     Arg,
@@ -35,6 +34,7 @@ from lib.dockerfile.instructions import (
     Volume,
     Workdir,
 )
+from lib.dockerfile.parser import DockerfileError, expanded, parse
 
 
 def one(text: str, head: str = "FROM base\n"):
@@ -354,7 +354,7 @@ def test_onbuild():
 def test_a_trigger_can_be_read_again_in_the_next_build():
     onbuild = one("onbuild RUN <<-A <<B\n\ta\n\tA\nb\nB")
     assert onbuild.trigger == "RUN <<-A <<B\n\ta\nA\nb\nB"
-    (run,) = dockerfile.instructions(onbuild.trigger, "ONBUILD of base")
+    (run,) = parser.instructions(onbuild.trigger, "ONBUILD of base")
     assert run.heredocs == onbuild.instruction.heredocs
     assert repr(run.place) == "ONBUILD of base:1"
 
@@ -580,13 +580,13 @@ def test_a_wide_line_is_shown_where_the_error_is():
 def test_a_file_that_is_no_text(tmp_path):
     (tmp_path / "Dockerfile").write_bytes(b"FROM a\nRUN \xff\n")
     with pytest.raises(DockerfileError, match="0xff is not UTF-8") as error:
-        dockerfile.read(tmp_path / "Dockerfile")
+        parser.read(tmp_path / "Dockerfile")
     assert error.value.line == 2
 
 
 def test_a_file_is_read_with_its_line_ends(tmp_path):
     (tmp_path / "Dockerfile").write_bytes(b"FROM a\r\nCOPY <<E /x\r\ny\r\nE\r\n")
-    found = dockerfile.read(tmp_path / "Dockerfile")
+    found = parser.read(tmp_path / "Dockerfile")
     assert found.stages[0].instructions[0].heredocs[0].body == "y\r\n"
     assert found.stages[0].base.place.file == str(tmp_path / "Dockerfile")
 
@@ -649,7 +649,7 @@ def test_a_build_whose_steps_are_cached_does_not_wait_for_imports():
     code = """import sys
 sys.path.insert(0, sys.argv[1])
 from lib.build import ignore
-from lib.dockerfile import dockerfile
+from lib.dockerfile import parser as dockerfile
 from lib.images import references
 print(*sys.modules)"""
     loaded = subprocess.run([sys.executable, "-I", "-S", "-c", code, str(root)], capture_output=True, text=True, check=True).stdout.split()
@@ -665,7 +665,7 @@ def test_a_build_case_is_sound(name, tmp_path):
     case = CASES[name]
     for folder in (tmp_path / "one", tmp_path / "two"):
         folder.mkdir()
-        assert dockerfile.read(write(case, folder)).stages
+        assert parser.read(write(case, folder)).stages
     one, two = ([_seen(path, top) for path in sorted(top.rglob("*"))] for top in tmp_path.iterdir())
     assert one == two and len(one) > len(case.files)
 

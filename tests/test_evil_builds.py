@@ -19,13 +19,13 @@ from registries import make as made
 from sites import Site, cached
 
 from lib import container, state
-from lib.build import running
+from lib.build import runner
 from lib.build.builder import BuildError
 from lib.cli import reports, text
 from lib.cli.main import main
-from lib.dockerfile import dockerfile, expansion
-from lib.dockerfile.dockerfile import DockerfileError
+from lib.dockerfile import expansion, parser
 from lib.dockerfile.mounts import Mount
+from lib.dockerfile.parser import DockerfileError
 from lib.images import archive, image
 from lib.images.cache import Cache
 
@@ -107,7 +107,7 @@ def test_locks_of_caches_in_whatever_order_and_twice(site):
 
 def test_a_heredoc_that_is_all_blanks():
     with at_most(5):
-        dockerfile.parse("FROM base\nRUN <<" + (" " * 60000 + "\\\n") * 3 + "<")
+        parser.parse("FROM base\nRUN <<" + (" " * 60000 + "\\\n") * 3 + "<")
 
 
 @pytest.mark.parametrize("form", ["${x##*%sb}", "${x//%sb/}", "${x%%%%%s*c}"])
@@ -221,7 +221,7 @@ def test_prune_waits_for_a_build_that_uses_the_caches(site):
 
 
 def test_an_interrupt_ends_the_wait_for_a_cache(site):
-    place = site.library.store.place / "mounts" / running.cache_name(Mount("", target="/c"))
+    place = site.library.store.place / "mounts" / runner.cache_name(Mount("", target="/c"))
     place.mkdir(parents=True)
     lock = os.open(place, os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_EX)  # another build is at it

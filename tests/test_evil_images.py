@@ -21,7 +21,7 @@ from lib.cli import main as cli
 from lib.cli import text
 from lib.images import archive, digests, image, unpack
 from lib.images.digests import ImageError
-from lib.images.entries import LayerError
+from lib.images.tarmembers import LayerError
 
 pytestmark = requires("root", "overlay", "busybox")
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from needs import requires
 from sites import Site, cached
 
-from lib.build import exchange
+from lib.build import sharedcache
 from lib.build.builder import Build, Options
 from lib.cli.main import main
 from lib.images import digests
@@ -129,7 +129,7 @@ def forge(cache: Path, change) -> None:
     change(found)
     data = json.dumps(found).encode()
     document["config"] |= {"digest": digests.of(data), "size": len(data)}
-    depot = exchange.to_write(f"type=local,dest={cache}")
+    depot = sharedcache.to_write(f"type=local,dest={cache}")
     depot.write(depot.path(digests.of(data)), [data])
     depot.put_manifest(json.dumps(document).encode())
 
@@ -218,7 +218,7 @@ def test_an_image_is_no_cache(here, there, tmp_path):
     run(here, **to)
     _, document, _, _ = parts(tmp_path / "cache")
     document["config"]["mediaType"] = "application/vnd.oci.image.config.v1+json"
-    exchange.to_write(to["cache_to"][0]).put_manifest(json.dumps(document).encode())
+    sharedcache.to_write(to["cache_to"][0]).put_manifest(json.dumps(document).encode())
     assert "this is no build cache" in run(there, **come)[1][0]
 
 

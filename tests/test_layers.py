@@ -23,10 +23,10 @@ from lib import linux
 from lib.images import digests, pack
 from lib.images.chains import Chains
 from lib.images.digests import DigestError, ImageError
-from lib.images.entries import LayerError
 from lib.images.layers import from_folder
 from lib.images.merged import Merged
 from lib.images.store import Store
+from lib.images.tarmembers import LayerError
 from lib.images.unpack import unpack
 
 pytestmark = requires("root", "overlay")

@@ -17,10 +17,10 @@ from lib import state
 from lib.images import image
 from lib.images.digests import DigestError, ImageError
 from lib.lab.registry import LocalRegistry
-from lib.registry import credentials, registry, repository, transport, trust
+from lib.registry import certificates, client, credentials, repository, transport
+from lib.registry.client import Registry
 from lib.registry.credentials import Credential
 from lib.registry.pulling import ACCEPT
-from lib.registry.registry import Registry
 from lib.registry.repository import Repository
 from lib.registry.transport import RegistryError, Unreachable
 from lib.registry.uploads import Upload
@@ -89,11 +89,11 @@ def test_the_hub_is_served_elsewhere():
     [("localhost", 1), ("localhost:5000", 1), ("127.8.0.1:80", 1), ("[::1]:5000", 1), ("10.0.0.1:5000", 0), ("localhost.example:5000", 0)],
 )
 def test_plain_http_is_for_the_loopback_address(name, is_one):
-    assert registry.loopback(name) == bool(is_one)
+    assert client.loopback(name) == bool(is_one)
 
 
 def test_plain_http_elsewhere_must_be_asked_for(fake, monkeypatch):
-    monkeypatch.setattr(registry, "loopback", lambda name: False)
+    monkeypatch.setattr(client, "loopback", lambda name: False)
     fake.on["GET /v2/"] = lambda handler: handler.say(200)
     with pytest.raises(RegistryError):
         Registry(fake.name).base()
@@ -105,7 +105,7 @@ def test_plain_http_elsewhere_must_be_asked_for(fake, monkeypatch):
 
 @requires("docker-registry")
 def test_plain_http_is_named_as_docker_names_it(monkeypatch):
-    monkeypatch.setattr(registry, "loopback", lambda name: False)
+    monkeypatch.setattr(client, "loopback", lambda name: False)
     with LocalRegistry() as local, pytest.raises(RegistryError, match=r"server gave HTTP response to HTTPS client.*--insecure"):
         Registry(local.name).base()
 
@@ -113,7 +113,7 @@ def test_plain_http_is_named_as_docker_names_it(monkeypatch):
 @pytest.fixture
 def certs(tmp_path, monkeypatch):
     """Makes the folder of a registry's address in a certs.d of the test's own."""
-    monkeypatch.setattr(trust, "places", lambda: [tmp_path / "certs.d"])
+    monkeypatch.setattr(certificates, "places", lambda: [tmp_path / "certs.d"])
 
     def folder(name: str) -> Path:
         (tmp_path / "certs.d" / name).mkdir(parents=True)
@@ -151,7 +151,7 @@ def test_a_registry_that_asks_who_calls(tmp_path, certs):
             Registry(local.name).check()
         Path(folder, "client.key").write_bytes(Path(my_key).read_bytes())
         Registry(local.name).check()
-        assert trust.context("127.0.0.1", 1) is None
+        assert certificates.context("127.0.0.1", 1) is None
         Path(folder, "ca.crt").write_text("no certificate")
         with pytest.raises(ImageError, match=r"ca\.crt: of no use"):
             Registry(local.name).check()
@@ -162,8 +162,8 @@ def test_whose_folder_in_certs_d(tmp_path, monkeypatch):
     for name in ("one.example", "two.example:5000", "[::1]:5000"):
         (tmp_path / "docker/certs.d" / name).mkdir(parents=True)
     asked = {("one.example", 443): 1, ("one.example", 5000): 0, ("two.example", 5000): 1, ("two.example", 443): 0, ("::1", 5000): 1}
-    assert {one: len(trust.folders(*one)) for one in asked} == asked
-    assert trust.places()[0] == Path("/etc/docker/certs.d")
+    assert {one: len(certificates.folders(*one)) for one in asked} == asked
+    assert certificates.places()[0] == Path("/etc/docker/certs.d")
 
 
 # -- who we are

@@ -7,7 +7,7 @@ from needs import requires
 
 from lib import Namespaces, Plan, show, start
 from lib.show import sources
-from lib.show.dials import knobs, squeeze, still
+from lib.show.controls import knobs, squeeze, still
 
 
 def test_a_plan_is_drawn_without_running_it():
@@ -53,7 +53,7 @@ def test_the_greedy_container_gets_what_its_limits_allow():
 @requires("root", "overlay", "memory", "cpu", "pids")
 def test_turning_a_knob_runs_the_experiment_again(monkeypatch):
     shown = []
-    monkeypatch.setattr("lib.show.dials.display", shown.append)
+    monkeypatch.setattr("lib.show.controls.display", shown.append)
     knobs(memory=32, cpus=0.5, pids=8)
     panel = shown[1]
     assert "memory, cpus, pids" in repr(panel)
@@ -99,13 +99,13 @@ def test_towers_stand_on_the_kernel_that_answered():
 
 
 def test_how_many_fit_is_a_division_with_visible_assumptions(monkeypatch):
-    from lib.show import room
+    from lib.show import capacity
 
-    assert room.fits(128, 600) == 218 and room.fits(128, 0.5, 256, 2) == 503 and room.fits(1, 10, 0, 2) == 0
+    assert capacity.fits(128, 600) == 218 and capacity.fits(128, 0.5, 256, 2) == 503 and capacity.fits(1, 10, 0, 2) == 0
     with pytest.raises(ValueError, match="costs 0"):
-        room.fits(128, 0)
+        capacity.fits(128, 0)
     shown = []
-    monkeypatch.setattr(room, "display", shown.append)
+    monkeypatch.setattr(capacity, "display", shown.append)
     counts = show.server({"box": 1.0, "vm": 600.0}, {"vm": (10, 15)}, size=8, reserve=0)
     assert counts == {"box": 8192, "vm": 13} and "box: 8192; vm: 13" in shown[0].alt and "the series: 10 to 15" in shown[0].data
     shown[1].children[1].value = 1024
@@ -153,7 +153,7 @@ def test_lines_that_are_put_into_another_order(tmp_path, capsys, monkeypatch):
     import layers as make
 
     from lib.engine import shortnames
-    from lib.show import orders
+    from lib.show import lineorder
 
     ours = make.library(tmp_path / "images")
     shortnames.make(ours, "localhost/busybox:static")
@@ -162,7 +162,7 @@ def test_lines_that_are_put_into_another_order(tmp_path, capsys, monkeypatch):
     (place / "app").write_text("app")
     (place / "needs").write_text("needs")
     shown = []
-    monkeypatch.setattr(orders, "display", shown.append)
+    monkeypatch.setattr(lineorder, "display", shown.append)
     order = show.reorder(ours, str(place), "FROM localhost/busybox:static\nCOPY . /all/\nCOPY needs /\nRUN cat /needs > /done\n", "app")
     assert [again for _, again in order.again()] == [True, True, True]
     assert "COPY needs /            runs again" in capsys.readouterr().out

@@ -96,7 +96,7 @@ def columns(line: str) -> list[str]:
 
 def of_busybox(ours, name: str, script: str):
     """A container of our busybox that is called so, not started."""
-    from lib.cli.running import Wishes, container
+    from lib.cli.launch import Wishes, container
 
     return container(ours, ours.find("localhost/busybox:static"), Wishes(["sh", "-c", script], options={"name": name}))
 
@@ -168,7 +168,7 @@ def test_rmi_goes_on_after_an_error(suitcase):
 
 
 def test_an_image_that_a_container_stands_on(suitcase, ours):
-    from lib.cli.running import Wishes, container
+    from lib.cli.launch import Wishes, container
 
     with container(ours, ours.find("localhost/busybox:static"), Wishes(["sleep", "60"])).start():
         said = suitcase("rmi localhost/busybox:static")

@@ -193,7 +193,7 @@ def test_a_blob_of_another_repository_is_mounted(local, mine, other, tmp_path):
 
 @requires("docker-registry")
 def test_what_cannot_be_mounted_is_sent(local, mine, other, tmp_path):
-    from lib.registry.origins import Origins
+    from lib.registry.blobsources import Origins
 
     name = f"{local.name}/unmounted:1"
     sent = folder_image(mine, tmp_path, name, b"never there")

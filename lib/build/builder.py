@@ -17,9 +17,9 @@ from lib.build.graph import Graph
 from lib.build.options import Built, Options
 from lib.build.stages import StageBuild
 from lib.build.steps import PREDEFINED, BuildError, Cancelled, StepReport
-from lib.dockerfile import dockerfile
-from lib.dockerfile.dockerfile import Dockerfile, Stage
+from lib.dockerfile import parser
 from lib.dockerfile.instructions import Arg
+from lib.dockerfile.parser import Dockerfile, Stage
 from lib.images import image, references
 from lib.images.cache import Cache, Record, key
 from lib.images.digests import ImageError
@@ -61,9 +61,9 @@ class Build:
 
     def read(self) -> Dockerfile:
         if self.options.text is not None:
-            return dockerfile.parse(self.options.text)
+            return parser.parse(self.options.text)
         try:
-            return dockerfile.read(self.path)
+            return parser.read(self.path)
         except FileNotFoundError:
             raise BuildError(f"failed to read dockerfile: open {self.path}: no such file or directory (-f names another)") from None
 
@@ -208,16 +208,16 @@ class Build:
 
     def ask_elsewhere(self) -> None:
         """``--cache-from``: what is not in our cache may be in one of these."""
-        from lib.build.exchange import Elsewhere
+        from lib.build.sharedcache import Elsewhere
 
         self.cache.others = [Elsewhere(text, self.store, self.warnings.append) for text in self.options.cache_from]
 
     def export_cache(self) -> None:
         """``--cache-to``."""
-        from lib.build import exchange
+        from lib.build import sharedcache
 
         for text in self.options.cache_to:
-            exchange.export(text, self.store, self.records(), self.cache.facts)
+            sharedcache.export(text, self.store, self.records(), self.cache.facts)
 
     def records(self) -> list[Record]:
         """What the cache has of the steps of this build."""

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from lib.build.options import Options
 from lib.build.steps import BuildError
-from lib.dockerfile import dockerfile
-from lib.dockerfile.dockerfile import Dockerfile, Stage
+from lib.dockerfile import parser
 from lib.dockerfile.instructions import Copy, Run
+from lib.dockerfile.parser import Dockerfile, Stage
 from lib.images import image
 
 
@@ -45,7 +45,7 @@ class Graph:
             "BUILDPLATFORM": image.platform_name(image.here()), "BUILDOS": "linux", "BUILDARCH": image.here()["architecture"],
         }  # fmt: skip
         for one in self.file.arguments:
-            for name, default in dockerfile.expanded(one, known, self.file.escape)[0].pairs:
+            for name, default in parser.expanded(one, known, self.file.escape)[0].pairs:
                 value = self.options.build_args.get(name, default)
                 if value is not None:
                     known[name] = value
@@ -53,7 +53,7 @@ class Graph:
 
     def needs(self, stage: Stage) -> list[Stage]:
         """The stages that this one is built on, copies from, or mounts; as in BuildKit, the latter may come later in the file."""
-        base = dockerfile.expanded(stage.base, self.globals, self.file.escape)[0].image
+        base = parser.expanded(stage.base, self.globals, self.file.escape)[0].image
         names: list[str] = []
         for one in stage.instructions:
             if isinstance(one, Copy) and one.from_:

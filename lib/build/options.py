@@ -27,7 +27,7 @@ class Options:
     platform: dict[str, str] | None = None
     dry: bool = False  # only find out which steps are cached; a step that is not is taken to change everything after it
     resolve: Callable[[str], Image] | None = None
-    cache_from: tuple[str, ...] = ()  # as ``exchange`` has it: ``type=local,src=FOLDER``, ``type=registry,ref=NAME``
+    cache_from: tuple[str, ...] = ()  # as ``sharedcache`` has it: ``type=local,src=FOLDER``, ``type=registry,ref=NAME``
     cache_to: tuple[str, ...] = ()
 
 

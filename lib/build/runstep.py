@@ -37,7 +37,7 @@ class RunStep:
         return Work("run", parts, lambda place: self.do(place, argv), shown)
 
     def do(self, place: str, argv: list[str]) -> None:
-        from lib.build.running import Command, Runner
+        from lib.build.runner import Command, Runner
         from lib.container import PATH  # what starts containers is loaded when the first one starts
 
         folders, options = self.state.folders(), self.build.options

@@ -6,20 +6,20 @@ import os
 import time
 from dataclasses import replace
 
-from lib.build import settings
+from lib.build import imageconfig
 from lib.build.changes import Changes
 from lib.build.explain import why
 from lib.build.filesteps import Files
 from lib.build.ignore import IgnoreError
 from lib.build.runstep import RunStep
 from lib.build.steps import SHELL, BuildError, Cancelled, State, StepReport, Work
-from lib.dockerfile import dockerfile, instructions
+from lib.dockerfile import instructions, parser
 from lib.images import layers
 from lib.images.cache import Record, key
 from lib.images.digests import ImageError
 from lib.images.layers import Layer
 from lib.images.merged import Merged
-from lib.images.times import created, epoch
+from lib.images.sourcedate import created, epoch
 
 COMMENT = "suitcase build"
 
@@ -45,7 +45,7 @@ class StageBuild:
             self.before = self.build.last.get(offset + number - 1) if number > 0 else None
             try:
                 self.step(instruction)
-            except (dockerfile.DockerfileError, Cancelled):
+            except (parser.DockerfileError, Cancelled):
                 raise
             except expected() as error:
                 raise self.failed(instruction, error) from None
@@ -61,7 +61,7 @@ class StageBuild:
     # -- the base
 
     def begin(self) -> None:
-        base = dockerfile.expanded(self.stage.base, self.build.graph.globals, self.build.file.escape)[0]
+        base = parser.expanded(self.stage.base, self.build.graph.globals, self.build.file.escape)[0]
         if earlier := self.build.graph.stage(base.image, self.stage.index):
             self.from_stage(self.build.result(earlier), base)
             return
@@ -81,7 +81,7 @@ class StageBuild:
     def take_triggers(self, config: dict, base: instructions.From) -> None:
         """ONBUILD: what the base wants done first in a build on it; it is not handed on to the next."""
         texts = config.pop("OnBuild", None) or []
-        self.triggers = [one for text in texts for one in dockerfile.instructions(text, f"ONBUILD of {base.image}")]
+        self.triggers = [one for text in texts for one in parser.instructions(text, f"ONBUILD of {base.image}")]
         for one in self.triggers:
             if isinstance(one, instructions.From | instructions.OnBuild):
                 hint = "a trigger cannot begin a stage or hold a trigger; who made this image?"
@@ -106,7 +106,7 @@ class StageBuild:
         return {**self.state.args, **self.state.env}
 
     def step(self, instruction) -> None:
-        instruction, _ = dockerfile.expanded(instruction, self.variables(), self.build.file.escape)
+        instruction, _ = parser.expanded(instruction, self.variables(), self.build.file.escape)
         report = StepReport(self.name, self.number, self.of, " ".join(instruction.place.text.split()), instruction.place.line, "config")
         report.started = time.monotonic() - self.build.begin
         self.report = report
@@ -129,7 +129,7 @@ class StageBuild:
                 return self.workdir(one)
             case instructions.Arg():
                 return self.arg(one)
-        return self.note(settings.apply(self.state, one))
+        return self.note(imageconfig.apply(self.state, one))
 
     def layered(self, work: Work, report: StepReport) -> None:
         """A step that may make a layer: taken from the cache if its key is there, else carried out."""

@@ -48,7 +48,7 @@ def load(source: str | None, quiet: bool) -> None:
 @click.option("-c", "--change", "changes", multiple=True, help="Apply a Dockerfile instruction, like CMD or ENV.")
 def import_(source: str, name: str | None, message: str, changes: tuple[str, ...]) -> None:
     """Import the contents of a tarball (a file, or - for STDIN) to create a filesystem image."""
-    from lib.build.settings import config_of
+    from lib.build.imageconfig import config_of
 
     with errors(), opened(source) as file:
         click.echo(archive.import_(library(), file, name, config_of(changes), message).id)

@@ -38,7 +38,7 @@ def run(
     image: str, command: tuple[str, ...], rm: bool, interactive: bool, env: tuple, workdir, user, entrypoint, pull: str, **options
 ) -> None:
     """Run a command in a new container."""
-    from lib.cli import running as runner
+    from lib.cli import launch as runner
     from lib.engine import resolve
 
     with errors(125):
@@ -51,7 +51,7 @@ def run(
 
 def foreground(ours, found, wishes, interactive: bool) -> int:
     """Run it to its end; returns its exit code."""
-    from lib.cli import running as runner
+    from lib.cli import launch as runner
     from lib.process import StepError
 
     with errors(125):

@@ -120,7 +120,7 @@ def push(library: Library, text: str, every: bool, quiet: bool, insecure: bool) 
 def login(server: str, username: str | None, password: str | None, from_stdin: bool, insecure: bool) -> None:
     """``docker login``: ask, try, keep. Raises ``ImageError``, ``ValueError``."""
     from lib.registry import credentials
-    from lib.registry.registry import Registry
+    from lib.registry.client import Registry
 
     if from_stdin and (password or not username):
         raise ValueError("--password-stdin goes with --username, and not with --password")

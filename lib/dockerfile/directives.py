@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from lib.dockerfile.places import Source
+from lib.dockerfile.positions import Source
 
 KNOWN = ("syntax", "escape", "check")
 ESCAPES = ("\\", "`")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lib.dockerfile.places import suggestion
+from lib.dockerfile.positions import suggestion
 from lib.dockerfile.syntax import Node
 
 TEXT, SWITCH, MANY = "text", "switch", "many"  # --chown=x; --link or --link=false; --mount=… as often as you like

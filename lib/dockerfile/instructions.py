@@ -2,7 +2,7 @@
 
 They are named tuples: unchangeable, as a cache key needs it, and made in a tenth of the time that dataclasses take; a build whose
 every step is cached should not wait for its own imports. ``place`` is where the instruction stands, and its text.
-Variables are not replaced yet: ``dockerfile.expanded`` does that, when the stage's variables are known.
+Variables are not replaced yet: ``parser.expanded`` does that, when the stage's variables are known.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from lib.dockerfile.heredocs import Heredoc
 from lib.dockerfile.mounts import Mount
-from lib.dockerfile.places import Place
+from lib.dockerfile.positions import Place
 
 Pairs = tuple[tuple[str, str], ...]
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from lib.dockerfile import directives, heredocs
 from lib.dockerfile.expansion import SPACE, ExpansionError
 from lib.dockerfile.heredocs import Heredoc
-from lib.dockerfile.places import Piece, Place, Source
+from lib.dockerfile.positions import Piece, Place, Source
 from lib.dockerfile.words import WAYS, BadWords, split
 
 LARGEST = 1 << 20  # characters of a Dockerfile

@@ -14,13 +14,13 @@ from collections.abc import Sequence
 
 from lib.images import compression, image, layers, references
 from lib.images.digests import ImageError
-from lib.images.entries import members, split
 from lib.images.image import Image
 from lib.images.library import Library
 from lib.images.merged import Merged
 from lib.images.pack import Packing
+from lib.images.sourcedate import created
 from lib.images.store import NAME, Store
-from lib.images.times import created
+from lib.images.tarmembers import members, split
 
 CONTAINERD_NAME = "io.containerd.image.name"
 

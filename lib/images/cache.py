@@ -47,7 +47,7 @@ class Cache:
     """The records of a store, one file each in ``cache/``; ``last/`` remembers each build's keys, to explain the next one's."""
 
     def __init__(self, store: Store):
-        self.others = []  # caches from elsewhere (``exchange.Elsewhere``), asked for what is not here
+        self.others = []  # caches from elsewhere (``sharedcache.Elsewhere``), asked for what is not here
         self.facts: dict[str, str] = {}  # that were asked for
         self.store, self.place, self.last = store, store.place / "cache", store.place / "last"
         for folder in (self.place, self.last):

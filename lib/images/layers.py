@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from lib.images import compression, digests
 from lib.images.chains import Chains, Place
 from lib.images.overlays import walk
+from lib.images.sourcedate import epoch
 from lib.images.store import Draft, Store
-from lib.images.times import epoch
 
 
 @dataclass(frozen=True)

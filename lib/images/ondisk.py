@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from lib.images.entries import LayerError, Member
+from lib.images.tarmembers import LayerError, Member
 
 NO_XATTRS = (errno.ENOTSUP, errno.EPERM)  # a file system without them; a user may not set file capabilities
 BLOCK = 1 << 20

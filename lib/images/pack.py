@@ -10,8 +10,8 @@ import os
 import stat
 import tarfile
 
-from lib.images.entries import XATTR
 from lib.images.overlays import OPAQUE, WHITEOUT, is_opaque, is_whiteout, owner, walk, xattrs
+from lib.images.tarmembers import XATTR
 
 KINDS = {
     stat.S_IFREG: tarfile.REGTYPE, stat.S_IFDIR: tarfile.DIRTYPE, stat.S_IFLNK: tarfile.SYMTYPE,

@@ -15,9 +15,9 @@ from functools import partial
 
 from lib import inside, linux, state
 from lib.images import compression, ondisk
-from lib.images.entries import LayerError, Member, members, split
 from lib.images.ondisk import copy, copy_sparse, named
 from lib.images.overlays import OPAQUE, WHITEOUT, opaque_attribute
+from lib.images.tarmembers import LayerError, Member, members, split
 
 FOLDERS_AT_MOST = 256 << 20  # bytes of the names and attributes of one layer's folders: they are held in memory to its end
 

@@ -62,7 +62,7 @@ class Ref:
 class Step:
     """One call: its stage, its arguments, why the kernel wants it there, what it gives, how it is undone.
 
-    ``call`` is a name in ``starter.CALLS``; ``gives`` names the result for a later ``Ref``;
+    ``call`` is a name in ``calls.CALLS``; ``gives`` names the result for a later ``Ref``;
     ``undo`` is a list of ``(name in state.UNDOS, argument…)``.
     """
 

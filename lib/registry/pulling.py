@@ -11,8 +11,8 @@ from lib.images.image import Image, ManifestError
 from lib.images.library import REPO_DIGEST, Library
 from lib.images.references import Reference
 from lib.images.store import JSON_AT_MOST, Store, StoreError
+from lib.registry.blobsources import Origins
 from lib.registry.downloads import Downloads, Tell
-from lib.registry.origins import Origins
 from lib.registry.repository import Repository
 from lib.registry.transport import RegistryError
 

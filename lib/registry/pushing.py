@@ -13,8 +13,8 @@ from lib.images import digests, image
 from lib.images.image import Image
 from lib.images.library import REPO_DIGEST, Library
 from lib.images.references import Reference
+from lib.registry.blobsources import Origins
 from lib.registry.downloads import Tell
-from lib.registry.origins import Origins
 from lib.registry.repository import Repository
 from lib.registry.transport import RegistryError, Stopped
 from lib.registry.uploads import Upload

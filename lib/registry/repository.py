@@ -12,8 +12,8 @@ from contextlib import suppress
 from lib.images import digests
 from lib.images.digests import DigestError
 from lib.images.store import JSON_AT_MOST
-from lib.registry.reader import Reader
-from lib.registry.registry import Registry
+from lib.registry.blobreader import Reader
+from lib.registry.client import Registry
 from lib.registry.tokens import Scopes
 from lib.registry.transport import RegistryError, content, drain, follow
 

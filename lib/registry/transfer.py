@@ -14,10 +14,10 @@ from lib.images.image import Image, parse_platform
 from lib.images.library import Library
 from lib.images.references import Reference
 from lib.images.store import StoreError
+from lib.registry.client import Registry
 from lib.registry.downloads import Tell
 from lib.registry.pulling import Pull
 from lib.registry.pushing import Push
-from lib.registry.registry import Registry
 from lib.registry.repository import Repository
 from lib.registry.transport import RegistryError, Unreachable
 

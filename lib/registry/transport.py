@@ -147,7 +147,7 @@ class Transport:
         timeout = self.urllib3.Timeout(connect=CONNECT, read=SILENCE)
         settings = {"maxsize": 8, "blocksize": SENT_AT_ONCE, "timeout": timeout, "retries": False}
         if scheme == "https":
-            from lib.registry.trust import context
+            from lib.registry.certificates import context
 
             settings |= {"cert_reqs": "CERT_REQUIRED" if self.verify else "CERT_NONE", "ssl_context": context(host, port, self.verify)}
         local = host == "localhost" or host.startswith("127.") or host == "::1"

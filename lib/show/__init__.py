@@ -12,13 +12,13 @@ _HOMES = {
     "source": "sources",
     "plan": "diagrams", "namespaces": "diagrams", "tree": "diagrams",
     "bars": "plots", "lines": "plots", "watch": "plots", "phases": "plots", "growth": "plots",
-    "knobs": "dials", "squeeze": "dials",
+    "knobs": "controls", "squeeze": "controls",
     "table": "tables",
     "Tower": "machines", "towers": "machines",
-    "server": "room",
-    "cake": "cakes",
+    "server": "capacity",
+    "cake": "layers",
     "steps": "builds", "layered": "builds", "waterfall": "builds", "touch": "builds", "touched": "builds",
-    "reorder": "orders",
+    "reorder": "lineorder",
 }  # fmt: skip
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605

@@ -13,7 +13,7 @@ from lib.build.builder import Built, plan
 from lib.build.steps import StepReport
 from lib.images.library import Library
 from lib.process import scratch
-from lib.show.dials import Panel
+from lib.show.controls import Panel
 from lib.show.picture import BLUE, GREEN, GREY, INK, RED, Picture, box, label, svg
 from lib.show.plots import axes, png
 from lib.show.tables import Table, table

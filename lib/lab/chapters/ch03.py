@@ -17,7 +17,7 @@ from pathlib import Path
 
 from lib import bases, state
 from lib.build.builder import build, plan
-from lib.dockerfile.dockerfile import DockerfileError
+from lib.dockerfile.parser import DockerfileError
 from lib.engine import shortnames
 from lib.images import archive, compression, layers
 from lib.images.digests import ImageError

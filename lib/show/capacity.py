@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipywidgets
 from IPython.display import display
 
-from lib.show.dials import Panel
+from lib.show.controls import Panel
 from lib.show.picture import BLUE, GREY, INK, ORANGE, Picture, box, label, svg
 
 MIB_PER_GIB = 1024

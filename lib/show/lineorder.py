@@ -10,7 +10,7 @@ from lib.images.digests import ImageError
 from lib.images.library import Library
 from lib.process import StepError
 from lib.show.builds import short, touched
-from lib.show.dials import Panel
+from lib.show.controls import Panel
 from lib.show.tables import Table, table
 
 

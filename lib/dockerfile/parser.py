@@ -1,6 +1,6 @@
 """A Dockerfile, read: its stages, and the variables that are set before the first.
 
-    text → nodes (``syntax``) → instructions (``makers``) → stages (here) → expanded, one at a time, as the build goes
+    text → nodes (``syntax``) → instructions (``keywords``) → stages (here) → expanded, one at a time, as the build goes
 
 ``EXPANDS`` says which parts of which instruction have their variables replaced; all others stand as they are written, and a
 ``$`` in a RUN is the shell's affair.
@@ -29,8 +29,8 @@ from lib.dockerfile.instructions import (
     Volume,
     Workdir,
 )
-from lib.dockerfile.makers import instruction_of
-from lib.dockerfile.places import DockerfileError, Place
+from lib.dockerfile.keywords import instruction_of
+from lib.dockerfile.positions import DockerfileError, Place
 from lib.dockerfile.syntax import Warned
 
 __all__ = ["Dockerfile", "DockerfileError", "Stage", "expanded", "instructions", "parse", "read", "stages"]

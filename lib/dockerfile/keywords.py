@@ -31,7 +31,7 @@ from lib.dockerfile.instructions import (
     Volume,
     Workdir,
 )
-from lib.dockerfile.places import suggestion
+from lib.dockerfile.positions import suggestion
 from lib.dockerfile.syntax import Node
 from lib.durations import BadDuration, nanoseconds
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 
 from lib.build.steps import State, whole_command
-from lib.dockerfile import dockerfile
+from lib.dockerfile import parser
 from lib.dockerfile.instructions import (
     Cmd,
     Entrypoint,
@@ -129,11 +129,11 @@ def config_of(changes: tuple[str, ...]) -> dict:
     """The runtime part of a config that some instructions make (``import --change "CMD sh"``). Raises ``DockerfileError``."""
     state = State()
     for text in changes:
-        for one in dockerfile.instructions(text, "--change"):
+        for one in parser.instructions(text, "--change"):
             if type(one) not in CHANGES:
                 names = " ".join(kind.__name__.upper() for kind in CHANGES)
                 raise one.place.error(f"{type(one).__name__.upper()} is no change to an image's config", f"there are {names}")
-            apply(state, dockerfile.expanded(one, state.env)[0])
+            apply(state, parser.expanded(one, state.env)[0])
     return state.config
 
 

@@ -12,7 +12,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable
 
-from lib.build.depots import Folder, Tag, to_read, to_write
+from lib.build.cachebackends import Folder, Tag, to_read, to_write
 from lib.images import compression, digests, image
 from lib.images.cache import Record
 from lib.images.digests import ImageError
