@@ -9,13 +9,7 @@ import os
 from collections.abc import Sequence
 
 from lib import bases, state
-from lib.ingredients.cgroups import Cgroup
-from lib.ingredients.files import Files
-from lib.ingredients.init import Init
-from lib.ingredients.namespaces import Hostname, Join, Loopback, Namespaces, User
-from lib.ingredients.rootfs import Bind, Mount, RootFS, Tmpfs
-from lib.ingredients.users import RunAs
-from lib.ingredients.workdir import WorkDir
+from lib.ingredients import Bind, Cgroup, Files, Hostname, Init, Join, Loopback, Mount, Namespaces, RootFS, RunAs, Tmpfs, User, WorkDir
 from lib.process import Exit, Plan, Process
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -18,9 +18,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from lib import linux, state
-from lib.ingredients.cgroups import PERIOD, Cgroup
-from lib.ingredients.namespaces import Hostname, Join, Loopback, Namespaces
-from lib.ingredients.rootfs import Bind, Mount, RootFS, device_steps, mask_steps
+from lib.ingredients import Bind, Cgroup, Hostname, Join, Loopback, Mount, Namespaces, RootFS
+from lib.ingredients.cgroups import PERIOD
+from lib.ingredients.rootfs import device_steps, mask_steps
 from lib.process import Plan, Step, StepError
 
 VERSION = "1.0.2"

@@ -9,9 +9,7 @@ import stat
 import tarfile
 from pathlib import Path
 
-from lib.images.library import Library
-from lib.images.merged import Merged
-from lib.images.store import Store
+from lib.images import Library, Merged, Store
 
 
 def member(name: str, data: bytes = b"", **words) -> tuple[tarfile.TarInfo, bytes]:

@@ -17,9 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from lib.images import image
-from lib.images.library import Library
-from lib.images.store import Store
+from lib.images import Library, Store, image
 from lib.lab.registry import LocalRegistry
 
 USER, PASSWORD = "ada", "secret"

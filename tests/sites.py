@@ -8,11 +8,10 @@ from pathlib import Path
 import layers as make
 
 from lib import state
-from lib.build.builder import Built, build, plan
-from lib.build.steps import StepReport
+from lib.build import StepReport, build, plan
+from lib.build.builder import Built
 from lib.engine import shortnames
-from lib.images.image import Image
-from lib.images.merged import Merged
+from lib.images import Image, Merged
 
 
 class Site:

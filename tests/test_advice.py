@@ -17,9 +17,8 @@ from needs import requires
 
 import lib
 from lib import advice, linux
-from lib.ingredients import cgroups
-from lib.ingredients.cgroups import Cgroup, Member
-from lib.ingredients.namespaces import Namespaces
+from lib.ingredients import Cgroup, Namespaces, cgroups
+from lib.ingredients.cgroups import Member
 from lib.process import Plan, Ref, Step, StepError
 
 pytestmark = requires("root")

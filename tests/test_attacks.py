@@ -18,8 +18,7 @@ from needs import requires
 
 import lib
 from lib import linux, oci, state
-from lib.ingredients.namespaces import Join, Namespaces
-from lib.ingredients.rootfs import RootFS
+from lib.ingredients import Join, Namespaces, RootFS
 from lib.process import Plan, Starter, Step, StepError
 
 pytestmark = requires("root", "overlay", "busybox")

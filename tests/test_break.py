@@ -94,7 +94,7 @@ def test_broken_at_every_step_of_an_exec():
 
 def test_a_folder_that_was_there_is_not_ours_to_remove(tmp_path, busybox):
     """An undo belongs to a deed that was done: a mkdir that found something in its place made nothing."""
-    from lib.ingredients.rootfs import RootFS
+    from lib.ingredients import RootFS
 
     (tmp_path / "precious").touch()
     with pytest.raises(StepError, match="EEXIST"):

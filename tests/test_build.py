@@ -10,10 +10,10 @@ import pytest
 from needs import requires
 from sites import Site, cached
 
-from lib.build.builder import Build, Options
-from lib.build.steps import BuildError
-from lib.dockerfile.parser import DockerfileError
-from lib.images.digests import ImageError
+from lib.build import Build, BuildError
+from lib.build.builder import Options
+from lib.dockerfile import DockerfileError
+from lib.images import ImageError
 
 pytestmark = requires("root", "overlay", "busybox")
 

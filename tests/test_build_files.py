@@ -18,8 +18,8 @@ from layers import folder, link, member
 from needs import requires
 from sites import Site, cached
 
-from lib.build.steps import BuildError
-from lib.dockerfile.parser import DockerfileError
+from lib.build import BuildError
+from lib.dockerfile import DockerfileError
 from lib.images import digests
 
 pytestmark = requires("root", "overlay", "busybox")

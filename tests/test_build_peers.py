@@ -19,11 +19,9 @@ from build_cases import CASES
 from needs import requires
 
 from lib import bases
-from lib.build.builder import build
-from lib.dockerfile.parser import DockerfileError
-from lib.images import archive, image
-from lib.images.digests import ImageError
-from lib.images.library import Library
+from lib.build import build
+from lib.dockerfile import DockerfileError
+from lib.images import ImageError, Library, archive, image
 from lib.lab import peers
 
 FAILED = (ImageError, DockerfileError)

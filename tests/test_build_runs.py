@@ -16,7 +16,7 @@ from needs import requires
 from sites import Site, cached
 
 from lib import process, state
-from lib.build.steps import BuildError
+from lib.build import BuildError
 
 pytestmark = requires("root", "overlay", "busybox")
 ROOT = Path(__file__).resolve().parents[1]

@@ -12,8 +12,7 @@ from waiting import wait_for
 
 import lib
 from lib import linux
-from lib.ingredients import cgroups
-from lib.ingredients.cgroups import Cgroup
+from lib.ingredients import Cgroup, cgroups
 from lib.process import Plan, StepError
 
 pytestmark = [requires("root", "overlay", "busybox"), pytest.mark.v2]

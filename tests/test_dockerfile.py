@@ -14,7 +14,7 @@ from gosource import GOCODE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.dockerfile import parser, syntax
+from lib.dockerfile import DockerfileError, parse, parser, syntax
 from lib.dockerfile.instructions import (
     Add,
     Arg,
@@ -34,7 +34,7 @@ from lib.dockerfile.instructions import (
     Volume,
     Workdir,
 )
-from lib.dockerfile.parser import DockerfileError, expanded, parse
+from lib.dockerfile.parser import expanded
 
 
 def one(text: str, head: str = "FROM base\n"):

@@ -23,11 +23,9 @@ from lib.build import runner
 from lib.build.builder import BuildError
 from lib.cli import reports, text
 from lib.cli.main import main
-from lib.dockerfile import expansion, parser
+from lib.dockerfile import DockerfileError, expansion, parser
 from lib.dockerfile.mounts import Mount
-from lib.dockerfile.parser import DockerfileError
-from lib.images import archive, image
-from lib.images.cache import Cache
+from lib.images import Cache, archive, image
 
 pytestmark = requires("root", "overlay", "busybox")
 

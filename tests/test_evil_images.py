@@ -19,8 +19,7 @@ from lib import linux
 from lib.build import changes
 from lib.cli import main as cli
 from lib.cli import text
-from lib.images import archive, digests, image, unpack
-from lib.images.digests import ImageError
+from lib.images import ImageError, archive, digests, image, unpack
 from lib.images.tarmembers import LayerError
 
 pytestmark = requires("root", "overlay", "busybox")

@@ -11,11 +11,10 @@ from click.testing import CliRunner
 from needs import requires
 from sites import Site, cached
 
-from lib.build import sharedcache
-from lib.build.builder import Build, Options
+from lib.build import Build, sharedcache
+from lib.build.builder import Options
 from lib.cli.main import main
-from lib.images import digests
-from lib.images.digests import ImageError
+from lib.images import ImageError, digests
 from lib.lab.registry import LocalRegistry
 
 pytestmark = requires("root", "overlay", "busybox")

@@ -18,7 +18,7 @@ import pytest
 from needs import requires
 
 from lib import linux, run
-from lib.build.builder import build
+from lib.build import build
 from lib.engine import shortnames
 from lib.images import archive
 from lib.lab import peers

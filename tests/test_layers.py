@@ -20,12 +20,9 @@ from layers import device, folder, hard, link, member
 from needs import requires
 
 from lib import linux
-from lib.images import digests, pack
+from lib.images import DigestError, ImageError, Merged, Store, digests, pack
 from lib.images.chains import Chains
-from lib.images.digests import DigestError, ImageError
 from lib.images.layers import from_folder
-from lib.images.merged import Merged
-from lib.images.store import Store
 from lib.images.tarmembers import LayerError
 from lib.images.unpack import unpack
 

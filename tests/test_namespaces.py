@@ -14,8 +14,8 @@ from waiting import wait_for
 
 import lib
 from lib import linux
-from lib.ingredients.init import Init
-from lib.ingredients.namespaces import KINDS, Hostname, Join, Loopback, Namespaces, Time, User, identity
+from lib.ingredients import Hostname, Init, Join, Loopback, Namespaces, Time, User
+from lib.ingredients.namespaces import KINDS, identity
 from lib.process import Plan, Step, StepError
 
 pytestmark = requires("root")

@@ -7,9 +7,9 @@ import marshal
 import pytest
 from conftest import Steps
 
-from lib.ingredients.cgroups import V1, V2, Cgroup
-from lib.ingredients.namespaces import Hostname, Join, Loopback, Namespaces, Time, User
-from lib.ingredients.rootfs import Bind, RootFS, Tmpfs, escape
+from lib.ingredients import Bind, Cgroup, Hostname, Join, Loopback, Namespaces, RootFS, Time, Tmpfs, User
+from lib.ingredients.cgroups import V1, V2
+from lib.ingredients.rootfs import escape
 from lib.process import CALLER, CHILD, ORDER, STAGES, Plan, Ref, Step, calls, in_words
 from lib.sizes import in_bytes
 

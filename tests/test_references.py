@@ -8,7 +8,8 @@ from gosource import block, source, strings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.images.references import BadReference, Reference, parse
+from lib.images import BadReference, Reference
+from lib.images.references import parse
 
 A = "a" * 64
 SHA = f"sha256:{A}"

@@ -14,16 +14,12 @@ from needs import requires
 from registries import BASIC, PASSWORD, USER, Fake, certificate, digest_of, make, with_password, with_tokens
 
 from lib import state
-from lib.images import image
-from lib.images.digests import DigestError, ImageError
+from lib.images import DigestError, ImageError, image
 from lib.lab.registry import LocalRegistry
-from lib.registry import certificates, client, credentials, repository, transport
-from lib.registry.client import Registry
+from lib.registry import Registry, RegistryError, Unreachable, Upload, certificates, client, credentials, repository, transport
 from lib.registry.credentials import Credential
 from lib.registry.pulling import ACCEPT
 from lib.registry.repository import Repository
-from lib.registry.transport import RegistryError, Unreachable
-from lib.registry.uploads import Upload
 
 ADA = Credential(USER, PASSWORD)
 

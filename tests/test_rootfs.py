@@ -16,7 +16,8 @@ from needs import requires
 
 import lib
 from lib import linux
-from lib.ingredients.rootfs import DEVICES, LINKS, MASKED, READONLY, Bind, Mount, RootFS, Tmpfs
+from lib.ingredients import Bind, Mount, RootFS, Tmpfs
+from lib.ingredients.rootfs import DEVICES, LINKS, MASKED, READONLY
 from lib.process import Plan, StepError
 
 pytestmark = requires("root", "overlay", "busybox")

@@ -17,8 +17,7 @@ from needs import requires
 
 import lib
 from lib import linux
-from lib.ingredients.namespaces import Namespaces
-from lib.ingredients.rootfs import RootFS
+from lib.ingredients import Namespaces, RootFS
 from lib.process import LIVE, Plan, Starter, Step, StepError, TimeLimit
 
 pytestmark = requires("root", "overlay", "busybox")

@@ -124,7 +124,7 @@ def test_a_cake_tells_each_layer_and_the_whole():
 def test_the_map_of_what_invalidates_what(tmp_path, capsys):
     import layers as make
 
-    from lib.build.builder import build
+    from lib.build import build
     from lib.engine import shortnames
 
     ours = make.library(tmp_path / "images")

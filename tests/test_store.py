@@ -17,12 +17,8 @@ import pytest
 from layers import folder, member
 from needs import requires
 
-from lib.images import archive, digests, image
+from lib.images import Cache, DigestError, ImageError, ManifestError, Record, Store, StoreError, archive, digests, image
 from lib.images.archive import ArchiveError
-from lib.images.cache import Cache, Record
-from lib.images.digests import DigestError, ImageError
-from lib.images.image import ManifestError
-from lib.images.store import Store, StoreError
 
 pytestmark = requires("root")
 

@@ -24,8 +24,7 @@ from lib import sizes
 from lib.cli import text
 from lib.cli.main import main
 from lib.engine import shortnames
-from lib.images.library import Library
-from lib.images.store import Store
+from lib.images import Library, Store
 from lib.lab import peers
 from lib.lab.registry import LocalRegistry
 

@@ -30,13 +30,11 @@ from registries import (
     with_tokens,
 )
 
-from lib.images import archive, image
-from lib.images.digests import DigestError, ImageError
+from lib.images import DigestError, ImageError, StoreError, archive, image
 from lib.images.library import REPO_DIGEST
-from lib.images.store import StoreError
 from lib.lab.registry import LocalRegistry
-from lib.registry import credentials, pulling, transport, uploads
-from lib.registry.transfer import RegistryError, Unreachable, pull, pull_all, push, push_all
+from lib.registry import credentials, pull, pulling, push, transport, uploads
+from lib.registry.transfer import RegistryError, Unreachable, pull_all, push_all
 
 
 @pytest.fixture(autouse=True)

@@ -17,16 +17,10 @@ from lib.build.graph import Graph
 from lib.build.options import Built, Options
 from lib.build.stages import StageBuild
 from lib.build.steps import PREDEFINED, BuildError, Cancelled, StepReport
-from lib.dockerfile import parser
+from lib.dockerfile import Dockerfile, Stage, parser
 from lib.dockerfile.instructions import Arg
-from lib.dockerfile.parser import Dockerfile, Stage
-from lib.images import image, references
-from lib.images.cache import Cache, Record, key
-from lib.images.digests import ImageError
-from lib.images.image import Image
-from lib.images.library import Library
-from lib.images.merged import Merged
-from lib.images.store import Store
+from lib.images import Cache, Image, ImageError, Library, Merged, Record, Store, image, references
+from lib.images.cache import key
 
 TICK = 0.05  # s
 AT_ONCE = 16  # stages that are built side by side; each waits only for those that began before it

@@ -12,8 +12,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from lib import state
-from lib.images import digests, image, references
-from lib.images.digests import ImageError
+from lib.images import ImageError, digests, image, references
 from lib.images.store import JSON_AT_MOST
 
 
@@ -86,7 +85,7 @@ class Tag:
         return self.repository.blob(descriptor["digest"], descriptor["size"])
 
     def put(self, descriptor: dict, file) -> None:
-        from lib.registry.uploads import Upload
+        from lib.registry import Upload
 
         if not self.repository.has_blob(descriptor["digest"]):
             Upload(self.repository, file, descriptor["digest"], descriptor["size"]).run()

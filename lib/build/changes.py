@@ -11,9 +11,8 @@ import stat
 from dataclasses import dataclass
 
 from lib import state
+from lib.images import ImageError, Merged
 from lib.images.chains import copy_looks
-from lib.images.digests import ImageError
-from lib.images.merged import Merged
 from lib.images.overlays import xattrs
 
 CHUNK = 1 << 20

@@ -16,10 +16,8 @@ from typing import NamedTuple
 
 from lib.build.globs import compile_glob
 from lib.build.ignore import Ignore
-from lib.images.digests import ImageError
-from lib.images.merged import Merged
+from lib.images import ImageError, Merged, Store
 from lib.images.overlays import owner, xattrs
-from lib.images.store import Store
 
 
 class ContextError(ImageError):

@@ -13,9 +13,7 @@ from lib import state
 from lib.build.changes import Changes, Looks
 from lib.build.context import ContextError, File, Tree
 from lib.build.ignore import Ignore
-from lib.images import compression, digests
-from lib.images.digests import ImageError
-from lib.images.merged import Merged
+from lib.images import ImageError, Merged, compression, digests
 
 DOWNLOAD_AT_MOST = 8 << 30  # bytes of an ADD from the net
 ARCHIVES = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}

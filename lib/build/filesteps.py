@@ -12,9 +12,8 @@ from lib.build.changes import Changes, Looks
 from lib.build.context import Tree
 from lib.build.copying import Copying, Source
 from lib.build.steps import Work
+from lib.images import ImageError, Merged
 from lib.images.cache import key
-from lib.images.digests import ImageError
-from lib.images.merged import Merged
 
 
 class Files:

@@ -6,9 +6,8 @@ from __future__ import annotations
 
 from lib.build.options import Options
 from lib.build.steps import BuildError
-from lib.dockerfile import parser
+from lib.dockerfile import Dockerfile, Stage, parser
 from lib.dockerfile.instructions import Copy, Run
-from lib.dockerfile.parser import Dockerfile, Stage
 from lib.images import image
 
 

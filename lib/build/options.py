@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from lib.build.steps import StepReport
-from lib.images.image import Image
+from lib.images import Image
 
 
 @dataclass

@@ -22,15 +22,8 @@ from lib.build.context import Tree
 from lib.build.steps import Cancelled
 from lib.container import PATH, cgroup_mount
 from lib.dockerfile.mounts import Mount as Wish
-from lib.images.digests import ImageError
-from lib.images.merged import Merged
-from lib.images.store import Store
-from lib.ingredients.cgroups import Cgroup
-from lib.ingredients.files import Files
-from lib.ingredients.namespaces import Hostname, Loopback, Namespaces, User
-from lib.ingredients.rootfs import Bind, Mount, RootFS, Tmpfs
-from lib.ingredients.users import RunAs
-from lib.ingredients.workdir import WorkDir
+from lib.images import ImageError, Merged, Store
+from lib.ingredients import Bind, Cgroup, Files, Hostname, Loopback, Mount, Namespaces, RootFS, RunAs, Tmpfs, User, WorkDir
 from lib.process import Exit, Plan, Process, Shield
 
 HOSTNAME = "suitcase-build"

@@ -7,7 +7,7 @@ from lib.build.changes import Changes
 from lib.build.context import Tree
 from lib.build.steps import PREDEFINED, BuildError, Cancelled, Work, whole_command
 from lib.dockerfile import instructions
-from lib.images.merged import Merged
+from lib.images import Merged
 
 HIDDEN = {
     *PREDEFINED,

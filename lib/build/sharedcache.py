@@ -13,10 +13,8 @@ import threading
 from collections.abc import Callable, Iterable
 
 from lib.build.cachebackends import Folder, Tag, to_read, to_write
-from lib.images import compression, digests, image
-from lib.images.cache import Record
-from lib.images.digests import ImageError
-from lib.images.store import JSON_AT_MOST, Store
+from lib.images import ImageError, Record, Store, compression, digests, image
+from lib.images.store import JSON_AT_MOST
 
 KIND = "application/vnd.suitcase.build-cache.v1+json"
 KEY = re.compile(r"[0-9a-f]{64}")

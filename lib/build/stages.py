@@ -14,11 +14,8 @@ from lib.build.ignore import IgnoreError
 from lib.build.runstep import RunStep
 from lib.build.steps import SHELL, BuildError, Cancelled, State, StepReport, Work
 from lib.dockerfile import instructions, parser
-from lib.images import layers
-from lib.images.cache import Record, key
-from lib.images.digests import ImageError
-from lib.images.layers import Layer
-from lib.images.merged import Merged
+from lib.images import ImageError, Layer, Merged, Record, layers
+from lib.images.cache import key
 from lib.images.sourcedate import created, epoch
 
 COMMENT = "suitcase build"
@@ -207,7 +204,7 @@ class StageBuild:
 
 def expected() -> tuple:
     """The errors that a step of a build may end with: each gets its line of the Dockerfile."""
-    from lib.ingredients.users import UnknownUser
+    from lib.ingredients import UnknownUser
     from lib.process import StepError
 
     return ImageError, IgnoreError, UnknownUser, ValueError, OSError, StepError

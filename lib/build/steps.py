@@ -6,9 +6,7 @@ import posixpath
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from lib.images import digests
-from lib.images.digests import ImageError
-from lib.images.layers import Layer
+from lib.images import ImageError, Layer, digests
 
 PREDEFINED = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 

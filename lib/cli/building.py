@@ -9,13 +9,12 @@ from functools import partial
 
 import click
 
-from lib.build.builder import Build, Built, Options
-from lib.build.steps import StepReport
+from lib.build import Build, StepReport
+from lib.build.builder import Built, Options
 from lib.cli.text import visible
 from lib.cli.variables import pairs
 from lib.engine import resolve
-from lib.images import image
-from lib.images.library import Library
+from lib.images import Library, image
 
 
 class Progress:

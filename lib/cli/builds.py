@@ -7,7 +7,7 @@ import click
 from lib import sizes
 from lib.cli.errors import errors
 from lib.cli.library import disk, library
-from lib.images.cache import Cache
+from lib.images import Cache
 
 
 @click.command()

@@ -68,7 +68,7 @@ def foreground(ours, found, wishes, interactive: bool) -> int:
 def diff(container: str) -> None:
     """Inspect changes to files or directories on a running container's filesystem."""
     from lib.cli import reports, text
-    from lib.images.merged import Merged
+    from lib.images import Merged
 
     with errors():
         facts = running(container)

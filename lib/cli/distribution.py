@@ -7,9 +7,7 @@ import sys
 import click
 
 from lib.cli.text import visible
-from lib.images import references
-from lib.images.library import Library
-from lib.images.store import StoreError
+from lib.images import Library, StoreError, references
 from lib.registry import transfer
 
 QUIET = ("Downloading", "Pushing", "Waiting", "Verifying Checksum", "Extracting", "Preparing", "Digest")
@@ -119,8 +117,7 @@ def push(library: Library, text: str, every: bool, quiet: bool, insecure: bool) 
 
 def login(server: str, username: str | None, password: str | None, from_stdin: bool, insecure: bool) -> None:
     """``docker login``: ask, try, keep. Raises ``ImageError``, ``ValueError``."""
-    from lib.registry import credentials
-    from lib.registry.client import Registry
+    from lib.registry import Registry, credentials
 
     if from_stdin and (password or not username):
         raise ValueError("--password-stdin goes with --username, and not with --password")

@@ -9,7 +9,7 @@ import click
 
 from lib.cli.library import library
 from lib.cli.text import visible
-from lib.images.digests import ImageError
+from lib.images import ImageError
 
 NAME = "suitcase"
 

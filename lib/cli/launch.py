@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 
 from lib import state
 from lib.container import Container
-from lib.images.image import Image
-from lib.images.library import Library
-from lib.images.merged import Merged
+from lib.images import Image, Library, Merged
 from lib.ingredients import users
 from lib.process import Shield
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 
 def library():
-    from lib.images.library import Library
-    from lib.images.store import Store
+    from lib.images import Library, Store
 
     return Library(Store())
 

@@ -7,15 +7,14 @@ import stat
 
 from lib import sizes
 from lib.cli import text
-from lib.images import digests, references
-from lib.images.image import Image
-from lib.images.library import REPO_DIGEST, Library
+from lib.images import Image, Library, digests, references
+from lib.images.library import REPO_DIGEST
 from lib.images.overlays import walk
 
 
 def layer_sizes(library: Library, image: Image) -> list[int]:
     """Bytes of the files of each layer, unpacked: what Docker calls its size. Counted once; of one not unpacked yet, its packed bytes."""
-    from lib.images.cache import Cache
+    from lib.images import Cache
 
     cache, found = Cache(library.store), []
     for layer, chain in zip(image.layers, image.chain_ids, strict=True):

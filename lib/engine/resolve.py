@@ -6,11 +6,7 @@ import sys
 from collections.abc import Callable
 
 from lib.engine import shortnames
-from lib.images import references
-from lib.images.digests import ImageError
-from lib.images.image import Image
-from lib.images.library import Library
-from lib.images.store import StoreError
+from lib.images import Image, ImageError, Library, StoreError, references
 
 
 def say(text: str) -> None:

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import os
 
-from lib.images import references
-from lib.images.image import Image
-from lib.images.library import Library
-from lib.images.store import StoreError
+from lib.images import Image, Library, StoreError, references
 
 SHELL = {"Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"], "Cmd": ["sh"]}
 # Our own names: which base (see lib.bases) each is made of, and how a container of it starts.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from lib.images.store import Store
+from lib.images import Store
 
 FILE = "origins.json"
 AT_MOST = 8  # places that are remembered of one blob

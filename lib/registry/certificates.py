@@ -11,7 +11,7 @@ import ssl
 from pathlib import Path
 
 from lib import state
-from lib.images.digests import ImageError
+from lib.images import ImageError
 
 
 def places() -> list[Path]:

@@ -17,8 +17,7 @@ from pathlib import Path
 
 from lib import state
 from lib.atomicfile import atomic_file
-from lib.images import references
-from lib.images.digests import ImageError
+from lib.images import ImageError, references
 
 HUB_KEY = "https://index.docker.io/v1/"  # the name that Docker's file has for the Hub
 TOKEN = "<token>"  # the user name that says: the secret is an identity token, not a password

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from typing import Protocol
 
-from lib.images import digests
-from lib.images.store import Draft, Store
+from lib.images import Draft, Store, digests
 from lib.registry.repository import Repository
 from lib.registry.transport import PIECE, TRIES, Broken, Stopped, pause
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 
-from lib.images import compression, digests, image
-from lib.images.digests import ImageError
-from lib.images.image import Image, ManifestError
-from lib.images.library import REPO_DIGEST, Library
-from lib.images.references import Reference
-from lib.images.store import JSON_AT_MOST, Store, StoreError
+from lib.images import Image, ImageError, Library, ManifestError, Reference, Store, StoreError, compression, digests, image
+from lib.images.library import REPO_DIGEST
+from lib.images.store import JSON_AT_MOST
 from lib.registry.blobsources import Origins
 from lib.registry.downloads import Downloads, Tell
 from lib.registry.repository import Repository

@@ -9,10 +9,8 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
-from lib.images import digests, image
-from lib.images.image import Image
-from lib.images.library import REPO_DIGEST, Library
-from lib.images.references import Reference
+from lib.images import Image, Library, Reference, digests, image
+from lib.images.library import REPO_DIGEST
 from lib.registry.blobsources import Origins
 from lib.registry.downloads import Tell
 from lib.registry.repository import Repository

@@ -9,8 +9,7 @@ import json
 import re
 from contextlib import suppress
 
-from lib.images import digests
-from lib.images.digests import DigestError
+from lib.images import DigestError, digests
 from lib.images.store import JSON_AT_MOST
 from lib.registry.blobreader import Reader
 from lib.registry.client import Registry

@@ -8,12 +8,8 @@ from __future__ import annotations
 
 import threading
 
-from lib.images import references
-from lib.images.digests import ImageError
-from lib.images.image import Image, parse_platform
-from lib.images.library import Library
-from lib.images.references import Reference
-from lib.images.store import StoreError
+from lib.images import Image, ImageError, Library, Reference, StoreError, references
+from lib.images.image import parse_platform
 from lib.registry.client import Registry
 from lib.registry.downloads import Tell
 from lib.registry.pulling import Pull

@@ -16,7 +16,7 @@ from functools import cached_property
 from urllib.parse import urljoin
 from weakref import WeakSet
 
-from lib.images.digests import ImageError
+from lib.images import ImageError
 
 CONNECT, SILENCE = 5, 60  # seconds
 TRIES, PAUSE = 5, 0.25  # the pause doubles from try to try: 4 s in all

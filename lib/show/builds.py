@@ -9,9 +9,9 @@ from pathlib import Path
 import ipywidgets
 from IPython.display import display
 
-from lib.build.builder import Built, plan
-from lib.build.steps import StepReport
-from lib.images.library import Library
+from lib.build import StepReport, plan
+from lib.build.builder import Built
+from lib.images import Library
 from lib.process import scratch
 from lib.show.controls import Panel
 from lib.show.picture import BLUE, GREEN, GREY, INK, RED, Picture, box, label, svg

@@ -5,9 +5,8 @@ from __future__ import annotations
 import ipywidgets
 from IPython.display import display
 
-from lib.build.builder import build
-from lib.images.digests import ImageError
-from lib.images.library import Library
+from lib.build import build
+from lib.images import ImageError, Library
 from lib.process import StepError
 from lib.show.builds import short, touched
 from lib.show.controls import Panel

@@ -17,9 +17,7 @@ from pathlib import Path
 
 from lib import state
 from lib.engine import shortnames
-from lib.images import archive, image, layers, pack
-from lib.images.library import Library
-from lib.images.store import Store
+from lib.images import Library, Store, archive, image, layers, pack
 from lib.lab import peers
 from lib.lab.registry import LocalRegistry
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lib import bases, linux, state
 from lib.container import start
-from lib.ingredients.rootfs import RootFS
+from lib.ingredients import RootFS
 from lib.lab.chapters.exercises import Exercise, NotYet
 from lib.lab.vm import reach
 from lib.process import Plan, StepError, TimeLimit, scratch

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from lib import bases, linux, state
 from lib.container import Container, start
-from lib.ingredients.namespaces import Namespaces
-from lib.ingredients.rootfs import RootFS
+from lib.ingredients import Namespaces, RootFS
 from lib.lab.chapters.exercises import Exercise, NotYet
 from lib.process import Plan, StepError
 

@@ -16,16 +16,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from lib import bases, state
-from lib.build.builder import build, plan
-from lib.dockerfile.parser import DockerfileError
+from lib.build import build, plan
+from lib.dockerfile import DockerfileError
 from lib.engine import shortnames
-from lib.images import archive, compression, layers
-from lib.images.digests import ImageError
-from lib.images.image import Image
-from lib.images.library import Library
-from lib.images.merged import Merged
+from lib.images import Image, ImageError, Library, Merged, Store, archive, compression, layers
 from lib.images.overlays import walk
-from lib.images.store import Store
 from lib.lab import peers
 from lib.lab.chapters import workshop
 from lib.lab.chapters.exercises import Exercise, NotYet

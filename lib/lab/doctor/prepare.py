@@ -16,9 +16,7 @@ from functools import partial
 
 from lib import bases
 from lib.engine import shortnames
-from lib.images.digests import ImageError
-from lib.images.library import Library
-from lib.images.store import Store
+from lib.images import ImageError, Library, Store
 from lib.lab.vm import backends, vm, vmparts
 
 

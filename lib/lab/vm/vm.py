@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 
 from lib import linux, state
-from lib.ingredients.cgroups import Cgroup
+from lib.ingredients import Cgroup
 from lib.lab.vm import kernels, reach, vmparts
 from lib.process import Plan, Process, TimeLimit
 
