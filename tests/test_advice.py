@@ -12,8 +12,8 @@ import sys
 from dataclasses import replace
 
 import pytest
-from conftest import Steps
-from needs import requires
+from helpers.needs import requires
+from helpers.steps import Steps
 
 import lib
 from lib import advice, linux

@@ -4,7 +4,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from needs import requires
+from helpers.needs import requires
 
 from lib import bases, run, state
 

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from needs import requires
+from helpers.needs import requires
 
 from lib import oci, state
 from lib.process import StepError

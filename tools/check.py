@@ -26,16 +26,17 @@ from lock import rows_of_packages
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
 BIN = Path(PYTHON).parent
-INTERRUPTING = ("tests/test_break.py",)
+INTERRUPTING = ("tests/process/test_break.py",)
 MACHINES = (
-    "test_bases",
-    "test_bench",
-    "test_browser",
-    "test_guest",
-    "test_lab*",
-    "test_machines",
-    "test_v2",
-    "test_vm",
+    "tests/test_bases.py",
+    "tests/house/test_machines.py",
+    "tests/lab/bench",
+    "tests/lab/jupyter/test_browser.py",
+    "tests/lab/jupyter/test_labkernel.py",
+    "tests/lab/vm/test_guest.py",
+    "tests/lab/vm/test_qemu.py",
+    "tests/lab/vm/test_v2.py",
+    "tests/lab/vm/test_vm.py",
 )  # they take minutes
 FIRST = 5  # of a stage's failures, that many are named at the end: a cell that fails takes most of the later ones with it
 SOCKETS = "lib.lab.jupyter.nbval_sockets"
@@ -106,16 +107,12 @@ def unit() -> int:
     """Tests that interrupt this very process at any moment run apart: an interrupt between coverage's taking its lock and its
     letting go would hang the run for ever (seen).
     """
-    code = covered("unit", "tests", *(f"--ignore={path}" for path in (*INTERRUPTING, *machine_tests())))
+    code = covered("unit", "tests", *(f"--ignore={path}" for path in (*INTERRUPTING, *MACHINES)))
     return code | call(PYTHON, "-m", "pytest", report("interrupting"), *INTERRUPTING)
 
 
 def machines() -> int:
-    return covered("machines", *machine_tests())
-
-
-def machine_tests() -> list[str]:
-    return sorted(str(path.relative_to(ROOT)) for pattern in MACHINES for path in ROOT.glob(f"tests/{pattern}.py"))
+    return covered("machines", *MACHINES)
 
 
 def coverage_report() -> None:

@@ -46,6 +46,17 @@ def reap(facts: dict) -> None:
     unlink(str(runtime_dir() / f"{facts['id']}.json"))
 
 
+def attempted(facts: dict, reaped: list[str]) -> list[Exception]:
+    """Reap one record; what went wrong, so that the others are reaped all the same."""
+    errors = []
+    try:
+        reap(facts)
+        reaped.append(facts["id"])
+    except* Exception as group:
+        errors += group.exceptions
+    return errors
+
+
 def gc() -> list[str]:
     """Reap everything whose owner has died; returns the ids of what was reaped. Safe to run at any time, by anybody.
 
@@ -61,6 +72,9 @@ def gc() -> list[str]:
                 path.unlink(missing_ok=True)
             elif dead:
                 errors += failed
+    for facts in records():  # an owner that ended in good order, but could not undo everything, has left no file of its own
+        if facts["owner"] and not (runtime_dir() / f"{facts['owner']}.owner").exists():
+            errors += attempted(facts, reaped)
     if errors:
         raise ExceptionGroup("gc could not undo everything", errors)
     return reaped
@@ -88,11 +102,7 @@ def reap_owner(owner: str, reaped: list[str]) -> list[Exception]:
     errors = []
     for facts in records():
         if facts["owner"] == owner:
-            try:
-                reap(facts)
-                reaped.append(facts["id"])
-            except* Exception as group:
-                errors += group.exceptions
+            errors += attempted(facts, reaped)
     for draft in runtime_dir().glob(f"*.{owner}.new"):
         draft.unlink(missing_ok=True)
     return errors

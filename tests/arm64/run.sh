@@ -1,7 +1,7 @@
 #!/bin/bash
 # tests/arm64/run.sh (make test-arm64): the project on a real arm64, whatever this machine is. root.sh makes a Debian of that architecture,
 # with everything that tools/setup.sh brings; QEMU's emulation boots it; guest.sh runs the tests in it. Then nothing of it is left. As root.
-# SUITCASE_ARM64=FOLDER keeps the root file system there, and takes it from there the next time. TESTS="tests/test_run.py …" runs only these.
+# SUITCASE_ARM64=FOLDER keeps the root file system there, and takes it from there the next time. TESTS="tests/process/test_run.py …" runs only these.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 step() { printf '== %5s s  %s\n' "$SECONDS" "$*"; }

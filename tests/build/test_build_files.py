@@ -1,0 +1,271 @@
+"""COPY and ADD: flags, archives, downloads, and errors that say where and why."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import http.server
+import lzma
+import os
+import re
+import threading
+from contextlib import contextmanager, suppress
+
+import pytest
+import zstandard
+from helpers import layers as make
+from helpers.layers import folder, link, member
+from helpers.needs import requires
+from helpers.sites import Site, cached
+
+from lib.build import BuildError
+from lib.dockerfile import DockerfileError
+from lib.images import digests
+
+pytestmark = requires("root", "overlay", "busybox")
+
+
+@pytest.fixture
+def site(tmp_path):
+    made = Site(tmp_path)
+    yield made
+    assert made.leftovers() == []
+
+
+# -- flags ----------------------------------------------------------------------------------
+
+
+def test_copy_chown_and_chmod(site):
+    site.write("d/a", "1")
+    built = site.build(
+        "FROM base\nRUN echo app:x:7:8::/:/bin/sh >> /etc/passwd\nCOPY --chown=app --chmod=0640 d /new/d\nCOPY --chown=3:4 d/a /b\n"
+    )
+    tree = site.top_layer(built) | site.tree(built)
+    assert tree["new/d/a"][1:4] == ("0o640", 7, 8) and tree["new/d"][2:4] == (7, 8) and tree["b"][2:4] == (3, 4)
+
+
+def test_copy_chmod_must_be_octal(site):
+    site.write("a")
+    with pytest.raises(DockerfileError, match=r"(?s)--chmod=\+x is not an octal mode.*COPY --chmod=\+x a /a"):
+        site.build("FROM base\nCOPY --chmod=+x a /a\n")
+
+
+def test_copy_exclude(site):
+    for name in ("d/a.txt", "d/b.log", "d/sub/c.log", "d/sub/d.txt"):
+        site.write(name)
+    text = "FROM scratch\nCOPY --exclude=*.log --exclude=sub/*.txt d /e\n"
+    assert sorted(site.tree(site.build(text))) == ["e", "e/a.txt", "e/sub", "e/sub/c.log"]
+    site.write("d/b.log", "changed, and excluded")
+    assert cached(site.build(text)) == [True]
+
+
+def test_copy_parents(site):
+    for name in ("x/y/a", "x/z/b", "w/c"):
+        site.write(name)
+    assert sorted(site.tree(site.build("FROM scratch\nCOPY --parents x/y/a w/c /to/\n"))) == [
+        "to",
+        "to/w",
+        "to/w/c",
+        "to/x",
+        "to/x/y",
+        "to/x/y/a",
+    ]
+    assert sorted(site.tree(site.build("FROM scratch\nCOPY --parents x/./*/a /to/\n"))) == ["to", "to/y", "to/y/a"]
+
+
+def test_copy_link_is_the_same_tree(site):
+    site.write("d/a", "1")
+    assert site.tree(site.build("FROM base\nCOPY --link d /e\n")) == site.tree(site.build("FROM base\nCOPY d /e\n"))
+
+
+def test_copy_replaces_a_file_and_keeps_the_rest(site):
+    site.write("a", "new")
+    built = site.build("FROM base\nRUN mkdir -m 711 /d && echo old > /d/a && echo old > /d/b\nCOPY a /d/a\n")
+    assert site.read(built, "d/a") == "new" and site.read(built, "d/b") == "old\n"
+    assert site.tree(built)["d"][1] == "0o711" and set(site.top_layer(built)) == {"d", "d/a"}
+
+
+def test_copy_of_a_folder_onto_a_file_is_an_error(site):
+    site.write("d/a")
+    with pytest.raises(BuildError, match="cannot copy a folder to '/etc/passwd'"):
+        site.build("FROM base\nCOPY d /etc/passwd\n")
+
+
+def test_copy_from_keeps_owners_times_and_attributes(site):
+    make_it = "mkdir /d; echo 1 > /d/a; chown 3:4 /d/a; chmod 4750 /d/a; touch -d @1000000000 /d/a; ln -s a /d/l; mkfifo /d/p"
+    text = f"FROM base AS one\nRUN {make_it}\n"
+    built = site.build(text + "FROM scratch\nCOPY --from=one /d /e\n")
+    tree = make.tree(site.library.folders(built.image), times=True)
+    assert tree["e/a"][1:4] == ("0o4750", 3, 4) and tree["e/a"][-1] == 1_000_000_000
+    assert tree["e/l"][4] == "a" and tree["e/p"][0] == oct(0o010000)
+
+
+def test_heredocs(site):
+    built = site.build(
+        "FROM base\nENV x=1\nCOPY <<a.txt <<'b.txt' /t/\n$x\na.txt\n$x\nb.txt\n"
+        "RUN <<EOF\nread a < /t/a.txt\necho $a$x > /c\nEOF\n"
+        "RUN <<EOF\n#!/bin/cat\nnot the shell's\nEOF\n"
+        "RUN cat <<one > /d && cat <<two >> /d\n1\none\n2\ntwo\n"
+    )
+    assert [site.read(built, name) for name in ("t/a.txt", "t/b.txt", "c", "d")] == ["1\n", "$x\n", "11\n", "1\n2\n"]
+    assert "tmp" not in site.top_layer(built)
+
+
+# -- errors ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line,words",
+    [
+        ("COPY app.pj /a", r"'app.pj' is not in the build context; there is app.py"),
+        ("COPY secret.key /a", r"it is there, but a rule takes it out \(.dockerignore.*\*.key"),
+        ("COPY ../outside /a", r"forbidden path outside the build context: '../outside'"),
+        ("COPY *.none /a", r"no file in the build context matches '\*.none'"),
+        ("COPY a b /c", r"the destination must be a directory and end with a /: /c"),
+        ("COPY --chown=nobody-knows a /b", r"unable to find user nobody-knows"),
+        ("COPY --from=one /nothing /a", r"'/nothing' is not in the stage or image 'one'"),
+    ],
+)
+def test_an_error_has_the_line_and_the_reason(site, line, words):
+    for name in ("app.py", "secret.key", "a", "b"):
+        site.write(name)
+    site.write(".dockerignore", "# keys\n*.key\n")
+    with pytest.raises(BuildError) as caught:
+        site.build(f"FROM base AS one\nRUN true\nFROM base\n{line}\n")
+    assert re.search(words, str(caught.value)) and "Dockerfile:4:1: " in str(caught.value) and f"\n    {line}\n" in str(caught.value)
+
+
+# -- ADD: archives --------------------------------------------------------------------------
+
+PACKINGS = {"tar": bytes, "gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress, "zst": zstandard.compress}
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_add_unpacks(site, packing):
+    site.write("file", PACKINGS[packing](make.tar(folder("d", mode=0o700, uid=5), member("d/a", b"1", uid=3, gid=4), link("l", "d/a"))))
+    tree = site.tree(site.build("FROM scratch\nADD file /x\n"))
+    assert set(tree) == {"x", "x/d", "x/d/a", "x/l"}
+    assert tree["x/d/a"][1:5] == ("0o644", 3, 4, b"1") and tree["x/l"][4] == "d/a" and tree["x/d"][1:3] == ("0o700", 5)
+    assert (
+        set(site.tree(site.build("FROM scratch\nCOPY file /x\n")))
+        == set(site.tree(site.build("FROM scratch\nADD --unpack=false file /x\n")))
+        == {"x"}
+    )
+
+
+def test_add_of_what_is_packed_and_no_archive_copies_it(site):
+    site.write("file.gz", gzip.compress(b"text"))
+    assert site.tree(site.build("FROM scratch\nADD file.gz /x/\n"))["x/file.gz"][4] == (site.context / "file.gz").read_bytes()
+
+
+def test_add_of_a_hostile_archive_stays_inside(site, tmp_path):
+    site.write("evil.tar", make.tar(link("out", str(tmp_path)), member("out/evil", b"1")))
+    with pytest.raises(BuildError, match="'out' is a link"):
+        site.build("FROM scratch\nADD evil.tar /x/\n")
+    assert not (tmp_path / "evil").exists()
+
+
+def test_add_of_a_damaged_archive_is_an_error(site):
+    site.write("bad.tar", make.tar(member("a", os.urandom(5000)))[:3000])
+    with pytest.raises(BuildError, match=r"(?s)Dockerfile:2:1: .*ADD bad.tar /x/"):
+        site.build("FROM scratch\nADD bad.tar /x/\n")
+
+
+# -- ADD: the net ---------------------------------------------------------------------------
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        name = self.path.lstrip("/")
+        if name == "there":
+            return self.answer(302, Location="/file.txt")
+        if name == "local":
+            return self.answer(302, Location="file:///etc/passwd")
+        if name == "endless":
+            self.answer(200)
+            with suppress(OSError):
+                while True:
+                    self.wfile.write(bytes(1 << 16))
+            return None
+        if name == "gone":
+            return self.answer(404)
+        body = self.server.files.get(name, b"")
+        self.answer(
+            200, **{"Content-Length": str(len(body) + 10 * (name == "lying"))}, **{"Last-Modified": "Sun, 13 Sep 2020 12:26:40 GMT"}
+        )
+        self.wfile.write(body)
+        self.close_connection = True
+
+    def answer(self, status: int, **headers: str) -> None:
+        self.send_response(status)
+        for key, value in headers.items():
+            self.send_header(key, value)
+        self.end_headers()
+
+    def log_message(self, *words):
+        pass
+
+
+@contextmanager
+def web(**files: bytes):
+    """A web server with these files, and some bad manners."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.files = {name.replace("_", "."): data for name, data in files.items()}
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_add_from_the_net(site):
+    with web(file_txt=b"hello") as url:
+        text = f"FROM scratch\nADD {url}/file.txt /x/\nADD {url}/there /y\n"
+        built = site.build(text)
+        assert cached(site.build(text)) == [True, True]
+    tree = make.tree(site.library.folders(built.image), times=True)
+    assert tree["x/file.txt"][1] == "0o600" and tree["x/file.txt"][4] == b"hello" and tree["x/file.txt"][-1] == 1_600_000_000
+    assert tree["y"][4] == b"hello"
+
+
+def test_add_counts_by_what_the_net_has_now(site):
+    with web(file_txt=b"1") as url:
+        site.build(f"FROM scratch\nADD {url}/file.txt /x\n")
+    with web(file_txt=b"2") as other:
+        assert site.read(site.build(f"FROM scratch\nADD {other}/file.txt /x\n"), "x") == "2"
+
+
+def test_add_unpacks_from_the_net_only_if_told(site):
+    with web(a_tar=make.tar(member("in", b"1"))) as url:
+        assert set(site.tree(site.build(f"FROM scratch\nADD {url}/a.tar /x/\n"))) == {"x", "x/a.tar"}
+        assert set(site.tree(site.build(f"FROM scratch\nADD --unpack {url}/a.tar /x/\n"))) == {"x", "x/in"}
+
+
+def test_add_checksum(site):
+    with web(file_txt=b"hello") as url:
+        good = digests.of(b"hello")
+        assert site.read(site.build(f"FROM scratch\nADD --checksum={good} {url}/file.txt /x\n"), "x") == "hello"
+        with pytest.raises(BuildError, match=r"(?s)Dockerfile:2:1: .*the download has the digest.*ADD --checksum="):
+            site.build(f"FROM scratch\nADD --checksum={digests.of(b'other')} {url}/file.txt /x\n")
+
+
+@pytest.mark.parametrize("path,words", [("lying", "IncompleteRead|more expected|broken"), ("gone", "answers 404"), ("local", "ADD http")])
+def test_add_from_a_bad_server(site, path, words):
+    with web(lying=b"short") as url, pytest.raises(BuildError, match=words) as caught:
+        site.build(f"FROM scratch\nADD {url}/{path} /x\n")
+    assert "Dockerfile:2:1" in str(caught.value)
+
+
+def test_add_without_end_is_cut_off(site, monkeypatch):
+    monkeypatch.setenv("SUITCASE_LAYER_LIMIT", "100000")
+    for name in ("big", "endless"):
+        with web(big=bytes(200_000)) as url, pytest.raises(BuildError, match="larger than the 100000 bytes"):
+            site.build(f"FROM scratch\nADD {url}/{name} /x\n")
+
+
+def test_add_from_nowhere(site):
+    with pytest.raises(BuildError, match=r"(?s)Dockerfile:2:1: ADD http://127.0.0.1:1/x: .*refused"):
+        site.build("FROM scratch\nADD http://127.0.0.1:1/x /x\n")

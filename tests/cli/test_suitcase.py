@@ -1,0 +1,411 @@
+"""The command ``suitcase``: each verb does it, fails clearly, and says what Docker says."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shlex
+import stat
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+from helpers import layers as make
+from helpers import leakcheck
+from helpers.layers import folder, member
+from helpers.needs import requires
+from helpers.registries import with_password
+
+from lib import sizes
+from lib.cli import text
+from lib.cli.main import main
+from lib.engine import shortnames
+from lib.images import Library, Store
+from lib.lab import peers
+from lib.lab.registry import LocalRegistry
+
+pytestmark = requires("root", "overlay", "busybox")
+
+
+class Said:
+    """What a command printed, and its exit code."""
+
+    def __init__(self, code: int, out: str, err: str):
+        self.code, self.out, self.err = code, out, err
+
+    def __repr__(self) -> str:
+        return f"exit {self.code}\n{self.out}\n{self.err}"
+
+
+@pytest.fixture
+def ours(tmp_path, monkeypatch):
+    """A store of its own, with a busybox and a small image in it."""
+    monkeypatch.setenv("SUITCASE_IMAGES", str(tmp_path / "images"))
+    monkeypatch.setenv("SUITCASE_OFFLINE", "1")
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+    library = Library(Store())
+    shortnames.make(library, "localhost/busybox:static")
+    make.image(library, make.tar(folder("etc"), member("etc/motd", b"hello\n")), make.tar(member("new", b"1")), name="small:1")
+    return library
+
+
+@pytest.fixture
+def suitcase(ours, capfd):
+    """Call the command in this process."""
+
+    def call(line: str) -> Said:
+        capfd.readouterr()
+        try:
+            main.main(shlex.split(line), prog_name="suitcase")
+        except SystemExit as end:
+            code = end.code or 0
+        sys.stdout.flush()
+        out, err = capfd.readouterr()
+        return Said(code, out, err)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def docker():
+    try:
+        with peers.dockerd() as found:
+            leakcheck.forget()  # the leak check may see it
+            yield found
+        leakcheck.forget()
+    except peers.Missing as reason:
+        pytest.skip(f"no docker to compare with: {reason}")
+
+
+def given_to(docker, suitcase, tmp_path, name: str) -> None:
+    """The image, from our store into Docker's."""
+    assert suitcase(f"save -o {tmp_path}/given.tar {name}").code == 0
+    docker.call("load", "-i", f"{tmp_path}/given.tar")
+
+
+def columns(line: str) -> list[str]:
+    import re
+
+    return re.split(r"\s{2,}", line.strip())
+
+
+def of_busybox(ours, name: str, script: str):
+    """A container of our busybox that is called so, not started."""
+    from lib.cli.launch import Wishes, container
+
+    return container(ours, ours.find("localhost/busybox:static"), Wishes(["sh", "-c", script], options={"name": name}))
+
+
+# -- looking ------------------------------------------------------------------------------
+
+
+def test_images(suitcase, ours):
+    said = suitcase("images")
+    assert columns(said.out.splitlines()[0]) == ["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"]
+    assert [columns(line)[:2] for line in said.out.splitlines()[1:]] == [["localhost/busybox", "static"], ["small", "1"]]
+    assert suitcase("images -q small").out.strip() == ours.find("small:1").id[7:19]
+    assert suitcase("images Small").code == 1 and "lower" in suitcase("images Small").err
+
+
+def test_images_beside_docker(suitcase, docker, tmp_path):
+    given_to(docker, suitcase, tmp_path, "localhost/busybox:static")
+    mine = [columns(line) for line in suitcase("images localhost/busybox").out.splitlines()]
+    theirs = [columns(line) for line in docker.call("images", "localhost/busybox").splitlines()]
+    assert mine[0] == theirs[0]
+    assert [mine[1][column] for column in (0, 1, 2, 4)] == [theirs[1][column] for column in (0, 1, 2, 4)]
+
+
+def test_history(suitcase, docker, tmp_path):
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c/Dockerfile").write_text("FROM localhost/busybox:static\nRUN echo 1 > /one\nENV A=1\n")
+    assert suitcase(f"build -q -t h:1 {tmp_path}/c").code == 0
+    given_to(docker, suitcase, tmp_path, "h:1")
+    mine = json.loads(json.dumps([columns(line) for line in suitcase("history h:1").out.splitlines()]))
+    theirs = [columns(line) for line in docker.call("history", "h:1").splitlines()]
+    assert mine[0] == theirs[0]
+    assert [row[2] for row in mine[1:3]] == [row[2] for row in theirs[1:3]] == ["ENV A=1", "RUN /bin/sh -c echo 1 > /one"]
+    assert "No such image: nosuch" in suitcase("history nosuch").err
+
+
+def test_inspect(suitcase, docker, tmp_path, ours):
+    given_to(docker, suitcase, tmp_path, "localhost/busybox:static")
+    (mine,) = json.loads(suitcase("inspect localhost/busybox:static").out)
+    (theirs,) = json.loads(docker.call("image", "inspect", "localhost/busybox:static"))
+    for key in ("Id", "RepoTags", "Architecture", "Os", "RootFS", "Created"):
+        assert mine[key] == theirs[key], key
+    assert mine["Config"].items() <= theirs["Config"].items()
+    assert suitcase("inspect -f '{{.Os}} {{json .Config.Cmd}}' localhost/busybox:static").out == 'linux ["sh"]\n'
+    said = suitcase("inspect -f '{{.Nosuch}}' small:1")
+    assert said.code == 1 and "no field 'Nosuch'" in said.err and "Id, RepoTags" in said.err
+
+
+# -- names ---------------------------------------------------------------------------------
+
+
+def test_tag_and_rmi_beside_docker(suitcase, docker, tmp_path, ours):
+    given_to(docker, suitcase, tmp_path, "small:1")
+    assert suitcase("tag small:1 other:2").code == 0
+    docker.call("tag", "small:1", "other:2")
+    assert suitcase("rmi other:2").out.strip() == docker.call("rmi", "other:2") == "Untagged: other:2"
+    mine, theirs = suitcase("rmi small:1").out.split(), docker.call("rmi", "small:1").split()
+    assert mine == theirs[:4] and theirs[4::2] == ["Deleted:"] * 2, "Docker counts its layers, too"
+    assert "No such image: small:1" in suitcase("rmi small:1").err
+
+
+def test_tag_refuses_what_is_no_name(suitcase):
+    for bad in ("Upper", "a:b:c", f"x@sha256:{'0' * 64}"):
+        assert suitcase(f"tag small:1 {bad}").code == 1
+
+
+def test_rmi_goes_on_after_an_error(suitcase):
+    said = suitcase("rmi nosuch small:1")
+    assert said.code == 1 and "Deleted" in said.out and "No such image: nosuch" in said.err
+
+
+def test_an_image_that_a_container_stands_on(suitcase, ours):
+    from lib.cli.launch import Wishes, container
+
+    with container(ours, ours.find("localhost/busybox:static"), Wishes(["sleep", "60"])).start():
+        said = suitcase("rmi localhost/busybox:static")
+        assert said.code == 1 and "is being used by a container" in said.err
+        assert suitcase("rmi -f localhost/busybox:static").code == 0
+        assert os.listdir(ours.store.place / "chains"), "its layers stay as long as it runs"
+
+
+def test_prune(suitcase, ours):
+    ours.tag("small:1", "localhost/busybox:static")
+    said = suitcase("prune")
+    assert said.out.count("deleted: sha256:") == 1 and "Total reclaimed space: 2" in said.out
+    assert suitcase("builder-prune").code == 0
+
+
+# -- archives --------------------------------------------------------------------------------
+
+
+def test_save_and_load_beside_docker(suitcase, docker, tmp_path):
+    given_to(docker, suitcase, tmp_path, "small:1")
+    docker.call("save", "-o", f"{tmp_path}/theirs.tar", "small:1")
+    mine = suitcase("inspect -f '{{.Id}}' small:1").out
+    suitcase("rmi small:1")
+    said = suitcase(f"load -i {tmp_path}/theirs.tar")
+    assert said.out == "Loaded image: small:1\n" == docker.call("load", "-i", f"{tmp_path}/theirs.tar") + "\n"
+    assert suitcase("inspect -f '{{.Id}}' small:1").out == mine
+
+
+def test_save_fails_before_it_makes_a_file(suitcase, tmp_path):
+    assert "No such image" in suitcase(f"save -o {tmp_path}/x.tar nosuch").err
+    assert not (tmp_path / "x.tar").exists()
+
+
+@pytest.mark.parametrize("verb", ["save -o {} small:1", "export -o {} box"])
+def test_a_device_a_pipe_and_a_link_are_never_replaced(suitcase, ours, tmp_path, verb):
+    """With -o /dev/null, root lost the machine's /dev/null."""
+    (tmp_path / "target").touch()
+    (tmp_path / "link").symlink_to("target")
+    os.mkfifo(tmp_path / "pipe")
+    os.mknod(tmp_path / "null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    with of_busybox(ours, "box", "sleep 60").start():
+        for name, kind in (("null", "a device"), ("pipe", "a named pipe")):
+            said = suitcase(verb.format(tmp_path / name))
+            assert (said.code, f'invalid output path: "{tmp_path}/{name}" must be a regular file: got {kind}' in said.err) == (1, True)
+        assert suitcase(verb.format(tmp_path / "link")).code == 0
+        missing = suitcase(verb.format(tmp_path / "no/such"))
+        assert f'invalid output path: directory "{tmp_path}/no" does not exist' in missing.err
+    assert sorted(os.listdir(tmp_path)) == ["images", "link", "null", "pipe", "target"], "no draft stays"
+    assert stat.S_ISCHR(os.stat(tmp_path / "null").st_mode) and stat.S_ISFIFO(os.stat(tmp_path / "pipe").st_mode)
+    assert (tmp_path / "link").is_symlink() and tarfile.is_tarfile(tmp_path / "target")
+
+
+def test_load_of_what_is_no_archive(suitcase, tmp_path):
+    (tmp_path / "x.tar").write_bytes(b"nonsense")
+    assert suitcase(f"load -i {tmp_path}/x.tar").code == 1
+    assert "No such file" in suitcase(f"load -i {tmp_path}/nosuch.tar").err
+
+
+def test_import_beside_docker(suitcase, docker, tmp_path):
+    (tmp_path / "fs.tar").write_bytes(make.tar(folder("etc"), member("etc/motd", b"hello")))
+    flags = ["--change", 'CMD ["sh"]', "--change", "ENV A=1 B=2", "--change", "EXPOSE 80", "-m", "made by hand"]
+    line = " ".join(map(shlex.quote, ["import", *flags, f"{tmp_path}/fs.tar", "imported:1"]))
+    assert suitcase(line).out.startswith("sha256:")
+    docker.call("import", *flags, f"{tmp_path}/fs.tar", "imported:1")
+    (mine,), (theirs,) = json.loads(suitcase("inspect imported:1").out), json.loads(docker.call("image", "inspect", "imported:1"))
+    assert {key: value for key, value in theirs["Config"].items() if value and key in ("Cmd", "Env", "ExposedPorts")} == mine["Config"]
+    assert "CMD RUN" not in suitcase(f"import -c 'RUN x' {tmp_path}/fs.tar y").err
+    assert "RUN is no change" in suitcase(f"import -c 'RUN x' {tmp_path}/fs.tar y").err
+
+
+# -- containers --------------------------------------------------------------------------------
+
+RUNS = [
+    "sh -c 'echo hello'",
+    "sh -c 'exit 7'",
+    "-e A=1 -e B IMAGE sh -c 'echo $A-$B-$HOME-$PATH'",
+    "-w /tmp IMAGE pwd",
+    "-w /made/on/the/way IMAGE pwd",
+    "-u nobody IMAGE sh -c 'id; touch /x'",
+    "-u 1234:50 IMAGE id -u",
+    "--entrypoint echo IMAGE one two",
+    "-h there IMAGE hostname",
+    "--read-only IMAGE touch /x",
+    "nosuchcommand",
+    "/etc/passwd",
+    "-i IMAGE cat",
+]
+
+
+@pytest.mark.parametrize("words", RUNS)
+def test_run_beside_docker(suitcase, docker, tmp_path, words, monkeypatch):
+    given_to(docker, suitcase, tmp_path, "localhost/busybox:static")
+    monkeypatch.setenv("B", "from outside")
+    line = words.replace("IMAGE", "localhost/busybox:static") if "IMAGE" in words else f"localhost/busybox:static {words}"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"typed\n")))
+    mine = suitcase(f"run --rm --network none {line}")
+    command = ["docker", "-H", docker.socket, "run", "--rm", "--network", "none", *shlex.split(line)]
+    theirs = subprocess.run(command, input="typed\n", capture_output=True, text=True, timeout=60)
+    assert mine.code == theirs.returncode, (mine, theirs)
+    assert mine.out == theirs.stdout
+    assert bool(mine.err) == bool(theirs.stderr)
+
+
+def test_run_of_an_image_that_is_not_here(suitcase):
+    said = suitcase("run nosuch:1 true")
+    assert said.code == 125 and "nosuch" in said.err
+    assert suitcase("run --pull never busybox true").code == 125
+
+
+def test_a_short_name_leads_to_a_stand_in_and_it_is_said(suitcase):
+    said = suitcase("run busybox:1.36 echo hello")
+    assert said.out == "hello\n" and "localhost/busybox:static, made on this machine, stands in" in said.err
+    assert suitcase("run mysql true").code == 125, "there is none for that"
+
+
+def test_diff_and_export_of_a_running_container(suitcase, ours, docker, tmp_path):
+    given_to(docker, suitcase, tmp_path, "localhost/busybox:static")
+    change = "echo 1 > /new; rm /bin/vi; chmod 700 /tmp; echo 2 >> /etc/passwd; echo done; sleep 60"
+    box = of_busybox(ours, "box", change)
+    with box.start():
+        docker.call("run", "-d", "--name", "box", "--network", "none", "localhost/busybox:static", "sh", "-c", change)
+        while "done" not in box.logs() or "done" not in docker.call("logs", "box"):
+            time.sleep(0.02)
+        mine, theirs = suitcase("diff box").out.split("\n"), docker.call("diff", "box").split("\n")
+        assert sorted(filter(None, mine)) == sorted(filter(None, theirs))
+        assert suitcase(f"export -o {tmp_path}/x.tar {box.id[:6]}").code == 0
+        with tarfile.open(tmp_path / "x.tar") as tar:
+            assert "new" in tar.getnames() and "bin/vi" not in tar.getnames() and "bin/sh" in tar.getnames()
+    assert "No such container: box" in suitcase("diff box").err
+
+
+# -- registries -------------------------------------------------------------------------------
+
+
+@requires("docker-registry", "skopeo")
+def test_push_and_pull_beside_skopeo(suitcase, ours, tmp_path):
+    with LocalRegistry() as registry:
+        name = f"{registry.name}/small"
+        suitcase(f"tag small:1 {name}:1")
+        pushed = suitcase(f"push {name}:1")
+        assert pushed.code == 0 and f"The push refers to repository [{name}]" in pushed.out and ": Pushed" in pushed.out
+        seen = json.loads(peers.ask(["skopeo", "inspect", "--tls-verify=false", f"docker://{name}:1"], check=True).stdout)
+        assert f"1: digest: {seen['Digest']} size: " in pushed.out
+        peers.ask(
+            ["skopeo", "copy", "--dest-tls-verify=false", f"oci:{ours.store.place}:localhost/busybox:static", f"docker://{name}:2"],
+            check=True,
+        )
+        pulled = suitcase(f"pull {name}:2")
+        assert "2: Pulling from small\n" in pulled.out and f"Status: Downloaded newer image for {name}:2" in pulled.out
+        assert "Image is up to date" in suitcase(f"pull {name}:2").out
+        assert suitcase(f"run {name}:2 echo it runs").out == "it runs\n"
+        assert "manifest unknown" in suitcase(f"pull {name}:nosuch").err.lower()
+    assert suitcase(f"pull {name}:2").code == 1
+
+
+@requires("docker-registry")
+def test_login_and_logout(suitcase, tmp_path):
+    with with_password(tmp_path) as registry:
+        suitcase(f"tag small:1 {registry.name}/small:1")
+        refused = suitcase(f"push {registry.name}/small:1")
+        assert refused.code == 1 and "suitcase login" in refused.err
+        assert suitcase(f"login -u ada -p wrong {registry.name}").code == 1
+        said = suitcase(f"login -u ada -p secret {registry.name}")
+        assert "Login Succeeded" in said.out and "unencrypted" in said.err
+        assert suitcase(f"push -q {registry.name}/small:1").out == f"{registry.name}/small:1\n"
+        assert "Removing login" in suitcase(f"logout {registry.name}").out
+        assert suitcase(f"pull {registry.name}/small:1").code == 1
+
+
+# -- building ---------------------------------------------------------------------------------
+
+
+def test_build_says_what_it_does(suitcase, tmp_path):
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c/Dockerfile").write_text("FROM localhost/busybox:static\nARG WHO=you\nRUN echo hello $WHO > /hello\n")
+    said = suitcase(f"build -t b:1 --build-arg WHO=me --build-arg TYPO=1 --iidfile {tmp_path}/id {tmp_path}/c")
+    assert "RUN echo hello" in said.err and "named b:1" in said.err and "TYPO" in said.err
+    assert Path(tmp_path, "id").read_text() == suitcase("inspect -f '{{.Id}}' b:1").out.strip()
+    assert "CACHED" in suitcase(f"build -t b:1 --build-arg WHO=me {tmp_path}/c").err
+    explained = suitcase(f"build --explain --build-arg WHO=us {tmp_path}/c").err
+    assert "not cached, env: a variable that the command sees has another value: WHO was 'me', is 'us'" in explained
+    plain = suitcase(f"build --progress=plain --no-cache {tmp_path}/c")
+    assert "=> [0 2/2] RUN echo hello" in plain.err
+    assert suitcase("run b:1 cat /hello").out == "hello me\n"
+
+
+def test_build_fails_where_the_line_is(suitcase, tmp_path):
+    (tmp_path / "Dockerfile").write_text("FROM localhost/busybox:static\nRUN echo before; exit 3\n")
+    said = suitcase(f"build {tmp_path}")
+    assert said.code == 3 and "Dockerfile:2:1" in said.err and "returned a non-zero code: 3" in said.err and "| before" in said.err
+    (tmp_path / "Dockerfile").write_text("FRM busybox\n")
+    assert "did you mean FROM?" in suitcase(f"build {tmp_path}").err
+    assert "no such file" in suitcase(f"build {tmp_path}/nosuch").err
+    assert "there is no file" in suitcase(f"build --secret id=x,src=/nosuch {tmp_path}").err
+
+
+# -- the command itself -------------------------------------------------------------------------
+
+
+def test_every_verb_has_help_and_an_unknown_one_is_an_error(suitcase):
+    for name in main.list_commands(None):
+        said = suitcase(f"{name} --help")
+        assert said.code == 0 and "Usage: suitcase" in said.out
+    assert suitcase("nosuch").code == 2
+    assert {"pull", "push", "build", "images", "history", "inspect", "tag", "rmi", "save", "load", "run"} <= set(main.list_commands(None))
+
+
+def test_as_a_program(ours, tmp_path):
+    done = subprocess.run([sys.executable, "-m", "lib.cli", "images"], capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert done.returncode == 0 and "small" in done.stdout
+
+
+def test_what_a_listing_imports():
+    """A command that lists images waits neither for HTTP nor for netlink, nor for what runs containers."""
+    code = "import sys; from lib.cli import images, library; library.library(); print(sorted(sys.modules))"
+    env = os.environ | {"SUITCASE_IMAGES": os.environ["SUITCASE_STORE"] + "/listing"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, cwd=Path(__file__).parents[2])
+    for heavy in ("urllib3", "pyroute2", "http.client", "ssl", "zstandard", "isal", "tqdm", "lib.container", "lib.build.builder"):
+        assert f"'{heavy}'" not in done.stdout, heavy
+
+
+def test_sizes_and_ages_as_docker_writes_them():
+    assert [sizes.human(number) for number in (0, 999, 1240, 72_800_000, 999_600, 1_050_000_000)] == [
+        "0B",
+        "999B",
+        "1.24kB",
+        "72.8MB",
+        "1000kB",
+        "1.05GB",
+    ]
+    words = [text.duration(seconds) for seconds in (0.5, 1, 30, 61, 150, 3700, 7300, 3 * 86400, 20 * 86400, 100 * 86400, 800 * 86400)]
+    assert words == [
+        "Less than a second", "1 second", "30 seconds", "About a minute", "2 minutes", "About an hour", "2 hours", "3 days", "2 weeks",
+        "3 months", "2 years",
+    ]  # fmt: skip
+    assert text.age("nonsense") == "N/A"
+
+
+def test_a_name_that_is_nearly_right(suitcase):
+    said = suitcase("run localhost/busybox:statc true")
+    assert said.code and "here is localhost/busybox:static: is that meant?" in said.err

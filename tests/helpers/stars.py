@@ -1,0 +1,123 @@
+"""The ★ table: what READERS stumble over, where the chapter shows it, and what breaks the showing.
+
+Each row: the ★ (chapter.row), its cells' tag, the feature that is switched off (a file of ``lib`` and a change of its text),
+and what the cells then print or raise instead. ``test_stars.py`` goes through it: with the feature the cells print what
+the notebook holds, without it they do not, for the stated reason.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Star:
+    """One row: without ``old`` (replaced by ``new`` in ``lib/<module>``) the cells must show ``symptom``."""
+
+    name: str
+    question: str
+    module: str
+    old: str
+    new: str
+    symptom: str
+    needs: tuple[str, ...] = ("root", "overlay", "memory", "cpu", "pids")
+
+    @property
+    def tag(self) -> str:
+        return f"star:{self.name}"
+
+    @property
+    def chapter(self) -> str:
+        return self.name.split(".")[0].zfill(2)
+
+
+STARS = (
+    Star(
+        "1.1", "is a container a small virtual machine?", "container.py",
+        'Namespaces("pid", "ipc", "cgroup")', 'Namespaces("ipc", "cgroup")',
+        "the container        the host's  with the host", needs=("root", "overlay", "vm"),
+    ),
+    Star(
+        "1.2", "containers need no virtual machine; on a Mac they do", "lab/vm/vm.py",
+        "            guest += share\n", "            pass\n",
+        "the guest's memory weighs more than QEMU itself: False", needs=("root", "overlay", "vm"),
+    ),
+    Star(
+        "1.4", "exec format error", "advice.py",
+        '    ("execve", "ENOEXEC"): why_not_executable,\n', "",
+        "Exec format error → \n", needs=("root", "overlay"),
+    ),
+    Star(
+        "2.1", "why does stop take ten seconds?", "process/pid1.py",
+        "            os.kill(main, number)\n", "            pass\n",
+        "no handler, but --init     False                  by SIGKILL",
+    ),
+    Star(
+        "2.2", "zombies that nobody reaps", "ingredients/init.py",
+        'return [Step("init", "become_init"', 'return []; [Step("init", "become_init"',
+        "zombies with --init:  1",
+    ),
+    Star(
+        "2.3", "what do the exit codes mean?", "process/handle.py",
+        "code = 128 + found.si_status if killed", "code = found.si_status if killed",
+        "9     128 + 9, SIGKILL",
+    ),
+    Star(
+        "2.4", "three ways to 137", "ingredients/cgroups/cgroup.py",
+        "return self.oom_kills > 0", "return False",
+        "exit 137: ended by signal 9 (SIGKILL)\n---",
+    ),
+    Star(
+        "2.5", "free and nproc show the host", "ingredients/cgroups/cgroup.py",
+        'words["memory.max"] = str(self.memory)', 'words["memory.max"] = str(2 * self.memory)',
+        "memory.max      256 MiB",
+    ),
+    Star(
+        "2.7", "v1 or v2, the same words", "ingredients/cgroups/v1.py",
+        '"memory.max": ("memory", "memory.limit_in_bytes"),\n', "",
+        "KeyError", needs=("root", "overlay", "cgroup1"),
+    ),
+    Star(
+        "2.8", "pivot_root: Invalid argument, which of five?", "advice.py",
+        '("pivot_root", "EINVAL"): why_no_pivot,', "",
+        "pivot_root: Invalid argument → \n",
+    ),
+    Star(
+        "2.11", "docker logs is empty", "process/child.py",
+        "        for number in (0, 1, 2):\n            os.dup2(slave, number)", "        os.dup2(slave, 0)",
+        "a terminal (-t)     only when it ended",
+    ),
+    Star(
+        "3.1", "every change installs everything again", "images/cache.py",
+        "            os.utime(self.place / wanted)\n            return record\n", "            return None\n",
+        "installed again, slow: True · ordered: True", needs=("root", "overlay"),
+    ),
+    Star(
+        "3.2", "RUN apt-get update is months old", "build/runstep.py",
+        '"command": argv,', '"command": [*argv, str(time.time())],',
+        "after the next release it is still the old one: False", needs=("root", "overlay"),
+    ),
+    Star(
+        "3.3", "chmod in a later RUN doubles the image", "cli/reports.py",
+        "    return sum(seen.values())\n", "    return 0\n",
+        "dd     less than a megabyte", needs=("root", "overlay"),
+    ),
+    Star(
+        "3.4", "the secret that was deleted", "build/runner.py",
+        'place = f"{self.private}/{hashlib', 'place = f"{self.upper}/{hashlib',
+        "the thief finds it in: ['layer 1']", needs=("root", "overlay"),
+    ),
+    Star(
+        "3.5", "what does .dockerignore let in?", "build/ignore.py",
+        "        for rule in self.rules:\n", "        for rule in sorted(self.rules, key=lambda rule: rule.takes_back):\n",
+        "src/main.go    goes  goes     goes    goes", needs=("root", "overlay"),
+    ),
+    Star(
+        "3.6", "COPY failed", "build/context.py",
+        "if self.merged.find(path) and (rule := self.ignore.match(path)):", "if rule := None:",
+        "'README.md' is not in the build context; there is README.md", needs=("root", "overlay"),
+    ),
+    Star(
+        "3.8", "the same Dockerfile, another digest", "images/sourcedate.py",
+        "return int(text) if text else None", "return None",
+        "the same image: False\nits files' times", needs=("root", "overlay"),
+    ),
+)  # fmt: skip

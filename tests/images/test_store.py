@@ -1,0 +1,354 @@
+"""The store: whole blobs only, however it ends; names; archives; what is removed when nobody needs it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+from helpers import layers as make
+from helpers.layers import folder, member
+from helpers.needs import requires
+
+from lib.images import Cache, DigestError, ImageError, ManifestError, Record, Store, StoreError, archive, digests, image
+from lib.images.archive import ArchiveError
+
+pytestmark = requires("root")
+
+
+@pytest.fixture
+def ours(tmp_path):
+    return make.library(tmp_path / "images")
+
+
+def simple(ours, name: str = "test:1", text: bytes = b"1"):
+    return make.image(
+        ours, make.tar(folder("etc"), member("etc/motd", text)), make.tar(member("etc/.wh.motd"), member("new", text)), name=name
+    )
+
+
+# -- blobs ----------------------------------------------------------------------------------
+
+
+def test_a_blob_is_there_whole_or_not_at_all(ours):
+    data = os.urandom(5000)
+    with ours.store.draft(digests.of(data), len(data)) as draft:
+        draft.write(data[:2000])
+        assert not ours.store.has(digests.of(data))
+        draft.write(data[2000:])
+        draft.commit()
+    assert ours.store.get(digests.of(data)) == data
+    assert os.listdir(ours.store.place / "ingest") == []
+
+
+@pytest.mark.parametrize("data,size", [(b"123", 3), (b"12", 4), (b"12345", 4)], ids=["digest", "short", "long"])
+def test_a_wrong_blob_is_refused(ours, data, size):
+    with pytest.raises(DigestError), ours.store.draft(digests.of(b"1234"), size) as draft:
+        draft.write(data)
+        draft.commit()
+    assert os.listdir(ours.store.place / "ingest") == [] and not ours.store.has(digests.of(b"1234"))
+
+
+@pytest.mark.parametrize("digest", ["sha256:../../../etc/passwd", "sha256:ABC", "md5:" + "0" * 32, "", None, 5, "sha256:" + "0" * 63])
+def test_what_is_no_digest_never_becomes_a_path(ours, digest):
+    with pytest.raises(DigestError):
+        ours.store.path(digest)
+
+
+def test_two_who_write_the_same_blob(ours):
+    data = b"the same" * 100
+    with ours.store.draft() as one, ours.store.draft() as two:
+        one.write(data)
+        two.write(data)
+        assert one.commit() == two.commit()
+    assert ours.store.get(digests.of(data)) == data
+
+
+WRITER = """
+import os, sys
+from lib.images.store import Store
+store = Store(sys.argv[1])
+print("ready", flush=True)
+number = 0
+while True:
+    number += 1
+    descriptor = store.put_json({"number": number, "pid": os.getpid(), "fill": "x" * 20000}, "text/json")
+    store.tag(f"docker.io/library/w{os.getpid()}:{number % 7}", descriptor)
+"""
+
+
+def test_killed_at_any_moment_nothing_is_half(tmp_path):
+    """Three writers at once, each killed in the middle, again and again: every blob fits its name, the index is whole."""
+    place = tmp_path / "images"
+    Store(place)
+    for round_ in range(6):
+        writers = [
+            subprocess.Popen([sys.executable, "-c", WRITER, str(place)], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
+            for _ in range(3)
+        ]
+        for writer in writers:
+            writer.stdout.readline()
+        time.sleep(0.02 * round_ + 0.03)
+        while round_ == 5 and len(Store(place).names()) < 3:
+            time.sleep(0.01)
+        for writer in writers:
+            writer.send_signal(signal.SIGKILL)
+            writer.wait()
+            writer.stdout.close()
+        store = Store(place)
+        for path in (place / "blobs/sha256").iterdir():
+            assert digests.of(path.read_bytes()) == f"sha256:{path.name}"
+        for descriptor in store.index():
+            assert store.has(descriptor["digest"])
+    assert len(store.names()) >= 3
+    with store.locked("use"):
+        store.sweep({one["digest"] for one in store.index()})
+    assert os.listdir(place / "ingest") == []
+    assert len(list((place / "blobs/sha256").iterdir())) == len({one["digest"] for one in store.index()})
+
+
+def test_many_writers_lose_no_name(tmp_path):
+    place = tmp_path / "images"
+    Store(place)
+    script = WRITER.replace("while True:", "while number < 30:").replace("number % 7", "number")
+    writers = [
+        subprocess.Popen([sys.executable, "-c", script, str(place)], stdout=subprocess.DEVNULL, cwd=Path(__file__).parents[2])
+        for _ in range(4)
+    ]
+    assert [writer.wait(60) for writer in writers] == [0] * 4
+    assert len(Store(place).names()) == 4 * 30
+
+
+def test_a_store_of_another_format_is_refused(tmp_path):
+    Store(tmp_path / "images")
+    (tmp_path / "images/format").write_text("7")
+    with pytest.raises(StoreError, match=r"format '7'.*format 1"):
+        Store(tmp_path / "images")
+
+
+def test_the_store_is_for_nobody_else(ours):
+    assert ours.store.place.stat().st_mode & 0o077 == 0
+
+
+def test_without_fsync_it_works_too(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(os, "fsync", calls.append)
+    Store(tmp_path / "a", durable=False).put(b"1")
+    assert calls == []
+    Store(tmp_path / "b").put(b"1")
+    assert len(calls) >= 2, "the file, and the folder that names it"
+
+
+# -- names ----------------------------------------------------------------------------------
+
+
+def test_a_tag_is_only_a_label(ours):
+    """It moves to another image; the first one stays, without a name."""
+    one, two = simple(ours), simple(ours, "test:2", b"2")
+    ours.tag("test:2", "test:1")
+    assert ours.find("test:1").id == two.id != one.id
+    assert [found.names for found in ours.images() if found.id == one.id] == [()]
+    assert ours.find(one.id[7:19]).id == one.id
+
+
+def test_an_image_by_the_beginning_of_its_id(ours):
+    one = simple(ours)
+    assert ours.find(one.id).id == ours.find(one.id[7:15]).id == one.id
+    with pytest.raises(StoreError, match=r"No such image: test:3.*tag 1"):
+        ours.find("test:3")
+
+
+def test_rmi_takes_a_name_and_with_the_last_name_the_image(ours):
+    one = simple(ours)
+    ours.folders(one)
+    ours.tag("test:1", "other:1")
+    assert ours.remove("other:1") == ["Untagged: other:1"]
+    assert ours.remove("test:1") == ["Untagged: test:1", f"Deleted: {one.id}"]
+    assert ours.images() == [] and os.listdir(ours.store.place / "blobs/sha256") == []
+    assert os.listdir(ours.store.place / "layers") == [] and os.listdir(ours.store.place / "chains") == []
+
+
+def test_rmi_by_id_of_an_image_with_two_names_must_be_forced(ours):
+    one = simple(ours)
+    ours.tag("test:1", "other:1")
+    with pytest.raises(StoreError, match="must be forced"):
+        ours.remove(one.id[7:19])
+    assert len(ours.remove(one.id[7:19], force=True)) == 3
+
+
+def test_rmi_of_an_image_in_use(ours):
+    one = simple(ours)
+    with pytest.raises(StoreError, match="being used by a container"):
+        ours.remove("test:1", in_use=frozenset([one.id]))
+    assert ours.find("test:1").id == one.id
+
+
+def test_gc_leaves_what_a_name_or_the_cache_leads_to(ours):
+    one, two = simple(ours), simple(ours, "test:2", b"2")
+    kept, gone = ours.store.put(b"of the cache"), ours.store.put(b"of nobody")
+    record = Record("0" * 64, "RUN x", {}, {"descriptor": {"digest": kept, "size": 12, "mediaType": "x"}, "diff_id": kept}, [], "now")
+    Cache(ours.store).keep(record)
+    ours.folders(one), ours.folders(two)
+    ours.store.forget(two.descriptor["digest"])
+    ours.gc()
+    assert ours.store.has(kept) and not ours.store.has(gone) and not ours.store.has(two.id)
+    assert ours.find("test:1") == one and ours.chains.find(one.chain_ids[-1]) and not ours.chains.find(two.chain_ids[-1])
+
+
+def test_gc_waits_for_whoever_adds_something(ours):
+    """What has no name yet is held by the lock, not by luck."""
+    script = "import sys\nfrom lib.images.library import Library\nfrom lib.images.store import Store\nLibrary(Store(sys.argv[1])).gc()"
+    with ours.store.using():
+        blob = ours.store.put(b"not named yet")
+        collector = subprocess.Popen([sys.executable, "-c", script, str(ours.store.place)], cwd=Path(__file__).parents[2])
+        with pytest.raises(subprocess.TimeoutExpired):
+            collector.wait(0.7)
+        assert ours.store.has(blob)
+    assert collector.wait(10) == 0 and not ours.store.has(blob)
+
+
+# -- documents from strangers -----------------------------------------------------------------
+
+GOOD = {"schemaVersion": 2, "config": {"mediaType": "x", "digest": "sha256:" + "0" * 64, "size": 2}, "layers": []}
+BAD_MANIFESTS = {
+    "not json": b"{",
+    "a list": b"[]",
+    "deep": b"[" * 100_000,
+    "schema 1": json.dumps({"schemaVersion": 1}).encode(),
+    "an index": json.dumps({"mediaType": image.INDEX, "manifests": []}).encode(),
+    "manifests inside": json.dumps({**GOOD, "manifests": []}).encode(),
+    "no config": json.dumps({"schemaVersion": 2}).encode(),
+    "size is a text": json.dumps({**GOOD, "config": {**GOOD["config"], "size": "2"}}).encode(),
+    "size is negative": json.dumps({**GOOD, "config": {**GOOD["config"], "size": -1}}).encode(),
+    "digest is a path": json.dumps({**GOOD, "config": {**GOOD["config"], "digest": "sha256:../../x"}}).encode(),
+    "layers are no list": json.dumps({**GOOD, "layers": {}}).encode(),
+    "1000 layers": json.dumps({**GOOD, "layers": [GOOD["config"]] * 1000}).encode(),
+    "a layer that is a chart": json.dumps(
+        {**GOOD, "layers": [{**GOOD["config"], "mediaType": "application/vnd.cncf.helm.chart"}]}
+    ).encode(),
+    "huge": b" " * (5 << 20),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_MANIFESTS)
+def test_a_bad_manifest_gets_one_clear_error(kind):
+    with pytest.raises(ImageError) as caught:
+        image.manifest(BAD_MANIFESTS[kind], "sha256:x")
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("words", [{"Env": "A=1"}, {"Env": [1]}, {"Cmd": {}}, {"Labels": []}, {"User": 5}, {"Volumes": "x"}])
+def test_a_bad_config_gets_one_clear_error(words):
+    with pytest.raises(ManifestError):
+        image.config(json.dumps({"rootfs": {"diff_ids": []}, "config": words}).encode(), "config", 0)
+
+
+def test_a_config_that_names_other_layers_than_the_manifest():
+    with pytest.raises(ManifestError, match="names 1 layers, the manifest 2"):
+        image.config(json.dumps({"rootfs": {"diff_ids": ["sha256:" + "0" * 64]}}).encode(), "config", 2)
+
+
+def test_the_platform_is_chosen():
+    place = {"mediaType": image.MANIFEST, "digest": "sha256:" + "0" * 64, "size": 2}
+    index = {"manifests": [{**place, "platform": {"os": "linux", "architecture": "s390x"}}, {**place, "size": 3, "platform": image.here()}]}
+    assert image.choose(index)["size"] == 3
+    assert image.choose(index, image.parse_platform("linux/s390x"))["size"] == 2
+    with pytest.raises(ManifestError, match=r"nothing for linux/riscv64; it has .*linux/s390x"):
+        image.choose(index, image.parse_platform("linux/riscv64"))
+
+
+# -- archives ---------------------------------------------------------------------------------
+
+
+def saved(ours, *names: str) -> bytes:
+    out = io.BytesIO()
+    archive.save(ours, names, out)
+    return out.getvalue()
+
+
+@requires("overlay")
+def test_what_is_saved_is_loaded(ours, tmp_path):
+    one = simple(ours)
+    other = make.library(tmp_path / "other")
+    (found,) = archive.load(other, io.BytesIO(saved(ours, "test:1")))
+    assert found.id == one.id and found.names == ("docker.io/library/test:1",)
+    assert make.tree(other.folders(found)) == make.tree(ours.folders(one))
+
+
+def test_an_image_saved_by_its_id_has_no_name(ours, tmp_path):
+    one = simple(ours)
+    (found,) = archive.load(make.library(tmp_path / "other"), io.BytesIO(saved(ours, one.id[7:19])))
+    assert found.id == one.id and found.names == ()
+
+
+def without(data: bytes, *gone: str, **changed: bytes) -> bytes:
+    """The archive without some members, or with other contents in them."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=io.BytesIO(data)) as source, tarfile.open(fileobj=out, mode="w") as target:
+        for info in source:
+            content = changed.get(info.name.replace(".", "_"), source.extractfile(info).read())
+            info.size = len(content)
+            if not any(word in info.name for word in gone):
+                target.addfile(info, io.BytesIO(content))
+    return out.getvalue()
+
+
+def test_either_half_of_the_archive_is_enough(ours, tmp_path):
+    """Docker's manifest.json and OCI's index.json say the same."""
+    one, data = simple(ours), saved(ours, "test:1")
+    for number, gone in enumerate(("manifest.json", "index.json")):
+        (found,) = archive.load(make.library(tmp_path / str(number)), io.BytesIO(without(data, gone)))
+        assert (found.id, found.names) == (one.id, ("docker.io/library/test:1",))
+
+
+@pytest.mark.parametrize(
+    "change,words",
+    [
+        ({"gone": ["manifest.json", "index.json"]}, "neither index.json nor manifest.json"),
+        ({"gone": ["blobs/"]}, "no such file"),
+        ({"manifest_json": b"{}"}, "not a list"),
+        ({"manifest_json": b"nonsense"}, "not valid JSON"),
+        ({"manifest_json": b'[{"Config": "../../etc/passwd", "Layers": []}]'}, "leads out"),
+        ({"manifest_json": b'[{"Config": 5}]'}, "names a file by"),
+        ({"manifest_json": b"[[]]"}, "not a list of objects"),
+    ],
+)
+def test_a_bad_archive_gets_one_clear_error(ours, tmp_path, change, words):
+    simple(ours)
+    data = without(saved(ours, "test:1"), *change.pop("gone", []), **change)
+    other = make.library(tmp_path / "other")
+    with pytest.raises(ImageError, match=words):
+        archive.load(other, io.BytesIO(data))
+    assert other.images() == [] and os.listdir(other.store.place / "ingest") == []
+
+
+def test_no_archive_at_all(ours):
+    for data in (b"", b"nonsense" * 100):
+        with pytest.raises(ImageError):
+            archive.load(ours, io.BytesIO(data))
+    with pytest.raises(ArchiveError, match="import takes it"):
+        archive.load(ours, io.BytesIO(make.tar(member("etc/passwd", b"x"))))
+
+
+@requires("overlay")
+def test_import_and_export(ours):
+    one = archive.import_(ours, io.BytesIO(make.tar(folder("etc"), member("etc/motd", b"hello"))), "mine:1", {"Cmd": ["sh"]})
+    assert ours.find("mine:1").runtime == {"Cmd": ["sh"]}
+    out = io.BytesIO()
+    archive.export(ours.folders(simple(ours)), out)
+    with tarfile.open(fileobj=io.BytesIO(out.getvalue())) as found:
+        assert sorted(found.getnames()) == ["etc", "new"], "one tree, no whiteouts"
+    assert one.history[0]["comment"] == "Imported from -"
+
+
+def test_import_of_what_is_no_file_system(ours):
+    with pytest.raises(ImageError):
+        archive.import_(ours, io.BytesIO(b"nonsense" * 1000), "mine:1")
+    assert ours.images() == [] and os.listdir(ours.store.place / "layers") == []

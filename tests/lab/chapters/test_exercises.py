@@ -1,0 +1,151 @@
+"""Every exercise, played: its solution passes; the empty answer and a wrong one fail, with the right reason."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from helpers.needs import requires
+from helpers.replay import replay, sources, tags
+
+from lib.lab.chapters import ch01, ch02, ch03, exercises
+from lib.lab.jupyter.notebooks import there
+
+ROOT = Path(__file__).parents[3]
+
+INSTALL = "RUN pkg update && pkg install"
+EXERCISES = [(chapter, one.name) for chapter, module in (("01", ch01), ("02", ch02), ("03", ch03)) for one in module.exercises()]
+
+# chapter, exercise, a wrong answer, what the check must say to it
+WRONG = [
+    ("01", "find", "answer_1 = lambda hostname: 1", "1 is its pid inside"),
+    ("01", "find", "answer_1 = lambda hostname: None", "is not the number of a process"),
+    ("01", "find", "answer_1 = lambda hostname: os.getpid()", "is another one"),
+    ("01", "find", "answer_1 = 5", "must be a function"),
+    ("01", "diagnose", 'answer_2 = lambda path: "fine"', "of one program you say 'fine'"),
+    ("01", "diagnose", 'answer_2 = lambda path: "loader"', "of one program you say 'loader'"),
+    ("01", "disk", "answer_3 = lambda boxes: min(boxes, key=lambda box: reach.on_disk(box.folder))", "that one has written"),
+    ("01", "disk", "answer_3 = lambda boxes: boxes", "must be one of the containers"),
+    ("01", "top", "answer_4 = lambda box: {box.pid: 'sleep'}", "processes are missing"),
+    ("01", "top", "answer_4 = lambda box: {pid: '?' for pid in box.cgroup.pids()}", "the command lines are not"),
+    ("01", "top", "answer_4 = lambda box: {pid: '' for pid in [os.getpid(), *box.cgroup.pids()]}", "do not belong to the container"),
+    ("01", "top", "answer_4 = lambda box: box", "must be a dict"),
+    ("02", "limits", 'answer_1 = start("busybox", ["sleep", "60"], memory=f"{limits_.memory}m")', "pids.max for it is max"),
+    ("02", "limits", 'answer_1 = start("busybox", ["sleep", "60"], memory="8m", pids_limit=limits_.pids)', "memory.max for it is 8 MiB"),
+    ("02", "limits", 'answer_1 = start("busybox", ["true"], memory=f"{limits_.memory}m"); time.sleep(0.3)', "does not run any more"),
+    ("02", "limits", 'answer_1 = Plan(["sleep", "60"]).start()', "must be a started container"),
+    ("02", "limits", "answer_1 = limits_.memory", "must be a started container"),
+    ("02", "ingredient", "answer_2 = Do()", "returns no step"),
+    ("02", "ingredient", 'answer_2 = Do(Step("mounts", "mount_inside", ("tmpfs", root, "/other", "tmpfs", "")))', "nothing is mounted"),
+    ("02", "ingredient", 'answer_2 = Do(Step("mounts", "mount_inside", ("tmpfs", root, "/scratch", "tmpfs", "size=8k")))', "size="),
+    ("02", "ingredient", "answer_2 = Do", "this is the class Do"),
+    ("02", "ingredient", 'answer_2 = Do(Step("mounts", "mount", ("tmpfs", "/scratch", "tmpfs")))', "does not start with it"),
+    ("02", "visitor", 'answer_3 = lambda pid: linux.read(f"/proc/{pid}/root/etc/hostname").strip()', "that was its name when it started"),
+    ("02", "visitor", "answer_3 = lambda pid: os.uname().nodename", "that is the name of this machine"),
+    ("02", "visitor", "answer_3 = lambda pid: 'room-1'", "calls itself something else"),
+    ("02", "update", "answer_4 = lambda container, memory: None", "memory.max is still"),
+    ("02", "update", "answer_4 = lambda container, memory: container.stop(0)", "does not run any more"),
+    ("02", "update", "answer_4 = lambda container, memory: start('busybox', ['true'], memory=memory).remove()", "memory.max is still"),
+    ("03", "order", f'answer_1 = "FROM shop\\nWORKDIR /app\\nCOPY . .\\n{INSTALL} $(cat needs.txt)\\n"', "all packages again"),
+    ("03", "order", f'answer_1 = "FROM shop\\nWORKDIR /app\\n{INSTALL} json log web\\nCOPY . .\\n"', "a new package in needs"),
+    ("03", "order", 'answer_1 = "FROM shop\\n"', "does not have the packages"),
+    ("03", "order", 'answer_1 = "FROM nosuch\\n"', "it cannot be built"),
+    ("03", "order", "answer_1 = 5", "must be the text of a Dockerfile"),
+    ("03", "secret", 'answer_2 = "decoy-1"', "one of the notes"),
+    ("03", "secret", 'answer_2 = "token"', "not what stood in the file"),
+    ("03", "whiteout", 'answer_3 = b"nothing"', "cannot be unpacked"),
+    ("03", "whiteout", "answer_3 = layer_of('.wh.bin')", "too much is gone"),
+    ("03", "whiteout", "answer_3 = layer_of('bin/note')", "is still there"),
+    ("03", "whiteout", "answer_3 = [whiteout_.victim]", "must be the bytes"),
+    ("03", "squash", "answer_4 = lambda library, one: one", "has 3 layers"),
+    ("03", "squash", "answer_4 = lambda library, one: None", "not an image"),
+    ("03", "squash", "answer_4 = lambda library, one: library.find('localhost/busybox:static')", "the trees are not equal"),
+]  # fmt: skip
+LAYER_OF = """
+def layer_of(name):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar: tar.addfile(tarfile.TarInfo(name))
+    return out.getvalue()
+"""
+EMPTY = [(chapter, name, "", "there is no answer yet") for chapter, name in EXERCISES]
+
+
+def notebook(chapter: str) -> Path:
+    return next(one.path(ROOT / "notebooks") for one in there() if one.number == chapter)
+
+
+def solution(chapter: str, name: str) -> str:
+    """The folded solution, as the reader would copy it."""
+    cells = json.loads(notebook(chapter).read_text())["cells"]
+    text = next("".join(cell["source"]) for cell in cells if f"solution:{name}" in tags(cell))
+    return re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
+
+
+def check(chapter: str, name: str, answer: str) -> str:
+    """Run the chapter's set-up, the answer, and the check cell; what the check prints."""
+    path = notebook(chapter)
+    before = sources(path, "exercise-setup", "defines")
+    (empty,), (look,) = ([one for one in sources(path, tag) if one not in sources(path)] for tag in (f"answer:{name}", f"check:{name}"))
+    done = replay([*before, LAYER_OF, answer or empty, look], ROOT, ROOT)
+    assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-1500:]
+    return next(line for line in done.stdout.splitlines() if line.startswith(("✔", "✘")))
+
+
+@pytest.mark.parametrize(("chapter", "name"), EXERCISES)
+@requires("root", "memory", "cpu", "pids")
+def test_the_solution_passes(chapter, name):
+    assert check(chapter, name, solution(chapter, name)).startswith(f"✔ {name}")
+
+
+@pytest.mark.parametrize(("chapter", "name", "answer", "reason"), EMPTY + WRONG)
+@requires("root", "memory", "cpu", "pids")
+def test_another_answer_fails_with_the_reason(chapter, name, answer, reason):
+    said = check(chapter, name, answer)
+    assert said.startswith(f"✘ {name}, not yet:") and reason in said
+
+
+def test_hints_come_one_at_a_time_and_the_last_one_stays(capsys):
+    task = ch02.exercises()[1]
+    for _ in range(len(task.hints) + 1):
+        task.hint()
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in printed] == ["hint 1 of 3", "hint 2 of 3", "hint 3 of 3", "hint 3 of 3"]
+
+
+def test_numbers_differ_from_attempt_to_attempt():
+    assert len({str([one.numbers for one in ch02.exercises()]) for _ in range(5)}) > 1
+
+
+def test_a_question_without_exactly_one_right_answer_is_refused():
+    with pytest.raises(ValueError, match="one right answer"):
+        exercises.Question("why?", {"a": True, "b": True})
+    with pytest.raises(ValueError, match="none"):
+        exercises.Question("why?", {"a": False})
+
+
+def test_the_quiz_prints_its_answers_and_its_buttons_judge(capsys):
+    question = exercises.Question("why?", {"no": 1 > 2, "yes": 2 > 1})
+    exercises.quiz(question)
+    assert "Right: 1b" in capsys.readouterr().out
+    import ipywidgets
+
+    row = exercises.panel(ipywidgets, [question]).children[0]
+    choice, verdict = row.children[1], row.children[2]
+    choice.value = "no"
+    assert "look again" in verdict.value
+    choice.value = "yes"
+    assert verdict.value == "✔ right"
+
+
+@pytest.mark.parametrize("chapter", [one.number for one in there() if one.number != "01"])
+@pytest.mark.timeout(330)  # a whole chapter, on a loaded machine
+@requires("root", "memory", "cpu", "pids")
+def test_the_solutions_pass_at_the_end_of_the_whole_chapter(chapter):
+    """As the reader has it: what the chapter has built and started before is there."""
+    cells = [cell for cell in json.loads(notebook(chapter).read_text())["cells"] if cell["cell_type"] == "code"]
+    names = {f"answer:{name}": solution(number, name) for number, name in EXERCISES if number == chapter}
+    answered = [next((names[tag] for tag in tags(cell) if tag in names), "".join(cell["source"])) for cell in cells]
+    done = replay(answered, ROOT, ROOT)
+    assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-1500:]
+    passed = [line.split()[1].rstrip(":") for line in done.stdout.splitlines() if line.startswith("✔")]
+    assert passed == [name for number, name in EXERCISES if number == chapter]

@@ -1,0 +1,66 @@
+"""The ★ table, played: with the feature a cell passes, without it it fails for the stated reason."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from helpers.needs import requires
+from helpers.replay import replay, sources, tags
+from helpers.stars import STARS
+
+from lib.lab.jupyter.notebooks import CHAPTERS, home
+
+ROOT = Path(__file__).parents[3]
+FILES = {chapter.number: chapter.path(home()) for chapter in CHAPTERS}
+PLAYED = [pytest.param(star, id=star.name, marks=requires(*star.needs)) for star in STARS]
+
+
+def play(star, lib: Path):
+    return replay(sources(FILES[star.chapter], star.tag), lib, home())
+
+
+def lines(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def stored(star) -> list[str]:
+    """The lines that the star's cells have printed in the committed notebook."""
+    found = []
+    for cell in json.loads(FILES[star.chapter].read_text())["cells"]:
+        if star.tag in tags(cell) and "nbval-ignore-output" not in tags(cell):
+            for output in cell["outputs"]:
+                found += lines("".join(output.get("text") or output.get("data", {}).get("text/plain", "")))
+    return found
+
+
+def broken_lib(star, folder: Path) -> Path:
+    """A copy of ``lib`` without the feature. The change must fit exactly once, or the table is stale."""
+    shutil.copytree(ROOT / "lib", folder / "lib", ignore=shutil.ignore_patterns("__pycache__"))
+    file = folder / "lib" / star.module
+    text = file.read_text()
+    assert text.count(star.old) == 1, f"{star.module} has {text.count(star.old)} places with {star.old!r}"
+    file.write_text(text.replace(star.old, star.new))
+    return folder
+
+
+def test_every_star_of_the_notebooks_is_in_the_table_and_the_other_way_round():
+    written = [path for path in FILES.values() if path.exists()]
+    cells = [cell for path in written for cell in json.loads(path.read_text())["cells"]]
+    assert {tag for cell in cells for tag in tags(cell) if tag.startswith("star:")} == {star.tag for star in STARS}
+
+
+@pytest.mark.parametrize("star", PLAYED)
+def test_with_the_feature_the_cells_print_what_the_notebook_holds(star):
+    done = play(star, ROOT)
+    printed = lines(done.stdout)
+    missing = [line for line in stored(star) if line not in printed]
+    assert not done.returncode and not missing, f"missing: {missing}\nprinted: {printed}\n{done.stderr[-1000:]}"
+
+
+@pytest.mark.parametrize("star", PLAYED)
+def test_without_the_feature_they_fail_for_the_stated_reason(star, tmp_path):
+    done = play(star, broken_lib(star, tmp_path))
+    printed = lines(done.stdout)
+    assert star.symptom in done.stdout, f"{printed}\n{done.stderr[-1000:]}"
+    assert done.returncode or [line for line in stored(star) if line not in printed], "the cells did not notice"

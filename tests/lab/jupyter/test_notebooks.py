@@ -1,0 +1,187 @@
+"""What every chapter must be, checked without running it: its shape, its cells, its outputs, and that it shows all of the engine.
+
+nbval compares the outputs themselves (``make test``); these rules are about what nbval cannot see.
+"""
+
+import ast
+import configparser
+import json
+import re
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from lib.lab.jupyter.notebooks import home, there
+from lib.show.sources import lines_of, text
+
+ROOT = Path(__file__).parents[3]
+WINGS = [path for wing in ("process", "state", "ingredients") for path in sorted((ROOT / "lib" / wing).rglob("[!_]*.py"))]
+ENGINE = ("linux", "inside", "container", "oci", *(".".join(path.relative_to(ROOT / "lib").with_suffix("").parts) for path in WINGS))
+SANITIZE = ROOT / "tests/nbval_sanitize.cfg"
+
+
+class Notebook:
+    def __init__(self, path: Path):
+        self.path, self.cells = path, json.loads(path.read_text())["cells"]
+        for cell in self.cells:
+            cell["source"], cell["tags"] = "".join(cell["source"]), set(cell["metadata"].get("tags", []))
+        self.code = [cell for cell in self.cells if cell["cell_type"] == "code"]
+        self.prose = [cell for cell in self.cells if cell["cell_type"] == "markdown"]
+        self.shown = [cell for cell in self.code if not cell["tags"] & {"source", "fact"}]  # what a reader is asked to read
+
+    def tagged(self, tag: str) -> list[dict]:
+        return [cell for cell in self.cells if tag in cell["tags"]]
+
+
+BOOKS = [Notebook(chapter.path(home())) for chapter in there()]
+each = pytest.mark.parametrize("book", BOOKS, ids=lambda book: book.path.stem)
+
+
+def test_there_is_a_chapter():
+    assert BOOKS
+
+
+@each
+def test_the_shape_of_a_chapter(book):
+    for tag in ("parameters", "setup", "opening", "leaks"):
+        assert len(book.tagged(tag)) == 1, f"one cell must be tagged {tag}"
+    assert book.code[0]["tags"] >= {"parameters"}, "the parameters are the first code cell"
+    assert "leaks" in book.code[-1]["tags"], "the last cell says that nothing is left"
+    text_of_all = "\n".join(cell["source"] for cell in book.prose)
+    assert text_of_all.startswith(("#", "<")) and text_of_all.count("What Docker calls this") >= 3
+    for heading in ("## The pain", "## Exercises", "## Recap", "### Quiz", "## What's next"):
+        assert heading in text_of_all
+
+
+@each
+def test_every_section_asks_a_question_before_it_answers(book):
+    sections = re.split(r"^## \d+\. ", "\n".join(cell["source"] for cell in book.prose), flags=re.M)[1:]
+    assert len(sections) >= 5
+    for section in sections:
+        assert "?" in section, section.splitlines()[0]
+
+
+@each
+def test_cells_are_small_and_prose_leads(book):
+    sizes = [len(cell["source"].splitlines()) for cell in book.shown]
+    assert 2 <= median(sizes) <= 5
+    long = [cell["id"] for cell in book.shown if len(cell["source"].splitlines()) > 15]
+    assert len(long) <= 3, f"more than 15 lines: {long}"
+    assert len(book.prose) > len(book.shown)
+    assert 90 <= len(book.prose) + len(book.shown) <= 170
+    assert len({cell["id"] for cell in book.cells}) == len(book.cells)
+    for cell in book.shown:
+        assert max(map(len, cell["source"].splitlines())) <= 112, f"{cell['id']}: a page cuts lines off that are longer"
+
+
+@each
+def test_few_outputs_are_ignored_and_those_cells_assert(book):
+    ignored = book.tagged("nbval-ignore-output")
+    assert len(ignored) <= 0.15 * len(book.code)
+    for cell in ignored:
+        checks = [node for node in ast.walk(ast.parse(cell["source"])) if isinstance(node, ast.Assert)]
+        assert checks and not any(isinstance(node.test, ast.Constant) for node in checks), f"{cell['id']} asserts nothing"
+
+
+@each
+def test_every_output_is_there_and_in_order(book):
+    assert [cell["execution_count"] for cell in book.code] == list(range(1, len(book.code) + 1))
+    silent = {"parameters", "setup", "defines", "fact"}
+    for cell in book.code:
+        if not cell["outputs"] and not cell["tags"] & silent and not any(tag.startswith("answer:") for tag in cell["tags"]):
+            assert defines_only(cell["source"]), f"{cell['id']} has no output"
+        assert not [one for one in cell["outputs"] if one["output_type"] == "error" and "raises-exception" not in cell["tags"]]
+
+
+def defines_only(source: str) -> bool:
+    """Does a cell only define things? Then it has nothing to print."""
+    definitions = ast.FunctionDef | ast.ClassDef | ast.Assign | ast.Import | ast.ImportFrom
+    return all(isinstance(node, definitions) for node in ast.parse(source).body)
+
+
+@each
+def test_every_picture_has_words(book):
+    for cell in book.code:
+        for output in cell["outputs"]:
+            data = output.get("data", {})
+            if any(kind.startswith("image/") for kind in data):
+                words = "".join(data["text/plain"])
+                assert len(words) > 30 and "object at 0x" not in words and "<Figure" not in words, cell["id"]
+
+
+@each
+def test_no_magic_and_no_path_of_a_machine(book):
+    for cell in book.cells:
+        assert not re.search(r"^\s*!|curl .*\|\s*sh", cell["source"], re.M), cell["id"]
+        everything = cell["source"] + json.dumps(cell.get("outputs", []))
+        for path in ("/home/", "/root/", "/work/", "/Users/", str(ROOT)):
+            assert path not in everything, f"{cell['id']} holds {path}"
+
+
+@each
+def test_no_fork_in_the_notebook_s_own_kernel(book):
+    for cell in book.code:
+        if "os.fork(" in cell["source"]:
+            assert cell["source"].startswith("%%alone"), cell["id"]
+
+
+@each
+def test_exercises_have_an_answer_a_check_and_a_folded_solution(book):
+    names = {tag.split(":")[1] for cell in book.cells for tag in cell["tags"] if tag.startswith("check:")}
+    assert len(names) >= 3
+    for name in names:
+        assert len(book.tagged(f"answer:{name}")) == 1
+        (solution,) = book.tagged(f"solution:{name}")
+        assert "<details>" in solution["source"] and "```python" in solution["source"]
+        (check,) = book.tagged(f"check:{name}")
+        assert ".hint()" in check["source"] and "not yet" in json.dumps(check["outputs"])
+
+
+# -- all of the engine is shown ---------------------------------------------------------------------
+
+
+def shown_lines(module: str) -> set[int]:
+    """The lines of ``lib.<module>`` that some chapter shows, read from the calls of ``show.source``."""
+    found = set()
+    for book in BOOKS:
+        for cell in book.tagged("source"):
+            for node in ast.walk(ast.parse(cell["source"])):
+                if isinstance(node, ast.Call) and ast.unparse(node.func) == "show.source":
+                    first, *names = (argument.value for argument in node.args)
+                    if first == module:
+                        found |= {line for start, end in lines_of(module, tuple(names)) for line in range(start, end + 1)}
+    return found
+
+
+@pytest.mark.parametrize("module", ENGINE)
+def test_all_of_the_engine_is_shown_in_some_chapter(module):
+    source = text(module).splitlines()
+    missing = [number for number, line in enumerate(source, 1) if line.strip() and number not in shown_lines(module)]
+    assert not missing, f"lib/{module}.py, never shown: line {missing[0]}: {source[missing[0] - 1]!r}, and {len(missing) - 1} more"
+
+
+@each
+def test_source_stands_near_prose(book):
+    """A folded block of source follows a cell of prose, and no chapter has two such blocks in a row."""
+    for before, cell in zip(book.cells, book.cells[1:], strict=False):
+        if "source" in cell["tags"]:
+            assert "source" not in before["tags"], cell["id"]
+
+
+# -- what may change from run to run ------------------------------------------------------------------
+
+HARMLESS = ["exit 137: killed by the memory limit (64 MiB)", "memory.max = 67108864", "my pid is 1", "cpu.max = 50000 100000", "20"]
+
+
+def patterns() -> list[tuple[str, str]]:
+    book = configparser.RawConfigParser()
+    book.read(SANITIZE)
+    return [(book[name]["regex"], book[name]["replace"]) for name in book.sections()]
+
+
+def test_the_sanitiser_s_patterns_are_few_and_leave_results_alone():
+    assert len(patterns()) <= 8
+    for regex, replacement in patterns():
+        for line in HARMLESS:
+            assert re.sub(regex, replacement, line) == line, f"{regex} would hide a difference in {line!r}"

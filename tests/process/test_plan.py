@@ -1,0 +1,121 @@
+"""A plan is data: it can be printed, sorted and sent without root and before anything runs."""
+
+from __future__ import annotations
+
+import marshal
+
+import pytest
+from helpers.steps import Steps
+
+from lib.ingredients import Bind, Cgroup, Hostname, Join, Loopback, Namespaces, RootFS, Time, Tmpfs, User
+from lib.ingredients.cgroups import V1, V2
+from lib.ingredients.rootfs import escape
+from lib.process import CALLER, CHILD, ORDER, STAGES, Plan, Ref, Step, calls, in_words
+from lib.sizes import in_bytes
+
+
+def whole_plan() -> Plan:
+    root = RootFS(["/base"], "/scratch", [Bind("/data", source="/srv"), Tmpfs("/cache")], read_only=True)
+    return Plan(["sh"], [Namespaces("pid", "ipc", "cgroup", "time"), User(), Hostname("box"), Loopback(), root], {"A": "b"}, tty=True)
+
+
+def test_steps_are_sorted_by_the_one_list_of_stages():
+    """Whatever the order of the ingredients, the kernel's order comes out."""
+    plan = whole_plan()
+    backwards = Plan(plan.argv, list(reversed(plan.ingredients)), plan.env, tty=True)
+    for one in (plan, backwards):
+        positions = [ORDER[step.stage] for step in one.steps]
+        assert positions == sorted(positions)
+    assert [step.stage for step in plan.steps] == [step.stage for step in backwards.steps]
+
+
+def test_the_clone_is_one_call_for_all_namespaces():
+    clones = [step for step in whole_plan().steps if step.call == "clone3"]
+    assert len(clones) == 1
+    assert clones[0].args[0] == ["ipc", "mnt", "net", "pid", "user", "uts"]
+
+
+def test_printed_plan_names_each_step_with_its_reason():
+    text = str(whole_plan())
+    for word in ("pivot_root('/base')", "link_up('lo')", "[child]", "[caller]", "execve(['sh']", STAGES["mask"].why):
+        assert word in text
+    assert max(map(len, text.splitlines())) < 300
+
+
+def test_every_step_has_a_reason_and_a_known_call():
+    for step in whole_plan().steps:
+        assert step.why or step.call == "symlink", step
+        known = set(calls.CALLS) | {"clone3", "stdio", "terminal", "wait_for_start", "become_init", "execve"}
+        assert step.call in known, step
+
+
+def test_the_plan_crosses_the_socket_as_plain_data():
+    rows = [step.data(index) for index, step in enumerate(whole_plan().steps)]
+    assert marshal.loads(marshal.dumps(rows)) == rows
+
+
+def test_shoes_follow_from_the_stage():
+    assert Step("prepare", "mkdir").shoes == CALLER and Step("pivot", "pivot_root").shoes == CHILD
+    with pytest.raises(KeyError):
+        Plan(["true"], [Steps(Step("no such stage", "mkdir"))]).steps  # noqa: B018
+
+
+def test_refs_are_filled_in_where_they_stand():
+    assert calls.resolve({"ref": "cgroup"}, {"cgroup": 7}) == 7
+    assert calls.resolve("/proc/{pid}/uid_map", {"pid": 12}) == "/proc/12/uid_map"
+    assert repr(Ref("cgroup")) == "<cgroup>"
+
+
+def test_join_opens_all_before_it_joins_the_first():
+    steps = Join(paths={"mnt": "/a", "user": "/b", "net": "/c"}).steps()
+    assert [step.call for step in steps] == ["open"] * 3 + ["setns"] * 3
+    assert [step.args[1] for step in steps[3:]] == ["user", "net", "mnt"]
+
+
+SIZES = [("64m", 64 << 20), ("1g", 1 << 30), ("512K", 512 << 10), (1000, 1000), ("1.5m", 3 << 19), ("7b", 7), ("2MB", 2 << 20)]
+
+
+@pytest.mark.parametrize("text, bytes_", SIZES)
+def test_sizes_in_dockers_words(text, bytes_):
+    assert in_bytes(text) == bytes_
+
+
+@pytest.mark.parametrize("text", ["", "m", "-1", "64x", "1 2", "0x10"])
+def test_sizes_that_cannot_be_meant(text):
+    with pytest.raises(ValueError, match="invalid size"):
+        in_bytes(text)
+
+
+def test_v2_writes_its_own_words_and_is_born_inside(monkeypatch):
+    made = Cgroup.__new__(Cgroup)
+    made.backend, made.name = V2("/nowhere"), "x"
+    made.folders = made.backend.folders("x")
+    assert made.backend.translate("memory.max", "1") == [("", "memory.max", "1")]
+    assert [step.call for step in made.backend.join_steps(made.folders)] == ["open", "clone3"]
+
+
+def test_v1_is_the_dictionary():
+    one = V1({"cpu": "/c/cpu,cpuacct", "cpuacct": "/c/cpu,cpuacct", "memory": "/c/memory", "freezer": "/c/freezer"})
+    assert one.translate("cpu.max", "50000 100000") == [("cpu", "cpu.cfs_period_us", "100000"), ("cpu", "cpu.cfs_quota_us", "50000")]
+    assert one.translate("cpu.weight", "1")[0][2] == "2" and one.translate("cpu.weight", "10000")[0][2] == "262144"
+    assert one.translate("io.max", "8:0 wbps=5") == [("blkio", "blkio.throttle.write_bps_device", "8:0 5")]
+    steps = one.join_steps(one.folders("x"))
+    assert len(steps) == len({step.args[0] for step in steps}) == 3, "cpu and cpuacct in one hierarchy are one folder"
+
+
+def test_what_cannot_be_meant_is_said_before_anything_runs():
+    for wrong in (lambda: Namespaces("mount"), lambda: Cgroup(memory="8m", memory_swap="7m"), lambda: Cgroup(cpus=0.001)):
+        with pytest.raises(ValueError):
+            wrong()
+
+
+def test_time_offsets_are_written_before_the_clone():
+    assert [step.stage for step in Time(boottime=5).steps()] == ["join", "join"]
+
+
+def test_escape_of_overlay_separators():
+    assert escape("/a:b,c\\d") == "/a\\:b\\,c\\\\d"
+
+
+def test_exit_codes_in_dockers_way():
+    assert in_words(137) == "ended by signal 9 (SIGKILL)" and in_words(1) == ""

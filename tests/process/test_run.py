@@ -1,0 +1,369 @@
+"""The engine through and through: output, exit codes, time limits, create and start, exec, terminals."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import signal
+import subprocess
+import threading
+import time
+from contextlib import ExitStack
+
+import pytest
+from helpers.needs import requires
+from helpers.steps import Steps
+
+import lib
+from lib import linux
+from lib.ingredients import Namespaces, RootFS
+from lib.process import LIVE, Plan, Starter, Step, StepError, TimeLimit
+
+pytestmark = requires("root", "overlay", "busybox")
+
+
+def run(*command, **options):
+    return lib.run("busybox", list(command), **{"show": False, "timeout": 30} | options)
+
+
+def sh(script, **options):
+    return run("sh", "-c", script, **options)
+
+
+# -- exit codes -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "script, code", [("exit 0", 0), ("exit 1", 1), ("exit 3", 3), ("exit 125", 125), ("exit 255", 255), ("kill -9 $$", 0)]
+)
+def test_exit_codes(script, code):
+    assert sh(script).code == code  # PID 1 does not get its own SIGKILL: `kill -9 1` from inside does nothing
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV, signal.SIGINT, signal.SIGHUP])
+def test_128_and_the_signal(number):
+    done = Plan(["sh", "-c", f"kill -{int(number)} $$"]).run(show=False)
+    assert (done.code, done.signal) == (128 + number, number)
+    assert number.name in done.reason
+
+
+def test_127_not_found_and_126_not_executable_and_125_ours(tmp_path):
+    with pytest.raises(StepError) as error:
+        run("no-such-program")
+    assert error.value.exit_code == 127 and "in none of the folders of PATH" in str(error.value)
+    with pytest.raises(StepError) as error:
+        run("/etc/passwd")
+    assert error.value.exit_code == 126 and "execute permission" in str(error.value)
+    with pytest.raises(StepError) as error:
+        run("true", volumes=[f"{tmp_path}/missing:/data"])
+    assert error.value.exit_code == 125 and "does not exist on the host" in str(error.value)
+
+
+# -- output -----------------------------------------------------------------------------------
+
+
+def test_output_and_errors_come_apart():
+    done = sh("echo out; echo err >&2")
+    assert (done.output, done.errors) == (b"out\n", b"err\n")
+
+
+def test_stdin_reaches_the_program():
+    assert run("wc", "-c", stdin=b"x" * 300_000).text.strip() == "300000"
+
+
+def test_output_is_shown_while_it_runs(capsys):
+    """A line is there while the process still waits for our answer: no clock is asked."""
+    seen = []
+
+    class Watch:
+        def write(self, text):
+            seen.append(text)
+            if "ready" in text:
+                os.write(writer, b"go\n")
+
+        def flush(self):
+            pass
+
+    reader, writer = os.pipe()
+    import sys
+
+    before, sys.stdout = sys.stdout, Watch()
+    try:
+        fifo = Steps(Step("prepare", "mkdir", (path := f"/dev/shm/live-{os.getpid()}",), "for a pipe", undo=(("rmtree", path),)))
+        os.mkfifo(fifo_path := f"/dev/shm/live-{os.getpid()}.fifo")
+        thread = threading.Thread(target=lambda: open(fifo_path, "wb").write(os.read(reader, 3)))
+        thread.start()
+        done = Plan(["sh", "-c", f"echo ready; read answer < {fifo_path}; echo $answer"], [fifo]).run(timeout=20)
+        thread.join()
+    finally:
+        sys.stdout = before
+        os.unlink(fifo_path)
+        os.close(reader), os.close(writer)
+    assert "".join(seen) == "ready\ngo\n" and done.text == "ready\ngo\n"
+
+
+def test_ten_megabytes_come_through_whole():
+    done = sh("head -c 10000000 /dev/zero | tr '\\0' x")
+    assert len(done.output) == 10_000_000 and set(done.output) == {ord("x")}
+
+
+def test_of_more_than_it_keeps_the_last_bytes_are_kept():
+    from lib.process import KEEP
+
+    done = sh(f"head -c {KEEP + 1000} /dev/zero; printf end")
+    assert len(done.output) == KEEP and done.output.endswith(b"\0end")
+
+
+def test_binary_output_is_kept_byte_by_byte_and_shown_with_marks(capsys):
+    done = sh(r"printf '\377\000\303'; printf '\303\244'", show=True)
+    assert done.output == b"\xff\0\xc3\xc3\xa4"
+    assert capsys.readouterr().out == "\ufffd\0\ufffdä"
+
+
+def test_half_a_character_at_the_end_is_shown(capsys):
+    sh(r"printf 'a\303'", show=True)
+    assert capsys.readouterr().out == "a\ufffd"
+
+
+def test_a_character_in_two_halves_is_one(capsys):
+    sh(r"printf '\303'; sleep 0.05; printf '\244'", show=True)
+    assert capsys.readouterr().out == "ä"
+
+
+def test_a_process_that_outlives_its_parent_does_not_hold_us_up():
+    """It holds the pipe open for ever; without a PID namespace nobody else would end it."""
+    done = Plan(["sh", "-c", "(sleep 1000; echo late) & echo early"]).run(show=False, timeout=20)
+    assert done.output == b"early\n"
+
+
+def test_a_writer_in_a_session_of_its_own_does_not_hold_us_up_either():
+    with lib.start("busybox", ["sleep", "100"]) as box:
+        done = box.exec(["sh", "-c", "setsid yes & echo early"], show=False, timeout=20)
+        assert b"early" in done.output
+
+
+# -- a terminal -------------------------------------------------------------------------------
+
+
+def test_a_real_terminal():
+    done = sh("tty; stty size; test -t 0 && test -t 1 && test -t 2 && echo all", tty=True)
+    assert done.text.replace("\r\n", "\n") == "/dev/pts/0\n24 80\nall\n"
+
+
+def test_typing_at_a_terminal():
+    done = run("cat", tty=True, stdin=b"hello\n\x04")
+    assert done.code == 0 and done.text.count("hello") == 2  # the echo, and cat's answer
+
+
+def test_ctrl_c_typed_at_a_terminal_reaches_the_program():
+    assert run("sleep", "100", tty=True, init=True, stdin=b"\x03").code == 130
+
+
+def test_nobody_can_type_more_than_a_terminal_keeps():
+    with pytest.raises(ValueError, match="at a terminal"):
+        run("cat", tty=True, stdin=b"x" * 5000)
+
+
+# -- time -------------------------------------------------------------------------------------
+
+
+def test_time_limit_kills_and_keeps_the_output():
+    with pytest.raises(TimeLimit) as error:
+        sh("echo before; sleep 1000", timeout=1)
+    assert error.value.output == b"before\n" and "killed" in str(error.value)
+
+
+def test_a_time_limit_also_for_what_ignores_sigterm_and_forks():
+    with pytest.raises(TimeLimit):
+        Plan(["sh", "-c", "trap '' TERM INT; sleep 1000 & sleep 1000 & wait"]).run(show=False, timeout=0.3)
+
+
+def test_a_start_that_hangs_names_its_stage(tmp_path):
+    """Opening a named pipe waits for a writer, for ever: as a dead network file system would."""
+    os.mkfifo(tmp_path / "pipe")
+    hang = Steps(Step("mounts", "open", (str(tmp_path / "pipe"),), "hangs"))
+    with pytest.raises(TimeLimit, match="in stage 'mounts'"):
+        Plan(["true"], [hang]).run(timeout=2)
+
+
+# -- create, start, exec ----------------------------------------------------------------------
+
+
+def test_create_and_start_are_two_steps(tmp_path):
+    with lib.create("busybox", ["touch", "/data/ran"], volumes=[f"{tmp_path}:/data"]) as box:
+        assert box.state == "created" and linux.read(f"/proc/{box.pid}/comm") == "suitcase:wait\n"
+        assert not (tmp_path / "ran").exists()
+        box.start()
+        assert box.wait(10).code == 0 and box.state == "stopped"
+    assert (tmp_path / "ran").exists() and box.state == "removed"
+
+
+def test_it_cannot_be_started_twice():
+    with lib.start("busybox", ["sleep", "100"]) as box, pytest.raises(RuntimeError, match="cannot start: the process is running"):
+        box.process.start()
+
+
+def test_removed_before_it_was_started():
+    box = lib.create("busybox", ["true"])
+    box.remove()
+    box.remove()
+    assert box.state == "removed"
+
+
+def test_a_program_that_is_missing_is_told_at_start():
+    with lib.create("busybox", ["nothing"]) as box, pytest.raises(StepError, match="cannot run 'nothing'"):
+        box.start()
+
+
+def test_logs_of_a_container_in_the_background():
+    with lib.start("busybox", ["sh", "-c", "echo one; echo two >&2"]) as box:
+        box.wait(10)
+        assert sorted(box.logs().split()) == ["one", "two"]
+
+
+def test_exec_is_in_the_same_namespaces_and_limits():
+    with lib.start("busybox", ["sleep", "100"], memory="64m") as box:
+        names = "for n in pid mnt uts ipc net cgroup; do readlink /proc/self/ns/$n; done; cat /proc/self/cgroup; hostname"
+        seen = box.exec(["sh", "-c", names], show=False, timeout=20).text
+        for kind in ("pid", "mnt", "uts", "ipc", "net", "cgroup"):
+            assert os.readlink(f"/proc/{box.pid}/ns/{kind}") in seen
+        assert box.hostname in seen
+        listed = box.exec(["ps", "-o", "pid,comm"], show=False, timeout=20).text
+        assert re.search(r"^\s*1 sleep$", listed, re.M)
+
+
+def test_exec_counts_against_the_same_limit():
+    with lib.start("busybox", ["sleep", "100"], pids_limit=3) as box:
+        done = box.exec(["sh", "-c", "sleep 9 & sleep 9 & sleep 9 & sleep 9 & wait"], show=False, timeout=20)
+        assert re.search(b"(can't|Cannot) fork", done.errors)  # busybox's words differ by release
+
+
+def test_exec_gets_its_environment_folder_and_terminal():
+    with lib.start("busybox", ["sleep", "100"], env={"COLOR": "blue"}) as box:
+        done = box.exec(
+            ["sh", "-c", "echo $COLOR $TASTE $PWD; tty"], env={"TASTE": "sweet"}, workdir="/tmp", tty=True, show=False, timeout=20
+        )
+        assert done.text.split() == ["blue", "sweet", "/tmp", "/dev/pts/0"]
+
+
+def test_exec_into_a_paused_container_is_refused_and_removing_it_does_not_hang():
+    with lib.start("busybox", ["sleep", "100"]) as box:
+        box.cgroup.freeze()
+        with pytest.raises(RuntimeError, match="paused"):
+            box.exec(["true"])
+
+
+def test_killing_a_paused_container_does_not_hang():
+    with lib.start("busybox", ["sleep", "100"]) as box:
+        box.cgroup.freeze()
+        assert box.process.kill().code == 137
+
+
+def test_stop_waits_then_kills():
+    with lib.start("busybox", ["sleep", "100"]) as box:  # PID 1 without a handler: SIGTERM does nothing
+        assert box.stop(timeout=0.2).code == 137
+    with lib.start("busybox", ["sleep", "100"], init=True) as box:
+        assert box.stop(timeout=20).code == 143
+
+
+def test_a_signal_too_late_is_no_error():
+    with lib.start("busybox", ["true"]) as box:
+        box.wait(10)
+        box.kill()
+        assert box.process.poll().code == 0
+
+
+def test_an_exit_code_that_somebody_else_took():
+    """``os.wait()`` in a notebook cell takes any child's exit code, also ours."""
+    with Plan(["true"]).start() as process:
+        linux.readable([process.pidfd], 10)
+        os.waitpid(process.pid, 0)
+        assert "another part of this program" in process.wait(5).reason
+
+
+def test_more_descriptors_than_select_can_count():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as stack:
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))  # on most machines a program begins with 1024
+        for _ in range(1100):
+            stack.callback(os.close, os.open("/dev/null", os.O_RDONLY))
+        assert sh("echo many").text == "many\n"
+
+
+# -- what the program finds around it -----------------------------------------------------------
+
+
+def test_no_descriptor_and_no_signal_setting_of_ours_reaches_the_program():
+    fd = os.open("/etc/passwd", os.O_RDONLY)
+    os.set_inheritable(fd, True)
+    try:
+        assert run("ls", "/proc/self/fd").text.split() == ["0", "1", "2", "3"]  # 3 is the folder that ls itself reads
+    finally:
+        os.close(fd)
+    status = run("cat", "/proc/self/status").text
+    assert signals(status, "SigIgn") == signals(status, "SigBlk") == 0
+
+
+def signals(status: str, name: str) -> int:
+    """A set of signals from ``/proc/PID/status``, without 32 and 33: the C library keeps those, and make(1) passes them on ignored."""
+    value = next(line.split()[1] for line in status.splitlines() if line.startswith(name))
+    return int(value, 16) & ~(0b11 << 31)
+
+
+def test_nohup_of_the_caller_is_not_the_containers(tmp_path):
+    code = "from lib import run; print(run('busybox', ['grep', 'SigIgn', '/proc/self/status'], show=False).text)"
+    done = subprocess.run(["nohup", os.sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert signals(done.stdout, "SigIgn") == 0
+
+
+def test_environment_is_only_what_was_given(monkeypatch):
+    monkeypatch.setenv("SECRET_OF_THE_HOST", "x")
+    assert sh("env", env={"A": "b"}).text.count("\n") == 6 and "SECRET" not in sh("env").text
+
+
+def test_the_host_is_out_of_sight(tmp_path):
+    assert sh("set -- /proc/[0-9]*; echo $#").text == "1\n"
+    assert sh(f"ls {tmp_path}").code == 1
+
+
+def test_the_mount_tables_of_host_and_starter_do_not_grow():
+    Starter.current()
+    tables = lambda: [linux.read(f"/proc/{pid}/mountinfo") for pid in ("self", Starter._current.process.pid)]
+    before = tables()
+    with lib.start("busybox", ["sleep", "100"]):
+        assert tables() == before
+
+
+def test_ingredients_can_be_used_alone(busybox):
+    assert Plan(["sh", "-c", "echo $$"], [Namespaces("pid")]).run(show=False).text == "1\n"
+    bare = RootFS([busybox], bare=True)
+    assert Plan(["/bin/ls", "/proc"], [bare]).run(show=False).output == b""
+
+
+def test_nothing_is_held_after_a_run():
+    sh("true")
+    assert not LIVE
+
+
+def test_show_false_shows_nothing(capsys):
+    sh("echo quiet")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_failing_stdout_of_the_caller_removes_the_container(monkeypatch):
+    import sys
+
+    class Broken:
+        def write(self, text):
+            raise BrokenPipeError("gone")
+
+    monkeypatch.setattr(sys, "stdout", Broken())
+    with pytest.raises(BrokenPipeError):
+        sh("echo x; sleep 100", show=True)
+
+
+def test_time_of_a_run_is_told():
+    started = time.monotonic()
+    assert 0 <= sh("true").seconds <= time.monotonic() - started

@@ -1,0 +1,185 @@
+"""Pictures: each has a text alternative that says what it shows, and is stable where it is compared."""
+
+import os
+
+import pytest
+from helpers.needs import requires
+
+from lib import Namespaces, Plan, show, start
+from lib.show import sources
+from lib.show.controls import knobs, squeeze, still
+
+
+def test_a_plan_is_drawn_without_running_it():
+    picture = show.plan(Plan(["true"], [Namespaces("pid")], env={}))
+    assert picture.kind == "image/svg+xml" and "clone (in the starter): 1" in picture.alt
+    assert picture.data.count("<rect") == 1 + 4 and "<title>" in picture.data  # the paper and four stages
+
+
+@requires("root", "overlay")
+def test_a_container_s_namespaces_are_drawn_as_its_own():
+    with start("busybox", ["sleep", "60"]) as box:
+        picture = show.namespaces("self", box.pid)
+        assert "own namespaces: pid, mnt, uts, ipc, net, cgroup;" in picture.alt
+        assert show.tree(box.pid).splitlines()[-1].strip() == "└─ sleep"
+    assert "none;" in show.namespaces("self", os.getpid()).alt
+
+
+def test_text_in_a_picture_is_escaped():
+    picture = show.namespaces("self", os.getpid(), names=("<b>", "&"))
+    assert "<b>" not in picture.data and "&lt;b&gt;" in picture.data
+
+
+def test_a_plot_is_a_png_with_its_text_as_alt():
+    picture = show.bars("t", {"one": 1.0, "two": 3.0}, "s", "two is longer", limit=2, limit_name="wall")
+    data, metadata = picture._repr_mimebundle_()
+    assert data["image/png"].startswith(b"\x89PNG") and data["text/plain"] == "two is longer"
+    assert metadata["image/png"]["alt"] == "two is longer"
+    assert show.lines("t", {"a": ([0, 1], [0, 1])}, "x", "y", "a line", walls={"max": 2}).data.startswith(b"\x89PNG")
+
+
+def test_the_still_of_the_knobs_says_what_was_held():
+    limits = {"memory": 48, "cpus": 2.0, "pids": 12}
+    picture = still(limits, {"memory": 48, "cpus": 1.0, "pids": 12})
+    assert "memory: wanted 96, limit 48, held by the limit" in picture.alt and "cpus: wanted 1, limit 2, had it all" in picture.alt
+
+
+@requires("root", "overlay", "memory", "cpu", "pids")
+def test_the_greedy_container_gets_what_its_limits_allow():
+    got = squeeze(memory=32, cpus=0.3, pids=8, seconds=0.4)
+    assert got["memory"] == 32 and got["pids"] == 8 and got["cpus"] < 0.6
+
+
+@requires("root", "overlay", "memory", "cpu", "pids")
+def test_turning_a_knob_runs_the_experiment_again(monkeypatch):
+    shown = []
+    monkeypatch.setattr("lib.show.controls.display", shown.append)
+    knobs(memory=32, cpus=0.5, pids=8)
+    panel = shown[1]
+    assert "memory, cpus, pids" in repr(panel)
+    panel.children[0].value = 16
+    panel.children[3].click()
+    assert "memory: wanted 96, limit 16" in shown[2].alt
+
+
+def test_source_pieces_cover_their_module_and_unknown_ones_are_named():
+    known = sources.pieces("linux")
+    covered = {line for first, last in known.values() for line in range(first, last + 1)}
+    assert covered == set(range(1, len(sources.text("linux").splitlines()) + 1))
+    with pytest.raises(LookupError, match="it has head"):
+        show.source("linux", "no_such_piece")
+
+
+def test_a_range_of_pieces_and_a_whole_module():
+    code = show.source("linux", "ns_flags..setns").code
+    assert "def unshare" in code and "def mount(" not in code
+    assert show.source("ingredients.init").code == sources.text("ingredients.init").strip("\n")
+    assert show.source("process.handle", "LIVE..").code.endswith(sources.text("process.handle").strip("\n").splitlines()[-1])
+    assert (
+        "<details>" in show.source("ingredients.init")._repr_html_()
+        and repr(show.source("ingredients.init")) == "lib/ingredients/init.py: all of it"
+    )
+
+
+def test_a_table_lines_up():
+    assert repr(show.table("a | b", [("x", 1), ("long", 22)])).splitlines() == ["a     b", "────  ──", "x     1", "long  22"]
+
+
+def test_phases_and_growth_are_pictures_with_words():
+    picture = show.phases("boot", {"one": {"kernel": 0.5, "app": 2.0}, "two": {"app": 0.1}}, "one takes longer")
+    assert picture.data.startswith(b"\x89PNG") and picture.alt == "one takes longer"
+    assert show.growth("many", {"a": [1, 2, 3], "b": [4.0]}, "MB", "it grows").data.startswith(b"\x89PNG")
+
+
+def test_towers_stand_on_the_kernel_that_answered():
+    host = show.Tower("host", "6.1.0-1-amd64", "boot-a")
+    picture = show.towers(host, [show.Tower("vm", "5.10.0-2-cloud", "boot-b")], [show.Tower("box", "6.1.0-1-amd64", "boot-a")])
+    assert "2 apps" in picture.alt and "1 of them carry a kernel of their own, 1 use the host's. Kernels in all: 2." in picture.alt
+    assert picture.data.count("its own system") == 1 and picture.data.count("its libraries") == 1 and "kernel 5.10.0-2" in picture.data
+
+
+def test_how_many_fit_is_a_division_with_visible_assumptions(monkeypatch):
+    from lib.show import capacity
+
+    assert capacity.fits(128, 600) == 218 and capacity.fits(128, 0.5, 256, 2) == 503 and capacity.fits(1, 10, 0, 2) == 0
+    with pytest.raises(ValueError, match="costs 0"):
+        capacity.fits(128, 0)
+    shown = []
+    monkeypatch.setattr(capacity, "display", shown.append)
+    counts = show.server({"box": 1.0, "vm": 600.0}, {"vm": (10, 15)}, size=8, reserve=0)
+    assert counts == {"box": 8192, "vm": 13} and "box: 8192; vm: 13" in shown[0].alt and "the series: 10 to 15" in shown[0].data
+    shown[1].children[1].value = 1024
+    assert "each app itself needs 1024 MiB more" in shown[2].alt and "Three knobs" in repr(shown[1])
+
+
+# -- builds ---------------------------------------------------------------------------------
+
+
+def test_a_cake_tells_each_layer_and_the_whole():
+    picture = show.cake([("base", 2_000_000), ("RUN x", 50_000_000)], ["", "A /x"])
+    assert repr(picture) == "From the top: RUN x: 50MB (A /x); base: 2MB. In all 52MB."
+
+
+@requires("root", "overlay", "busybox")
+def test_the_map_of_what_invalidates_what(tmp_path, capsys):
+    from helpers import layers as make
+
+    from lib.build import build
+    from lib.engine import shortnames
+
+    ours = make.library(tmp_path / "images")
+    shortnames.make(ours, "localhost/busybox:static")
+    place = tmp_path / "context"
+    place.mkdir()
+    for name in ("needs", "app", "notes.md"):
+        (place / name).write_text(name)
+    (place / ".dockerignore").write_text("*.md\n.dockerignore\n")
+    text = "FROM localhost/busybox:static\nCOPY needs /\nRUN echo 1 > /x\nCOPY . /all/\nENV A=1\n"
+    first = build(str(place), ours, text=text)
+    found = show.touch(ours, str(place), text=text)
+    assert found == {
+        ".dockerignore": [True, True, True], "app": [True, True, False], "needs": [False, False, False], "notes.md": [True, True, True],
+    }  # fmt: skip
+    assert "needs: step 1, 2, 3 again" in capsys.readouterr().out
+    assert "COPY needs /     MISS" in repr(show.steps(first)) and "ENV" not in repr(show.steps(first))
+    again = build(str(place), ours, text=text)
+    assert all(one.cached for one in show.layered(again.steps))
+    picture = show.waterfall("two builds", {"first": first, "again": again}, "the second is all grey, as everything was cached")
+    assert picture.kind == "image/png"
+
+
+@requires("root", "overlay", "busybox")
+def test_lines_that_are_put_into_another_order(tmp_path, capsys, monkeypatch):
+    from helpers import layers as make
+
+    from lib.engine import shortnames
+    from lib.show import lineorder
+
+    ours = make.library(tmp_path / "images")
+    shortnames.make(ours, "localhost/busybox:static")
+    place = tmp_path / "context"
+    place.mkdir()
+    (place / "app").write_text("app")
+    (place / "needs").write_text("needs")
+    shown = []
+    monkeypatch.setattr(lineorder, "display", shown.append)
+    order = show.reorder(ours, str(place), "FROM localhost/busybox:static\nCOPY . /all/\nCOPY needs /\nRUN cat /needs > /done\n", "app")
+    assert [again for _, again in order.again()] == [True, True, True]
+    assert "COPY needs /            runs again" in capsys.readouterr().out
+    lines, buttons, _ = shown[0].children
+    up, down = buttons.children
+    lines.value = 2
+    up.click()
+    assert lines.value == 1 and order.lines[1] == "COPY needs /"
+    assert order.again() == [("COPY needs /", False), ("COPY . /all/", True), ("RUN cat /needs > /done", True)]
+    up.click()  # FROM stays where it is
+    assert lines.value == 1
+    lines.value = 2
+    down.click()
+    assert order.again() == [("COPY needs /", False), ("RUN cat /needs > /done", False), ("COPY . /all/", True)]
+    lines.value = 2
+    up.click()
+    assert "This order cannot be built." in order.look() and "/needs" in order.look()
+    lines.value = 0
+    down.click()
+    assert order.lines[0].startswith("FROM")
