@@ -24,7 +24,7 @@ WRONG = [
     ("01", "find", "answer_1 = 5", "must be a function"),
     ("01", "diagnose", 'answer_2 = lambda path: "fine"', "of one program you say 'fine'"),
     ("01", "diagnose", 'answer_2 = lambda path: "loader"', "of one program you say 'loader'"),
-    ("01", "disk", "answer_3 = lambda boxes: min(boxes, key=lambda box: reach.on_disk(box.folder))", "that one has written"),
+    ("01", "disk", "answer_3 = lambda boxes: min(boxes, key=lambda box: footprint.on_disk(box.folder))", "that one has written"),
     ("01", "disk", "answer_3 = lambda boxes: boxes", "must be one of the containers"),
     ("01", "top", "answer_4 = lambda box: {box.pid: 'sleep'}", "processes are missing"),
     ("01", "top", "answer_4 = lambda box: {pid: '?' for pid in box.cgroup.pids()}", "the command lines are not"),

@@ -14,7 +14,7 @@ from needs import requires
 
 from lib import state
 from lib.cli.running import kept
-from lib.lab.jupyter.kernel import OwnSockets
+from lib.lab.jupyter.kernelmanager import OwnSockets
 from lib.lab.jupyter.notebooks import home, there
 from lib.process import scratch
 

@@ -214,7 +214,7 @@ code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *row) for row in
 program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(rows), ctypes.addressof(code)))
 assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, program) == 0, ctypes.get_errno()
 from lib import run
-from lib.lab.vm.vm import landlock
+from lib.lab.vm import landlock
 try:
     print(eval(sys.argv[2]))
 except OSError as error:

@@ -29,7 +29,7 @@ from lib.advice import mountinfo
 from lib.container import Container, start
 from lib.lab import peers
 from lib.lab.bench import imagebench, labbench
-from lib.lab.vm import backends, reach, vm
+from lib.lab.vm import backends, footprint, hypervisor, netns_http, vm
 from lib.process import remove_all
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -283,13 +283,13 @@ class Served:
 def serve_in_a_container() -> Served:
     began = time.perf_counter()
     with start("busybox", SERVE) as box:
-        seconds = reach.first_byte(box.pid, 80) - began
-        disk = reach.on_disk(bases.busybox()) + reach.on_disk(f"{box.folder}/upper")
-        return Served(seconds, reach.proportional(*box.cgroup.pids()), disk)
+        seconds = netns_http.first_byte(box.pid, 80) - began
+        disk = footprint.on_disk(bases.busybox()) + footprint.on_disk(f"{box.folder}/upper")
+        return Served(seconds, footprint.proportional(*box.cgroup.pids()), disk)
 
 
 def serve_in_a_machine(full: bool) -> Served:
-    with vm.boot(1024 if full else vm.MEMORY, full) as guest:
+    with vm.boot(1024 if full else hypervisor.MEMORY, full) as guest:
         return Served(guest.started, guest.memory().total, guest.size())
 
 
@@ -298,7 +298,7 @@ def beside_machines(rounds: int) -> list[Row]:
     ours = [serve_in_a_container() for _ in range(rounds)]
     rows = []
     for full in (False, True):
-        served, name = serve_in_a_machine(full), f"{'Debian in a VM' if full else 'tiny VM'} ({vm.accelerator()})"
+        served, name = serve_in_a_machine(full), f"{'Debian in a VM' if full else 'tiny VM'} ({hypervisor.accelerator()})"
         for what, field, unit, scale, claim in (
             ("start to the first byte served", "seconds", "s", 1, "milliseconds against minutes"),
             ("memory of an idle app", "memory", "MB", 1e6, "600 MB before the app starts"),

@@ -27,7 +27,7 @@ from lib.images.merged import Merged
 from lib.images.overlays import walk
 from lib.images.store import Store
 from lib.lab import peers
-from lib.lab.chapters import workshop
+from lib.lab.chapters import tempfolder
 from lib.lab.chapters.exercises import Exercise, NotYet
 from lib.lab.registry import LocalRegistry
 from lib.process import Shield, StepError, scratch
@@ -104,7 +104,7 @@ def begin(work: int) -> tuple[Library, Index]:
     A second call begins anew: every build of the chapter is the first one again.
     """
     end()
-    os.environ["SUITCASE_IMAGES"] = str(workshop.folder() / "images")
+    os.environ["SUITCASE_IMAGES"] = str(tempfolder.folder() / "images")
     library, index = Library(Store()), Index(json="1.0", log="2.1", web="3.3")
     shortnames.make(library, "localhost/busybox:static")
     shop(library, index, work)
@@ -124,11 +124,11 @@ def registry() -> LocalRegistry:
 
 
 def end() -> None:
-    """Close the index and the registry, and remove the store with all that is in the workshop."""
+    """Close the index and the registry, and remove the store with all that is in the temporary folder."""
     while _open:
         one = _open.pop()
         one.close() if isinstance(one, Index) else one.__exit__(None, None, None)
-    workshop.clear()
+    tempfolder.clear()
 
 
 _open: list[Index | LocalRegistry] = []
@@ -137,7 +137,7 @@ atexit.register(end)  # who closes the notebook without its last cell leaves no 
 
 def shop(library: Library, index: Index, work: int) -> None:
     """The image ``shop``: the base with ``pkg`` and a large compiler. ``work`` in MiB that each package's compilation hashes."""
-    place = workshop.folder() / "shop"
+    place = tempfolder.folder() / "shop"
     place.mkdir(exist_ok=True)
     (place / "pkg").write_text(PKG.replace("WORK", str(work)))
     (place / "pkg").chmod(0o755)
@@ -159,7 +159,7 @@ APP = {
 
 def app(name: str = "app") -> Path:
     """The app in a folder of its own."""
-    place = workshop.folder() / name
+    place = tempfolder.folder() / name
     for path, text in APP.items():
         file = place / path
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -250,7 +250,7 @@ def check_order(answer, name: str) -> str:
 
 def with_secret(library: Library, secret: str, decoys: int) -> Image:
     """An image in which a secret lies, deleted by a later layer, among files that only look like one."""
-    place = workshop.folder() / f"leaky-{secret[:6]}"
+    place = tempfolder.folder() / f"leaky-{secret[:6]}"
     place.mkdir(exist_ok=True)
     (place / "credentials").write_text(f"token={secret}\n")
     lines = "".join(f"RUN echo token=decoy-{number} > /tmp/note{number}\n" for number in range(decoys))
@@ -298,7 +298,7 @@ def check_squash(answer, number: int) -> str:
     """A function that makes an image of one layer that shows the same tree."""
     squash = function(answer, "squash(library, image)")
     ours = Library(Store())
-    place = workshop.folder() / f"squash-{number}"
+    place = tempfolder.folder() / f"squash-{number}"
     place.mkdir(exist_ok=True)
     recipe = f"FROM localhost/busybox:static\nRUN echo {number} > /kept && mkdir /d && echo 1 > /d/gone\n"
     recipe += 'RUN rm -r /d /bin/vi && chmod 750 /tmp\nCMD ["cat", "/kept"]\n'

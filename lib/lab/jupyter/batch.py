@@ -212,7 +212,7 @@ def run_with_papermill(job: Job, story: Story) -> None:
     from papermill.iorw import load_notebook_node
     from papermill.parameterize import parameterize_notebook
 
-    from lib.lab.jupyter.kernel import NAME, OwnKernel, clean_environment
+    from lib.lab.jupyter.kernelmanager import NAME, OwnKernel, clean_environment
 
     notebook = load_notebook_node(job.notebook)
     if job.parameters:

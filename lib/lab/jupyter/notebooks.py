@@ -152,7 +152,7 @@ def execute(notebook: NotebookNode, folder: Path, timeout: int = CELL_TIMEOUT) -
 
     Raises ``KeyboardInterrupt`` after Ctrl-C, once the kernel has ended.
     """
-    from lib.lab.jupyter.kernel import NAME, OwnKernel, clean_environment
+    from lib.lab.jupyter.kernelmanager import NAME, OwnKernel, clean_environment
 
     with clean_environment():
         client = stoppable()(
