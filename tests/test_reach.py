@@ -7,7 +7,7 @@ from needs import requires
 
 from lib import start
 from lib.ingredients.namespaces import identity
-from lib.lab.bench.bench import SERVE
+from lib.lab.bench.vmbench import SERVE
 from lib.lab.vm import footprint, netns_http
 from lib.process import TimeLimit
 
