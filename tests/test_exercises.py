@@ -8,13 +8,13 @@ import pytest
 from needs import requires
 from replay import replay, sources, tags
 
-from lib.lab.chapters import ch01, ch02, ch03, exercises
+from lib.lab.chapters import ch01, ch02, ch03_exercises, exercises
 from lib.lab.jupyter.notebooks import there
 
 ROOT = Path(__file__).parents[1]
 
 INSTALL = "RUN pkg update && pkg install"
-EXERCISES = [(chapter, one.name) for chapter, module in (("01", ch01), ("02", ch02), ("03", ch03)) for one in module.exercises()]
+EXERCISES = [(chapter, one.name) for chapter, module in (("01", ch01), ("02", ch02), ("03", ch03_exercises)) for one in module.exercises()]
 
 # chapter, exercise, a wrong answer, what the check must say to it
 WRONG = [
