@@ -9,7 +9,7 @@ from needs import requires
 from replay import replay, sources, tags
 
 from lib.lab.chapters import ch01, ch02, ch03_exercises, exercises
-from lib.lab.jupyter.notebooks import there
+from lib.lab.jupyter.chapterlist import there
 
 ROOT = Path(__file__).parents[1]
 

@@ -17,8 +17,8 @@ from lib.lab.doctor import machine, machinefacts
 from lib.lab.doctor.chapterneeds import PREPARED
 from lib.lab.doctor.diagnosis import judge
 from lib.lab.doctor.report import verdict
-from lib.lab.jupyter import batch
-from lib.lab.jupyter.notebooks import CHAPTERS, ROOT, there
+from lib.lab.jupyter import batch, parameters
+from lib.lab.jupyter.chapterlist import CHAPTERS, ROOT, there
 from lib.lab.vm import backends, host
 
 README = (ROOT / "README.md").read_text()
@@ -422,8 +422,8 @@ def test_every_chapter_is_also_run_with_other_parameters():
     """tests/other_parameters.txt names each chapter that has parameters, with values that are not the defaults."""
     text = " ".join(line.split("#")[0] for line in (ROOT / "tests/other_parameters.txt").read_text().splitlines())
     chapters = there()
-    values = batch.check_parameters(text, chapters, ROOT / "notebooks")
-    defaults = {one.number: batch.parameters_of(one.path(ROOT / "notebooks")) for one in chapters}
+    values = parameters.check_parameters(text, chapters, ROOT / "notebooks")
+    defaults = {one.number: parameters.parameters_of(one.path(ROOT / "notebooks")) for one in chapters}
     assert set(values) == {number for number, known in defaults.items() if known}
     assert not [name for number, row in values.items() for name, value in row.items() if defaults[number][name] == value]
 

@@ -9,7 +9,7 @@ from needs import requires
 from replay import replay, sources, tags
 from stars import STARS
 
-from lib.lab.jupyter.notebooks import CHAPTERS, home
+from lib.lab.jupyter.chapterlist import CHAPTERS, home
 
 ROOT = Path(__file__).parents[1]
 FILES = {chapter.number: chapter.path(home()) for chapter in CHAPTERS}

@@ -251,7 +251,8 @@ NONE_HERE = "from lib.lab.vm import hypervisor\nhypervisor.why_not = lambda: 'no
 def test_the_chapter_runs_whole_with_the_recorded_machine(monkeypatch):
     import nbformat
 
-    from lib.lab.jupyter.notebooks import choose, execute, home
+    from lib.lab.jupyter.chapterlist import choose, home
+    from lib.lab.jupyter.execution import execute
 
     monkeypatch.delenv("SUITCASE_PEERS", raising=False)
     book = nbformat.read(choose("01")[0].path(home()), as_version=4)

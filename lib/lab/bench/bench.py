@@ -38,7 +38,7 @@ PEERS = ("runc", "bwrap", "podman", "docker", "dockerd", "buildah", "skopeo", "u
 
 def nbval() -> list[Row]:
     """Each chapter as a test, in seconds."""
-    from lib.lab.jupyter.notebooks import choose
+    from lib.lab.jupyter.chapterlist import choose
 
     rows, reaches = [], {"01": 60, "02": 45, "03": 45}
     for chapter in choose("01,02,03"):
@@ -96,7 +96,7 @@ def in_a_kernel(quick: bool) -> list[Row]:
     """Run ``measure`` in a Jupyter kernel that has matplotlib imported, and bring the rows back."""
     import nbformat
 
-    from lib.lab.jupyter.notebooks import execute
+    from lib.lab.jupyter.execution import execute
 
     code = (
         f"import matplotlib.pyplot, json\nfrom lib.lab.bench import bench\nprint(json.dumps([vars(row) for row in bench.measure({quick})]))"
