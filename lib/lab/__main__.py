@@ -5,6 +5,6 @@ import sys
 if sys.argv[1:2] in (["install"], ["uninstall"]):
     from lib.lab.jupyter.kernelspecs import main
 else:
-    from lib.lab.doctor.machine import main
+    from lib.lab.doctor.report import main
 
 sys.exit(main(sys.argv[1:]))

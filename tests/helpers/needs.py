@@ -17,7 +17,7 @@ import pytest
 
 from lib import linux
 from lib.ingredients import cgroups
-from lib.lab.vm import backends, landlock, vm
+from lib.lab.vm import backends, hypervisor, landlock
 
 
 def file_system(name: str) -> Callable[[], bool]:
@@ -99,7 +99,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
             *PEERS,
         )
     },
-    "vm": (lambda: not vm.why_not(), "needs QEMU and a kernel for it (make setup brings both)"),
+    "vm": (lambda: not hypervisor.why_not(), "needs QEMU and a kernel for it (make setup brings both)"),
     "libslirp-helper": (program("libslirp-helper"), "needs libslirp-helper (apt-get install libslirp-helper)"),
     "lab by qemu": (lambda: not backends.BACKENDS["qemu"].lacks(), "needs QEMU, and Debian's kernel for it (make setup-peers brings both)"),
     "linux.uml": (program("linux.uml"), "needs user-mode-linux (apt-get install user-mode-linux)"),

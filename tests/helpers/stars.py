@@ -36,7 +36,7 @@ STARS = (
         "the container        the host's  with the host", needs=("root", "overlay", "vm"),
     ),
     Star(
-        "1.2", "containers need no virtual machine; on a Mac they do", "lab/vm/vm.py",
+        "1.2", "containers need no virtual machine; on a Mac they do", "lab/vm/footprint.py",
         "            guest += share\n", "            pass\n",
         "the guest's memory weighs more than QEMU itself: False", needs=("root", "overlay", "vm"),
     ),

@@ -17,7 +17,7 @@ import pytest
 from helpers import roots
 from helpers.needs import requires
 
-from lib.lab.jupyter.notebooks import ROOT
+from lib.lab.jupyter.chapterlist import ROOT
 
 PROVIDERS = ("virtualbox", "vmware_desktop", "libvirt", "hyperv", "parallels")
 OURS = {name: value for name, value in os.environ.items() if not name.startswith(("SUITCASE_", "VAGRANT_"))}

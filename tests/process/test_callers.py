@@ -133,7 +133,7 @@ def test_fifty_containers_alive_at_once():
 
 @pytest.fixture
 def kernel():
-    from lib.lab.jupyter.kernel import OwnSockets
+    from lib.lab.jupyter.kernelmanager import OwnSockets
 
     manager = OwnSockets(kernel_cmd=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"])
     manager.shutdown_wait_time = 60  # a kernel that is killed cannot clean up
@@ -173,7 +173,7 @@ def collect(client, message, until=None, timeout=60):
 
 def test_a_kernel_starts_where_jupyter_has_never_run(tmp_path, monkeypatch):
     """Nobody has made its runtime folder there, nor the home folder that it lies in."""
-    from lib.lab.jupyter.kernel import OwnSockets
+    from lib.lab.jupyter.kernelmanager import OwnSockets
 
     for name in [name for name in os.environ if name.startswith(("XDG_", "JUPYTER_"))]:
         monkeypatch.delenv(name)
@@ -251,7 +251,7 @@ def test_a_program_that_a_stopped_cell_has_torn_from_subprocess_run_is_ended_and
     """It does not hear the interrupt, so ``subprocess.run`` kills it and goes away without waiting: a zombie, held by the traceback."""
     from types import SimpleNamespace
 
-    from lib.lab.chapters.alone import end_what_was_torn
+    from lib.lab.chapters.cellmagic import end_what_was_torn
 
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
     try:
@@ -268,7 +268,7 @@ def test_a_program_that_is_just_being_started_when_a_cell_is_stopped_is_ended_an
     """The interrupt comes in the middle of ``fork`` and ``execve``: Python raises it before it has noted the child's number."""
     from types import SimpleNamespace
 
-    from lib.lab.chapters import alone
+    from lib.lab.chapters import cellmagic
 
     fork = subprocess._fork_exec
 
@@ -279,9 +279,9 @@ def test_a_program_that_is_just_being_started_when_a_cell_is_stopped_is_ended_an
 
     monkeypatch.setattr(subprocess, "_fork_exec", fork_and_stop)
     monkeypatch.setattr(subprocess.Popen, "_execute_child", subprocess.Popen._execute_child)  # as it was, at the end
-    alone.shield_starts()
+    cellmagic.shield_starts()
     with pytest.raises(KeyboardInterrupt) as stopped:
         subprocess.run(["sleep", "60"])
     assert any("sleep" in one for one in leaks.children())
-    alone.end_what_was_torn(SimpleNamespace(error_in_exec=stopped.value))
+    cellmagic.end_what_was_torn(SimpleNamespace(error_in_exec=stopped.value))
     assert not any("sleep" in one for one in leaks.children())

@@ -14,8 +14,8 @@ from helpers.needs import requires
 
 from lib import state
 from lib.cli.launch import kept
-from lib.lab.jupyter.kernel import OwnSockets
-from lib.lab.jupyter.notebooks import home, there
+from lib.lab.jupyter.chapterlist import home, there
+from lib.lab.jupyter.kernelmanager import OwnSockets
 from lib.process import scratch
 
 SEED = random.randrange(10**6)

@@ -17,7 +17,7 @@ from lib import bases, linux, state
 from lib.container import start
 from lib.ingredients import RootFS
 from lib.lab.chapters.exercises import Exercise, NotYet
-from lib.lab.vm import reach
+from lib.lab.vm import footprint
 from lib.process import Plan, StepError, TimeLimit, scratch
 
 PROCESSORS = {"aarch64": 183, "x86_64": 62, "riscv64": 243, "s390x": 22}  # e_machine, elf(5)
@@ -123,7 +123,7 @@ def check_disk(answer, sizes: list[int]) -> str:
         if said not in boxes:
             raise NotYet(f"the answer must be one of the containers of the list, and this is {said!r}")
         if said is not worst:
-            wrote = [reach.on_disk(f"{box.folder}/upper") >> 20 for box in (said, worst)]
+            wrote = [footprint.on_disk(f"{box.folder}/upper") >> 20 for box in (said, worst)]
             raise NotYet(f"that one has written {wrote[0]} MiB, another one {wrote[1]} MiB")
     finally:
         for box in boxes:
@@ -160,7 +160,7 @@ def check_top(answer, seconds: list[int]) -> str:
 def wait_for_sleeps(box, seconds: list[int], timeout: float = 20) -> None:
     """Until the shells in a container have started all that they will start. Raises ``TimeLimit`` after ``timeout`` seconds."""
     wanted, deadline = {f"sleep\0{number}\0" for number in seconds}, time.monotonic() + timeout
-    while not wanted <= {reach.told(pid, "cmdline") for pid in box.cgroup.pids()}:
+    while not wanted <= {footprint.told(pid, "cmdline") for pid in box.cgroup.pids()}:
         if time.monotonic() > deadline:
             raise TimeLimit(timeout, words=f"the container has not started its processes within {timeout:g} s")
         time.sleep(0.01)
@@ -190,7 +190,7 @@ def exercises() -> list[Exercise]:
         Exercise(
             "disk", "which container fills the disk", check_disk,
             ["What a container writes lies in its writable layer: container.folder + \"/upper\".",
-             "reach.on_disk(folder) counts the bytes; max(list, key=function) picks."],
+             "footprint.on_disk(folder) counts the bytes; max(list, key=function) picks."],
             lambda dice: {"sizes": dice.sample(range(1, 9), 4)},
         ),
         Exercise(

@@ -17,11 +17,11 @@ from functools import partial
 from lib import bases
 from lib.engine import shortnames
 from lib.images import ImageError, Library, Store
-from lib.lab.vm import backends, vm, vmparts
+from lib.lab.vm import backends, bootmedia, hypervisor
 
 
 def virtual_machine() -> None:
-    if reason := vm.why_not():
+    if reason := hypervisor.why_not():
         raise FileNotFoundError(reason)
 
 
@@ -39,7 +39,7 @@ PARTS: dict[str, Callable] = {
     "a Debian with Node.js": partial(bases.find, "node"),
     "a Debian with Python": partial(bases.find, "python"),
     "a Debian with nginx": partial(bases.find, "nginx"),
-    "a disk with a Debian that boots": vmparts.debian_disk,
+    "a disk with a Debian that boots": bootmedia.debian_disk,
     "a kernel for virtual machines": virtual_machine,
     **{f"the image {name}": partial(image, name) for name in shortnames.HERE},
 }

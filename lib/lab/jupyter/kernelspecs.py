@@ -37,7 +37,7 @@ def spec(name: str, backend: str, memory: str, network: bool) -> dict:
     command = [
         sys.executable,
         "-P",
-        str(Path(__file__).with_name("labkernel.py")),
+        str(Path(__file__).with_name("kernelproxy.py")),
         "-f",
         "{connection_file}",
         "--backend",

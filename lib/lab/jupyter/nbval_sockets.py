@@ -6,6 +6,6 @@ is tested at the same time) makes a dead kernel and a red notebook.
 
 import nbval.kernel
 
-from lib.lab.jupyter.kernel import OwnSockets
+from lib.lab.jupyter.kernelmanager import OwnSockets
 
 nbval.kernel.KernelManager = OwnSockets

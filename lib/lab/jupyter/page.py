@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lib.lab.jupyter.notebooks import CHAPTERS, WIDGET_VIEW
+from lib.lab.jupyter.chapterlist import CHAPTERS
+from lib.lab.jupyter.outputs import WIDGET_VIEW
 
 HIDDEN = {"source", "fact"}
 CSS = """

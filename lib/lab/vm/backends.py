@@ -12,7 +12,7 @@ import os
 import sys
 import time
 
-from lib.lab.vm import host, vm
+from lib.lab.vm import host, hypervisor
 from lib.lab.vm.qemu import Qemu
 from lib.lab.vm.uml import UserModeLinux
 from lib.process import Exit, TimeLimit, in_words
@@ -23,7 +23,7 @@ TRIAL = 120  # seconds that a boot and an import may take
 
 def order() -> list[str]:
     """The back ends, the best one for this machine first."""
-    return ["qemu", "uml"] if vm.accelerator() == "kvm" else ["uml", "qemu"]
+    return ["qemu", "uml"] if hypervisor.accelerator() == "kvm" else ["uml", "qemu"]
 
 
 def pick(wanted: str = "", fetch: bool = True) -> tuple[str, str]:

@@ -15,7 +15,7 @@ import zlib
 from pathlib import Path
 
 from lib import bases
-from lib.lab.vm import kernels, vm, vmparts
+from lib.lab.vm import bootmedia, distrokernels, hypervisor
 from lib.lab.vm.host import HERE, SHOWN, Job, base_python
 
 DRIVERS = ("virtio_pci", "virtio_console", "9p", "9pnet_virtio", "overlay", "virtio_net")
@@ -44,10 +44,10 @@ class Qemu:
     card = "eth0"
 
     def title(self) -> str:
-        return f"QEMU ({vm.accelerator().upper()})"
+        return f"QEMU ({hypervisor.accelerator().upper()})"
 
     def lacks(self) -> str:
-        if not (board := kernels.BOARDS.get(platform.machine())):
+        if not (board := distrokernels.BOARDS.get(platform.machine())):
             return f"there is no recipe for {platform.machine()}"
         if shutil.which(board.qemu) is None:
             return f"{board.qemu} is not installed: apt-get install {board.package}"
@@ -58,7 +58,7 @@ class Qemu:
         return ""
 
     def unfetched(self) -> str:
-        there = platform.machine() in kernels.BOARDS and kernels.has_full_kernel()
+        there = platform.machine() in distrokernels.BOARDS and distrokernels.has_full_kernel()
         return "" if there else "its kernel is fetched when it is first used: python -m lib.lab install --backend qemu"
 
     def place(self) -> str | None:
@@ -66,16 +66,16 @@ class Qemu:
 
     def mounts(self, job: Job) -> list[tuple[str, str, str, str]]:
         shown = [(f"shelf{number}", f"{SHOWN}/{number}", "9p", ONCE) for number, _ in enumerate(job.shelves)]
-        modules = ("modules", f"/lib/modules/{kernels.full_kernel().version}", "9p", ONCE)
+        modules = ("modules", f"/lib/modules/{distrokernels.full_kernel().version}", "9p", ONCE)
         return [modules, *shown, *([("work", job.work, "9p", SHARED)] if job.work else [])]
 
     def opens(self) -> tuple[list[str], list[str]]:
-        kernel = kernels.full_kernel()
-        return [str(kernel.folder), str(archive()), "/dev/urandom"], ["/dev/kvm"] if vm.accelerator() == "kvm" else []
+        kernel = distrokernels.full_kernel()
+        return [str(kernel.folder), str(archive()), "/dev/urandom"], ["/dev/kvm"] if hypervisor.accelerator() == "kvm" else []
 
     def command(self, job: Job, run: str, memory: str, line: int, console: int, card: int | None) -> list[str]:
         """Its console is QEMU's own output. With two processors the kernel has cpusets to show."""
-        board, kernel, accel = kernels.board(), kernels.full_kernel(), vm.accelerator()
+        board, kernel, accel = distrokernels.board(), distrokernels.full_kernel(), hypervisor.accelerator()
         exports = {f"read{number}": folder for number, folder in enumerate(job.read) if not os.path.islink(folder)}
         exports |= {"modules": str(kernel.module_folder)} | {f"shelf{number}": folder for number, folder in enumerate(job.shelves)}
         words = [word for tag, folder in exports.items() if os.path.isdir(folder) for word in export(tag, folder)]
@@ -107,7 +107,7 @@ def initrd(job: Job, run: str) -> Path:
     """The archive for one guest: the cached one, and behind it a small one with the first process. (The kernel unpacks both.)"""
     path = Path(run, "initrd")
     script = first_process(job).encode()
-    entries = [*vmparts.cpio_entry("init", 1, 0o100755, script), *vmparts.cpio_entry("TRAILER!!!", 0, 0, b"")]
+    entries = [*bootmedia.cpio_entry("init", 1, 0o100755, script), *bootmedia.cpio_entry("TRAILER!!!", 0, 0, b"")]
     path.write_bytes(archive().read_bytes() + b"".join(entries))
     return path
 
@@ -132,12 +132,12 @@ def lines_for(folders: list[str]) -> list[str]:
 
 def archive() -> Path:
     """Busybox and the drivers, made once."""
-    kernel, base = kernels.full_kernel(), bases.busybox()
+    kernel, base = distrokernels.full_kernel(), bases.busybox()
     key = zlib.crc32(f"{DRIVERS}{PROGRAMS}{kernel.version}{base}".encode())
     return Path(bases.cached(f"vm-lab-{key:08x}", lambda root: fill_archive(root, kernel, base))) / "initrd"
 
 
-def fill_archive(root: Path, kernel: kernels.Kernel, base: str) -> None:
+def fill_archive(root: Path, kernel: distrokernels.Kernel, base: str) -> None:
     tree = root / "tree"
     for folder in ("bin", "dev", "drivers", "lab"):
         (tree / folder).mkdir(parents=True)
@@ -145,8 +145,8 @@ def fill_archive(root: Path, kernel: kernels.Kernel, base: str) -> None:
     for program in PROGRAMS:
         (tree / "bin" / program).symlink_to("busybox")
     modules = kernel.modules(*DRIVERS)
-    (tree / "drivers/order").write_text("".join(f"{kernels.plain_name(one)}\n" for one in modules))
+    (tree / "drivers/order").write_text("".join(f"{distrokernels.plain_name(one)}\n" for one in modules))
     for module in modules:
-        (tree / "drivers" / kernels.plain_name(module)).write_bytes(kernels.plain_module(module))
-    (root / "initrd").write_bytes(b"".join(vmparts.cpio(tree)))
+        (tree / "drivers" / distrokernels.plain_name(module)).write_bytes(distrokernels.plain_module(module))
+    (root / "initrd").write_bytes(b"".join(bootmedia.cpio(tree)))
     shutil.rmtree(tree)

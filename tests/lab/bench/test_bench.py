@@ -5,8 +5,8 @@ import json
 import pytest
 from helpers.needs import requires
 
-from lib.lab.bench import bench
-from lib.lab.bench.bench import Row
+from lib.lab.bench import bench, table, timing
+from lib.lab.bench.table import Row
 
 
 def test_a_reach_is_a_ratio_with_a_peer_and_a_value_without():
@@ -20,12 +20,12 @@ def test_a_reach_is_a_ratio_with_a_peer_and_a_value_without():
 
 def test_the_works_are_interleaved_and_the_first_round_only_warms_up():
     calls = []
-    times = bench.interleaved({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, rounds=3)
+    times = timing.interleaved({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, rounds=3)
     assert calls == ["a", "b"] * 4 and len(times["a"]) == len(times["b"]) == 3
 
 
 def test_the_table_names_what_was_missed():
-    text = bench.table([Row("start", "02", 10, "ms", 1, 20, "runc run", 0.25), Row("lines", "02", 0, "lines", reach=0)])
+    text = table.table([Row("start", "02", 10, "ms", 1, 20, "runc run", 0.25), Row("lines", "02", 0, "lines", reach=0)])
     start, lines = text.splitlines()[1:]
     assert "runc run" in start and "0.500" in start and start.endswith("MISSED") and lines.endswith("holds")
 

@@ -8,13 +8,13 @@ import pytest
 from helpers.needs import requires
 from helpers.replay import replay, sources, tags
 
-from lib.lab.chapters import ch01, ch02, ch03, exercises
-from lib.lab.jupyter.notebooks import there
+from lib.lab.chapters import ch01, ch02, ch03_exercises, exercises
+from lib.lab.jupyter.chapterlist import there
 
 ROOT = Path(__file__).parents[3]
 
 INSTALL = "RUN pkg update && pkg install"
-EXERCISES = [(chapter, one.name) for chapter, module in (("01", ch01), ("02", ch02), ("03", ch03)) for one in module.exercises()]
+EXERCISES = [(chapter, one.name) for chapter, module in (("01", ch01), ("02", ch02), ("03", ch03_exercises)) for one in module.exercises()]
 
 # chapter, exercise, a wrong answer, what the check must say to it
 WRONG = [
@@ -24,7 +24,7 @@ WRONG = [
     ("01", "find", "answer_1 = 5", "must be a function"),
     ("01", "diagnose", 'answer_2 = lambda path: "fine"', "of one program you say 'fine'"),
     ("01", "diagnose", 'answer_2 = lambda path: "loader"', "of one program you say 'loader'"),
-    ("01", "disk", "answer_3 = lambda boxes: min(boxes, key=lambda box: reach.on_disk(box.folder))", "that one has written"),
+    ("01", "disk", "answer_3 = lambda boxes: min(boxes, key=lambda box: footprint.on_disk(box.folder))", "that one has written"),
     ("01", "disk", "answer_3 = lambda boxes: boxes", "must be one of the containers"),
     ("01", "top", "answer_4 = lambda box: {box.pid: 'sleep'}", "processes are missing"),
     ("01", "top", "answer_4 = lambda box: {pid: '?' for pid in box.cgroup.pids()}", "the command lines are not"),

@@ -9,7 +9,7 @@ from helpers.needs import requires
 from helpers.replay import replay, sources, tags
 from helpers.stars import STARS
 
-from lib.lab.jupyter.notebooks import CHAPTERS, home
+from lib.lab.jupyter.chapterlist import CHAPTERS, home
 
 ROOT = Path(__file__).parents[3]
 FILES = {chapter.number: chapter.path(home()) for chapter in CHAPTERS}

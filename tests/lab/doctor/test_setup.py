@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from lib.lab.doctor import machine
-from lib.lab.jupyter import batch
-from lib.lab.jupyter.notebooks import CHAPTERS, ROOT, there
+from lib.lab.doctor import machine, machinefacts
+from lib.lab.doctor.chapterneeds import PREPARED
+from lib.lab.doctor.diagnosis import judge
+from lib.lab.doctor.report import verdict
+from lib.lab.jupyter import batch, parameters
+from lib.lab.jupyter.chapterlist import CHAPTERS, ROOT, there
 from lib.lab.vm import backends, host
 
 README = (ROOT / "README.md").read_text()
@@ -195,7 +198,7 @@ def test_a_second_setup_does_nothing():
 
 def test_the_probes_leave_nothing_behind():
     before = sorted(os.listdir("/tmp")), Path("/proc/self/mounts").read_text()
-    machine.probe(peers=True)
+    machinefacts.probe(peers=True)
     after = sorted(os.listdir("/tmp")), Path("/proc/self/mounts").read_text()
     assert not [name for name in set(after[0]) - set(before[0]) if "probe" in name] and before[1] == after[1]
 
@@ -222,9 +225,9 @@ def test_the_table_is_printed_as_text_and_as_json():
 def test_an_experiment_that_hangs_is_ended(monkeypatch, tmp_path):
     hanging = tmp_path / "probe.py"
     hanging.write_text("import time; time.sleep(600)")
-    monkeypatch.setattr(machine, "PROBE", hanging)
-    monkeypatch.setattr(machine, "LIMIT", 0.5)
-    assert "had not ended" in machine.experiments("/nowhere")["error"]
+    monkeypatch.setattr(machinefacts, "PROBE", hanging)
+    monkeypatch.setattr(machinefacts, "LIMIT", 0.5)
+    assert "had not ended" in machinefacts.experiments("/nowhere")["error"]
 
 
 # -- the machine: every lack, faked ------------------------------------------------------------------------------
@@ -232,7 +235,7 @@ def test_an_experiment_that_hangs_is_ended(monkeypatch, tmp_path):
 GOOD = {
     "system": "Linux", "release": "6.1.0", "arch": "x86_64", "name": "Debian 12", "inside": "", "python": [3, 12, 1], "uid": 0,
     "capable": True, "store": "/var/lib/suitcase", "store_fs": "ext4", "sysctl": {}, "busybox_runs": True, "docker_daemon": "OK",
-    "programs": dict.fromkeys(("busybox", "nft", "mmdebstrap", "ip", *machine.PEERS), "/usr/bin/x"),
+    "programs": dict.fromkeys(("busybox", "nft", "mmdebstrap", "ip", *machinefacts.PEERS), "/usr/bin/x"),
     "tried": {
         "namespaces": dict.fromkeys(("mnt", "uts", "ipc", "pid", "net", "cgroup", "time"), ""), "userns": "", "overlay": "", "nft": "",
         "cgroup": {"version": 2, "controllers": ["cpu", "memory", "pids"], "error": ""},
@@ -284,31 +287,31 @@ def faked(changes: dict) -> dict:
 
 
 def test_a_good_machine_lacks_nothing():
-    assert all(row.ok for row in machine.judge(GOOD))
+    assert all(row.ok for row in judge(GOOD))
     assert machine.opening("02", GOOD).endswith("Chapter 2 runs whole here.")
 
 
 @pytest.mark.parametrize("name", LACKS)
 def test_each_lack_has_one_message(name):
     changes, wanted, found, cure = LACKS[name]
-    bad = [row for row in machine.judge(faked(changes)) if not row.ok]
+    bad = [row for row in judge(faked(changes)) if not row.ok]
     row = next(row for row in bad if row.name == wanted)
     assert found in row.message and cure in row.message and row.cost
     assert len([row for row in bad if row.name == wanted]) == 1
 
 
 def test_the_table_ends_with_a_verdict():
-    assert "make tutorial" in machine.verdict(machine.judge(GOOD)) == machine.verdict(machine.judge(faked({"programs.runc": ""})))
-    assert machine.verdict(machine.judge(faked({"uid": 1000}))).startswith("NO")
+    assert "make tutorial" in verdict(judge(GOOD)) == verdict(judge(faked({"programs.runc": ""})))
+    assert verdict(judge(faked({"uid": 1000}))).startswith("NO")
 
 
 def test_a_lack_that_explains_the_others_comes_alone():
     facts = faked({"uid": 1000, "tried.overlay": "PermissionError: Permission denied", "tried.cgroup.error": "x", "tried.nft": "x"})
-    assert [text.split(":")[0] for text in machine.missing_for("05", machine.judge(facts))] == ["root"]
+    assert [text.split(":")[0] for text in machine.missing_for("05", judge(facts))] == ["root"]
 
 
 def test_a_chapter_asks_only_for_what_it_needs():
-    rows = machine.judge(faked({"programs.nft": ""}))
+    rows = judge(faked({"programs.nft": ""}))
     assert machine.missing_for("02", rows) == []
     assert [text.split(":")[0] for text in machine.missing_for("04", rows)] == ["nft"]
 
@@ -334,26 +337,26 @@ def test_the_opening_names_the_kernel_in_which_the_chapter_runs(monkeypatch):
 
 
 def test_the_table_tells_who_boots_the_lab_vm(monkeypatch):
-    (row,) = [row for row in machine.judge(faked({"lab": {"backend": "user-mode-linux", "why": ""}})) if row.name == "lab VM"]
+    (row,) = [row for row in judge(faked({"lab": {"backend": "user-mode-linux", "why": ""}})) if row.name == "lab VM"]
     assert row.ok and "user-mode-linux" in row.found
-    (row,) = [row for row in machine.judge(faked({"lab": {"backend": "", "why": "no ptrace"}})) if row.name == "lab VM"]
+    (row,) = [row for row in judge(faked({"lab": {"backend": "", "why": "no ptrace"}})) if row.name == "lab VM"]
     assert not row.ok and not row.needed and "no ptrace" in row.found and "user-mode-linux" in row.cure
     monkeypatch.setattr(backends, "pick", lambda **_: ("uml", ""))
-    assert machine.lab_vm() == {"backend": "user-mode-linux", "why": ""}
+    assert machinefacts.lab_vm() == {"backend": "user-mode-linux", "why": ""}
 
 
 def test_the_opening_tells_that_this_is_the_lab_vm(monkeypatch):
     monkeypatch.setenv("SUITCASE_GUEST", "user-mode-linux")
-    facts = faked({"inside": machine.inside()})
+    facts = faked({"inside": machinefacts.inside()})
     assert "in the lab VM (user-mode-linux), root, cgroup v2. Chapter 2 runs whole here." in machine.opening("02", facts)
     assert "Chapter 4 does not run whole here. The lab VM lacks" in machine.opening("04", facts)
-    monkeypatch.setattr(host, "prepared", lambda: {f"bookworm-{name}": "" for name in machine.PREPARED["01"]})
+    monkeypatch.setattr(host, "prepared", lambda: {f"bookworm-{name}": "" for name in PREPARED["01"]})
     assert "Chapter 1 runs whole here." in machine.opening("01", facts)
     monkeypatch.setattr(host, "prepared", lambda: {})
     assert "Chapter 1 does not run whole here." in machine.opening("01", facts), "root file systems were not prepared"
     monkeypatch.undo()
     monkeypatch.setenv("SUITCASE_GUEST", "QEMU (TCG)")
-    assert "Chapter 1 does not run whole here." in machine.opening("01", faked({"inside": machine.inside()})), "it compares times"
+    assert "Chapter 1 does not run whole here." in machine.opening("01", faked({"inside": machinefacts.inside()})), "it compares times"
 
 
 # -- uninstall --------------------------------------------------------------------------------------------------
@@ -419,8 +422,8 @@ def test_every_chapter_is_also_run_with_other_parameters():
     """tests/other_parameters.txt names each chapter that has parameters, with values that are not the defaults."""
     text = " ".join(line.split("#")[0] for line in (ROOT / "tests/other_parameters.txt").read_text().splitlines())
     chapters = there()
-    values = batch.check_parameters(text, chapters, ROOT / "notebooks")
-    defaults = {one.number: batch.parameters_of(one.path(ROOT / "notebooks")) for one in chapters}
+    values = parameters.check_parameters(text, chapters, ROOT / "notebooks")
+    defaults = {one.number: parameters.parameters_of(one.path(ROOT / "notebooks")) for one in chapters}
     assert set(values) == {number for number, known in defaults.items() if known}
     assert not [name for number, row in values.items() for name, value in row.items() if defaults[number][name] == value]
 

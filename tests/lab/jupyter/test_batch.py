@@ -14,10 +14,13 @@ import pytest
 from helpers.waiting import wait_for
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from lib.lab.jupyter import batch, notebooks
-from lib.lab.jupyter.batch import WrongUse, check_parameters, claim, may_start, parameters_of, split_parameters, value_for
-from lib.lab.jupyter.notebooks import CHAPTERS, ROOT
+from lib.lab.jupyter import batch, chapterlist, navigation, notebooks, outputdiff, outputs
+from lib.lab.jupyter.batch import claim
+from lib.lab.jupyter.chapterlist import CHAPTERS, ROOT
 from lib.lab.jupyter.page import page
+from lib.lab.jupyter.parameters import WrongUse, check_parameters, parameters_of, split_parameters, value_for
+from lib.lab.jupyter.pool import may_start
+from lib.lab.jupyter.worker import Job
 
 PARAMETERS = "memory = '64m'\nrepeats = 3\nshare: float = 0.5\nquick = True\nsizes = [1, 2]\nfolder = make()"
 
@@ -218,19 +221,19 @@ def test_a_second_batch_writes_elsewhere(tmp_path):
 
 def test_chapters_that_measure_times_run_alone():
     def running(number):
-        return type("Worker", (), {"job": batch.Job(number, "", "", "", "")})()
+        return type("Worker", (), {"job": Job(number, "", "", "", "")})()
 
     alone, other = (next(one.number for one in CHAPTERS if one.alone == wanted) for wanted in (True, False))
-    assert may_start(batch.Job(other, "", "", "", ""), [running(other)], 2)
-    assert not may_start(batch.Job(other, "", "", "", ""), [running(other)], 1)
-    assert not may_start(batch.Job(alone, "", "", "", ""), [running(other)], 2)
-    assert not may_start(batch.Job(other, "", "", "", ""), [running(alone)], 2)
-    assert may_start(batch.Job(alone, "", "", "", ""), [], 1)
+    assert may_start(Job(other, "", "", "", ""), [running(other)], 2)
+    assert not may_start(Job(other, "", "", "", ""), [running(other)], 1)
+    assert not may_start(Job(alone, "", "", "", ""), [running(other)], 2)
+    assert not may_start(Job(other, "", "", "", ""), [running(alone)], 2)
+    assert may_start(Job(alone, "", "", "", ""), [], 1)
 
 
 def test_check_parameters_returns_values(tmp_path):
     write(tmp_path, "02", (PARAMETERS, ["parameters"]))
-    assert check_parameters("2.repeats=4", notebooks.there(tmp_path), tmp_path) == {"02": {"repeats": 4}}
+    assert check_parameters("2.repeats=4", chapterlist.there(tmp_path), tmp_path) == {"02": {"repeats": 4}}
 
 
 # -- notebooks as files --------------------------------------------------------------------------------------
@@ -238,7 +241,7 @@ def test_check_parameters_returns_values(tmp_path):
 
 def test_outputs_rewrites_only_what_changed(tmp_path, monkeypatch):
     path = write(tmp_path, "02", ("print('one')", []), ("import os; print(os.getpid())", ["nbval-ignore-output"]))
-    monkeypatch.setattr(notebooks, "home", lambda: tmp_path)
+    monkeypatch.setattr(chapterlist, "home", lambda: tmp_path)
     assert notebooks.main(["outputs", "--check"]) == 1  # never run
     assert notebooks.main(["outputs"]) == 0
     assert notebooks.main(["outputs", "--check"]) == 0  # the pid differs, and is ignored
@@ -253,7 +256,7 @@ def test_outputs_rewrites_only_what_changed(tmp_path, monkeypatch):
 def test_outputs_leaves_a_failing_notebook_alone(tmp_path, monkeypatch, capsys):
     path = write(tmp_path, "02", ("1/0", []))
     before = path.read_text()
-    monkeypatch.setattr(notebooks, "home", lambda: tmp_path)
+    monkeypatch.setattr(chapterlist, "home", lambda: tmp_path)
     assert notebooks.main(["outputs"]) == 1
     assert path.read_text() == before and "ZeroDivisionError" in capsys.readouterr().err
 
@@ -265,7 +268,8 @@ def test_outputs_can_be_stopped_and_the_files_stay_whole(tmp_path, number):
     first = write(tmp_path, "02", (f"import os, time; open({str(mark)!r}, 'w').write(str(os.getpid())); time.sleep(600)", []))
     second = write(tmp_path, "04", ("1", []))
     before = first.read_text(), second.read_text()
-    program = f"from pathlib import Path; from lib.lab.jupyter import notebooks; notebooks.home = lambda: Path({str(tmp_path)!r})"
+    program = "from pathlib import Path; from lib.lab.jupyter import chapterlist, notebooks"
+    program += f"; chapterlist.home = lambda: Path({str(tmp_path)!r})"
     command = [sys.executable, "-c", f"{program}; raise SystemExit(notebooks.main(['outputs']))"]
     process = subprocess.Popen(command, cwd=ROOT, env=quiet(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     kernel = wait_for(lambda: mark.exists() and mark.read_text(), 60)
@@ -285,13 +289,13 @@ def picture(words: str | None, data: str = "iVBORw0KGgo=", kind: str = "image/pn
 
 def test_the_words_of_a_picture_stay_and_nothing_else_of_its_metadata():
     cell = new_code_cell("x", outputs=[picture("A wall."), picture("A line.", "<svg/>", "image/svg+xml"), picture(None)])
-    notebooks.normalise(new_notebook(cells=[cell]))
+    outputs.normalise(new_notebook(cells=[cell]))
     assert [one.metadata for one in cell.outputs] == [{"image/png": {"alt": "A wall."}}, {"image/svg+xml": {"alt": "A line."}}, {}]
 
 
 def test_new_words_for_the_same_picture_are_taken():
     old, new = (new_notebook(cells=[new_code_cell("x", outputs=[picture(words)])]) for words in ("Old.", "New."))
-    notebooks.keep_equal_outputs(old, new, [])
+    outputs.keep_equal_outputs(old, new, [])
     assert new.cells[0].outputs[0].metadata["image/png"]["alt"] == "New."
 
 
@@ -299,7 +303,7 @@ def test_new_words_for_the_same_picture_are_taken():
 
 
 def test_a_page_needs_no_network_and_hides_what_jupyterlab_folds(tmp_path):
-    widget = nbformat.v4.new_output("display_data", {notebooks.WIDGET_VIEW: {"model_id": "1"}, "text/plain": "three knobs"})
+    widget = nbformat.v4.new_output("display_data", {outputs.WIDGET_VIEW: {"model_id": "1"}, "text/plain": "three knobs"})
     cells = [
         new_markdown_cell("[all](../README.md#the-seven-chapters) [next](03-images-layers-and-slow-builds.ipynb)"),
         new_code_cell("bring_source()", metadata={"tags": ["source"]}, outputs=[nbformat.v4.new_output("stream", text="the source")]),
@@ -319,21 +323,21 @@ def test_a_page_needs_no_network_and_hides_what_jupyterlab_folds(tmp_path):
 def test_navigation_is_written_once(tmp_path):
     chapter = CHAPTERS[1]
     path = write(tmp_path, "02", ("1", []))
-    assert notebooks.write_navigation(chapter, tmp_path, check=True)
-    assert notebooks.write_navigation(chapter, tmp_path, check=False)
-    assert not notebooks.write_navigation(chapter, tmp_path, check=False), "the second time nothing changes"
+    assert navigation.write_navigation(chapter, tmp_path, check=True)
+    assert navigation.write_navigation(chapter, tmp_path, check=False)
+    assert not navigation.write_navigation(chapter, tmp_path, check=False), "the second time nothing changes"
     cells = nbformat.read(path, as_version=4).cells
     assert [cell.id for cell in cells] == ["title", "navigation-top", "cell-0", "navigation-end"]
     assert "(not written yet)" in cells[1].source and "Chapter 2 of 7" in cells[1].source
     write(tmp_path, "01", ("1", []))
-    assert notebooks.write_navigation(chapter, tmp_path, check=False)
+    assert navigation.write_navigation(chapter, tmp_path, check=False)
     assert "](01-why-docker-exists.ipynb)" in nbformat.read(path, as_version=4).cells[1].source
 
 
 def test_a_sanitised_difference_is_none(tmp_path):
     config = tmp_path / "sanitize.cfg"
     config.write_text("[id]\nregex: [0-9a-f]{12}\nreplace: ID\n")
-    patterns = notebooks.sanitizers(config)
+    patterns = outputdiff.sanitizers(config)
     one, two = (new_code_cell("x", outputs=[nbformat.v4.new_output("stream", text=f"container {name}\n")]) for name in ("a" * 12, "b" * 12))
-    assert notebooks.comparable(one, patterns) == notebooks.comparable(two, patterns)
-    assert notebooks.comparable(one, []) != notebooks.comparable(two, [])
+    assert outputdiff.comparable(one, patterns) == outputdiff.comparable(two, patterns)
+    assert outputdiff.comparable(one, []) != outputdiff.comparable(two, [])

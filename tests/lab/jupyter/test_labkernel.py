@@ -20,8 +20,8 @@ from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
 from lib.lab.bench import labbench
 from lib.lab.doctor.leaks import processes
-from lib.lab.jupyter import kernelspecs, labkernel
-from lib.lab.vm import backends, host, vm
+from lib.lab.jupyter import kernelproxy, kernelspecs
+from lib.lab.vm import backends, host, hypervisor
 from lib.lab.vm.mux import WINDOW, Mux
 
 ROOT = Path(__file__).parents[3]
@@ -218,11 +218,11 @@ def test_a_folder_that_holds_more_than_notebooks_is_not_shared(tmp_path, monkeyp
     monkeypatch.setenv("HOME", str(tmp_path / "home/me"))
     (tmp_path / "home/me/notebooks").mkdir(parents=True)
     for folder in ("/", "/usr", str(ROOT), str(tmp_path / "home"), str(tmp_path / "home/me"), tempfile.gettempdir()):
-        assert labkernel.work_folder(folder) is None, folder
-    assert labkernel.work_folder(str(tmp_path / "home/me/notebooks")) and labkernel.work_folder(str(ROOT / "notebooks"))
-    assert labkernel.places(str(ROOT)) == (None, str(ROOT)) and "goes to memory" in capsys.readouterr().err
+        assert kernelproxy.work_folder(folder) is None, folder
+    assert kernelproxy.work_folder(str(tmp_path / "home/me/notebooks")) and kernelproxy.work_folder(str(ROOT / "notebooks"))
+    assert kernelproxy.places(str(ROOT)) == (None, str(ROOT)) and "goes to memory" in capsys.readouterr().err
     monkeypatch.chdir(tmp_path / "home/me")
-    job = labkernel.job({}, network=False)
+    job = kernelproxy.job({}, network=False)
     assert (job.work, job.cwd) == (None, "/root") and "not seen" in capsys.readouterr().err
     assert not {str(tmp_path / "home/me"), "/root"} & set(job.read)
 
@@ -340,10 +340,10 @@ def test_a_machine_on_which_it_does_not_boot_is_told(tmp_path):
 def test_the_first_back_end_that_works_is_taken(monkeypatch):
     """QEMU first where KVM works; the reason of each one that does not is told; what would have to be fetched is not tried unasked."""
     monkeypatch.setattr(backends, "trial", lambda name: {"uml": "no ptrace", "qemu": ""}[name])
-    monkeypatch.setattr(vm, "accelerator", lambda: "tcg")
+    monkeypatch.setattr(hypervisor, "accelerator", lambda: "tcg")
     monkeypatch.setattr(backends.BACKENDS["qemu"], "unfetched", lambda: "not fetched", raising=False)
     assert backends.order() == ["uml", "qemu"] and backends.pick() == ("qemu", "")
     assert backends.pick(fetch=False) == ("", "user-mode-linux: no ptrace; QEMU (TCG): not fetched")
     assert backends.pick("uml") == ("", "user-mode-linux: no ptrace")
-    monkeypatch.setattr(vm, "accelerator", lambda: "kvm")
+    monkeypatch.setattr(hypervisor, "accelerator", lambda: "kvm")
     assert backends.order() == ["qemu", "uml"]

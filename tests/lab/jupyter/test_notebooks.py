@@ -12,7 +12,7 @@ from statistics import median
 
 import pytest
 
-from lib.lab.jupyter.notebooks import home, there
+from lib.lab.jupyter.chapterlist import home, there
 from lib.show.sources import lines_of, text
 
 ROOT = Path(__file__).parents[3]

@@ -14,7 +14,7 @@ from helpers.needs import missing, requires
 
 from lib.lab.bench import labbench
 from lib.lab.jupyter import kernelspecs
-from lib.lab.vm import backends, host, kernels, landlock, qemu
+from lib.lab.vm import backends, distrokernels, host, landlock, qemu
 
 ROOT = Path(__file__).parents[3]
 pytestmark = [requires("lab by qemu"), pytest.mark.skipif("SUITCASE_GUEST" in os.environ, reason="this is the guest")]
@@ -157,7 +157,7 @@ def test_every_number_of_this_back_end_is_measured():
 
 
 def test_a_kernel_is_unwrapped():
-    kernel = kernels.full_kernel()
-    assert kernels.unwrapped(b"\0" * 4096) is None
+    kernel = distrokernels.full_kernel()
+    assert distrokernels.unwrapped(b"\0" * 4096) is None
     if kernel.plain != kernel.image:
         assert kernel.plain.read_bytes()[:4] == b"\x7fELF" and kernel.version.encode() in kernel.plain.read_bytes()

@@ -12,7 +12,7 @@ from helpers.needs import requires
 
 from lib import linux, state
 from lib.lab.doctor import prepare
-from lib.lab.vm import kernels, reach, vm, vmparts
+from lib.lab.vm import bootmedia, distrokernels, footprint, hypervisor, netns_http, qemuguest, vm
 from lib.process import TimeLimit
 
 SMAPS = """7f0000000000-7f0008000000 rw-p 00000000 00:00 0
@@ -40,7 +40,7 @@ class TestGuest:
     def test_it_serves_and_has_a_kernel_of_its_own(self, guest):
         assert guest.page() == "hello\n"
         about = guest.facts()
-        assert about.release == kernels.kernel().version != os.uname().release
+        assert about.release == distrokernels.kernel().version != os.uname().release
         assert about.boot_id != linux.read("/proc/sys/kernel/random/boot_id").strip() and about.processes > 10
 
     def test_its_timeline_goes_forward_to_the_first_byte(self, guest):
@@ -50,7 +50,7 @@ class TestGuest:
 
     def test_every_page_of_its_process_is_accounted_once(self, guest):
         cost = guest.memory()
-        assert abs(cost.total - reach.proportional(guest.pid)) < 8 << 20  # two readings of a process that runs
+        assert abs(cost.total - footprint.proportional(guest.pid)) < 8 << 20  # two readings of a process that runs
         assert 16 << 20 < cost.guest <= guest.given << 20 and cost.emulator > 0
         assert (cost.translated > 0) == (guest.accelerator == "tcg")
 
@@ -82,27 +82,27 @@ def test_when_it_is_removed_nothing_is_left():
         assert one.charged() > 1 << 20
     assert not os.path.exists(f"/proc/{pid}") and not any(map(os.path.exists, folders))
     with pytest.raises(OSError):
-        reach.connect(None, port)
+        netns_http.connect(None, port)
 
 
 @requires("root", "vm")
 def test_a_machine_that_does_not_come_up_says_its_last_words_and_is_removed(monkeypatch):
-    monkeypatch.setattr(vm, "MARKS", {"@init": "its first process runs", "@never": "something that does not happen"})
-    whole = vm.Guest.wait_for
+    monkeypatch.setattr(qemuguest, "MARKS", {"@init": "its first process runs", "@never": "something that does not happen"})
+    whole = qemuguest.Guest.wait_for
 
     def wait_for(self, mark, words, began, patience):
         now = time.perf_counter()
         whole(self, mark, words, began, 100) if mark == "@init" else whole(self, mark, words, now - 7, 8)
 
-    monkeypatch.setattr(vm.Guest, "wait_for", wait_for)
+    monkeypatch.setattr(qemuguest.Guest, "wait_for", wait_for)
     with pytest.raises(TimeLimit, match=r"no 'something that does not happen' within 8 s: .*@init"):
         vm.boot()
 
 
 @requires("root", "vm")
 def test_a_qemu_that_ends_at_once_is_quoted(monkeypatch):
-    line = vm.command_line("tcg", 128)
-    monkeypatch.setattr(vm, "command_line", lambda *_: [*line, "-no-such-option"])
+    line = hypervisor.command_line("tcg", 128)
+    monkeypatch.setattr(hypervisor, "command_line", lambda *_: [*line, "-no-such-option"])
     with pytest.raises(RuntimeError, match=r"ended before .*no-such-option"):
         vm.boot()
 
@@ -110,25 +110,25 @@ def test_a_qemu_that_ends_at_once_is_quoted(monkeypatch):
 @requires("root", "vm")
 def test_the_accelerator_is_tried_once_for_each_boot(monkeypatch):
     tried = []
-    monkeypatch.setattr(vm, "kvm_works", lambda: bool(tried.append(1)))
+    monkeypatch.setattr(hypervisor, "kvm_works", lambda: bool(tried.append(1)))
     note = state.runtime_dir() / "accelerator"
     note.unlink(missing_ok=True)
-    assert [vm.accelerator(), vm.accelerator()] == ["tcg", "tcg"] and len(tried) == 1
+    assert [hypervisor.accelerator(), hypervisor.accelerator()] == ["tcg", "tcg"] and len(tried) == 1
     note.write_text("another-boot kvm\n")
-    assert vm.accelerator() == "tcg" and len(tried) == 2
+    assert hypervisor.accelerator() == "tcg" and len(tried) == 2
 
 
 def test_memory_is_split_by_what_a_mapping_is():
-    assert vm.account(SMAPS, 128 << 20) == vm.Memory(guest=100 << 10, translated=20 << 10, emulator=3 << 10)
+    assert footprint.account(SMAPS, 128 << 20) == footprint.Memory(guest=100 << 10, translated=20 << 10, emulator=3 << 10)
 
 
 def test_the_port_of_a_process_is_found_by_its_sockets():
     with socket.socket() as line:
         line.bind(("127.0.0.1", 0))
         with pytest.raises(RuntimeError, match="listens at no port"):
-            vm.listening_port(os.getpid())
+            qemuguest.listening_port(os.getpid())
         line.listen()
-        assert vm.listening_port(os.getpid()) == line.getsockname()[1]
+        assert qemuguest.listening_port(os.getpid()) == line.getsockname()[1]
 
 
 # -- where none can be booted ----------------------------------------------------------------------
@@ -136,28 +136,28 @@ def test_the_port_of_a_process_is_found_by_its_sockets():
 
 @pytest.mark.parametrize("full", [False, True])
 def test_without_a_virtual_machine_the_recorded_one_answers_and_says_so(monkeypatch, capsys, full):
-    monkeypatch.setattr(vm, "why_not", lambda: "no QEMU here")
+    monkeypatch.setattr(hypervisor, "why_not", lambda: "no QEMU here")
     monkeypatch.delenv("SUITCASE_PEERS", raising=False)
     with vm.start(full=full) as one:
         assert "NOT MEASURED HERE" in (said := capsys.readouterr().out) and "no QEMU here" in said and one.label in said
         assert "recorded on" in repr(one) and one.started > 0 and one.page() == "hello\n" and not one.pid
         assert one.memory().total > one.used_inside() > 0 and one.charged() > 0 and one.size() > 0
         assert one.facts().boot_id and all(one.sh(script) is not None for script in vm.QUESTIONS.values())
-        assert list(one.timeline)[-1] == "the first byte is served" and one.accelerator in vm.PATIENCE
+        assert list(one.timeline)[-1] == "the first byte is served" and one.accelerator in qemuguest.PATIENCE
 
 
 def test_where_it_is_required_a_recorded_one_is_an_error(monkeypatch):
-    monkeypatch.setattr(vm, "why_not", lambda: "no QEMU here")
+    monkeypatch.setattr(hypervisor, "why_not", lambda: "no QEMU here")
     monkeypatch.setenv("SUITCASE_PEERS", "required")
     with pytest.raises(FileNotFoundError, match="no QEMU here"):
         vm.start()
 
 
 def test_what_is_missing_is_named(monkeypatch):
-    monkeypatch.setattr(vm.shutil, "which", lambda name: None)
-    assert "apt-get install qemu-system-" in vm.why_not()
-    monkeypatch.setattr(vm.platform, "machine", lambda: "vax")
-    assert "no recipe for Linux on vax" in vm.why_not()
+    monkeypatch.setattr(hypervisor.shutil, "which", lambda name: None)
+    assert "apt-get install qemu-system-" in hypervisor.why_not()
+    monkeypatch.setattr(hypervisor.platform, "machine", lambda: "vax")
+    assert "no recipe for Linux on vax" in hypervisor.why_not()
 
 
 # -- its parts -----------------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def test_the_archive_is_one_that_cpio_reads(tmp_path):
     (tree / "bin/app").chmod(0o755)
     (tree / "bin/link").symlink_to("app")
     archive = tmp_path / "archive"
-    archive.write_bytes(b"".join(vmparts.cpio(tree)))
+    archive.write_bytes(b"".join(bootmedia.cpio(tree)))
     out = tmp_path / "out"
     out.mkdir()
     subprocess.run(["/bin/busybox", "cpio", "-id"], stdin=open(archive, "rb"), cwd=out, check=True, capture_output=True)
@@ -182,7 +182,7 @@ def test_the_archive_is_one_that_cpio_reads(tmp_path):
 
 @requires("root", "vm")
 def test_a_driver_comes_after_those_that_it_needs():
-    names = [path.name.split(".")[0] for path in kernels.kernel().modules("virtio_net")]
+    names = [path.name.split(".")[0] for path in distrokernels.kernel().modules("virtio_net")]
     assert names.index("net_failover") < names.index("virtio_net") and len(names) == len(set(names))
 
 
@@ -191,16 +191,16 @@ def test_a_compressed_driver_is_read_and_an_unknown_compression_named(tmp_path):
 
     path = tmp_path / "some.ko.xz"
     path.write_bytes(lzma.compress(b"\0depends=one,two\0"))
-    assert kernels.needs(path) == ["one", "two"]
+    assert distrokernels.needs(path) == ["one", "two"]
     with pytest.raises(ValueError, match="compressed in a way"):
-        kernels.plain_module(tmp_path / "some.ko.zst")
+        distrokernels.plain_module(tmp_path / "some.ko.zst")
 
 
 def test_a_failing_apt_is_quoted():
     with pytest.raises(FileNotFoundError, match=r"false .*failed"):
-        kernels.apt("false", "x")
+        distrokernels.apt("false", "x")
     with pytest.raises(FileNotFoundError, match="no-such-program is missing"):
-        kernels.apt("no-such-program")
+        distrokernels.apt("no-such-program")
 
 
 def test_what_cannot_be_prepared_is_said_and_is_no_error(monkeypatch, capsys):
@@ -215,24 +215,24 @@ def test_what_cannot_be_prepared_is_said_and_is_no_error(monkeypatch, capsys):
     assert prepare.main([]) == 0 and "not root" in capsys.readouterr().err
 
 
-# -- the workshop --------------------------------------------------------------------------------------
+# -- a temporary folder of the chapter --------------------------------------------------------------------------------------
 
 VICTIM = """
 import os, signal
-from lib.lab.chapters import workshop
-(workshop.folder() / "file").write_text("x")
-print(workshop.folder(), flush=True)
+from lib.lab.chapters import tempfolder
+(tempfolder.folder() / "file").write_text("x")
+print(tempfolder.folder(), flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
 @requires("root")
-def test_a_workshop_goes_with_its_notebook_also_when_that_is_killed():
-    from lib.lab.chapters import workshop
+def test_a_temporary_folder_goes_with_its_notebook_also_when_that_is_killed():
+    from lib.lab.chapters import tempfolder
 
-    (workshop.folder() / "deep").mkdir()
-    mine = workshop.folder()
-    workshop.clear()
+    (tempfolder.folder() / "deep").mkdir()
+    mine = tempfolder.folder()
+    tempfolder.clear()
     assert not mine.exists()
     killed = subprocess.run([sys.executable, "-c", VICTIM], capture_output=True, text=True)
     place = Path(killed.stdout.strip())
@@ -243,7 +243,7 @@ def test_a_workshop_goes_with_its_notebook_also_when_that_is_killed():
 
 # -- the chapter where no virtual machine can be booted ---------------------------------------------------
 
-NONE_HERE = "from lib.lab.vm import vm\nvm.why_not = lambda: 'no QEMU here'"
+NONE_HERE = "from lib.lab.vm import hypervisor\nhypervisor.why_not = lambda: 'no QEMU here'"
 
 
 @requires("root", "overlay", "memory", "cpu", "pids", "mmdebstrap")
@@ -251,7 +251,8 @@ NONE_HERE = "from lib.lab.vm import vm\nvm.why_not = lambda: 'no QEMU here'"
 def test_the_chapter_runs_whole_with_the_recorded_machine(monkeypatch):
     import nbformat
 
-    from lib.lab.jupyter.notebooks import choose, execute, home
+    from lib.lab.jupyter.chapterlist import choose, home
+    from lib.lab.jupyter.execution import execute
 
     monkeypatch.delenv("SUITCASE_PEERS", raising=False)
     book = nbformat.read(choose("01")[0].path(home()), as_version=4)

@@ -1,4 +1,4 @@
-"""What a tiny virtual machine is made of: a kernel, an archive in memory with our busybox and a few drivers, perhaps a disk.
+"""What a tiny virtual machine boots from: an archive in memory with our busybox and a few drivers (initrd), or a disk with a Debian.
 
 Everything is made once and cached.
 """
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lib import bases
-from lib.lab.vm.kernels import Kernel, board, kernel, plain_module
+from lib.lab.vm.distrokernels import Kernel, board, kernel, plain_module
 
 DRIVERS = ("virtio_pci", "virtio_net", "virtio_blk")
 EXTRA = ("dummy",)  # a harmless driver that is not loaded: the chapter loads it, to see where that works

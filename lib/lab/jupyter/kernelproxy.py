@@ -1,8 +1,8 @@
 """The Jupyter kernel "Python (lab VM)": boots a guest, runs ipykernel as root in it, and carries its five ports to this machine.
 
-``labkernel.py -f CONNECTION_FILE --backend uml|qemu [--memory 2G] [--network]`` is what the kernelspec starts. To Jupyter it is a kernel as
-any other: SIGINT interrupts the cell, SIGTERM and SIGKILL end it, and when the guest has ended, however it ended, so has this process. When
-the client is gone, so is the guest.
+``kernelproxy.py -f CONNECTION_FILE --backend uml|qemu [--memory 2G] [--network]`` is what the kernelspec starts. To Jupyter it is a kernel
+as any other: SIGINT interrupts the cell, SIGTERM and SIGKILL end it, and when the guest has ended, however it ended, so has this process.
+When the client is gone, so is the guest.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def show(data: bytes) -> None:
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="labkernel.py", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="kernelproxy.py", description=__doc__.splitlines()[0])
     parser.add_argument("-f", dest="connection", required=True, help="Jupyter's connection file")
     parser.add_argument("--backend", choices=backends.BACKENDS, required=True, help="who boots the guest")
     parser.add_argument("--memory", default=host.MEMORY, help="the guest's memory (%(default)s)")

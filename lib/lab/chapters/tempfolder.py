@@ -19,7 +19,7 @@ def folder() -> Path:
     """The folder of this Python; made when it is first asked for, and after each ``clear`` anew."""
     with Shield():
         if os.getpid() not in _open:
-            path = state.folder("containers") / f"workshop-{state.new_id()}"
+            path = state.folder("containers") / f"tempfolder-{state.new_id()}"
             _open[os.getpid()] = path, state.new_record(path.name, [("rmtree", str(path))])
             path.mkdir(mode=0o711)
     return _open[os.getpid()][0]

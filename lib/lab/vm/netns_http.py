@@ -1,4 +1,4 @@
-"""Talk to what serves in a container or in a virtual machine: the first byte of an answer, a page, and what it costs.
+"""Talk to what serves in a container or in a virtual machine: the first byte of an answer, a page.
 
 A socket belongs to the network namespace of the thread that makes it, and it stays there (network_namespaces(7)). So a short-lived thread
 that joins a container's namespace can make a socket that reaches the container's loopback, and hand it to us.
@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable
 from http.client import HTTPConnection
-from pathlib import Path
 
 from lib import linux
 from lib.process import TimeLimit
@@ -88,39 +87,3 @@ def first_byte(pid: int | None, port: int, alive: Callable[[], bool] = lambda: T
         time.sleep(pause)
         pause = min(pause * 1.2, 0.02)
     raise TimeLimit(timeout, words=f"nothing answered at port {port} within {timeout:g} s")
-
-
-# -- what it costs ----------------------------------------------------------------------------------
-
-
-def proportional(*pids: int) -> int:
-    """Bytes of memory of these processes: a page that n processes share counts 1/n for each (Pss, proc_pid_smaps_rollup(5))."""
-    lines = "".join(told(pid, "smaps_rollup") for pid in pids).splitlines()
-    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
-
-
-def resident(*pids: int) -> int:
-    """Bytes of memory as top and ps show them (RSS): a page that n processes share counts n times."""
-    return sum(int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE") for pid in pids if (text := told(pid, "statm")))
-
-
-def told(pid: int, file: str) -> str:
-    """A file of a process; nothing if it has ended meanwhile (a server's child for one answer, say): then it holds nothing."""
-    try:
-        return linux.read(f"/proc/{pid}/{file}")
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-
-
-def on_disk(path: str | Path) -> int:
-    """Bytes that a file or a folder takes on the disk: blocks in use, a hard link once, holes not at all."""
-    seen, total, todo = set(), 0, [os.fspath(path)]
-    while todo:
-        one = todo.pop()
-        about = os.lstat(one)
-        if (about.st_dev, about.st_ino) not in seen:
-            seen.add((about.st_dev, about.st_ino))
-            total += about.st_blocks * 512
-            if os.path.isdir(one) and not os.path.islink(one):
-                todo += [entry.path for entry in os.scandir(one)]
-    return total

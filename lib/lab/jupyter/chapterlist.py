@@ -1,0 +1,57 @@
+"""The seven chapters as files: their numbers, titles and names, and which are written."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One chapter; ``alone`` means that it measures times, so nothing else should run beside it."""
+
+    number: str
+    slug: str
+    title: str
+    alone: bool = False
+
+    @property
+    def file(self) -> str:
+        return f"{self.number}-{self.slug}.ipynb"
+
+    def path(self, folder: Path) -> Path:
+        return folder / self.file
+
+
+CHAPTERS = (
+    Chapter("01", "why-docker-exists", "Why Docker Exists (And Why VMs Weren't Enough)", alone=True),
+    Chapter("02", "what-happens-when-you-run-a-container", "What's Actually Happening When You Run a Container"),
+    Chapter("03", "images-layers-and-slow-builds", "Images, Layers, and Why Your Builds Are Slow", alone=True),
+    Chapter("04", "networking", "Docker Networking: How Containers Actually Find Each Other"),
+    Chapter("05", "compose", "Docker Compose: Reading the File You've Been Copy-Pasting"),
+    Chapter("06", "security", "Securing Your Docker Setup (Most People Skip This)"),
+    Chapter("07", "ci-cd", "From Laptop to Production: CI/CD with Docker"),
+)
+
+
+def home() -> Path:
+    """The folder with the notebooks."""
+    return ROOT / "notebooks"
+
+
+def there(folder: Path | None = None) -> list[Chapter]:
+    """The chapters that are written."""
+    return [one for one in CHAPTERS if one.path(folder or home()).is_file()]
+
+
+def choose(only: str, folder: Path | None = None) -> list[Chapter]:
+    """The chapters named in ``"02,03"`` (all that are there, if empty). Raises ``ValueError`` for one that is not there."""
+    written = there(folder)
+    known = {one.number: one for one in written}
+    names = [word.zfill(2) for word in re.split(r"[,\s]+", only.strip()) if word]
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"no chapter {', '.join(unknown)}: there are {', '.join(known) or 'none yet'}")
+    return [known[name] for name in dict.fromkeys(names)] if names else written
