@@ -12,7 +12,7 @@ export PYTHONPATH := $(CURDIR)
 # (Not by make's own abspath: to that a space is the end of a name.)
 RUN := "$(if $(filter /%,$(VENV)),,$(CURDIR)/)$(VENV)/bin/python"
 
-.PHONY: help tutorial test test-vagrant test-arm64 lab outputs bench doctor setup setup-peers setup-vagrant setup-arm64 setup-python lock clean uninstall
+.PHONY: help tutorial test test-vagrant test-arm64 lab outputs picture bench doctor setup setup-peers setup-vagrant setup-arm64 setup-python lock clean uninstall
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -38,6 +38,9 @@ test-arm64: setup-arm64  ## boot an emulated arm64 machine and run tests and cha
 
 outputs: setup  ## run the chapters in place, so that the committed outputs are from this code (CHECK=1: only compare)
 	@$(RUN) -m lib.lab.jupyter.notebooks outputs $(if $(CHECK),--check)
+
+picture: setup  ## draw ARCHITECTURE.svg from the imports as they are
+	@$(RUN) tools/picture.py
 
 bench: setup-peers  ## measure beside Docker, Podman, runc and others; writes build/bench.json
 	@$(RUN) -m lib.lab.bench.bench

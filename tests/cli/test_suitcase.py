@@ -20,7 +20,6 @@ from helpers.layers import folder, member
 from helpers.needs import requires
 from helpers.registries import with_password
 
-from lib import sizes
 from lib.cli import text
 from lib.cli.main import main
 from lib.engine import shortnames
@@ -389,15 +388,7 @@ def test_what_a_listing_imports():
         assert f"'{heavy}'" not in done.stdout, heavy
 
 
-def test_sizes_and_ages_as_docker_writes_them():
-    assert [sizes.human(number) for number in (0, 999, 1240, 72_800_000, 999_600, 1_050_000_000)] == [
-        "0B",
-        "999B",
-        "1.24kB",
-        "72.8MB",
-        "1000kB",
-        "1.05GB",
-    ]
+def test_ages_as_docker_writes_them():
     words = [text.duration(seconds) for seconds in (0.5, 1, 30, 61, 150, 3700, 7300, 3 * 86400, 20 * 86400, 100 * 86400, 800 * 86400)]
     assert words == [
         "Less than a second", "1 second", "30 seconds", "About a minute", "2 minutes", "About an hour", "2 hours", "3 days", "2 weeks",

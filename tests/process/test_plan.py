@@ -11,7 +11,6 @@ from lib.ingredients import Bind, Cgroup, Hostname, Join, Loopback, Namespaces, 
 from lib.ingredients.cgroups import V1, V2
 from lib.ingredients.rootfs import escape
 from lib.process import CALLER, CHILD, ORDER, STAGES, Plan, Ref, Step, calls, in_words
-from lib.sizes import in_bytes
 
 
 def whole_plan() -> Plan:
@@ -70,20 +69,6 @@ def test_join_opens_all_before_it_joins_the_first():
     steps = Join(paths={"mnt": "/a", "user": "/b", "net": "/c"}).steps()
     assert [step.call for step in steps] == ["open"] * 3 + ["setns"] * 3
     assert [step.args[1] for step in steps[3:]] == ["user", "net", "mnt"]
-
-
-SIZES = [("64m", 64 << 20), ("1g", 1 << 30), ("512K", 512 << 10), (1000, 1000), ("1.5m", 3 << 19), ("7b", 7), ("2MB", 2 << 20)]
-
-
-@pytest.mark.parametrize("text, bytes_", SIZES)
-def test_sizes_in_dockers_words(text, bytes_):
-    assert in_bytes(text) == bytes_
-
-
-@pytest.mark.parametrize("text", ["", "m", "-1", "64x", "1 2", "0x10"])
-def test_sizes_that_cannot_be_meant(text):
-    with pytest.raises(ValueError, match="invalid size"):
-        in_bytes(text)
 
 
 def test_v2_writes_its_own_words_and_is_born_inside(monkeypatch):

@@ -1,0 +1,25 @@
+"""Sizes in Docker's words, read and written."""
+
+from __future__ import annotations
+
+import pytest
+
+from lib.sizes import human, in_bytes
+
+SIZES = [("64m", 64 << 20), ("1g", 1 << 30), ("512K", 512 << 10), (1000, 1000), ("1.5m", 3 << 19), ("7b", 7), ("2MB", 2 << 20)]
+
+
+@pytest.mark.parametrize("text, bytes_", SIZES)
+def test_sizes_in_dockers_words(text, bytes_):
+    assert in_bytes(text) == bytes_
+
+
+@pytest.mark.parametrize("text", ["", "m", "-1", "64x", "1 2", "0x10"])
+def test_sizes_that_cannot_be_meant(text):
+    with pytest.raises(ValueError, match="invalid size"):
+        in_bytes(text)
+
+
+def test_sizes_as_docker_writes_them():
+    told = {0: "0B", 999: "999B", 1240: "1.24kB", 72_800_000: "72.8MB", 999_600: "1000kB", 1_050_000_000: "1.05GB"}
+    assert {number: human(number) for number in told} == told
