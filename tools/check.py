@@ -32,7 +32,7 @@ MACHINES = (
     "tests/house/test_machines.py",
     "tests/lab/bench",
     "tests/lab/jupyter/test_browser.py",
-    "tests/lab/jupyter/test_labkernel.py",
+    "tests/lab/jupyter/test_kernelproxy.py",
     "tests/lab/vm/test_guest.py",
     "tests/lab/vm/test_qemu.py",
     "tests/lab/vm/test_v2.py",
