@@ -6,10 +6,29 @@ This is the first module that knows all ingredients, and it does nothing but cho
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
 
 from lib import bases, state
-from lib.ingredients import Bind, Cgroup, Files, Hostname, Init, Join, Loopback, Mount, Namespaces, RootFS, RunAs, Tmpfs, User, WorkDir
+from lib.ingredients import (
+    Bind,
+    Capabilities,
+    Cgroup,
+    Files,
+    Hostname,
+    Init,
+    Join,
+    Loopback,
+    Mount,
+    Namespaces,
+    RootFS,
+    RunAs,
+    Tmpfs,
+    User,
+    WorkDir,
+    capabilities,
+)
+from lib.ingredients.cgroups import ALLOWED, EVERYTHING
 from lib.process import Exit, Plan, Process
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -26,7 +45,7 @@ class Container:
     The parameters have Docker's names. ``image`` is a base (``busybox``, ``debian``), a folder, or a list of both, the lowest
     layer first; ``memory``, ``cpus``, ``pids_limit`` … are limits (see ``Cgroup``); ``init`` and ``tty`` as ``--init`` and
     ``--tty``; ``volumes`` are ``"/host:/container[:ro]"``; ``network`` is ``"none"`` (alone on loopback) or ``"host"``; ``user``
-    is who it runs as (see ``users.find``).
+    is who it runs as (see ``users.find``); ``cap_add``, ``cap_drop`` and ``privileged`` say what root in it may do.
     Without root, a user namespace is taken along.
     """
 
@@ -35,11 +54,13 @@ class Container:
         env: dict[str, str] | None = None, workdir: str = "/", volumes: Sequence[str] = (), tmpfs: Sequence[str] = (),
         read_only: bool = False, init: bool = False, tty: bool = False, network: str = "none", ulimits=None, user: RunAs | None = None,
         memory=None, memory_swap=None, cpus=None, cpu_weight=None, cpuset=None, pids_limit=None,
+        cap_add: Sequence[str] = (), cap_drop: Sequence[str] = (), privileged: bool = False,
     ):  # fmt: skip
         self.id = state.new_id()
         self.name = name or self.id
         self.hostname = hostname or self.id
-        self.rootless = os.geteuid() != 0
+        self.rootless, self.privileged = os.geteuid() != 0, privileged
+        self.workdir, self.ulimits, self.user = workdir, ulimits, user
         self.folder = str(state.folder("containers") / self.id)
         limits = {
             "memory": memory, "memory_swap": memory_swap, "cpus": cpus, "cpu_weight": cpu_weight, "cpuset": cpuset, "pids": pids_limit,
@@ -48,24 +69,26 @@ class Container:
         self.files = Files(str(state.runtime_dir() / self.id), self.hostname, network)
         mounts = [*self.extra_mounts(), *map(volume, volumes), *map(Tmpfs, tmpfs)]
         layers = [bases.find(one) for one in ([image] if isinstance(image, str) else image)]
-        self.rootfs = RootFS(layers, self.folder, mounts, read_only, self.rootless, network == "host", files=self.files.bound)
+        self.rootfs = RootFS(
+            layers, self.folder, mounts, read_only, self.rootless, network == "host", files=self.files.bound, privileged=privileged
+        )
+        self.capabilities = choose_capabilities(self.cgroup, cap_add, cap_drop, privileged)
         self.env = {"PATH": PATH, "HOSTNAME": self.hostname, **({"TERM": "xterm"} if tty else {}), "HOME": "/root", **(env or {})}
-        extras = [user] if user else []
-        extras += [Init()] if init else []
+        extras = [Init()] if init else []
         extras += [Loopback()] if network == "none" else []
-        self.plan = Plan(list(command), self.ingredients(workdir, ulimits) + extras, self.env, tty, name=self.id)
+        self.plan = Plan(list(command), self.ingredients() + extras, self.env, tty, name=self.id)
         self.process: Process | None = None
 
     def choose_cgroup(self, limits: dict) -> Cgroup | None:
         """A cgroup for every container of root; a user has one only where limits are asked for (and delegated)."""
         if self.rootless and not any(limits.values()):
             return None
-        return Cgroup(name=self.id, **limits)
+        return Cgroup(name=self.id, devices=EVERYTHING if self.privileged else ALLOWED, **limits)
 
     def extra_mounts(self) -> list[Mount]:
         return [cgroup_mount()] if self.cgroup and self.cgroup.backend.version == 2 and not self.rootless else []
 
-    def ingredients(self, workdir: str, ulimits) -> list:
+    def ingredients(self) -> list:
         """Docker's default list. Take one away, add one of yours: that is all there is to a container."""
         return [
             *([User()] if self.rootless else []),
@@ -74,8 +97,13 @@ class Container:
             *([self.cgroup] if self.cgroup else []),
             self.rootfs,
             self.files,
-            WorkDir(workdir, ulimits),
+            WorkDir(self.workdir, self.ulimits),
+            *self.rights(),
         ]
+
+    def rights(self) -> list:
+        """What the program may do: that of the container's first program, and of each one that joins it."""
+        return [self.capabilities, *([self.user] if self.user else [])]
 
     def create(self) -> Container:
         """Everything but the command itself; it waits for ``start``."""
@@ -93,18 +121,27 @@ class Container:
         """Run in the foreground; see ``Plan.run``."""
         return self.plan.run(**how)
 
-    def exec_plan(self, command: Sequence[str], env: dict[str, str] | None = None, workdir: str = "/", tty: bool = False) -> Plan:
-        """``docker exec``: another process with the same ingredients, joined instead of made."""
+    def exec_plan(
+        self, command: Sequence[str], env: dict[str, str] | None = None, workdir: str | None = None, tty: bool = False,
+        user: RunAs | None = None,
+    ) -> Plan:  # fmt: skip
+        """``docker exec``: another process with the same ingredients, joined instead of made; who and where is the container's."""
         if self.process is None or self.process.state == "removed" or self.process.poll() is not None:
             raise RuntimeError(f"container {self.name} is not running: there is nothing to join; start it first")
         if self.cgroup and self.cgroup.frozen:
             raise RuntimeError(f"container {self.name} is paused: what joins it would stand still too; thaw it first (docker unpause)")
-        joined = [*([self.cgroup.join()] if self.cgroup else []), Join(self.process.pid), WorkDir(workdir)]
-        return Plan(list(command), joined, self.env | (env or {}), tty)
+        joined = [*([self.cgroup.join()] if self.cgroup else []), Join(self.process.pid)]
+        joined += [WorkDir(workdir or self.workdir, self.ulimits, make=False), self.capabilities]
+        who = user or self.user
+        terminal = {"TERM": "xterm"} if tty else {}
+        return Plan(list(command), [*joined, *([who] if who else [])], {**self.env, **terminal, **(env or {})}, tty)
 
-    def exec(self, command: Sequence[str], env: dict[str, str] | None = None, workdir: str = "/", tty: bool = False, **how) -> Exit:
+    def exec(
+        self, command: Sequence[str], env: dict[str, str] | None = None, workdir: str | None = None, tty: bool = False,
+        user: RunAs | None = None, **how,
+    ) -> Exit:  # fmt: skip
         """Run one more command in the container, in the foreground."""
-        return self.exec_plan(command, env, workdir, tty).run(**how)
+        return self.exec_plan(command, env, workdir, tty, user).run(**how)
 
     def stop(self, timeout: float = 10) -> Exit:
         return self.process.stop(timeout)
@@ -142,13 +179,24 @@ class Container:
         return f"<container {self.id} {self.state}: {' '.join(self.plan.argv)}>"
 
 
+def choose_capabilities(
+    cgroup: Cgroup | None, add: Sequence[str] = (), drop: Sequence[str] = (), privileged: bool = False
+) -> Capabilities:  # fmt: skip
+    """Docker's fourteen, more, or fewer. Where nothing filters devices, nobody may make one: ``/dev`` is a place where nodes work."""
+    if privileged:
+        return Capabilities(capabilities.NAMES)
+    names = capabilities.chosen(add, drop)
+    return Capabilities(names if cgroup and cgroup.devices else [name for name in names if name != "MKNOD"])
+
+
 def volume(text: str) -> Bind:
     """``-v /host:/container[:ro]``. Raises ``ValueError`` when it is not that."""
     source, _, rest = text.partition(":")
     target, _, mode = rest.partition(":")
     if not source.startswith("/") or not target.startswith("/") or mode not in ("", "ro", "rw"):
         raise ValueError(f"invalid volume {text!r}: /host/path:/container/path, and :ro if it shall be read-only")
-    return Bind(target, source=source, options="ro" if mode == "ro" else "")
+    nodes = "" if os.path.exists(source) and stat.S_ISCHR(os.stat(source).st_mode) else "nodev"  # a device is bound by its own name only
+    return Bind(target, source=source, options=",".join(filter(None, ["ro" if mode == "ro" else "", nodes])))
 
 
 def run(

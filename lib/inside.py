@@ -7,6 +7,7 @@ the rootfs were ``/`` already (``RESOLVE_IN_ROOT``, see openat2(2)).
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import suppress
@@ -15,6 +16,31 @@ from lib import linux
 
 # Roots that stay open, path → descriptor. A child switches this on for its short life: it looks some fifty paths up below one root.
 HELD: dict[str, int] | None = None
+
+
+def let_go() -> None:
+    """Close the roots that are held: after the pivot their paths lead nowhere, and a descriptor of a folder is a way out."""
+    global HELD
+    for fd in (HELD or {}).values():
+        os.close(fd)
+    HELD = None
+
+
+def enter(path: str, make: bool = False) -> None:
+    """Make ``path`` the working directory, as a process with this root would find it, made first if it is missing and ``make``.
+
+    A link of the image's may lead through ``/proc/self/fd`` to a folder outside (CVE-2024-21626), so magic links are refused.
+    """
+    try:
+        with Opened("/", path, os.O_PATH | os.O_DIRECTORY) as folder:
+            os.fchdir(folder)
+    except FileNotFoundError:
+        if not make:
+            raise
+        makedirs("/", path)
+        enter(path)
+    if not os.getcwd().startswith("/"):  # "(unreachable)/…" is what the kernel calls a folder outside of our root
+        raise PermissionError(errno.EPERM, "the working directory is outside of the root file system", path)
 
 
 def open_root(root: str) -> int:

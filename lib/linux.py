@@ -6,6 +6,8 @@ gives a new call the same number, so one column serves x86-64 and arm64. The one
 older call has a number on each.
 
 Every function raises ``OSError`` with the kernel's errno, and nothing else.
+
+One module, though long: it is a list, to look things up in, and its functions have nothing to do with each other.
 """
 
 from __future__ import annotations
@@ -32,8 +34,8 @@ NR = {
     "landlock_restrict_self": 446,
 }
 NR |= {
-    "x86_64": {"finit_module": 313},
-    "aarch64": {"finit_module": 273},
+    "x86_64": {"finit_module": 313, "keyctl": 250},
+    "aarch64": {"finit_module": 273, "keyctl": 219},
 }.get(os.uname().machine, {})
 
 # clone(2), unshare(2), setns(2): one bit for each kind of namespace.
@@ -85,8 +87,13 @@ RESOLVE_NO_MAGICLINKS = 0x02
 RESOLVE_IN_ROOT = 0x10
 O_PATH = os.O_PATH
 
+PR_SET_DUMPABLE = 4
 PR_SET_NAME = 15
 PR_SET_NO_NEW_PRIVS = 38
+PR_CAPBSET_READ, PR_CAPBSET_DROP = 23, 24
+PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
+CAPABILITY_VERSION_3 = 0x20080522
+KEYCTL_JOIN_SESSION_KEYRING = 1
 
 
 def check(result: int, call: str, path: str | None = None) -> int:
@@ -156,6 +163,45 @@ def set_title(title: str) -> None:
 def no_new_privs() -> None:
     """Promise that no exec from here on gives more rights (setuid programs lose theirs). See prctl(2)."""
     check(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
+
+
+def not_dumpable() -> None:
+    """Nobody without CAP_SYS_PTRACE may look into this process from here to its exec: /proc/PID is root's, ptrace(2) is refused."""
+    check(libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "prctl")
+
+
+def limit_bounding_set(keep: list[int]) -> None:
+    """Take every capability but these out of the bounding set, for good. See capabilities(7)."""
+    for number in range(64):
+        if libc.prctl(PR_CAPBSET_READ, number, 0, 0, 0) == -1:  # this kernel has no more
+            return
+        if number not in keep:
+            check(libc.prctl(PR_CAPBSET_DROP, number, 0, 0, 0), "prctl")
+
+
+def set_capabilities(keep: list[int]) -> None:
+    """Have these capabilities, if this process is root, and no others; hand none of them on to who is not. See capset(2)."""
+    bits = sum(1 << number for number in keep if libc.prctl(PR_CAPBSET_READ, number, 0, 0, 0) == 1) if os.geteuid() == 0 else 0
+    head = struct.pack("=Ii", CAPABILITY_VERSION_3, 0)
+    low, high = bits & 0xFFFFFFFF, bits >> 32
+    check(libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), "prctl")
+    check(libc.capset(head, struct.pack("=6I", low, low, 0, high, high, 0)), "capset")
+
+
+def new_session_keyring() -> None:
+    """A session keyring of its own, empty, in place of the caller's. See keyctl(2), session-keyring(7)."""
+    syscall("keyctl", KEYCTL_JOIN_SESSION_KEYRING, None, 0, 0, 0)
+
+
+def plain_personality() -> None:
+    """The kernel's usual behaviour, whatever setarch(8) or a debugger has asked for (no random addresses, say). See personality(2)."""
+    check(libc.personality(ctypes.c_ulong(0)), "personality")
+
+
+def close_range(first: int, last: int) -> None:
+    """Close every descriptor from ``first`` to ``last``, whether it is open or not. See close_range(2)."""
+    if first <= last:
+        syscall("close_range", ctypes.c_uint(first), ctypes.c_uint(last), ctypes.c_uint(0))
 
 
 def close_on_exec(first: int) -> None:

@@ -20,10 +20,11 @@ from lib import inside, state
 from lib.build.changes import Changes, Looks
 from lib.build.context import Tree
 from lib.build.steps import Cancelled
-from lib.container import PATH, cgroup_mount
+from lib.container import PATH, cgroup_mount, choose_capabilities
 from lib.dockerfile.mounts import Mount as Wish
 from lib.images import ImageError, Merged, Store
 from lib.ingredients import Bind, Cgroup, Files, Hostname, Loopback, Mount, Namespaces, RootFS, RunAs, Tmpfs, User, WorkDir
+from lib.ingredients.cgroups import ALLOWED
 from lib.process import Exit, Plan, Process, Shield
 
 HOSTNAME = "suitcase-build"
@@ -82,7 +83,7 @@ class Runner:
         rootless = os.geteuid() != 0
         network = "none" if self.command.network == "none" else "host"
         files = Files(str(state.runtime_dir() / self.id), HOSTNAME, network)
-        cgroup = None if rootless else Cgroup(name=self.id)
+        cgroup = None if rootless else Cgroup(name=self.id, devices=ALLOWED)
         extra = [cgroup_mount()] if cgroup and cgroup.backend.version == 2 else []
         rootfs = RootFS(
             self.command.layers, self.scratch, [*extra, *mounts], rootless=rootless, host_network=network == "host",
@@ -96,6 +97,7 @@ class Runner:
             rootfs,
             files,
             WorkDir(self.command.workdir),
+            choose_capabilities(cgroup, drop=() if network == "none" else ("NET_RAW",)),  # the machine's own network is not RUN's to change
             self.command.user,
             *([Loopback()] if network == "none" else []),
         ]

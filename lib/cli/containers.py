@@ -33,6 +33,9 @@ from lib.cli.variables import pairs
 @click.option("-m", "--memory", help="Memory limit.")
 @click.option("--cpus", type=float, help="Number of CPUs.")
 @click.option("--pids-limit", type=int, help="Tune container pids limit.")
+@click.option("--cap-add", multiple=True, help="Add Linux capabilities.")
+@click.option("--cap-drop", multiple=True, help="Drop Linux capabilities.")
+@click.option("--privileged", is_flag=True, help="Give extended privileges to this container.")
 @click.option("--pull", type=click.Choice(["always", "missing", "never"]), default="missing", help="Pull image before running.")
 def run(
     image: str, command: tuple[str, ...], rm: bool, interactive: bool, env: tuple, workdir, user, entrypoint, pull: str, **options

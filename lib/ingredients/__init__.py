@@ -5,6 +5,7 @@ from lib.lazy import hand_on
 __getattr__, __all__ = hand_on(
     __name__,
     {
+        "capabilities": "Capabilities",
         "cgroups": "Cgroup",
         "files": "Files",
         "init": "Init",

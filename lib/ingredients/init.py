@@ -6,11 +6,25 @@ not written for that is better off as the child of a small init, as with ``docke
 
 from __future__ import annotations
 
-from lib.process import Step
+import errno
+import os
+
+from lib.process import Ref, Step
+
+TINI = "/usr/bin/tini-static"  # the program that Docker calls docker-init; static, so that it needs nothing of the image's
 
 
 class Init:
-    """Leave a small init behind as PID 1; the program becomes its child. The loop itself is ``process.pid1``."""
+    """tini becomes PID 1: it starts the program as its child, passes signals on to it, and reaps whatever it leaves behind. See tini(1)."""
+
+    def __init__(self, program: str = TINI):
+        self.program = program
 
     def steps(self) -> list[Step]:
-        return [Step("init", "become_init", (), "passes signals on, waits for orphans")]
+        if not os.path.exists(self.program):
+            words = "--init needs the program tini: apt-get install tini (make setup does it)"
+            raise FileNotFoundError(errno.ENOENT, words, self.program)
+        return [
+            Step("prepare", "sealed_copy", (self.program,), "the container's PID 1 could overwrite the file itself", gives="init"),
+            Step("init", "under_init", (Ref("init"), "docker-init", "--"), "PID 1 passes signals on and waits for orphans"),
+        ]

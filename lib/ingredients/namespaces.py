@@ -98,6 +98,11 @@ class Join:
     def __post_init__(self):
         self.start_time = state.start_time(self.pid) if self.pid else None
 
+    @property
+    def joined(self) -> int | None:
+        """Whose PID namespace the process is in, then: who ends only when this one has been waited for. See pid_namespaces(7)."""
+        return self.pid
+
     def steps(self) -> list[Step]:
         if not self.paths and (self.start_time is None or state.start_time(self.pid) != self.start_time):
             raise self.gone()

@@ -8,6 +8,7 @@ Documentation/filesystems/overlayfs.rst.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -71,10 +72,11 @@ def Tmpfs(target: str, options: str = "nosuid,nodev,noexec") -> Mount:
 DEV = Mount("/dev", "tmpfs", options="nosuid,strictatime,mode=755,size=64k", why="an empty /dev, to be filled with harmless devices")
 
 SYS = Mount("/sys", "sysfs", options="nosuid,noexec,nodev,ro", why="the devices, read-only; network part of its own namespace")
+WRITABLE_SYS = Mount("/sys", "sysfs", options="nosuid,noexec,nodev", why="--privileged: the devices, and their knobs")
 HOST_SYS = Bind("/sys", source="/sys", options="ro", why="sysfs shows a network: only root of the network's owner may mount it")
 
 
-def kernel_mounts(rootless: bool = False, host_network: bool = False) -> list[Mount]:
+def kernel_mounts(rootless: bool = False, host_network: bool = False, privileged: bool = False) -> list[Mount]:
     """The kernel's own file systems, with the options that Docker gives them."""
     pts = "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620" + ("" if rootless else ",gid=5")
     safe = "nosuid,noexec,nodev"
@@ -84,7 +86,7 @@ def kernel_mounts(rootless: bool = False, host_network: bool = False) -> list[Mo
         Mount("/dev/pts", "devpts", options=pts, why="terminals of its own"),
         Mount("/dev/shm", "tmpfs", "shm", safe + ",mode=1777,size=65536k", "POSIX shared memory, 64 MiB as in Docker"),
         Mount("/dev/mqueue", "mqueue", options=safe, why="message queues of its IPC namespace"),
-        HOST_SYS if rootless and host_network else SYS,
+        HOST_SYS if rootless and host_network else WRITABLE_SYS if privileged else SYS,
     ]
 
 
@@ -96,6 +98,18 @@ def device_steps(root: str, rootless: bool = False) -> list[Step]:
         nodes = [Step("mounts", "mknod", (root, path, *numbers), "harmless by its number") for path, numbers in DEVICES.items()]
     links = [*LINKS.items(), *([CORE] if os.path.exists(CORE[1]) else [])]
     return nodes + [Step("mounts", "symlink", (root, *link)) for link in links]
+
+
+def host_device_steps(root: str) -> list[Step]:
+    """``--privileged``: every device node of the host that is not there already."""
+    steps = []
+    for folder, _, names in os.walk("/dev"):
+        for path in (os.path.join(folder, name) for name in sorted(names)):
+            about = os.lstat(path)
+            kind = "c" if stat.S_ISCHR(about.st_mode) else "b" if stat.S_ISBLK(about.st_mode) else ""
+            if kind and path not in DEVICES and not path.startswith(("/dev/pts/", "/dev/ptmx")):
+                steps.append(Step("mounts", "mknod", (root, path, kind, os.major(about.st_rdev), os.minor(about.st_rdev)), "--privileged"))
+    return steps
 
 
 def mask_steps(root: str, masked: Sequence[str] = MASKED, readonly: Sequence[str] = READONLY) -> list[Step]:
@@ -123,6 +137,7 @@ class RootFS:
     bare: bool = False
     files: dict[str, str] = field(default_factory=dict)  # path in the container → file of the host
     upper: str | None = None
+    privileged: bool = False  # no masks, a writable /sys, the host's devices
 
     @property
     def root(self) -> str:
@@ -135,7 +150,8 @@ class RootFS:
         steps += self.overlay_steps() if self.scratch else self.plain_steps()
         if not self.bare:
             steps += self.furniture()
-        steps += [Bind(path, source=source).step(self.root) for path, source in self.files.items()]
+        options = "ro" if self.read_only else ""  # nothing of a read-only container's can be written, these files neither
+        steps += [Bind(path, source=source, options=options).step(self.root) for path, source in self.files.items()]
         steps += [one.step(self.root) for one in self.mounts]
         if self.read_only:
             steps.append(Step("freeze-root", "mount", (None, self.root, None, "remount,bind,ro"), "--read-only"))
@@ -148,6 +164,7 @@ class RootFS:
         options = f"lowerdir={lower},upperdir={escape(upper)},workdir={escape(work)}"
         options += ",userxattr" if self.rootless else ",redirect_dir=off,metacopy=off"  # what is in the upper folder is the whole truth
         options += ",volatile"  # no sync to disk at the end: the layer is removed with the container
+        options += "" if self.privileged else ",nodev"  # an image may bring a node of the host's disk along; ours lie in /dev
         undo = (("rmtree", self.scratch),)
         folders = [Step("provide", "mkdir", (self.scratch,), "new, or it would not be ours to remove", undo=undo)]
         folders += [Step("provide", "mkdir", (path,), "for the overlay") for path in (upper, work) if path != self.upper]
@@ -168,11 +185,12 @@ class RootFS:
     def furniture(self) -> list[Step]:
         """The kernel's folders and devices, in the order of their paths, then the masks."""
         steps = []
-        for one in kernel_mounts(self.rootless, self.host_network):
+        for one in kernel_mounts(self.rootless, self.host_network, self.privileged):
             steps.append(one.step(self.root))
             if one is DEV:
                 steps += device_steps(self.root, self.rootless)
-        return steps + mask_steps(self.root)
+                steps += host_device_steps(self.root) if self.privileged and not self.rootless else []
+        return steps if self.privileged else steps + mask_steps(self.root)
 
 
 def escape(path: str) -> str:

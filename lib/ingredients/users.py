@@ -51,7 +51,8 @@ def find(user: str, read: Callable[[str], str]) -> RunAs:
     """
     name, _, group = user.partition(":")
     people = rows(content(read, "/etc/passwd"))
-    row = next((one for one in people if len(one) >= 6 and (one[0] == name or (name.isdigit() and one[2] == name))), None)
+    column = 2 if name.isdigit() else 0  # a number is a uid, even where somebody is *called* so
+    row = next((one for one in people if len(one) >= 6 and one[column] == name), None)
     uid = number(row[2]) if row else number(name or "0")
     if uid is None:
         known = ", ".join(one[0] for one in people[:20]) or "nobody"
@@ -68,12 +69,12 @@ def find(user: str, read: Callable[[str], str]) -> RunAs:
 
 def find_group(group: str, read: Callable[[str], str]) -> int:
     """A group's number, by its name or as it is. Raises ``UnknownUser``."""
+    if (found := number(group)) is not None:
+        return found
     for row in rows(content(read, "/etc/group")):
         if row[0] == group and len(row) >= 3 and number(row[2]) is not None:
             return number(row[2])
-    if (found := number(group)) is None:
-        raise UnknownUser(f"unable to find group {group}: no matching entries in the image's group file")
-    return found
+    raise UnknownUser(f"unable to find group {group}: no matching entries in the image's group file")
 
 
 def content(read: Callable[[str], str], path: str) -> str:

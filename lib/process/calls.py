@@ -10,6 +10,7 @@ import os
 import resource
 
 from lib import inside, linux
+from lib.sealed import sealed_copy
 
 
 def open_path(path: str) -> int:
@@ -49,8 +50,21 @@ def set_umask(mask: int) -> None:
 
 def make_cwd(path: str) -> None:
     """Go to the working directory, made first if it is missing (as Docker does for ``--workdir``)."""
-    os.makedirs(path, 0o755, exist_ok=True)
-    os.chdir(path)
+    inside.enter(path, make=True)
+
+
+def pivot_root(root: str) -> None:
+    inside.pivot(root)
+    inside.let_go()
+
+
+def new_session_keyring() -> None:
+    """As ``linux.new_session_keyring``; a kernel that keeps no keys has nothing to hide."""
+    try:
+        linux.new_session_keyring()
+    except OSError as error:
+        if error.errno != errno.ENOSYS:
+            raise
 
 
 def fail(number: int) -> None:
@@ -68,6 +82,7 @@ CALLS = {
     "mkfifo": os.mkfifo,
     "write": linux.write,
     "write_file": write_file,
+    "sealed_copy": sealed_copy,
     # in the go-between
     "setns": linux.setns,
     "unshare": linux.unshare,
@@ -82,24 +97,31 @@ CALLS = {
     "symlink": inside.symlink,
     "mask": inside.mask,
     "readonly": inside.readonly,
-    "pivot_root": inside.pivot,
+    "pivot_root": pivot_root,
     "chroot": os.chroot,
     "chdir": os.chdir,
     "make_cwd": make_cwd,
+    "enter_cwd": inside.enter,
+    "new_session_keyring": new_session_keyring,
     "sethostname": linux.sethostname,
     "link_up": linux.link_up,
     "setrlimit": setrlimit,
     "no_new_privs": linux.no_new_privs,
+    "limit_bounding_set": linux.limit_bounding_set,
+    "set_capabilities": linux.set_capabilities,
     "setgroups": os.setgroups,
     "setgid": os.setgid,
     "setuid": os.setuid,
 }
 
 
+REF = "\0ref"  # the key of a reference; an environment is a dictionary, too, but no variable can be called so
+
+
 def resolve(value, refs: dict[str, int]):
-    """Replace what an earlier step gave (``{"ref": name}``) by its value, also inside a text (``{name}``)."""
-    if isinstance(value, dict) and "ref" in value:
-        return refs[value["ref"]]
+    """Replace what an earlier step gave (``{REF: name}``) by its value, also inside a text (``{name}``)."""
+    if isinstance(value, dict) and REF in value:
+        return refs[value[REF]]
     if isinstance(value, str) and "{pid}" in value:
         return value.replace("{pid}", str(refs["pid"]))
     return value

@@ -11,9 +11,8 @@ import struct
 import termios
 
 from lib import inside, linux
-from lib.process.calls import CALLS, execute
+from lib.process.calls import CALLS, REF, execute
 from lib.process.messages import report, say
-from lib.process.pid1 import FORWARDED, init
 
 TIOCSPTLCK, TIOCGPTPEER = 0x40045431, 0x5441  # ioctl_tty(2); Python's termios has no names for them
 
@@ -21,33 +20,55 @@ TIOCSPTLCK, TIOCGPTPEER = 0x40045431, 0x5441  # ioctl_tty(2); Python's termios h
 class Child:
     """The new process, from its first instruction to its exec."""
 
-    def __init__(self, line: socket.socket, refs: dict[str, int]):
-        self.line, self.refs = line, refs
+    def __init__(self, line: int, refs: dict[str, int], steps: list):
+        self.line, self.refs, self.steps = socket.socket(fileno=line), refs, steps
+        self.init, self.under = -1, []  # the program that is to be PID 1, and its own words
         self.calls = CALLS | {
             "stdio": self.stdio,
             "terminal": self.terminal,
             "wait_for_start": self.wait_for_start,
-            "become_init": self.become_init,
+            "under_init": self.under_init,
             "execve": self.execve,
         }
+        self.last_use = {name: index for index, _, call, args in steps for name in refs_of(call, args)}
 
-    def live(self, steps) -> None:
+    def live(self) -> None:
         """Wait until the caller has written the uid map, then carry out the steps; the last one, an exec, does not return."""
-        self.hear(b"mapped")
+        try:
+            self.close_others()
+            self.hear(b"mapped")
+            linux.not_dumpable()
+        except OSError as error:
+            index, _, call, args = self.steps[0]
+            report(self.line, index, call, args, error)
+            os._exit(125)
         inside.HELD = {}
         stage = None
-        for index, now, call, args in steps:
+        for index, now, call, args in self.steps:
             if now != stage:
                 linux.set_title(f"suitcase:{now}")  # `ps -o comm` tells where a start hangs
                 stage = now
             try:
                 execute(call, args, self.refs, self.calls)
+                self.close_used(index)
             except OSError as error:
                 report(self.line, index, call, args, error)
                 os._exit(125)
             except Exception as error:  # a step with wrong arguments: nothing may be lost with this process
                 report(self.line, index, call, args, OSError(errno.EIO, f"{type(error).__name__}: {error}"))
                 os._exit(125)
+
+    def close_others(self) -> None:
+        """Keep what the steps name, and nothing else: the cgroup's folder, say, would lead out of the container (CVE-2024-21626)."""
+        wanted = sorted({2, self.line.fileno(), *(self.refs[name] for name in self.last_use)})
+        for fd, following in zip(wanted, [*wanted[1:], 1 << 31], strict=True):
+            linux.close_range(fd + 1, following - 1)
+
+    def close_used(self, index: int) -> None:
+        """What no later step names is closed before the next one looks at a path of the image's choosing."""
+        for name in [name for name, last in self.last_use.items() if last == index and self.refs[name] != self.init]:
+            os.close(self.refs[name])
+            del self.last_use[name]
 
     def hear(self, word: bytes) -> None:
         """Wait for a word of the caller; if it has died, so do we."""
@@ -83,18 +104,9 @@ class Child:
             os.dup2(slave, number)
         say(self.line, {"terminal": True}, master)
 
-    def become_init(self) -> None:
-        """Fork: this process stays behind as PID 1 and only looks after the other, which goes on with the steps."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
-        pid = os.fork()
-        if pid:
-            self.line.close()
-            os._exit(init(pid))
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
-        os.setpgid(0, 0)
-        if os.isatty(0):
-            signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-            os.tcsetpgrp(0, os.getpid())
+    def under_init(self, program: int, *words: str) -> None:
+        """Have the program behind a descriptor become PID 1; it starts the command itself. See tini(1)."""
+        self.init, self.under = program, list(words)
 
     def execve(self, argv: list[str], env: dict[str, str]) -> None:
         """Become the program: everything prepared so far stays, the Python in this process goes."""
@@ -102,15 +114,24 @@ class Child:
             signal.signal(number, signal.SIG_DFL)  # Python had changed these; an ignored signal would survive exec
         linux.close_on_exec(3)
         linux.set_title(os.path.basename(argv[0]))
-        for path in candidates(argv[0], env):
+        for path in candidates(argv[0], env) if self.init < 0 else [self.init]:
             try:
-                os.execve(path, argv, env)
+                os.execve(path, [*self.under, *argv], env)
             except OSError as error:
-                if "/" in argv[0] or os.path.lexists(path):
-                    argv = [path, *argv[1:]]
+                if self.init >= 0 or "/" in argv[0] or os.path.lexists(path):
+                    argv = [str(path), *argv[1:]]
                     report(self.line, None, "execve", (argv, env), error)
                     os._exit(126)
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), argv[0])
+
+
+def refs_of(call: str, args) -> list[str]:
+    """The descriptors that a step uses, by their names."""
+    if call == "stdio":
+        return ["stdin", "stdout", "stderr"]
+    if call == "wait_for_start":
+        return list(args)
+    return [value[REF] for value in args if isinstance(value, dict) and REF in value]
 
 
 def candidates(name: str, env: dict[str, str]) -> list[str]:

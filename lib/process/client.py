@@ -5,16 +5,39 @@ from __future__ import annotations
 import marshal
 import os
 import socket
-import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from lib import linux
 from lib.process.interrupts import Shield
+from lib.sealed import sealed_copy
 
 PATIENCE = 60  # seconds that a process may take from one message to the next while it is created
+
+
+@contextmanager
+def out_of_reach(program: str) -> Iterator[int]:
+    """A descriptor to execute ``program`` by, through which no container can write to it.
+
+    What we could not write ourselves is safe as it is. Else it is a sealed copy (7 MB of memory and some 10 ms, once for each caller), or,
+    where files in memory may not be executed, a read-only view of the file that hangs in no mount table.
+    """
+    if not os.access(program, os.W_OK):
+        fd = os.open(program, os.O_PATH | os.O_CLOEXEC)
+    else:
+        try:
+            fd = sealed_copy(program)
+        except PermissionError:
+            fd = linux.open_tree(os.path.realpath(program), recursive=False)
+            linux.mount_setattr(fd, "ro", recursive=False)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 class Starter:
@@ -24,15 +47,15 @@ class Starter:
     _making = threading.Lock()
 
     def __init__(self):
-        ours, theirs = socket.socketpair()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(PATIENCE)  # for a starter that stands still while its buffer is full
-        self.pid, self.sock, self.lock = os.getpid(), ours, threading.Lock()
+        self.pid, self.sock = os.getpid(), ours
         python = getattr(sys, "_base_executable", None) or sys.executable
-        with theirs:
+        with theirs, out_of_reach(python) as program:
             self.process = subprocess.Popen(
-                [python, "-I", "-S", str(Path(__file__).with_name("starter.py")), str(theirs.fileno())],
-                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True, cwd="/",
-                env=os.environ | {"LD_BIND_NOW": "1"},  # C functions looked up once, here, and not again in each child
+                [python, "-I", "-S", str(Path(__file__).with_name("starter.py")), str(theirs.fileno()), str(program)],
+                executable=f"/proc/self/fd/{program}", pass_fds=[theirs.fileno(), program],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, cwd="/", env={},
             )  # fmt: skip
 
     @classmethod
@@ -50,27 +73,32 @@ class Starter:
             cls.current()
 
     @classmethod
-    def ask(cls, request: dict, fds: Sequence[int]) -> Starter:
-        """Send a request to the starter; if that one has been killed or stands still, to a new one. Returns the one that has it."""
-        own = cls.current()
+    def ask(cls, head: dict, body: dict, fds: dict[str, int]) -> None:
+        """Send a request to the starter; to a new one if that one is dead or stands still. See ``send``."""
         try:
-            own.send(request, fds)
+            cls.current().send(head, body, fds)
         except (ConnectionError, TimeoutError):
-            own = cls.current()
-            own.send(request, fds)
-        return own
+            cls.current().send(head, body, fds)
 
-    def send(self, request: dict, fds: Sequence[int]) -> None:
-        """Hand over one request; several threads may do so at once, each waits for its answer on its own line."""
-        body = marshal.dumps(request)  # both ends are the same Python, and marshal costs no import there
-        try:
-            with self.lock:
-                socket.send_fds(self.sock, [struct.pack("!I", len(body))], list(fds))
-                self.sock.sendall(body)
-        except (ConnectionError, TimeoutError):  # it may have half of the request, and would take the next one for the rest
-            self.process.kill()
-            self.process.wait()
-            raise
+    def send(self, head: dict, body: dict, fds: dict[str, int]) -> None:
+        """Hand over one request: its head, which the starter reads, and its body, which only the new process does."""
+        with open(os.memfd_create("request"), "wb") as file:
+            file.write(marshal.dumps(body))
+            file.flush()
+            given = {**fds, "body": file.fileno()}
+            try:
+                socket.send_fds(self.sock, [marshal.dumps({**head, "fds": list(given)})], list(given.values()))
+            except (ConnectionError, TimeoutError):
+                self.process.kill()
+                self.process.wait()
+                raise
+
+    @classmethod
+    def give_up(cls) -> None:
+        """End a starter that does not answer; the next request gets a new one."""
+        if (own := cls._current) and own.pid == os.getpid():
+            own.process.kill()
+            own.process.wait()
 
     @classmethod
     def after_fork(cls) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
+from lib.advice import advise
 from lib.process.steps import Step
 
 
@@ -37,6 +38,12 @@ class StepError(OSError):
     @property
     def shoes_of(self) -> str:
         return f"in the {self.step.shoes}"
+
+
+def failed(step: Step, error: OSError, args) -> StepError:
+    """The error of a step that the caller itself has carried out."""
+    path = os.fsdecode(error.filename) if error.filename else None
+    return StepError(step, error.errno, path, advise(step.call, args, error), error.strerror)
 
 
 class TimeLimit(TimeoutError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -36,3 +37,20 @@ def in_words(code: int) -> str:
         return f"ended by signal {code - 128} ({signal.Signals(code - 128).name})"
     except ValueError:
         return ""
+
+
+def why_killed(ingredients: Sequence, code: int, by_us: bool) -> str:
+    """Why a signal ended it: we sent it, or an ingredient knows (a limit), else what the number says."""
+    if code == 128 + signal.SIGKILL and by_us:
+        return "; ".join(filter(None, [in_words(code), hint(ingredients)]))
+    return asked(ingredients, "why_killed", code) or in_words(code)
+
+
+def hint(ingredients: Sequence) -> str:
+    """What an ingredient knows about the time before the end, e.g. that a limit struck a child of it."""
+    return asked(ingredients, "what_happened")
+
+
+def asked(ingredients: Sequence, question: str, *words) -> str:
+    answers = (getattr(one, question)(*words) for one in ingredients if hasattr(one, question))
+    return next(filter(None, answers), "")

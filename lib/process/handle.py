@@ -16,18 +16,19 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from lib import linux, state
-from lib.advice import advise
 from lib.process import calls
 from lib.process.client import PATIENCE
-from lib.process.errors import StepError, TimeLimit
-from lib.process.exit import Exit, in_words
+from lib.process.errors import TimeLimit, failed
+from lib.process.exit import Exit, hint, why_killed
 from lib.process.interrupts import Shield
 from lib.process.line import Line
 from lib.process.output import Pipes
 from lib.process.plan import StepPlan
-from lib.process.steps import CALLER, Step, plain
+from lib.process.steps import CALLER, plain
 
 LIVE: dict[int, Process] = {}
+LOOK = 0.5  # seconds between two looks at those who have joined a process that is waited for
+UNKILLABLE = 30  # seconds after SIGKILL: the kernel itself holds the process then (a disk that does not answer, say)
 
 
 class Process:
@@ -41,6 +42,7 @@ class Process:
         self.state = "creating"
         self.exit: Exit | None = None
         self.killed_by_us = False
+        self.joined: int | None = next((one.joined for one in plan.ingredients if hasattr(one, "joined")), None)
         self.lock = threading.RLock()
         self.line = Line(self.steps, patience)
         self.log = tempfile.TemporaryFile(prefix="suitcase-") if stdout is None and not plan.tty else None
@@ -77,17 +79,17 @@ class Process:
         """A folder that is there already is not ours: whoever cleans up after us, ``gc`` included, must not remove it."""
         for step in self.steps:
             if step.call == "mkdir" and step.undo and os.path.lexists(step.args[0]):
-                raise self.failed(step, FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), step.args[0]), step.args)
+                raise failed(step, FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), step.args[0]), step.args)
 
     def create(self, streams: Sequence, shield: Shield) -> None:
         self.do("prepare")
         self.undos += [undo for step in self.steps if step.shoes != CALLER for undo in step.undo]
-        asked = self.line.ask(streams)
+        self.line.ask(streams)
         try:
             self.write_record()
             self.do("provide")
         finally:
-            self.line.be_born(asked, streams)
+            self.line.be_born(streams)
         self.do("map")
         self.line.tell(b"mapped")
         self.record.born(self.pid)  # while the process prepares itself: should we die now, it ends by itself
@@ -111,14 +113,10 @@ class Process:
                 try:
                     result = calls.execute(step.call, args, self.line.refs)
                 except OSError as error:
-                    raise self.failed(step, error, args) from None
+                    raise failed(step, error, args) from None
                 self.undos += step.undo
                 if step.gives:
                     self.line.refs[step.gives] = result
-
-    def failed(self, step: Step, error: OSError, args) -> StepError:
-        path = os.fsdecode(error.filename) if error.filename else None
-        return StepError(step, error.errno, path, advise(step.call, args, error), error.strerror)
 
     def hear(self, word: str, shield: Shield | None) -> None:
         """As ``Line.hear``; if the process was killed while it prepared itself, the error says by what."""
@@ -146,10 +144,25 @@ class Process:
 
     def wait(self, timeout: float | None = None) -> Exit:
         """Wait until it has ended; ``TimeoutError`` (and nothing killed) if that takes longer than ``timeout`` seconds."""
+        deadline = None if timeout is None else time.monotonic() + timeout
         with Shield() as shield, self.watched() as pidfd, shield.opened():
-            if pidfd is not None and not linux.readable([pidfd], timeout):
-                raise TimeoutError(f"still running after {timeout:g} s")
+            while pidfd is not None and not linux.readable([pidfd], self.patience_left(deadline)):
+                self.reap_guests()
+                if deadline is not None and time.monotonic() >= deadline:
+                    raise TimeoutError(f"still running after {timeout:g} s")
         return self._reap(0)
+
+    def patience_left(self, deadline: float | None) -> float:
+        """How long to wait before the next look at those who have joined it."""
+        return LOOK if deadline is None else max(0, min(LOOK, deadline - time.monotonic()))
+
+    def guests(self) -> list[Process]:
+        """Processes of ours that have joined this one's PID namespace. It cannot end before we have waited for each of them."""
+        return [one for one in list(LIVE.values()) if self.pid and one.joined == self.pid]
+
+    def reap_guests(self) -> None:
+        for guest in self.guests():
+            guest.poll()
 
     @contextmanager
     def watched(self):
@@ -175,37 +188,24 @@ class Process:
                     return None
                 killed = found.si_code != os.CLD_EXITED  # a program may also *say* 137 (a shell does, of its child)
                 code = 128 + found.si_status if killed else found.si_status
-                reason = self.explain(code) if killed else self.hint()
+                reason = why_killed(self.plan.ingredients, code, self.killed_by_us) if killed else hint(self.plan.ingredients)
             self.state = "stopped"
             self.exit = Exit(code, reason, seconds=time.monotonic() - self.created_at)
             return self.exit
-
-    def explain(self, code: int) -> str:
-        """Why a signal ended it: we sent it, or an ingredient knows (a limit), else what the number says."""
-        if code == 128 + signal.SIGKILL and self.killed_by_us:
-            return "; ".join(filter(None, [in_words(code), self.hint()]))
-        return self.ask_ingredients("why_killed", code) or in_words(code)
-
-    def hint(self) -> str:
-        """What an ingredient knows about the time before the end, e.g. that a limit struck a child of it."""
-        return self.ask_ingredients("what_happened")
-
-    def ask_ingredients(self, question: str, *words) -> str:
-        answers = (getattr(one, question)(*words) for one in self.plan.ingredients if hasattr(one, question))
-        return next(filter(None, answers), "")
 
     def follow(self, pipes: Pipes, timeout: float | None, show, shield: Shield) -> Exit:
         """Copy the output live until the process ends, then take what is still in the pipes."""
         deadline = None if timeout is None else time.monotonic() + timeout
         with self.watched() as pidfd:
             while pidfd is not None:
-                left = None if deadline is None else max(0, deadline - time.monotonic())
+                left = self.patience_left(deadline)
                 with shield.opened():  # not around the whole: what ``watched`` has just opened would be left open
                     ready = pipes.wait(pidfd, left)
                     pipes.copy(show)
+                self.reap_guests()
                 if pidfd in ready:
                     break
-                if left == 0:
+                if deadline is not None and time.monotonic() >= deadline:
                     raise TimeLimit(timeout, pipes.content(0))
         self.kill_group()
         pipes.finish(show)
@@ -222,8 +222,12 @@ class Process:
         """SIGKILL, and wait; then for all that is left in its cgroup. A frozen process dies only after a thaw."""
         with self.lock:
             self.signal(signal.SIGKILL)
+            for guest in self.guests():
+                guest.kill()
             if self.exit is None and not linux.readable([self.pidfd], 0.05):
                 state.kill_groups(self.undos)
+            if self.exit is None and not linux.readable([self.pidfd], UNKILLABLE):
+                raise TimeoutError(f"process {self.pid} did not end within {UNKILLABLE} s of SIGKILL: it stays on record, gc tries again")
             ended = self._reap(0)
         state.kill_groups(self.undos)
         return ended

@@ -1,6 +1,9 @@
-"""The line between the caller and one new process, while it is made: what is asked of the starter, what is heard, what is said.
+"""The lines between the caller and one new process, while it is made: what is asked of the starter, what is heard, what is said.
 
-ask ──▶ "pid" ──▶ tell "mapped" ──▶ "created" ──▶ tell "start" ──▶ the line is cut: exec
+    ask ──▶ "pid" ──▶ tell "mapped" ──▶ "created" ──▶ tell "start" ──▶ the line is cut: exec
+
+There are two: over ``birth`` come the words of the starter (or of its go-between), over ``socket`` those of the process itself. Only what
+the former say of pids is believed.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ def pid_of(pidfd: int) -> int:
 
 
 class Line:
-    """The caller's end; what has come over it: ``pid``, ``pidfd``, ``master`` (of its terminal), -1 or 0 until then.
+    """The caller's ends; what has come over them: ``pid``, ``pidfd``, ``master`` (of its terminal), -1 or 0 until then.
 
     ``refs`` are the results of the caller's own steps, by name; what is a descriptor among them goes over to the child.
     """
@@ -36,50 +39,72 @@ class Line:
     def __init__(self, steps: list[Step], patience: float):
         self.steps, self.patience = steps, patience
         self.refs: dict[str, int] = {}
-        self.pid, self.pidfd, self.master = 0, -1, -1
+        self.pid, self.pidfd, self.go_between, self.master = 0, -1, -1, -1
+        self.birth: socket.socket | None = None
         self.socket: socket.socket | None = None
 
     # asking
 
-    def ask(self, streams: Sequence) -> Starter:
-        """Ask a starter for the process; the answer comes on a new line. ``streams`` are its 0, 1 and 2, as subprocess takes them."""
-        self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs, open(os.devnull, "r+b") as null:
-            given = dict(zip(("stdin", "stdout", "stderr"), self.three(streams, null), strict=True)) | {"line": theirs} | self.refs
-            fds = [stream if isinstance(stream, int) else stream.fileno() for stream in given.values()]
-            return Starter.ask(self.request(list(given)), fds)
+    def ask(self, streams: Sequence) -> None:
+        """Ask a starter for the process. ``streams`` are its 0, 1 and 2, as subprocess takes them."""
+        self.close()
+        self.birth, starters = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with starters:
+            self.socket, childs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with childs, open(os.devnull, "r+b") as null:
+                given = {"birth": starters, "line": childs, **self.refs}
+                given |= zip(("stdin", "stdout", "stderr"), self.three(streams, null), strict=True)
+                fds = {name: one if isinstance(one, int) else one.fileno() for name, one in given.items()}
+                Starter.ask(*self.request(), fds)
 
     def three(self, streams: Sequence, null) -> list:
         """Standard error goes where the output goes, if nothing is said of it."""
         stdin, out = (null if stream in (subprocess.DEVNULL, None) else stream for stream in streams[:2])
         return [stdin, out, out if streams[2] is None else streams[2]]
 
-    def request(self, names: list[str]) -> dict:
-        """The steps of go-between, starter and child, as plain data; ``names`` are those of the descriptors that come with it."""
+    def request(self) -> tuple[dict, dict]:
+        """Head and body: what the starter must know to clone, and the steps of go-between and child, as plain data.
+
+        ``hidden``: nobody may look into it before its exec. An ordinary user's own process must be seen to be mapped, so it hides later.
+        """
         rows = [step.data(index) for index, step in enumerate(self.steps)]
         clone = next(row for row in rows if row[1] == "clone")
-        return {
-            "fds": names,
-            "join": [row for row in rows if row[1] == "join"],
-            "clone": [clone[0], clone[2], clone[3]],
-            "steps": [row for row in rows if STAGES[row[1]].shoes == CHILD],
-        }
+        joins = [row for row in rows if row[1] == "join"]
+        mapped = clone[2] == "clone3" and "user" in clone[3][0]
+        head = {"clone": [clone[0], clone[2], clone[3]], "join": bool(joins), "hidden": os.geteuid() == 0 or not mapped}
+        return head, {"join": joins, "steps": [row for row in rows if STAGES[row[1]].shoes == CHILD]}
 
-    def be_born(self, asked: Starter, streams: Sequence) -> None:
+    def be_born(self, streams: Sequence) -> None:
         """Wait until the process's pid is known; if the starter was killed meanwhile, ask once more."""
         try:
-            self.meet(asked)
+            self.meet()
         except ConnectionError:
-            self.socket.close()
-            self.meet(self.ask(streams))
+            self.ask(streams)
+            self.meet()
+        except TimeLimit:
+            if self.pidfd < 0:
+                Starter.give_up()  # it stands still: the next one shall not wait for it, too
+            raise
 
-    def meet(self, asked: Starter) -> None:
-        """Hear the pid from the starter, or (it was killed after the clone) from the child itself."""
-        dead = asked.sock.fileno()
-        if linux.readable([self.socket.fileno(), dead], self.patience) == [dead]:
-            with suppress(OSError):
-                self.socket.send(b"who")  # a child that it had cloned already answers, else the line ends
-        self.hear("pid")
+    def meet(self) -> None:
+        """Hear the pid from the starter or its go-between, or (it was killed after the clone) from the child itself."""
+        while self.pidfd < 0 and (message := self.next(self.birth)):
+            words, fds = message
+            if "error" in words:
+                raise self.error(words)
+            if "go_between" in words:
+                (self.go_between,) = fds
+            if "pid" in words:
+                self.remember(words["pid"], fds[0])
+        if self.pidfd < 0:
+            self.reap_go_between()
+            self.tell(b"who")  # a child that it had cloned already answers, else the line ends
+            self.hear("pid")
+        self.birth.close()
+
+    def remember(self, pid: int, pidfd: int) -> None:
+        self.pid, self.pidfd = pid or pid_of(pidfd), pidfd
+        self.refs["pid"] = self.pid
 
     # talking
 
@@ -88,49 +113,52 @@ class Line:
         with suppress(BrokenPipeError, ConnectionResetError):
             self.socket.send(word)
 
+    def next(self, line: socket.socket, shield: Shield | None = None) -> tuple[dict, list[int]] | None:
+        """The next message with its descriptors, None at the line's end. Raises ``TimeLimit``, ``OSError`` if there is no room for them."""
+        with shield.opened() if shield else nullcontext():  # an interrupt may end the waiting, never the taking
+            if not linux.readable([line.fileno()], self.patience):
+                raise TimeLimit(self.patience, words=self.where_it_hangs())
+        try:
+            message, fds, flags, _ = socket.recv_fds(line, MESSAGE, 4)
+        except ConnectionResetError:  # it ended without reading what we had told it
+            return None
+        words = marshal.loads(message) if message else None
+        if flags & socket.MSG_CTRUNC:
+            raise self.too_many_open_files(words)
+        return (words, fds) if words else None
+
     def hear(self, word: str, shield: Shield | None = None) -> None:
-        """Take messages from the line until ``word`` comes. Raises ``StepError``; ``ConnectionError`` if the line ends before it."""
-        while True:
-            with shield.opened() if shield else nullcontext():  # an interrupt may end the waiting, never the taking
-                if not linux.readable([self.socket.fileno()], self.patience):
-                    raise TimeLimit(self.patience, words=self.where_it_hangs())
-            try:
-                message, fds, flags, _ = socket.recv_fds(self.socket, MESSAGE, 4)
-            except ConnectionResetError:  # it ended without reading what we had told it
-                message, fds, flags = b"", [], 0
-            if flags & socket.MSG_CTRUNC:
-                raise self.too_many_open_files(marshal.loads(message))
-            if not message and word == "exec":
-                return  # exec cuts the line: that is the good end
-            if not message:
-                starter = ": was the starter killed? (dmesg tells if the machine ran out of memory)" if self.pidfd < 0 else ""
-                raise ConnectionError(f"the process ended before it said '{word}'{starter}")
-            if self.understand(marshal.loads(message), fds) == word:
+        """Take messages from the process until ``word`` comes. Raises ``StepError``; ``ConnectionError`` if the line ends before it."""
+        while message := self.next(self.socket, shield):
+            words, fds = message
+            self.understand(words, fds)
+            if word in words:
                 return
+        if word != "exec":  # exec cuts the line: that is the good end
+            starter = ": was the starter killed? (dmesg tells if the machine ran out of memory)" if self.pidfd < 0 else ""
+            raise ConnectionError(f"the process ended before it said '{word}'{starter}")
 
-    def understand(self, message: dict, fds: list[int]) -> str:
-        if "error" in message:
-            step = next((one for one in self.steps if one.call == message["call"]), None)
-            if message["step"] is not None:
-                step = self.steps[message["step"]]
-            raise StepError(step, message["error"], message["path"], message["advice"], message["words"])
-        if "go_between" in message:
-            os.waitid(os.P_PIDFD, fds[0], os.WEXITED)
-            os.close(fds[0])
-        if "pid" in message and self.pidfd >= 0:
-            os.close(fds[0])  # both the starter and the child told it
-        elif "pid" in message:
-            self.pid, self.pidfd = message["pid"] or pid_of(fds[0]), fds[0]
-            self.refs["pid"] = self.pid
-        if "terminal" in message:
-            self.master = fds[0]
-        return next(iter(message))
+    def understand(self, words: dict, fds: list[int]) -> None:
+        if "error" in words:
+            raise self.error(words)
+        if "pid" in words and self.pidfd < 0:
+            self.remember(0, fds.pop())
+        if "terminal" in words and self.master < 0:
+            self.master = fds.pop()
+        for fd in fds:  # sent unasked
+            os.close(fd)
 
-    def too_many_open_files(self, message: dict) -> OSError:
+    def error(self, words: dict) -> StepError:
+        step = next((one for one in self.steps if one.call == words["call"]), None)
+        if words["step"] is not None:
+            step = self.steps[words["step"]]
+        return StepError(step, words["error"], words["path"], words["advice"], words["words"])
+
+    def too_many_open_files(self, words: dict) -> OSError:
         """A descriptor came and there was no place for it. A process that we cannot hold must not be left as a zombie either."""
         self.close()  # it ends by itself then
-        if message.get("pid"):
-            os.waitpid(message["pid"], 0)
+        for pid in filter(None, (words.get("pid"), words.get("go_between"))):
+            os.waitpid(pid, 0)
         return OSError(errno.EMFILE, "no descriptor is left for the new process: close some, or raise the limit (ulimit -n)")
 
     def where_it_hangs(self) -> str:
@@ -142,9 +170,16 @@ class Line:
 
     # letting go
 
+    def reap_go_between(self) -> None:
+        """Who has joined for the child is our child, too; it ends when it has cloned."""
+        if self.go_between >= 0:
+            os.waitid(os.P_PIDFD, self.go_between, os.WEXITED)
+            os.close(self.go_between)
+        self.go_between = -1
+
     def close(self) -> None:
-        if self.socket:
-            self.socket.close()
+        for line in filter(None, (self.birth, self.socket)):
+            line.close()
 
     def close_refs(self) -> None:
         """Close the descriptors that ``prepare`` opened; the child has its own by now."""
@@ -156,6 +191,7 @@ class Line:
     def let_go(self) -> None:
         """Close what we hold of the process."""
         self.close()
+        self.reap_go_between()
         self.close_refs()
         for fd in (self.pidfd, self.master):
             if fd >= 0:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import array
 import errno
 import marshal
 import os
 import socket
-import struct
 
 from lib.advice import advise
 
 LONGEST = 5000  # characters of each text in a message: more than any path has (PATH_MAX), and together less than MESSAGE bytes
 MESSAGE = 1 << 16  # bytes of one message on the line, at most
+DESCRIPTORS = 64  # that come with one request, at most
 
 
 def say(line: socket.socket, message: dict, *fds: int) -> None:
@@ -34,16 +33,19 @@ def report(line: socket.socket, index: int | None, call: str, args, error: OSErr
 
 
 def receive(sock: socket.socket) -> tuple[dict, list[int]] | None:
-    """The next request (its length, then the data) with its descriptors; None when the caller has gone."""
-    fds = array.array("i")
-    head, ancillary, _, _ = sock.recvmsg(4, socket.CMSG_SPACE(64 * fds.itemsize), socket.MSG_CMSG_CLOEXEC)
-    for level, kind, data in ancillary:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
-    if len(head) < 4:
-        return None
-    body = bytearray()
-    (size,) = struct.unpack("!I", head)
-    while len(body) < size:
-        body += sock.recv(min(size - len(body), 1 << 16)) or b" " * size
-    return marshal.loads(body), list(fds)
+    """The head of the next request with its descriptors; None when the caller has gone."""
+    while True:
+        head, fds, flags, _ = socket.recv_fds(sock, MESSAGE, DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
+        if not head:
+            return None
+        if not flags & socket.MSG_CTRUNC:
+            return marshal.loads(head), fds
+        for fd in fds:  # our table of descriptors is full; without its line the caller hears the end
+            os.close(fd)
+
+
+def read_request(fd: int) -> dict:
+    """The words of a request, from a file in memory that only we and the caller have. Both are the same Python, so marshal will do."""
+    with open(fd, "rb", closefd=False) as file:
+        file.seek(0)
+        return marshal.loads(file.read())

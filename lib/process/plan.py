@@ -32,7 +32,10 @@ class StepPlan:
     def own_steps(self) -> list[Step]:
         """What every process needs, with or without ingredients."""
         env = dict(os.environ) if self.env is None else dict(self.env)
-        steps = [Step("session", "setsid", (), "Ctrl-C at the caller's terminal is not for the container")]
+        steps = [
+            Step("session", "setsid", (), "Ctrl-C at the caller's terminal is not for the container"),
+            Step("session", "new_session_keyring", (), "the caller's keys and tickets are not for the container either"),
+        ]
         if self.tty:
             steps.append(Step("terminal", "terminal", (24, 80), "a pty of the container's own devpts"))
         else:

@@ -1,21 +1,21 @@
 """The starter: a small process that turns plans into processes.
 
-A notebook's kernel is large and has many threads; forking it costs 20 ms and copies
-locks that nobody will ever open. So it asks this process, which is small and has one
-thread. ``CLONE_PARENT`` makes the new process the *caller's* child and not ours: the
-caller waits for it, and we forget it at once.
+A notebook's kernel is large and has many threads; forking it costs 20 ms and copies locks that nobody will ever open. So it asks this
+process, which is small and has one thread. ``CLONE_PARENT`` makes the new process the *caller's* child and not ours: the caller waits for
+it, and we forget it at once.
 
-    caller                 starter                 child
-      | --- plan, descriptors -->|                   |
-      |<---- pid, pidfd ---------| ----- clone3 ---->|
-      | (record, uid map)                            |  waits
-      | ---------------- mapped -------------------->|  carries out its steps
-      |<--------------- created ---------------------|  waits
-      | ----------------- start -------------------->|  execve: the line is cut, that is "ok"
-      |<------------- or: step, errno, advice -------|
+    caller                       starter                 child
+      | -- namespaces, descriptors -->|                   |
+      |<---- pid, pidfd --------------| ----- clone3 ---->|  reads its steps
+      | (record, uid map)                                 |  waits
+      | --------------------- mapped -------------------->|  carries them out
+      |<-------------------- created ---------------------|  waits
+      | ---------------------- start -------------------->|  execve: the line is cut, that is "ok"
+      |<-------- or: step, errno, advice -----------------|
 
-This file imports only what the child needs: once it has pivoted there is no Python
-library on its disk any more.
+The steps lie in a file of their own, which only the child opens: we see no container's words, so the copy of us that becomes the next one
+holds none. And pids come over a socket that the child does not have, so nothing that runs in a container can forge one. This file imports
+only what the child needs: once it has pivoted there is no Python library on its disk any more.
 """
 
 from __future__ import annotations
@@ -34,53 +34,48 @@ if __name__ == "__main__":  # started as a file, with no search path: the folder
 from lib import linux
 from lib.process.calls import execute, resolve
 from lib.process.child import Child
-from lib.process.messages import receive, report, say
+from lib.process.messages import read_request, receive, report, say
 
 
-def spawn(sock: socket.socket, request: dict, fds: list[int]) -> None:
+def spawn(sock: socket.socket, head: dict, fds: list[int]) -> None:
     """Carry out one request: clone, tell the caller the pid, forget."""
-    refs = dict(zip(request["fds"], fds, strict=False))
-    if len(refs) < len(request["fds"]):  # our table of descriptors is full; without its line the caller hears the end
-        for fd in fds:
-            os.close(fd)
-        return
-    line = socket.socket(fileno=refs["line"])
+    refs = dict(zip(head["fds"], fds, strict=True))
+    birth = socket.socket(fileno=refs["birth"])
     try:
-        if request["join"]:
-            go_between(sock, line, request, refs)
+        if head["join"]:
+            go_between(sock, birth, head, refs)
         else:
-            clone_child(sock, line, request, refs)
+            clone_child(birth, head, refs)
     except OSError as error:
-        index, call, args = request["clone"]
-        report(line, index, call, args, error)
+        report(birth, *head["clone"], error)
     except Exception as error:  # a request that makes no sense: the starter must live on for the others
-        report(line, None, "clone3", (), OSError(errno.EINVAL, f"{type(error).__name__}: {error}"))
+        report(birth, None, "clone3", (), OSError(errno.EINVAL, f"{type(error).__name__}: {error}"))
     finally:
-        line.close()
+        birth.close()
         for name, fd in refs.items():
-            if name != "line":
+            if name != "birth":
                 os.close(fd)
 
 
-def clone_child(sock: socket.socket, line: socket.socket, request: dict, refs: dict[str, int]) -> None:
+def clone_child(birth: socket.socket, head: dict, refs: dict[str, int]) -> None:
     """clone3, and from here on there are two of us."""
-    _, call, args = request["clone"]
+    _, call, args = head["clone"]
     if call == "fail":
         execute(call, args, refs)
     kinds, cgroup = args
-    child = Child(line, refs)  # made here, as each object that the child itself touches copies a page that it shares with us
     pid, pidfd = linux.clone3(linux.ns_flags(kinds) | linux.CLONE_PARENT, cgroup=resolve(cgroup, refs) if cgroup else None)
     if pid == 0:
         try:
-            sock.close()
-            child.live(request["steps"])
+            if head["hidden"]:
+                linux.not_dumpable()
+            Child(refs["line"], refs, read_request(refs["body"])["steps"]).live()
         finally:
             os._exit(125)
-    say(line, {"pid": pid}, pidfd)
+    say(birth, {"pid": pid}, pidfd)
     os.close(pidfd)
 
 
-def go_between(sock: socket.socket, line: socket.socket, request: dict, refs: dict[str, int]) -> None:
+def go_between(sock: socket.socket, birth: socket.socket, head: dict, refs: dict[str, int]) -> None:
     """Join namespaces in a process of its own, which clones the child there and ends.
 
     A process cannot move itself into a PID or time namespace, only its future children; and the starter must stay where
@@ -90,17 +85,20 @@ def go_between(sock: socket.socket, line: socket.socket, request: dict, refs: di
     if pid:
         os.close(pidfd)
         return
-    say(line, {"go_between": 0}, os.pidfd_open(os.getpid()))  # it tells of itself: the starter may be killed at any moment
-    index, call, args = request["clone"]
+    index, call, args = head["clone"]
     try:
-        for index, _, call, args in request["join"]:  # noqa: B007 - told to the caller if the step fails
+        sock.close()
+        say(birth, {"go_between": os.getpid()}, os.pidfd_open(os.getpid()))  # it tells of itself: the starter may be killed at any moment
+        if head["hidden"]:
+            linux.not_dumpable()  # what we join may hold somebody who would like to look into us
+        for index, _, call, args in read_request(refs["body"])["join"]:  # noqa: B007 - told to the caller if the step fails
             execute(call, args, refs)
-        index, call, args = request["clone"]
-        clone_child(sock, line, request, refs)
+        index, call, args = head["clone"]
+        clone_child(birth, head, refs)
     except OSError as error:
-        report(line, index, call, args, error)
+        report(birth, index, call, args, error)
     except Exception as error:  # a step with wrong arguments
-        report(line, index, call, args, OSError(errno.EIO, f"{type(error).__name__}: {error}"))
+        report(birth, index, call, args, OSError(errno.EIO, f"{type(error).__name__}: {error}"))
     finally:
         os._exit(0)
 
@@ -127,14 +125,23 @@ REHEARSED = (
 )  # fmt: skip
 
 
-def main(fd: int) -> None:
-    """Serve one caller until it closes the socket, or dies, which closes it too."""
-    linux.set_title("suitcase:starter")
+def forget_the_caller() -> None:
+    """What a process hands on to its children without being asked, set to what a container may have. See execve(2), fork(2)."""
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGKILL, signal.SIGSTOP}:
-        if signal.getsignal(number) is signal.SIG_IGN:  # from nohup, say: containers would inherit it
+        if signal.getsignal(number) is signal.SIG_IGN:  # from nohup, say
             signal.signal(number, signal.SIG_DFL)
     os.umask(0o022)  # the caller's would be seen in what is made in a container: mount points, a working directory
+    linux.plain_personality()
+    if int(linux.read("/proc/self/oom_score_adj")) < 0:  # a caller that the OOM killer spares does not make containers that it spares
+        linux.write("/proc/self/oom_score_adj", "0")
+
+
+def main(fd: int, program: int) -> None:
+    """Serve one caller until it closes the socket, or dies, which closes it too. By ``program`` we were executed."""
+    os.close(program)
+    linux.set_title("suitcase:starter")
+    forget_the_caller()
     sock = socket.socket(fileno=fd)
     rehearse()
     gc.disable()
@@ -144,4 +151,4 @@ def main(fd: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(*map(int, sys.argv[1:]))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lib.process.calls import REF
+
 CALLER, BETWEEN, STARTER, CHILD = "caller", "go-between", "starter", "child"
 
 
@@ -39,9 +41,10 @@ STAGES = {
         Stage("pivot", CHILD, "now the host's file system is let go"),
         Stage("names", CHILD, "hostname and network interfaces live in namespaces that are ours by now"),
         Stage("terminal", CHILD, "a terminal is opened in the container's own /dev/pts"),
-        Stage("rights", CHILD, "rights are given up last, as everything above needed them"),
+        Stage("rights", CHILD, "rights are given up late, as everything above needed them"),
+        Stage("capabilities", CHILD, "root's pieces of power go after the user has changed: that needs some of them itself"),
         Stage("wait", CHILD, "created: everything is ready, nothing has run; start comes from outside"),
-        Stage("init", CHILD, "PID 1 stays behind as init, its child goes on"),
+        Stage("init", CHILD, "who is to be PID 1, if it is not the program itself"),
         Stage("exec", CHILD, "the program replaces the process that prepared everything"),
     )
 }
@@ -87,7 +90,7 @@ class Step:
 
 
 def plain(value):
-    return {"ref": value.name} if isinstance(value, Ref) else value
+    return {REF: value.name} if isinstance(value, Ref) else value
 
 
 def shorten(step: Step, width: int = 150) -> str:

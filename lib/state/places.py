@@ -25,10 +25,12 @@ def store() -> Path:
 
 
 def folder(name: str) -> Path:
-    """A folder of the store, made if it is missing."""
+    """A folder of the store, made if it is missing; its owner's alone, as strangers' setuid programs may lie in it."""
     place = store() / name
     try:
-        place.mkdir(parents=True, exist_ok=True, mode=0o711)
+        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if (about := place.stat()).st_mode & 0o077 and about.st_uid == os.geteuid():  # made by an earlier version of ours
+            place.chmod(0o700)
     except OSError as error:
         raise OSError(error.errno, f"{error.strerror} (SUITCASE_STORE=/some/folder puts the store elsewhere)", str(place)) from None
     return place

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from lib import linux
-from lib.state.places import new_id
+from lib.state.removal import rmtree
 
 
 def kill_cgroup(path: str) -> None:
@@ -83,47 +83,6 @@ def rmdir(path: str) -> None:
                     os.rmdir(folder)
             time.sleep(pause)
             pause = min(pause * 2, 0.05)
-
-
-DEEP = 100  # levels of folders that rmtree goes down in one go
-LONG = 3500  # bytes of their path: what is in them must fit into PATH_MAX, 4096
-
-
-def rmtree(path: str) -> None:
-    """Remove a folder with all that is in it; one that is gone already is fine.
-
-    It belongs to a container that has ended, so nobody changes it meanwhile, and the plain way will do (a third of shutil's time).
-    Only its depth can be hostile: more levels than Python may recurse, or than a path may have bytes. So what is deep is lifted up.
-    """
-    while _empty(path, path, 0):
-        pass
-    with suppress(FileNotFoundError):
-        os.rmdir(path)
-
-
-def _empty(path: str, top: str, depth: int) -> bool:
-    """Remove what is in a folder; True if a part of it now lies in ``top``, to be removed from there."""
-    lifted = False
-    try:
-        with os.scandir(path) as listing:
-            entries = list(listing)  # then it is closed: one descriptor must do, however deep
-        for entry in entries:
-            if not entry.is_dir(follow_symlinks=False):
-                os.unlink(entry.path)
-            elif depth == DEEP or len(os.fsencode(entry.path)) > LONG:
-                os.rename(entry.path, f"{top}/{new_id()}")
-                lifted = True
-            else:
-                lifted |= _empty(entry.path, top, depth + 1)
-                os.rmdir(entry.path)
-    except FileNotFoundError:
-        pass
-    except PermissionError:  # overlay keeps folders that nobody but root may look into
-        if os.stat(path).st_mode & 0o700 == 0o700:
-            raise
-        os.chmod(path, 0o700)
-        return _empty(path, top, depth) | lifted
-    return lifted
 
 
 def unlink(path: str) -> None:

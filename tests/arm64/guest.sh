@@ -5,7 +5,7 @@ cd "$(dirname "$0")/../.."
 export PATH=/srv/venv/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root PYTHONPATH=$PWD LC_ALL=C.UTF-8
 SHARED=/run/shared
 # Where the processor matters: system calls, their tables and structures, the formats of programs. Each chapter's whole course besides.
-TESTS='tests/process/test_plan.py tests/process/test_run.py tests/ingredients/test_namespaces.py tests/ingredients/test_cgroups.py tests/ingredients/test_rootfs.py tests/test_oci.py tests/house/test_floors.py
+TESTS='tests/process/test_plan.py tests/process/test_run.py tests/ingredients/test_namespaces.py tests/ingredients/test_cgroups.py tests/ingredients/test_rootfs.py tests/oci/test_oci.py tests/house/test_floors.py
     tests/process/test_callers.py tests/test_advice.py tests/images/test_layers.py tests/images/test_store.py tests/build/test_build_runs.py tests/build/test_build_files.py tests/images/test_image_peers.py'
 CHAPTERS='notebooks/02-*.ipynb notebooks/03-*.ipynb'
 

@@ -46,13 +46,13 @@ STARS = (
         "Exec format error → \n", needs=("root", "overlay"),
     ),
     Star(
-        "2.1", "why does stop take ten seconds?", "process/pid1.py",
-        "            os.kill(main, number)\n", "            pass\n",
+        "2.1", "why does stop take ten seconds?", "container.py",
+        "extras = [Init()] if init else []", "extras = []",
         "no handler, but --init     False                  by SIGKILL",
     ),
     Star(
         "2.2", "zombies that nobody reaps", "ingredients/init.py",
-        'return [Step("init", "become_init"', 'return []; [Step("init", "become_init"',
+        '        return [\n            Step("prepare", "sealed_copy"', '        return [] and [\n            Step("prepare", "sealed_copy"',
         "zombies with --init:  1",
     ),
     Star(

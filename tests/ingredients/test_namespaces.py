@@ -132,6 +132,7 @@ def test_zombies_are_reaped_with_init_and_stay_without(init, zombies):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
 def test_signals_are_passed_on_by_init_and_ignored_without(number):
     with lib.start("busybox", ["sleep", "100"], init=True) as box:
+        wait_for(lambda: "sleep" in box.exec(["ps", "-o", "comm"], show=False).text)  # before that, nobody listens yet (as in Docker)
         box.kill(number)
         assert box.wait(20).code == 128 + number
     with lib.start("busybox", ["sleep", "100"]) as box:

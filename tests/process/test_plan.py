@@ -44,7 +44,7 @@ def test_printed_plan_names_each_step_with_its_reason():
 def test_every_step_has_a_reason_and_a_known_call():
     for step in whole_plan().steps:
         assert step.why or step.call == "symlink", step
-        known = set(calls.CALLS) | {"clone3", "stdio", "terminal", "wait_for_start", "become_init", "execve"}
+        known = set(calls.CALLS) | {"clone3", "stdio", "terminal", "wait_for_start", "under_init", "execve"}
         assert step.call in known, step
 
 
@@ -60,7 +60,7 @@ def test_shoes_follow_from_the_stage():
 
 
 def test_refs_are_filled_in_where_they_stand():
-    assert calls.resolve({"ref": "cgroup"}, {"cgroup": 7}) == 7
+    assert calls.resolve({calls.REF: "cgroup"}, {"cgroup": 7}) == 7
     assert calls.resolve("/proc/{pid}/uid_map", {"pid": 12}) == "/proc/12/uid_map"
     assert repr(Ref("cgroup")) == "<cgroup>"
 

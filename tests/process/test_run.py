@@ -14,6 +14,7 @@ from contextlib import ExitStack
 import pytest
 from helpers.needs import requires
 from helpers.steps import Steps
+from helpers.waiting import wait_for
 
 import lib
 from lib import linux
@@ -157,7 +158,10 @@ def test_typing_at_a_terminal():
 
 
 def test_ctrl_c_typed_at_a_terminal_reaches_the_program():
-    assert run("sleep", "100", tty=True, init=True, stdin=b"\x03").code == 130
+    with lib.start("busybox", ["sh", "-c", "echo up; exec sleep 100"], tty=True, init=True) as box:
+        assert os.read(box.process.master, 100).startswith(b"up")
+        os.write(box.process.master, b"\x03")
+        assert box.wait(20).code == 130
 
 
 def test_nobody_can_type_more_than_a_terminal_keeps():
@@ -263,7 +267,8 @@ def test_killing_a_paused_container_does_not_hang():
 def test_stop_waits_then_kills():
     with lib.start("busybox", ["sleep", "100"]) as box:  # PID 1 without a handler: SIGTERM does nothing
         assert box.stop(timeout=0.2).code == 137
-    with lib.start("busybox", ["sleep", "100"], init=True) as box:
+    with lib.start("busybox", ["sh", "-c", "echo up; exec sleep 100"], init=True) as box:
+        wait_for(box.logs)  # before that, nobody listens yet (as in Docker)
         assert box.stop(timeout=20).code == 143
 
 

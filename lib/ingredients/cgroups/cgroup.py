@@ -23,16 +23,20 @@ class Cgroup:
 
     ``memory`` and ``memory_swap`` (both together, as Docker's flag means it) in bytes or as ``"64m"``; ``cpus`` as a number
     of processors; ``cpu_weight`` from 1 to 10000; ``cpuset`` as ``"0-1"``; ``pids`` as a number;
-    ``io`` as ``"8:0 wbps=1048576"``. Raises ``ValueError`` for a value that cannot be meant.
+    ``io`` as ``"8:0 wbps=1048576"``; ``devices`` are the rules of what may be opened (see ``devices.ALLOWED``), where this machine can
+    filter that. Raises ``ValueError`` for a value that cannot be meant.
     """
 
-    def __init__(self, memory=None, memory_swap=None, cpus=None, cpu_weight=None, cpuset=None, pids=None, io=None, name=None):
+    def __init__(
+        self, memory=None, memory_swap=None, cpus=None, cpu_weight=None, cpuset=None, pids=None, io=None, name=None, devices=None
+    ):  # fmt: skip
         self.name = name or state.new_id()
         self.memory = sizes.in_bytes(memory) if memory else None
         self.limits = self.words(memory_swap, cpus, cpu_weight, cpuset, pids, io)
         self.backend = backend()
         used = {one for word, value in self.limits.items() for one, _, _ in self.backend.translate(word, value)}
-        self.folders = self.backend.folders(self.name, used - {""})
+        self.devices = devices if self.backend.filters_devices else None
+        self.folders = self.backend.folders(self.name, (used | ({"devices"} if self.devices else set())) - {""})
 
     def words(self, memory_swap, cpus, cpu_weight, cpuset, pids, io) -> dict[str, str]:
         """The limits in v2's words, in the order in which they must be written."""
@@ -63,7 +67,7 @@ class Cgroup:
         return {"memory.swap.max": "max" if both == -1 else str(both - self.memory)}
 
     def steps(self) -> list[Step]:
-        steps = self.backend.parent_steps(self.limits)
+        steps = self.backend.parent_steps(self.limits, ["devices"] if self.devices else [])
         for number, folder in enumerate(unique(self.folders)):
             kill = (("kill_cgroup", folder),) if number == 0 else ()  # all of them hold the same processes
             steps.append(Step(self.backend.stage, "mkdir", (folder,), "the cgroup is a folder", undo=(("rmdir", folder), *kill)))
@@ -72,7 +76,13 @@ class Cgroup:
             for controller, name, text in self.backend.translate(word, value):
                 why = "memory and swap together, on v1" if "memsw" in name else f"{word} = {value}"
                 steps.append(Step(self.backend.stage, "write", (f"{self.folders[controller]}/{name}", text), why))
-        return steps + self.backend.join_steps(self.folders)
+        return steps + self.device_steps() + self.backend.join_steps(self.folders)
+
+    def device_steps(self) -> list[Step]:
+        """Nothing first, then what is on the list."""
+        folder, rules = self.folders.get("devices"), self.devices or ()
+        deny = [Step(self.backend.stage, "write", (f"{folder}/devices.deny", "a"), "no device may be opened,")] if rules else []
+        return deny + [Step(self.backend.stage, "write", (f"{folder}/devices.allow", rule), "but these") for rule in rules]
 
     def join(self) -> Member:
         """An ingredient for another process that shall be in the same cgroup (``docker exec``)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lib import linux
@@ -33,6 +34,10 @@ class V1:
     tops: dict[str, str]
     version = 1
     stage = "provide"  # the process moves itself in, later
+
+    @property
+    def filters_devices(self) -> bool:
+        return "devices" in self.tops
 
     def controllers(self) -> list[str]:
         return sorted(self.tops)
@@ -65,8 +70,8 @@ class V1:
         pairs = (limit.split("=") for limit in limits)
         return [("blkio", f"blkio.throttle.{files[key]}_device", f"{device} {number}") for key, number in pairs]
 
-    def parent_steps(self, limits: dict[str, str]) -> list[Step]:
-        used = {controller for word, value in limits.items() for controller, _, _ in self.translate(word, value)}
+    def parent_steps(self, limits: dict[str, str], more: Sequence[str] = ()) -> list[Step]:
+        used = set(more) | {controller for word, value in limits.items() for controller, _, _ in self.translate(word, value)}
         steps = [
             Step(self.stage, "makedirs", (os.path.dirname(folder),), "one parent of ours in each tree")
             for folder in unique(self.folders("any", used))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lib import linux
@@ -17,6 +18,7 @@ class V2:
 
     top: str
     version = 2
+    filters_devices = False  # there it takes a BPF program
     stage = "prepare"  # the process is born in its cgroup, so that must be there
 
     def folders(self, name: str, controllers=()) -> dict[str, str]:
@@ -32,7 +34,7 @@ class V2:
         """(controller, file, text): nothing to translate."""
         return [("", word, value)]
 
-    def parent_steps(self, limits: dict[str, str]) -> list[Step]:
+    def parent_steps(self, limits: dict[str, str], more: Sequence[str] = ()) -> list[Step]:
         """Our parent, with the controllers that the limits need switched on for its children."""
         folder = f"{self.top}/{PARENT}"
         granted = set(linux.read(f"{self.top}/cgroup.subtree_control").split())

@@ -16,8 +16,8 @@ from lib.lab.jupyter.chapterlist import home, there
 from lib.show.sources import lines_of, text
 
 ROOT = Path(__file__).parents[3]
-WINGS = [path for wing in ("process", "state", "ingredients") for path in sorted((ROOT / "lib" / wing).rglob("[!_]*.py"))]
-ENGINE = ("linux", "inside", "container", "oci", *(".".join(path.relative_to(ROOT / "lib").with_suffix("").parts) for path in WINGS))
+WINGS = [path for wing in ("process", "state", "ingredients", "oci") for path in sorted((ROOT / "lib" / wing).rglob("[!_]*.py"))]
+ENGINE = ("linux", "inside", "container", "sealed", *(".".join(path.relative_to(ROOT / "lib").with_suffix("").parts) for path in WINGS))
 SANITIZE = ROOT / "tests/nbval_sanitize.cfg"
 
 

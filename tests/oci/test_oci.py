@@ -203,12 +203,21 @@ def test_a_missing_program_is_told_at_start(bundle):
 
 
 def test_what_is_left_out_is_said(bundle):
-    """``runc spec`` asks for capabilities and a device list; that comes with chapter 6."""
     config = json.loads((bundle / "config.json").read_text())
     config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW"}
-    assert oci.not_understood(config) == ["process.capabilities", "linux.seccomp", "linux.resources.devices"]
+    assert oci.not_understood(config) == ["linux.seccomp"]
     command("create", "--bundle", str(bundle), "ten")
     oci.delete("ten", force=True)
+
+
+def test_capabilities_and_devices_are_those_of_the_configuration(bundle):
+    config = json.loads((bundle / "config.json").read_text())
+    parts = {type(one).__name__: one for one in oci.ingredients(config, str(bundle), "x")}
+    asked = config["process"]["capabilities"]["bounding"]
+    assert {f"CAP_{name}" for name in parts["Capabilities"].names} == set(asked)
+    rows = [{"allow": False, "access": "rwm"}, {"allow": True, "type": "c", "major": 10, "minor": 200, "access": "rwm"}]
+    assert "c 10:200 rwm" in oci.devices(rows) and "c 1:3 rwm" in oci.devices(rows)
+    assert oci.devices(rows[1:]) is None, "nothing was denied first, so nothing is filtered"
 
 
 def test_resources_in_dockers_words():

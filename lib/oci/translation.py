@@ -1,0 +1,157 @@
+"""The words of an OCI ``config.json`` as ingredients. See the OCI runtime specification, config.md.
+
+Thin on purpose: it understands what ``runc spec`` writes, and names what it does not understand instead of leaving it out in silence.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from lib.ingredients import Bind, Capabilities, Cgroup, Hostname, Join, Loopback, Mount, Namespaces, RootFS
+from lib.ingredients.cgroups import ALLOWED, PERIOD
+from lib.ingredients.rootfs import device_steps, mask_steps
+from lib.process import Step
+
+KINDS = {"network": "net", "mount": "mnt"} | {kind: kind for kind in ("pid", "ipc", "uts", "cgroup", "user", "time")}
+CGROUP_MOUNT = "cgroup"
+
+
+class OciError(Exception):
+    """A bundle or a command that cannot be carried out; the message names the place and the way out."""
+
+
+def load(bundle: str) -> dict:
+    """The bundle's ``config.json``. Raises ``OciError``."""
+    path = Path(bundle, "config.json")
+    try:
+        config = json.loads(path.read_text())
+        config["process"]["args"][0], config["root"]["path"]
+    except FileNotFoundError:
+        raise OciError(f"{path} does not exist: a bundle is a folder with config.json (runc spec writes one) and a rootfs") from None
+    except (json.JSONDecodeError, KeyError, IndexError, TypeError) as error:
+        raise OciError(f"{path} is no OCI configuration: {error!r}") from None
+    return config
+
+
+def ingredients(config: dict, bundle: str, name: str) -> list:
+    """The configuration's words as ingredients."""
+    linux_part = config.get("linux", {})
+    made, joined = namespaces(linux_part.get("namespaces", []))
+    parts: list = [Namespaces(*made)]
+    if joined:
+        parts.append(Join(paths=joined))
+    if config.get("hostname"):
+        parts.append(Hostname(config["hostname"]))
+    if "net" in made:
+        parts.append(Loopback())
+    parts.append(cgroup(linux_part.get("resources", {}), name))
+    return [*parts, Root(config, bundle), *capabilities_of(config["process"]), User(config["process"])]
+
+
+def namespaces(rows: list[dict]) -> tuple[list[str], dict[str, str]]:
+    """(new ones, kind → path of those to join)."""
+    try:
+        kinds = {KINDS[row["type"]]: row.get("path") for row in rows}
+    except KeyError as error:
+        raise OciError(f"linux.namespaces: unknown type {error}; known are {', '.join(KINDS)}") from None
+    return [kind for kind, path in kinds.items() if not path], {kind: path for kind, path in kinds.items() if path}
+
+
+def capabilities_of(process: dict) -> list:
+    """``process.capabilities``: what is permitted is effective, too. Raises ``ValueError`` for one that Linux does not have."""
+    asked = process.get("capabilities")
+    return [] if asked is None else [Capabilities(set(asked.get("bounding", [])) & set(asked.get("permitted", asked.get("bounding", []))))]
+
+
+def devices(rows: list[dict]) -> tuple[str, ...] | None:
+    """``linux.resources.devices`` as rules, with the harmless ones that runc adds itself; None if not all of them are denied first."""
+    if not rows or rows[0].get("allow") or rows[0].get("type", "a") != "a":
+        return None
+    given = (row for row in rows[1:] if row.get("allow"))
+    more = (f"{row.get('type', 'a')} {number(row, 'major')}:{number(row, 'minor')} {row.get('access', 'rwm')}" for row in given)
+    return (*ALLOWED, *more)
+
+
+def number(row: dict, name: str) -> str:
+    return "*" if row.get(name, -1) in (-1, None) else str(row[name])
+
+
+def cgroup(resources: dict, name: str) -> Cgroup:
+    """``linux.resources`` in Docker's words."""
+    memory, cpu, pids = (resources.get(key, {}) for key in ("memory", "cpu", "pids"))
+    cpus = cpu["quota"] / cpu.get("period", PERIOD) if cpu.get("quota", 0) > 0 else None
+    limit = memory.get("limit", -1)
+    return Cgroup(
+        memory=limit if limit > 0 else None, memory_swap=memory.get("swap"), cpus=cpus, cpuset=cpu.get("cpus") or None,
+        pids=pids.get("limit") if pids.get("limit", 0) > 0 else None, name=name, devices=devices(resources.get("devices", [])),
+    )  # fmt: skip
+
+
+class Root:
+    """``root``, ``mounts``, ``maskedPaths`` and ``readonlyPaths``."""
+
+    def __init__(self, config: dict, bundle: str):
+        self.config, self.bundle = config, os.path.abspath(bundle)
+        path = os.path.join(self.bundle, config["root"]["path"])
+        if not os.path.isdir(path):
+            raise OciError(f"root.path: {path} is not a folder")
+        mounts = [self.mount(row) for row in config.get("mounts", []) if row.get("type") != CGROUP_MOUNT]
+        self.rootfs = RootFS([path], mounts=mounts, read_only=config["root"].get("readonly", False), bare=True)
+
+    def mount(self, row: dict) -> Mount:
+        options = [word for word in row.get("options", []) if word not in ("relatime", "rw")]
+        if row.get("type") == "bind" or {"bind", "rbind"} & set(options):
+            plain = [word for word in options if word not in ("bind", "rbind", "rprivate", "private")]
+            source = os.path.join(self.bundle, row["source"])  # a relative one is meant from the bundle (config.md, Mounts)
+            return Bind(row["destination"], source=source, options=",".join(plain))
+        return Mount(row["destination"], row["type"], row.get("source", ""), ",".join(options))
+
+    def steps(self) -> list[Step]:
+        linux_part, root = self.config.get("linux", {}), self.rootfs.root
+        nodes = device_steps(root)
+        masks = mask_steps(root, linux_part.get("maskedPaths", []), linux_part.get("readonlyPaths", []))
+        return self.rootfs.steps() + nodes + masks
+
+
+class User:
+    """``process``: working directory, umask, rlimits, who runs it."""
+
+    def __init__(self, process: dict):
+        self.process = process
+
+    def steps(self) -> list[Step]:
+        user = self.process.get("user", {})
+        steps = [
+            Step("names", "make_cwd", (self.process.get("cwd", "/"),), "process.cwd"),
+            Step("rights", "umask", (user.get("umask", 0o022),), "process.user; runc, too, takes this one if none is asked for"),
+        ]
+        for row in self.process.get("rlimits", []):
+            steps.append(Step("rights", "setrlimit", (row["type"].removeprefix("RLIMIT_"), row["soft"], row["hard"]), "process.rlimits"))
+        steps += [
+            Step("rights", "setgroups", (user.get("additionalGids", []),), "process.user"),
+            Step("rights", "setgid", (user.get("gid", 0),), "process.user"),
+            Step("rights", "setuid", (user.get("uid", 0),), "process.user"),
+        ]
+        if self.process.get("noNewPrivileges"):
+            steps.append(Step("rights", "no_new_privs", (), "process.noNewPrivileges"))
+        return steps
+
+
+def not_understood(config: dict) -> list[str]:
+    """What the configuration asks for and this translation does not do yet."""
+    process, linux_part = config["process"], config.get("linux", {})
+    asked = {
+        "process.apparmorProfile": process.get("apparmorProfile"),
+        "linux.seccomp": linux_part.get("seccomp"),
+        "linux.resources.cpu.shares": linux_part.get("resources", {}).get("cpu", {}).get("shares"),
+        "linux.resources.memory.reservation": linux_part.get("resources", {}).get("memory", {}).get("reservation"),
+        "linux.sysctl": linux_part.get("sysctl"),
+        "linux.uidMappings": linux_part.get("uidMappings"),
+        "linux.rootfsPropagation": linux_part.get("rootfsPropagation"),
+        "process.oomScoreAdj": process.get("oomScoreAdj"),
+        "hooks": config.get("hooks"),
+        "process.terminal": process.get("terminal"),
+    }
+    return [word for word, value in asked.items() if value]
