@@ -133,6 +133,7 @@ def forget_the_caller() -> None:
             signal.signal(number, signal.SIG_DFL)
     os.umask(0o022)  # the caller's would be seen in what is made in a container: mount points, a working directory
     linux.plain_personality()
+    linux.plain_timer_slack()
     if int(linux.read("/proc/self/oom_score_adj")) < 0:  # a caller that the OOM killer spares does not make containers that it spares
         linux.write("/proc/self/oom_score_adj", "0")
 

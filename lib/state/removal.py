@@ -21,8 +21,8 @@ def rmtree(path: str) -> None:
     except FileNotFoundError:
         return
     try:
-        with suppress(FileNotFoundError):
-            empty(open_folder(name, parent), path)
+        if (top := open_folder(name, parent)) is not None:
+            empty(top, path)
             os.rmdir(name, dir_fd=parent)
     finally:
         os.close(parent)
@@ -40,14 +40,13 @@ def empty(fd: int, path: str) -> None:
                 remove(os.rmdir, name, fd)
                 continue
             name, is_folder = left.pop()
-            if not is_folder:
-                remove(os.unlink, name, fd)
-            else:
-                below = open_folder(name, fd)
+            if is_folder and (below := open_folder(name, fd)) is not None:
                 stack.append((left, identity(fd), name))
                 os.close(fd)
                 fd = below
                 left = listing(fd)
+            else:
+                remove(os.unlink, name, fd)
     finally:
         os.close(fd)
 
@@ -73,10 +72,12 @@ def up(fd: int, which: tuple[int, int], path: str) -> int:
     return above
 
 
-def open_folder(name: str, above: int) -> int:
-    """Open a folder, also one that nobody but root may look into: overlay keeps such ones."""
+def open_folder(name: str, above: int) -> int | None:
+    """Open a folder, also one that nobody but root may look into: overlay keeps such ones. None if it is none, or is gone."""
     try:
         return os.open(name, FOLDER, dir_fd=above)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     except PermissionError:
         allow(name, above)
         return os.open(name, FOLDER, dir_fd=above)

@@ -1,0 +1,365 @@
+"""The process inside, and other users of the machine: what each tried once, and must not get."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from helpers.needs import requires
+from helpers.steps import Steps
+from helpers.waiting import wait_for
+
+import lib
+from lib import bases, linux, state
+from lib.ingredients import Capabilities, Namespaces, RunAs, capabilities, users
+from lib.process import Plan, Step, StepError
+from lib.state import removal
+
+ROOT = Path(__file__).parents[2]
+SOMEBODY = RunAs(1000, 1000, (1000,), "/")
+pytestmark = requires("root", "overlay", "busybox")
+
+
+def sh(script: str, **options):
+    return lib.run("busybox", ["sh", "-c", script], show=False, timeout=60, **options)
+
+
+def created(**options):
+    """A container whose program has not begun: the moment in which the child could be looked into."""
+    return lib.create("busybox", ["true"], **options)
+
+
+# -- descriptors and working directories ---------------------------------------------------------
+
+
+@pytest.mark.v2
+def test_a_created_process_holds_nothing_but_its_streams_and_its_line():
+    """On v2 it was born by way of a descriptor of the host's cgroup folder."""
+    with created() as box:
+        held = {os.readlink(path) for path in Path(f"/proc/{box.pid}/fd").iterdir()}
+    assert not [one for one in held if os.path.isdir(one)], held
+    assert len([one for one in held if one.startswith("socket:")]) == 1
+
+
+@pytest.mark.v2
+@pytest.mark.parametrize("how", ["exec", "run"])
+def test_no_working_directory_leads_out(how, tmp_path):
+    """CVE-2024-21626: a descriptor of the host's that is still open, and a link that leads through it."""
+    for number in range(3, 12):
+        path = f"/proc/self/fd/{number}"
+        try:
+            if how == "run":
+                out = sh("pwd; ls -d ../../../../../..", workdir=path).text
+            else:
+                with lib.start("busybox", ["sleep", "60"]) as box:
+                    box.exec(["ln", "-s", path, "/tmp/link"], show=False)
+                    out = box.exec(["sh", "-c", "pwd; ls ../../../../.."], workdir="/tmp/link", show=False).text
+        except StepError as error:
+            assert error.step.call in ("make_cwd", "enter_cwd"), error
+        else:
+            pytest.fail(f"{path}: {out}")
+
+
+@pytest.mark.v2
+def test_pid_1_of_init_holds_nothing_of_the_host(monkeypatch):
+    monkeypatch.setenv("TOKEN_OF_THE_HOST", "s3cret")
+    with lib.start("busybox", ["sleep", "60"], init=True) as box:
+        wait_for(lambda: "sleep" in box.exec(["ps"], show=False).text)
+        held = [os.readlink(path) for path in Path(f"/proc/{box.pid}/fd").iterdir()]
+        assert len(held) == 3 and not any(os.path.isdir(one) for one in held)
+        assert b"s3cret" not in Path(f"/proc/{box.pid}/environ").read_bytes()
+        assert os.readlink(f"/proc/{box.pid}/exe").startswith("/memfd:"), "not a file of the host's that it could write to"
+
+
+# -- what the starter knows -----------------------------------------------------------------------
+
+
+def memory_of(pid: int) -> bytes:
+    """All that a process can write, as root of the host sees it."""
+    found = b""
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        for line in linux.read(f"/proc/{pid}/maps").splitlines():
+            low, high = (int(word, 16) for word in line.split()[0].split("-"))
+            if line.split()[1].startswith("rw") and "[v" not in line:
+                memory.seek(low)
+                found += memory.read(high - low)
+    return found
+
+
+def test_a_new_process_has_seen_no_other_containers_words(monkeypatch):
+    monkeypatch.setenv("TOKEN_OF_THE_HOST", "of-the-caller-7423")
+    sh("true", env={"DB_PASSWORD": "of-another-7423"})
+    with created(env={"MINE": "of-my-own-7423"}) as box:
+        seen = memory_of(box.pid)
+        assert b"of-my-own-7423" in seen, "else this test sees nothing at all"
+        assert b"of-another-7423" not in seen and b"of-the-caller-7423" not in seen
+        assert Path(f"/proc/{box.pid}/environ").read_bytes() == b""
+
+
+def test_nobody_but_root_may_look_into_it_before_it_is_the_program():
+    with created(user=SOMEBODY) as box:
+        assert os.stat(f"/proc/{box.pid}/environ").st_uid == 0, "not dumpable: /proc/PID is root's, though the process is uid 1000"
+    with lib.start("busybox", ["sleep", "60"], user=SOMEBODY) as box:
+        assert os.stat(f"/proc/{box.pid}/environ").st_uid == 1000, "the program itself is an ordinary one"
+
+
+def test_what_runs_python_here_cannot_be_overwritten_from_a_container():
+    """CVE-2019-5736: ``/proc/self/exe``, opened for writing as soon as nobody runs it."""
+    with created() as box:
+        assert os.readlink(f"/proc/{box.pid}/exe").startswith("/memfd:")
+        with pytest.raises(OSError, match=r"not permitted|busy"):
+            os.write(os.open(f"/proc/{box.pid}/exe", os.O_WRONLY), b"x")
+
+
+KEYS = """
+import ctypes, os, sys
+from lib import linux
+add, ask_for = {"x86_64": (248, 249), "aarch64": (217, 218)}[os.uname().machine]  # add_key, request_key
+key = linux.libc.syscall(ctypes.c_long(add), b"user", b"of-the-caller", b"x", 1, -3)
+if key == -1: sys.exit(77)
+from lib.process import Plan
+ask = "import ctypes; print(ctypes.CDLL(None).syscall(%d, b'user', b'of-the-caller', None, 0))"
+print(linux.libc.syscall(ctypes.c_long(ask_for), b"user", b"of-the-caller", None, 0) == key)
+print(Plan([sys.executable, "-c", ask % ask_for]).run(show=False).text)
+"""
+
+
+def test_the_callers_keys_are_not_found():
+    done = subprocess.run([sys.executable, "-c", KEYS], cwd=ROOT, capture_output=True, text=True)
+    if done.returncode == 77:
+        pytest.skip("this kernel, or who runs this, keeps no keys")
+    assert done.stdout.split() == ["True", "-1"], done.stderr
+
+
+# -- who runs, and with which rights ----------------------------------------------------------------
+
+
+def test_a_second_command_is_whom_the_container_is():
+    limits = {"nofile": (99, 99)}
+    with lib.start("busybox", ["sleep", "60"], user=SOMEBODY, workdir="/tmp", ulimits=limits) as box:
+        assert box.exec(["sh", "-c", "id -u; pwd; ulimit -n"], show=False).text.split() == ["1000", "/tmp", "99"]
+        assert box.exec(["id", "-u"], user=RunAs(), show=False).text == "0\n", "unless it is asked for"
+        with pytest.raises(StepError, match="/nowhere"):
+            box.exec(["true"], workdir="/nowhere")
+        first = Path(f"/proc/{box.pid}/status").read_text()
+        assert re.search(r"CapBnd:\t(\w+)", first)[1] == box.exec(["grep", "CapBnd", "/proc/self/status"], show=False).text.split()[1]
+
+
+def test_a_number_is_a_number_whoever_is_called_so():
+    files = {"/etc/passwd": "1000:x:0:0:root:/root:/bin/sh\n", "/etc/group": "50:x:0:\n"}
+    found = users.find("1000:50", lambda path: files[path])
+    assert (found.uid, found.gid) == (1000, 50)
+
+
+def test_root_in_it_has_dockers_fourteen_powers():
+    words = sh("grep Cap /proc/self/status").text.split()
+    docker = f"{0xA80425FB:016x}"
+    assert dict(zip(words[::2], words[1::2], strict=True)) == {
+        "CapInh:": "0" * 16, "CapPrm:": docker, "CapEff:": docker, "CapBnd:": docker, "CapAmb:": "0" * 16,
+    }  # fmt: skip
+    mine = dict(zip(*[iter(sh("grep Cap /proc/self/status", user=SOMEBODY).text.split())] * 2, strict=True))
+    assert (mine["CapEff:"], mine["CapBnd:"]) == ("0" * 16, docker)
+
+
+@pytest.mark.parametrize(
+    ("add", "drop", "there", "gone"),
+    [
+        (("NET_ADMIN",), (), {"NET_ADMIN", "CHOWN"}, {"SYS_ADMIN"}),
+        ((), ("cap_chown",), {"KILL"}, {"CHOWN"}),
+        (("NET_BIND_SERVICE",), ("ALL",), {"NET_BIND_SERVICE"}, {"CHOWN", "KILL"}),
+        (("ALL",), ("SYS_ADMIN",), {"SYS_TIME", "CHOWN"}, {"SYS_ADMIN"}),
+    ],
+)
+def test_powers_are_added_and_dropped_as_in_docker(add, drop, there, gone):
+    kept = set(capabilities.chosen(add, drop))
+    assert there <= kept and not gone & kept
+
+
+def test_a_power_that_linux_does_not_have():
+    with pytest.raises(ValueError, match='unknown capability: "FLY"'):
+        Capabilities(["FLY"])
+
+
+def test_privileged_is_dockers_word_for_all_of_them():
+    done = sh("grep CapEff /proc/self/status; mount -t tmpfs none /tmp && echo mounted", privileged=True)
+    assert "mounted" in done.text and int(done.text.split()[1], 16) >> 21 & 1
+    assert "mounted" not in sh("mount -t tmpfs none /tmp && echo mounted").text
+
+
+def test_a_variable_called_as_our_own_reference_is_a_variable():
+    assert sh("echo $ref", env={"ref": "x"}).text == "x\n"
+
+
+# -- devices --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.v2
+def test_a_device_that_an_image_brings_along_cannot_be_opened(tmp_path):
+    os.mknod(tmp_path / "disk", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    (tmp_path / "disk").chmod(0o666)
+    done = lib.run([bases.busybox(), str(tmp_path)], ["sh", "-c", "cat /disk && echo read"], user=SOMEBODY, show=False)
+    assert "read" not in done.text and b"denied" in done.errors
+
+
+@pytest.mark.v2
+def test_a_device_that_somebody_makes_cannot_be_opened():
+    """In /dev nodes work: there a list says which (v1), or nobody may make one (v2)."""
+    done = sh("mknod /dev/other c 1 1; cat /dev/other && echo read; echo x > /dev/null && echo null works")
+    assert "read" not in done.text and "null works" in done.text
+
+
+# -- files on the host ------------------------------------------------------------------------------------
+
+
+def test_nobody_else_gets_into_the_store():
+    with lib.start("busybox", ["sleep", "60"]) as box:
+        assert stat.S_IMODE(os.stat(os.path.dirname(box.folder)).st_mode) == 0o700
+    for name in ("bases", "images"):
+        assert stat.S_IMODE(state.folder(name).stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("moment", ["listed", "entered"])
+def test_a_removal_follows_no_link_that_is_put_in_its_way(tmp_path, monkeypatch, moment):
+    victim, doomed = tmp_path / "victim", tmp_path / "doomed"
+    for folder in (victim, doomed / "a/b"):
+        folder.mkdir(parents=True)
+    (victim / "precious").write_text("x")
+    real = removal.listing
+
+    def listing(fd: int):
+        found = real(fd)
+        if moment == "listed" and [name for name, _ in found] == ["a"]:
+            (doomed / "a").rename(tmp_path / "aside")
+            (doomed / "a").symlink_to(victim)
+        if moment == "entered" and [name for name, _ in found] == ["b"]:
+            (doomed / "a/b").rename(victim / "b")
+            (doomed / "a").rename(victim / "a")
+            (doomed / "a").symlink_to(victim)
+        return found
+
+    monkeypatch.setattr(removal, "listing", listing)
+    with suppress(OSError):  # it may be told that somebody meddled; what matters is what stays
+        removal.rmtree(str(doomed))
+    assert (victim / "precious").exists()
+
+
+def test_a_folder_of_any_depth_is_removed(tmp_path):
+    here = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(3000):
+        os.mkdir("d", dir_fd=here)
+        below = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    removal.rmtree(str(tmp_path / "d"))
+    assert os.listdir(tmp_path) == []
+
+
+def test_read_only_means_all_of_it():
+    done = sh("for f in hosts hostname resolv.conf; do echo x > /etc/$f && echo wrote $f; done", read_only=True)
+    assert "wrote" not in done.text
+    assert "wrote hosts" in sh("echo x > /etc/hosts && echo wrote hosts").text
+
+
+def test_records_of_somebody_else_are_not_believed(tmp_path, monkeypatch):
+    (tmp_path / "run").mkdir(mode=0o777)
+    (tmp_path / "run/oci-web").mkdir()
+    (tmp_path / "run/oci-web/state.json").write_text('{"pid": 0, "undos": [["rmtree", "/nowhere"]]}')
+    os.chown(tmp_path / "run", 1234, 1234)
+    monkeypatch.setenv("SUITCASE_RUN", str(tmp_path / "run"))
+    from lib import oci
+
+    for deed in (state.records, state.gc, lambda: oci.state_json("web"), lambda: oci.delete("web")):
+        with pytest.raises(PermissionError, match="uid 1234"):
+            deed()
+
+
+def test_what_could_not_be_undone_is_tried_again_by_the_next_gc(tmp_path):
+    code = (
+        "import sys\nfrom lib import state\nfrom lib.process import Plan, Step\n"
+        "class Bad:\n    def steps(self):\n        return [Step('provide', 'mkdir', (sys.argv[1],), undo=(('rmdir', sys.argv[1]),))]\n"
+        "process = Plan(['true'], [Bad()]).start()\nprocess.wait()\nopen(sys.argv[1] + '/in-the-way', 'w').close()\n"
+        "try: process.remove()\nexcept* OSError: print('failed')"
+    )
+    folder = tmp_path / "folder"
+    done = subprocess.run([sys.executable, "-c", code, str(folder)], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert "failed" in done.stdout and folder.exists(), done.stderr
+    (folder / "in-the-way").unlink()
+    assert len(state.gc()) == 1 and not folder.exists() and state.gc() == []
+
+
+# -- waits -------------------------------------------------------------------------------------------------
+
+
+def ends(deed, seconds: float = 30) -> bool:
+    thread = threading.Thread(target=deed, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return not thread.is_alive()
+
+
+@pytest.mark.parametrize("order", ["remove", "wait"])
+def test_who_joined_a_container_does_not_keep_it_from_ending(order):
+    """PID 1 ends only when everybody in its namespace has been waited for, and that is us."""
+    box = lib.start("busybox", ["sleep", "60" if order == "remove" else "0.3"])
+    guest = box.exec_plan(["sleep", "50"]).start()
+    try:
+        assert ends(box.remove if order == "remove" else box.wait)
+        assert guest.poll() is not None, "it went with it"
+    finally:
+        guest.remove()
+        box.remove()
+
+
+def test_a_pid_is_never_taken_from_the_childs_own_line():
+    """Whoever takes the place of the child may say what it likes there."""
+    forged = Step("names", "fail", (0,))
+    process = Plan(["sleep", "60"], [Namespaces("pid"), Steps(forged)])
+    with pytest.raises(StepError):
+        process.start()
+    with lib.start("busybox", ["sleep", "60"]) as box:
+        line = box.process.line
+        pid, pidfd = line.pid, line.pidfd
+        line.understand({"pid": 1}, [os.dup(0)])
+        assert (line.pid, line.pidfd) == (pid, pidfd)
+
+
+def test_a_name_makes_nobody_created_again(tmp_path):
+    from lib import oci
+
+    bundle = tmp_path / "bundle"
+    (bundle / "rootfs").mkdir(parents=True)
+    subprocess.run(["runc", "spec"], cwd=bundle, check=True)
+    config = (bundle / "config.json").read_text().replace('"terminal": true', '"terminal": false')
+    (bundle / "config.json").write_text(
+        re.sub(r'"args": \[\s*"sh"\s*\]', '"args": ["sh", "-c", "echo suitcase:wait > /proc/self/comm; exec sleep 60"]', config)
+    )
+    subprocess.run(["cp", "-a", f"{bases.busybox()}/.", str(bundle / "rootfs")], check=True)
+    oci.create("spoof", str(bundle))
+    try:
+        oci.start("spoof")
+        assert '"running"' in oci.state_json("spoof")
+        with pytest.raises(oci.OciError, match="running"):
+            oci.start("spoof")
+    finally:
+        oci.delete("spoof", force=True)
+
+
+# -- RUN -----------------------------------------------------------------------------------------------------
+
+
+def test_run_cannot_change_the_machines_network(tmp_path):
+    from helpers.sites import Site
+
+    site = Site(tmp_path)
+    (tmp_path / "busybox").mkdir()
+    with pytest.raises(Exception, match=r"not permitted|denied"):
+        site.build("FROM base\nRUN ip addr add 10.99.99.9/32 dev lo\n")
+    assert "10.99.99.9" not in subprocess.run(["ip", "addr"], capture_output=True, text=True).stdout
