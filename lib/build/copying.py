@@ -118,40 +118,49 @@ def is_git(source: str) -> bool:
     return bool(re.match(r"git@|git://|ssh://|https?://[^?#]*\.git([?#]|$)", source))
 
 
-def archive_kind(path: str) -> str | None:
+def archive_kind(file) -> str | None:
     """By its first bytes, as Docker does it: a packed or plain tar file. The name does not matter."""
-    with open(path, "rb") as file:
-        head = file.read(512)
+    head = file.read(512)
+    file.seek(0)
     kind = next((kind for magic, kind in ARCHIVES.items() if head.startswith(magic)), None)
     if kind or head[257:262] == b"ustar":
         return kind or "tar"
     return None
 
 
-def open_archive(path: str, kind: str):
+def reader(file, kind: str):
     """A reader of the tar file in it."""
     if kind == "bzip2":
         import bz2
 
-        return bz2.open(path)
+        return bz2.open(file)
     if kind == "xz":
         import lzma
 
-        return lzma.open(path)
-    return compression.unpacked(open(path, "rb"))
+        return lzma.open(file)
+    return compression.unpacked(file)
 
 
-def extract(path: str, beside: str) -> str | None:
-    """The archive unpacked into a new folder beside ``beside``, or None if the file is no archive. Raises ``LayerError``."""
-    if (kind := archive_kind(path)) is None:
+def extract(file: File, beside: str) -> str | None:
+    """The archive unpacked into a new folder beside ``beside``, or None if the file is no archive. Raises ``LayerError``.
+
+    A pipe or a device is none: it is not even opened, as it might make us wait, or do something.
+    """
+    if not stat.S_ISREG(file.about.st_mode):
         return None
+    with file.real.open(file.about) as opened:
+        kind = archive_kind(opened)
+        return extracted(opened, kind, beside) if kind else None
+
+
+def extracted(opened, kind: str, beside: str) -> str | None:
     from tempfile import mkdtemp
 
     from lib.images.unpack import unpack
 
     folder = mkdtemp(prefix=f"{os.path.basename(beside)}.", dir=os.path.dirname(beside))
     try:
-        unpack(open_archive(path, kind), folder)
+        unpack(reader(opened, kind), folder)
         return folder
     except BaseException as error:
         state.rmtree(folder)

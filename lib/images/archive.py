@@ -229,6 +229,6 @@ def one_layer(library: Library, layer: layers.Layer, name: str | None, config: d
 def export(folders: Sequence[str], out) -> None:
     """``docker export``: the one tree that the folders make together (the lowest first), as a tar file without whiteouts."""
     merged, packing = Merged(folders), Packing(out)
-    for name, path, about in merged.walk():
-        packing.add(name, path, about)
+    for name, place, about in merged.walk():
+        packing.add(name, place, about)
     packing.close()
