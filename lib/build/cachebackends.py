@@ -21,6 +21,7 @@ class Folder:
 
     def __init__(self, place: str):
         self.place = Path(place)
+        self.source = f"folder {os.path.realpath(place)}"  # whose records they are, however it was written
 
     def manifest(self) -> bytes:
         """Raises ``ImageError``, ``OSError``."""
@@ -76,6 +77,7 @@ class Tag:
         self.reference = references.parse(text)
         if self.reference.digest:
             raise ImageError(f"{text}: a cache needs a tag, a digest never changes")
+        self.source = f"tag {self.reference}"
         self.repository = shelf(self.reference, silent, insecure=False, actions=actions)
 
     def manifest(self) -> bytes:

@@ -170,14 +170,17 @@ def extracted(opened, kind: str, beside: str) -> str | None:
 
 
 def download(url: str, folder: str, checksum: str | None = None) -> str:
-    """Fetch ``url`` into ``folder``; returns the path of the file, named as the URL ends. Raises ``ImageError``."""
+    """Fetch ``url`` into ``folder``; returns the path of the file, named as the URL ends. Raises ``ImageError``.
+
+    Where it is redirected to is decided as for a registry: http(s) only, and never from https to http.
+    """
     import urllib3
 
     name = posixpath.basename(urllib3.util.parse_url(url).path or "") or "index"
     path = f"{folder}/{name}"
     try:
         with urllib3.PoolManager() as pool, open(path, "xb") as file:
-            answer = pool.request("GET", url, preload_content=False, timeout=60)
+            answer = requested(pool, url)
             if answer.status != 200:
                 raise ImageError(f"ADD {url}: the server answers {answer.status} {answer.reason}")
             reader = digests.Hashed(answer, checksum, min(DOWNLOAD_AT_MOST, compression.limit()), f"ADD {url}: the download")
@@ -190,6 +193,19 @@ def download(url: str, folder: str, checksum: str | None = None) -> str:
     moment = last_modified(answer.headers.get("Last-Modified"))
     os.utime(path, (moment, moment))
     return path
+
+
+def requested(pool, url: str):
+    """The answer at the end of all redirects; its body is still to be read."""
+    from lib.registry import transport
+
+    for _ in range(transport.REDIRECTS + 1):
+        answer = pool.request("GET", url, preload_content=False, timeout=60, redirect=False)
+        if answer.status not in transport.REDIRECT:
+            return answer
+        answer.close()
+        url = transport.follow(url, answer.headers.get("Location"))
+    raise ImageError(f"ADD {transport.bare(url)}: more than {transport.REDIRECTS} redirects: a loop?")
 
 
 def last_modified(text: str | None) -> int:
