@@ -14,6 +14,7 @@ from pathlib import Path
 from lib import state
 from lib.images import ImageError, digests, image, references
 from lib.images.store import JSON_AT_MOST
+from lib.regularfile import open_regular
 
 
 class Folder:
@@ -25,7 +26,7 @@ class Folder:
 
     def manifest(self) -> bytes:
         """Raises ``ImageError``, ``OSError``."""
-        with open(self.place / "index.json", "rb") as file:
+        with open_regular(self.place / "index.json") as file:
             index = image.document(file.read(JSON_AT_MOST + 1), "its index.json")
         if not (entries := image.items(index, "manifests", "index.json")):
             raise ImageError("its index.json names no manifest")
@@ -41,7 +42,7 @@ class Folder:
 
     def blob(self, descriptor: dict) -> AbstractContextManager:
         """For reading, in a ``with``; whoever reads it checks the digest. Raises ``OSError``."""
-        return open(self.path(descriptor["digest"]), "rb")
+        return open_regular(self.path(descriptor["digest"]))
 
     def put(self, descriptor: dict, file) -> None:
         """Keep a blob, unless it is there."""

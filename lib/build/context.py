@@ -11,7 +11,6 @@ import json
 import os
 import stat
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 from lib.build.globs import compile_glob
@@ -19,6 +18,7 @@ from lib.build.ignore import Ignore
 from lib.images import ImageError, Merged, Store
 from lib.images.overlays import owner, xattrs
 from lib.images.places import FOLDER, Folder, Place
+from lib.regularfile import open_regular
 
 
 class ContextError(ImageError):
@@ -37,7 +37,8 @@ def open_ignore(folder: str, dockerfile: str = "") -> Ignore:
     """The rules for a context: ``<Dockerfile>.dockerignore`` beside the Dockerfile, or else ``.dockerignore`` at the top."""
     for path in (f"{dockerfile}.dockerignore", f"{folder}/.dockerignore"):
         if os.path.isfile(path):
-            text = Path(path).read_text(encoding="utf-8", errors="surrogateescape")
+            with open_regular(path) as file:
+                text = file.read().decode("utf-8", "surrogateescape")
             return Ignore(text.splitlines(), os.path.relpath(path, folder))
     return Ignore([])
 

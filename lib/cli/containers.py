@@ -14,6 +14,7 @@ from lib.cli.errors import Failed, errors
 from lib.cli.library import library
 from lib.cli.streams import stdout
 from lib.cli.variables import pairs
+from lib.visible import visible
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -70,7 +71,7 @@ def foreground(ours, found, wishes, interactive: bool) -> int:
 @click.argument("container")
 def diff(container: str) -> None:
     """Inspect changes to files or directories on a running container's filesystem."""
-    from lib.cli import reports, text
+    from lib.cli import reports
     from lib.images import Merged
 
     with errors():
@@ -78,7 +79,7 @@ def diff(container: str) -> None:
         with frozen(facts):
             found = reports.changes(Merged(layers_of(library(), facts)), f"{facts['folder']}/upper")
         for kind, path in found:
-            click.echo(f"{kind} {text.visible(path)}")
+            click.echo(f"{kind} {visible(path)}")
 
 
 @click.command()
