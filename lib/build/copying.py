@@ -205,6 +205,7 @@ def requested(pool, url: str):
             return answer
         answer.close()
         url = transport.follow(url, answer.headers.get("Location"))
+        transport.origin(url)  # http or https
     raise ImageError(f"ADD {transport.bare(url)}: more than {transport.REDIRECTS} redirects: a loop?")
 
 
