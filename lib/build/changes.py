@@ -11,10 +11,10 @@ import stat
 from dataclasses import dataclass
 
 from lib import state
+from lib.beneath import Place
 from lib.images import ImageError, Merged
 from lib.images.chains import copy_looks
 from lib.images.overlays import xattrs
-from lib.images.places import Place
 
 CHUNK = 1 << 20
 

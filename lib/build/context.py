@@ -13,11 +13,11 @@ import stat
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from lib.beneath import FOLDER, Folder, Place
 from lib.build.globs import compile_glob
 from lib.build.ignore import Ignore
 from lib.images import ImageError, Merged, Store
 from lib.images.overlays import owner, xattrs
-from lib.images.places import FOLDER, Folder, Place
 from lib.regularfile import open_regular
 
 

@@ -11,8 +11,8 @@ import os
 import stat
 from io import BufferedReader
 
+from lib.beneath import Place, Way
 from lib.images.overlays import is_opaque, is_whiteout, shows
-from lib.images.places import Place, Way
 
 LINKS_AT_MOST = 40  # as in the kernel
 

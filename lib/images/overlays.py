@@ -10,7 +10,7 @@ import os
 import stat
 from collections.abc import Iterator
 
-from lib.images.places import Place, Way
+from lib.beneath import Place, Way
 
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
 NOT_PACKED = ("trusted.overlay.", "user.overlay.", "security.selinux", "system.")

@@ -10,8 +10,8 @@ import os
 import stat
 import tarfile
 
+from lib.beneath import Place, Way
 from lib.images.overlays import OPAQUE, WHITEOUT, is_opaque, is_whiteout, owner, walk, xattrs
-from lib.images.places import Place, Way
 from lib.images.tarmembers import XATTR
 
 KINDS = {

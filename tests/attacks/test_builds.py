@@ -18,7 +18,7 @@ from lib.build import Build, Options, changes, copying, filesteps, sharedcache
 from lib.build.context import Memory
 from lib.images import Cache, ImageError
 
-SECRET = "HOSTLINE a file of the host"
+SECRET, MINE = "HOSTLINE a file of the host", "a file of my very own, so!!"  # as long as the other: no more is read than was listed
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def nothing_came(site: Site) -> None:
 @pytest.mark.parametrize("attack", [exchange_folder, exchange_file])
 def test_exchanged_while_it_is_hashed_and_copied(site, monkeypatch, attack):
     """Each time first the one thing, then the other: the digest is that of the link's target, and so is the copy."""
-    site.write("d/shadow", "mine")
+    site.write("d/shadow", MINE)
     digest, copy_file = Memory.digest, changes.copy_file
 
     def hashing(self, file):
@@ -75,7 +75,7 @@ def test_exchanged_while_it_is_hashed_and_copied(site, monkeypatch, attack):
 
 def test_exchanged_while_it_is_mounted(site, monkeypatch):
     """RUN --mount=type=bind shows a copy."""
-    site.write("d/shadow", "mine")
+    site.write("d/shadow", MINE)
     copy_file = changes.copy_file
 
     def copying_(real, *more):
