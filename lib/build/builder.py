@@ -21,6 +21,7 @@ from lib.dockerfile import Dockerfile, Stage, parser
 from lib.dockerfile.instructions import Arg
 from lib.images import Cache, Image, ImageError, Library, Merged, Record, Store, image, references
 from lib.images.cache import key
+from lib.regularfile import open_regular
 
 TICK = 0.05  # s
 AT_ONCE = 16  # stages that are built side by side; each waits only for those that began before it
@@ -57,9 +58,17 @@ class Build:
         if self.options.text is not None:
             return parser.parse(self.options.text)
         try:
-            return parser.read(self.path)
+            with open_regular(self.path) as file:
+                self.check_place(file.fileno())
+                return parser.read_from(file, self.path)
         except FileNotFoundError:
             raise BuildError(f"failed to read dockerfile: open {self.path}: no such file or directory (-f names another)") from None
+
+    def check_place(self, fd: int) -> None:
+        """A link may lead to it, but not out of the context: an error shows lines of it, and whoever made the context chose the link."""
+        top, real = os.path.realpath(self.options.context), os.readlink(f"/proc/self/fd/{fd}")
+        if not self.options.file and os.path.commonpath([top, real]) != top:
+            raise BuildError(f"failed to read dockerfile: {self.path} leads out of the build context. If {real} is meant, name it with -f")
 
     # -- the build
 
@@ -77,6 +86,7 @@ class Build:
                 state = self.all(needed)[target.index]
             finally:
                 self.context.memory.save()
+                self.context.merged.way.close()  # an open folder keeps a disk from being unmounted
             places = {str(stage.name or stage.index): stage.index for stage in needed}
             self.steps.sort(key=lambda one: (places[one.stage], one.number))
             found = None if self.options.dry else self.finish(state)

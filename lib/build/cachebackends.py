@@ -14,6 +14,7 @@ from pathlib import Path
 from lib import state
 from lib.images import ImageError, digests, image, references
 from lib.images.store import JSON_AT_MOST
+from lib.regularfile import open_regular
 
 
 class Folder:
@@ -21,10 +22,11 @@ class Folder:
 
     def __init__(self, place: str):
         self.place = Path(place)
+        self.source = f"folder {os.path.realpath(place)}"  # whose records they are, however it was written
 
     def manifest(self) -> bytes:
         """Raises ``ImageError``, ``OSError``."""
-        with open(self.place / "index.json", "rb") as file:
+        with open_regular(self.place / "index.json") as file:
             index = image.document(file.read(JSON_AT_MOST + 1), "its index.json")
         if not (entries := image.items(index, "manifests", "index.json")):
             raise ImageError("its index.json names no manifest")
@@ -40,7 +42,7 @@ class Folder:
 
     def blob(self, descriptor: dict) -> AbstractContextManager:
         """For reading, in a ``with``; whoever reads it checks the digest. Raises ``OSError``."""
-        return open(self.path(descriptor["digest"]), "rb")
+        return open_regular(self.path(descriptor["digest"]))
 
     def put(self, descriptor: dict, file) -> None:
         """Keep a blob, unless it is there."""
@@ -76,6 +78,7 @@ class Tag:
         self.reference = references.parse(text)
         if self.reference.digest:
             raise ImageError(f"{text}: a cache needs a tag, a digest never changes")
+        self.source = f"tag {self.reference}"
         self.repository = shelf(self.reference, silent, insecure=False, actions=actions)
 
     def manifest(self) -> bytes:

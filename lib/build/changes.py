@@ -11,6 +11,7 @@ import stat
 from dataclasses import dataclass
 
 from lib import state
+from lib.beneath import Place
 from lib.images import ImageError, Merged
 from lib.images.chains import copy_looks
 from lib.images.overlays import xattrs
@@ -83,28 +84,29 @@ class Changes:
         if there and not stat.S_ISDIR(there[1].st_mode):
             self.refuse(f"a folder to '/{path}': a file is there")
             self.clear(path)
-        elif there and there[0] == place:
+        elif there and there[0]:
             return False
         os.mkdir(place)
-        if folders := self.below.folders(path):
-            copy_looks(folders[0], place)
+        if (found := self.below.find(path)) and stat.S_ISDIR(found[1].st_mode):
+            found[0].call(copy_looks, place)
             return False
         self.own(place, owner)
         os.chmod(place, mode)
         return True
 
-    def there(self, path: str) -> tuple[str, os.stat_result] | None:
-        """What is at ``path`` (no links in it) by now: put here, or below."""
+    def there(self, path: str) -> tuple[bool, os.stat_result] | None:
+        """What is at ``path`` (no links in it) by now, and whether it was put here; else it is below."""
         try:
-            return f"{self.top}/{path}", os.lstat(f"{self.top}/{path}")
+            return True, os.lstat(f"{self.top}/{path}")
         except FileNotFoundError:
-            return self.below.find(path)
+            found = self.below.find(path)
+            return (False, found[1]) if found else None
 
     def own(self, place: str, owner: tuple[int, int]) -> None:
         if self.as_root:
             os.chown(place, *owner, follow_symlinks=False)
 
-    def copy(self, real: str, about: os.stat_result, path: str, looks: Looks, attributes: bool = False) -> None:
+    def copy(self, real: Place, about: os.stat_result, path: str, looks: Looks, attributes: bool = False) -> None:
         """One file, link, node or folder (without what is in it) to ``path``, whose folder is there. Times are kept."""
         place = f"{self.top}/{path}"
         kind = stat.S_IFMT(about.st_mode)
@@ -113,23 +115,23 @@ class Changes:
             return
         self.clear(path)
         if kind == stat.S_IFREG:
-            copy_file(real, place, about.st_size)
+            copy_file(real, about, place)
         elif kind == stat.S_IFLNK:
-            os.symlink(os.readlink(real), place)
+            os.symlink(real.readlink(), place)
         elif kind in (stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO):
             os.mknod(place, kind | 0o600, about.st_rdev)
         else:
             return  # a socket: nobody listens any more
         self.dress(real, about, place, looks, attributes)
 
-    def copy_folder(self, real: str, about: os.stat_result, path: str, looks: Looks, attributes: bool) -> None:
+    def copy_folder(self, real: Place, about: os.stat_result, path: str, looks: Looks, attributes: bool) -> None:
         """A folder that is there already stays as it is; a new one looks like its source."""
         if self.folder(path, looks.of_new_folders) and path:
             self.dress(real, about, f"{self.top}/{path}", looks, attributes)
 
-    def dress(self, real: str, about: os.stat_result, place: str, looks: Looks, attributes: bool) -> None:
+    def dress(self, real: Place, about: os.stat_result, place: str, looks: Looks, attributes: bool) -> None:
         self.own(place, looks.owner(about))
-        for name, value in (xattrs(real) if attributes else {}).items():
+        for name, value in (real.call(xattrs) if attributes else {}).items():
             os.setxattr(place, name, value, follow_symlinks=False)
         if not stat.S_ISLNK(about.st_mode):
             os.chmod(place, stat.S_IMODE(about.st_mode) if looks.mode is None else looks.mode)
@@ -141,21 +143,21 @@ class Changes:
         if there and stat.S_ISDIR(there[1].st_mode):
             self.refuse(f"a file to '/{path}': a folder is there")
             self.ready = {""}
-        if there and there[0] == f"{self.top}/{path}":
-            state.rmtree(there[0]) if stat.S_ISDIR(there[1].st_mode) else os.unlink(there[0])
+        if there and there[0]:
+            (state.rmtree if stat.S_ISDIR(there[1].st_mode) else os.unlink)(f"{self.top}/{path}")
 
     def refuse(self, words: str) -> None:
         if not self.replaces:
             raise ImageError(f"cannot copy {words}")
 
 
-def copy_file(real: str, place: str, size: int) -> None:
-    """Let the kernel copy, without the bytes passing through us. Not more than ``size``: a log may grow as fast as we copy.
+def copy_file(real: Place, about: os.stat_result, place: str) -> None:
+    """Let the kernel copy, without the bytes passing through us. Not more than there were: a log may grow as fast as we copy.
 
     See copy_file_range(2), which another file system may refuse.
     """
-    with open(real, "rb", buffering=0) as source, open(place, "xb", buffering=0) as target:
-        left = size
+    with real.open(about) as source, open(place, "xb", buffering=0) as target:
+        left = size = about.st_size
         try:
             while copied := os.copy_file_range(source.fileno(), target.fileno(), min(left, 1 << 30)):
                 left -= copied

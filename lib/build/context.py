@@ -11,13 +11,14 @@ import json
 import os
 import stat
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
+from lib.beneath import FOLDER, Folder, Place
 from lib.build.globs import compile_glob
 from lib.build.ignore import Ignore
 from lib.images import ImageError, Merged, Store
 from lib.images.overlays import owner, xattrs
+from lib.regularfile import open_regular
 
 
 class ContextError(ImageError):
@@ -28,7 +29,7 @@ class File(NamedTuple):
     """Something that ``COPY`` may take: its path from the top, where it really lies, its status."""
 
     path: str
-    real: str
+    real: Place
     about: os.stat_result
 
 
@@ -36,7 +37,8 @@ def open_ignore(folder: str, dockerfile: str = "") -> Ignore:
     """The rules for a context: ``<Dockerfile>.dockerignore`` beside the Dockerfile, or else ``.dockerignore`` at the top."""
     for path in (f"{dockerfile}.dockerignore", f"{folder}/.dockerignore"):
         if os.path.isfile(path):
-            text = Path(path).read_text(encoding="utf-8", errors="surrogateescape")
+            with open_regular(path) as file:
+                text = file.read().decode("utf-8", "surrogateescape")
             return Ignore(text.splitlines(), os.path.relpath(path, folder))
     return Ignore([])
 
@@ -49,7 +51,7 @@ class Tree:
 
     def __init__(self, merged: Merged, memory: Memory | None = None, ignore: Ignore | None = None):
         self.merged, self.memory, self.ignore = merged, memory or Memory(), ignore or Ignore([])
-        self.known: dict[str, str] = {}  # path → digest: a file that two COPYs take is hashed once
+        self.known: dict[tuple[str, str], str] = {}  # place → digest: a file that two COPYs take is hashed once
 
     # -- finding
 
@@ -140,10 +142,11 @@ class Tree:
         return {one.path[start:]: self.digest(one) for one in self.below(resolved)}
 
     def digest(self, file: File) -> str:
-        if file.real not in self.known:
+        where = file.real.top, file.real.inner
+        if where not in self.known:
             found = self.memory.digest(file)
-            self.known[file.real] = f"{found} {owner_and_attributes(file)}" if self.owned else found
-        return self.known[file.real]
+            self.known[where] = f"{found} {owner_and_attributes(file)}" if self.owned else found
+        return self.known[where]
 
     def verify(self, file: File) -> None:
         """Is a file that was copied still the one whose digest was taken? What lies in images never changes."""
@@ -156,11 +159,13 @@ class Context(Tree):
         self.folder = os.path.realpath(folder)
         if not os.path.isdir(self.folder):
             raise ContextError(f"unable to prepare context: path {folder!r} not found")
-        super().__init__(Merged([self.folder]), Memory(store, self.folder), open_ignore(self.folder, dockerfile))
+        self.top = Folder(os.open(self.folder, FOLDER))  # from here on it is this folder, whatever its path comes to mean
+        merged = Merged([f"/proc/self/fd/{self.top.fd}"])
+        super().__init__(merged, Memory(store, self.folder), open_ignore(self.folder, dockerfile))
 
     def verify(self, file: File) -> None:
         """Else the cache would hold a layer under the key of another content. Raises ``ContextError``."""
-        if stat.S_ISREG(file.about.st_mode) and not self.memory.knows(file._replace(about=os.lstat(file.real))):
+        if stat.S_ISREG(file.about.st_mode) and not ((now := file.real.look()) and self.memory.knows(file._replace(about=now))):
             raise ContextError(f"{file.path!r} changed while it was being copied: build again (is an editor, or a log, at work there?)")
 
 
@@ -192,7 +197,7 @@ class Memory:
             found = known[-1]
         else:
             self.read += 1
-            with open(file.real, "rb") as opened:
+            with file.real.open(file.about) as opened:
                 found = digest(file, hashlib.file_digest(opened, "sha256").digest())
         self.now[key] = [*facts, found]
         return found
@@ -232,14 +237,14 @@ def time_ns() -> int:
 
 
 def owner_and_attributes(file: File) -> str:
-    return f"{owner(file.about)} {sorted(xattrs(file.real).items())}"
+    return f"{owner(file.about)} {sorted(file.real.call(xattrs).items())}"
 
 
 def digest(file: File, content: bytes) -> str:
     """Type, mode and content; owner and times are left out: they are not part of what a context is."""
     about, more = file.about, content
     if stat.S_ISLNK(about.st_mode):
-        more = os.fsencode(os.readlink(file.real))
+        more = os.fsencode(file.real.readlink())
     elif stat.S_ISCHR(about.st_mode) or stat.S_ISBLK(about.st_mode):
         more = str(about.st_rdev).encode()
     mode = 0 if stat.S_ISLNK(about.st_mode) else about.st_mode

@@ -118,40 +118,49 @@ def is_git(source: str) -> bool:
     return bool(re.match(r"git@|git://|ssh://|https?://[^?#]*\.git([?#]|$)", source))
 
 
-def archive_kind(path: str) -> str | None:
+def archive_kind(file) -> str | None:
     """By its first bytes, as Docker does it: a packed or plain tar file. The name does not matter."""
-    with open(path, "rb") as file:
-        head = file.read(512)
+    head = file.read(512)
+    file.seek(0)
     kind = next((kind for magic, kind in ARCHIVES.items() if head.startswith(magic)), None)
     if kind or head[257:262] == b"ustar":
         return kind or "tar"
     return None
 
 
-def open_archive(path: str, kind: str):
+def reader(file, kind: str):
     """A reader of the tar file in it."""
     if kind == "bzip2":
         import bz2
 
-        return bz2.open(path)
+        return bz2.open(file)
     if kind == "xz":
         import lzma
 
-        return lzma.open(path)
-    return compression.unpacked(open(path, "rb"))
+        return lzma.open(file)
+    return compression.unpacked(file)
 
 
-def extract(path: str, beside: str) -> str | None:
-    """The archive unpacked into a new folder beside ``beside``, or None if the file is no archive. Raises ``LayerError``."""
-    if (kind := archive_kind(path)) is None:
+def extract(file: File, beside: str) -> str | None:
+    """The archive unpacked into a new folder beside ``beside``, or None if the file is no archive. Raises ``LayerError``.
+
+    A pipe or a device is none: it is not even opened, as it might make us wait, or do something.
+    """
+    if not stat.S_ISREG(file.about.st_mode):
         return None
+    with file.real.open(file.about) as opened:
+        kind = archive_kind(opened)
+        return extracted(opened, kind, beside) if kind else None
+
+
+def extracted(opened, kind: str, beside: str) -> str | None:
     from tempfile import mkdtemp
 
     from lib.images.unpack import unpack
 
     folder = mkdtemp(prefix=f"{os.path.basename(beside)}.", dir=os.path.dirname(beside))
     try:
-        unpack(open_archive(path, kind), folder)
+        unpack(reader(opened, kind), folder)
         return folder
     except BaseException as error:
         state.rmtree(folder)
@@ -161,14 +170,17 @@ def extract(path: str, beside: str) -> str | None:
 
 
 def download(url: str, folder: str, checksum: str | None = None) -> str:
-    """Fetch ``url`` into ``folder``; returns the path of the file, named as the URL ends. Raises ``ImageError``."""
+    """Fetch ``url`` into ``folder``; returns the path of the file, named as the URL ends. Raises ``ImageError``.
+
+    Where it is redirected to is decided as for a registry: http(s) only, and never from https to http.
+    """
     import urllib3
 
     name = posixpath.basename(urllib3.util.parse_url(url).path or "") or "index"
     path = f"{folder}/{name}"
     try:
         with urllib3.PoolManager() as pool, open(path, "xb") as file:
-            answer = pool.request("GET", url, preload_content=False, timeout=60)
+            answer = requested(pool, url)
             if answer.status != 200:
                 raise ImageError(f"ADD {url}: the server answers {answer.status} {answer.reason}")
             reader = digests.Hashed(answer, checksum, min(DOWNLOAD_AT_MOST, compression.limit()), f"ADD {url}: the download")
@@ -181,6 +193,20 @@ def download(url: str, folder: str, checksum: str | None = None) -> str:
     moment = last_modified(answer.headers.get("Last-Modified"))
     os.utime(path, (moment, moment))
     return path
+
+
+def requested(pool, url: str):
+    """The answer at the end of all redirects; its body is still to be read."""
+    from lib.registry import transport
+
+    for _ in range(transport.REDIRECTS + 1):
+        answer = pool.request("GET", url, preload_content=False, timeout=60, redirect=False)
+        if answer.status not in transport.REDIRECT:
+            return answer
+        answer.close()
+        url = transport.follow(url, answer.headers.get("Location"))
+        transport.origin(url)  # http or https
+    raise ImageError(f"ADD {transport.bare(url)}: more than {transport.REDIRECTS} redirects: a loop?")
 
 
 def last_modified(text: str | None) -> int:

@@ -94,7 +94,7 @@ class Files:
 
     def unpacked(self, source: Source, target: Copying, place: str) -> bool:
         """Put what is in an archive where it belongs, with the owners that it tells; False if it is no archive."""
-        folder = None if source.is_folder else copying.extract(source.file.real, place)
+        folder = None if source.is_folder else copying.extract(source.file, place)
         if folder is None:
             return False
         try:

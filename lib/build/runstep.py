@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import posixpath
+
 from lib.build import copying
 from lib.build.changes import Changes
 from lib.build.context import Tree
 from lib.build.steps import PREDEFINED, BuildError, Cancelled, Work, whole_command
 from lib.dockerfile import instructions
-from lib.images import Merged
+from lib.images import ImageError, Merged
 
 HIDDEN = {
     *PREDEFINED,
@@ -46,7 +48,27 @@ class RunStep:
         proxies = {name: value for name, value in options.build_args.items() if name.upper() in PREDEFINED}
         command = Command(argv, below, {"PATH": PATH, **proxies, **self.env}, self.workdir, who, self.network, self.mounts)
         Changes(Merged(folders), place)  # the top folder looks as before
-        self.execute(Runner(self.build.store, command, place, self.tree_of, options.secrets, options.ssh, self.build.stopping), argv)
+        secrets, ssh = self.entrusted()
+        self.execute(Runner(self.build.store, command, place, self.tree_of, secrets, ssh, self.build.stopping), argv)
+
+    def entrusted(self) -> tuple[dict[str, str], str | None]:
+        """The secrets and the agent. A trigger (ONBUILD) of a stranger's base gets only what the Dockerfile itself names, too."""
+        secrets, ssh = self.build.options.secrets, self.build.options.ssh
+        if self.stage.number > 0:
+            return secrets, ssh
+        named = {asked(mount) for stage in self.build.file.stages for one in stage.instructions for mount in mounts_of(one)}
+        for mount in self.mounts:
+            given = asked(mount) and (ssh if mount.type == "ssh" else asked(mount)[1] in secrets)
+            if given and not {asked(mount), ("secret", "")} & named:
+                self.refused(mount)
+        return {name: file for name, file in secrets.items() if {("secret", name), ("secret", "")} & named}, ssh if SSH in named else None
+
+    def refused(self, mount) -> None:
+        what = " ".join(asked(mount))
+        words = f"ONBUILD in the base image asks for the {what}: it gets none that the Dockerfile does not name in a RUN --mount of its own"
+        if mount.required:
+            raise ImageError(words)
+        self.build.warnings.append(words)
 
     def command(self) -> tuple[list[str], str]:
         """What is run, and how the history tells it. A heredoc alone is the script itself."""
@@ -102,6 +124,22 @@ class RunStep:
         if not mount.from_:
             return self.build.context
         return self.build.tree(mount.from_, self.stage.stage.base.place, self.stage.stage)
+
+
+SSH = ("ssh", "agent")
+
+
+def asked(mount) -> tuple[str, str] | None:
+    """What is not for everybody, as a mount names it. A secret without a name has a variable for one: it may be any."""
+    if mount.type == "ssh":
+        return SSH
+    return ("secret", mount.id or posixpath.basename(mount.target or "")) if mount.type == "secret" else None
+
+
+def mounts_of(one) -> tuple:
+    """The mounts of a RUN, also of one that is to be handed on as a trigger."""
+    one = one.instruction if isinstance(one, instructions.OnBuild) else one
+    return one.mounts if isinstance(one, instructions.Run) else ()
 
 
 def as_script(script: str) -> str:

@@ -3,6 +3,7 @@
 What travels is an OCI manifest: its config is the list of cache records, its layers are the records' layers. A record is read at
 once, a layer only when a step hits it. The records come from strangers, so each is checked, and each layer must be what its digests say.
 Whoever lets others write to the cache that he reads from lets them say what a step makes: no digest helps against that.
+So what came from such a cache answers only for builds that name it, too.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ class Elsewhere:
         self.text, self.store, self.warn = text, store, warn
         self.lock, self.records, self.facts = threading.Lock(), {}, {}
         self.depot = to_read(text)
+        self.source = self.depot.source
         try:
             self.records, self.facts = read(self.depot)
         except (ImageError, OSError) as error:

@@ -11,10 +11,10 @@ import click
 
 from lib.build import Build, StepReport
 from lib.build.builder import Built, Options
-from lib.cli.text import visible
 from lib.cli.variables import pairs
 from lib.engine import resolve
 from lib.images import Library, image
+from lib.visible import visible
 
 
 class Progress:
@@ -29,7 +29,7 @@ class Progress:
             if what == "output" and self.plain:
                 self.output(step, text)
             elif what == "start" and self.plain:
-                say(f" => {place(step)} {visible(step.text)}")
+                say(f" => {place(step)} {step.text}")
             elif what == "done" and step.number >= 0 and step.kind != "config":
                 self.done(step)
 
@@ -38,17 +38,17 @@ class Progress:
         *lines, rest = (self.halves.get(id(step), "") + text).split("\n")
         self.halves[id(step)] = rest
         for line in lines:
-            say(f"    {place(step)} | {line}")
+            printed(step, line)
 
     def done(self, step: StepReport) -> None:
         if self.plain and (rest := self.halves.pop(id(step), "")):
-            say(f"    {place(step)} | {rest}")
+            printed(step, rest)
         how = "CACHED " if step.cached else ""
         took = "" if step.cached else f"   {step.seconds:.1f}s"
-        say(f" => {how}{place(step)} {visible(step.text[:100])}{took}")
+        say(f" => {how}{place(step)} {step.text[:100]}{took}")
         if self.explain and not step.cached:
             for reason in step.why:
-                say(f"      not cached, {visible(reason)}")
+                say(f"      not cached, {reason}")
 
 
 def place(step: StepReport) -> str:
@@ -56,7 +56,14 @@ def place(step: StepReport) -> str:
 
 
 def say(text: str) -> None:
-    click.echo(text, err=True)
+    """Whatever is told has a stranger's words in it: of a Dockerfile, of a registry."""
+    click.echo(visible(text), err=True)
+
+
+def printed(step: StepReport, line: str) -> None:
+    """What a command printed. Into a file it goes as it came, colours left out."""
+    shown = visible(line.rstrip("\r")) if sys.stderr.isatty() else line
+    click.echo(f"    {place(step)} | {shown}", err=True)
 
 
 def words(text: str) -> dict[str, str]:
@@ -134,9 +141,9 @@ def build(library: Library, context: str, file, tags, target, build_args, labels
 
 def conclude(job: Build, done: Built, explain: bool) -> None:
     for line in done.advice if explain else ():
-        say(f"hint: {visible(line)}")
+        say(f"hint: {line}")
     for text in job.warnings:
-        say(f"[Warning] {visible(text)}")
+        say(f"[Warning] {text}")
     if job.unused:
         say(f"[Warning] One or more build-args {job.unused} were not consumed")
     for one in job.file.warnings:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 
 import click
 
@@ -11,6 +14,7 @@ from lib.cli.errors import Failed, errors
 from lib.cli.library import library
 from lib.cli.streams import stdout
 from lib.cli.variables import pairs
+from lib.visible import visible
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -70,13 +74,15 @@ def foreground(ours, found, wishes, interactive: bool) -> int:
 @click.argument("container")
 def diff(container: str) -> None:
     """Inspect changes to files or directories on a running container's filesystem."""
-    from lib.cli import reports, text
+    from lib.cli import reports
     from lib.images import Merged
 
     with errors():
         facts = running(container)
-        for kind, path in reports.changes(Merged(layers_of(library(), facts)), f"{facts['folder']}/upper"):
-            click.echo(f"{kind} {text.visible(path)}")
+        with frozen(facts):
+            found = reports.changes(Merged(layers_of(library(), facts)), f"{facts['folder']}/upper")
+        for kind, path in found:
+            click.echo(f"{kind} {visible(path)}")
 
 
 @click.command()
@@ -90,11 +96,8 @@ def export(container: str, output: str | None) -> None:
     with errors():
         facts = running(container)
         folders = [*layers_of(library(), facts), f"{facts['folder']}/upper"]
-        if output:
-            with atomic_file(output) as file:
-                archive.export(folders, file)
-        else:
-            archive.export(folders, stdout())
+        with atomic_file(output) if output else nullcontext(stdout()) as file, frozen(facts):
+            archive.export(folders, file)
 
 
 def running(name: str) -> dict:
@@ -103,6 +106,40 @@ def running(name: str) -> dict:
     if not found:
         raise Failed(f"No such container: {name} (only running ones can be looked into: those of another terminal or notebook)")
     return found[0]
+
+
+@contextmanager
+def frozen(facts: dict) -> Iterator[None]:
+    """Meanwhile a container stands still, as for ``docker cp``: what is read is of one moment. It goes on however this ends.
+
+    One without a cgroup (a user's without limits) cannot be frozen, and one that was paused already stays so.
+    """
+    from lib.process import Shield
+
+    group = group_of(facts)
+    if group is None or group.frozen:
+        yield
+        return
+    with Shield() as shield:  # an interrupt must not come between freeze and thaw
+        try:
+            group.freeze()
+            with shield.opened():
+                yield
+        finally:
+            with suppress(FileNotFoundError):  # it was killed meanwhile
+                group.thaw()
+
+
+def group_of(facts: dict):
+    """The cgroup of a container on record that can be frozen, or None. Its folder is the one that the record's undo kills."""
+    from lib.ingredients import Cgroup
+
+    folder = next((words[0] for call, *words in facts["undos"] if call == "kill_cgroup"), "")
+    if not any(os.path.exists(f"{folder}/{name}") for name in ("cgroup.freeze", "freezer.state")):
+        return None
+    group = Cgroup(name=facts["id"])
+    group.folders = dict.fromkeys(group.folders, folder)
+    return group
 
 
 def layers_of(ours, facts: dict) -> list[str]:

@@ -6,9 +6,9 @@ import sys
 
 import click
 
-from lib.cli.text import visible
 from lib.images import Library, StoreError, references
 from lib.registry import transfer
+from lib.visible import visible
 
 QUIET = ("Downloading", "Pushing", "Waiting", "Verifying Checksum", "Extracting", "Preparing", "Digest")
 HEADS = ("Pulling from", "Warning")

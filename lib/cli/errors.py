@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import click
 
 from lib.cli.library import library
-from lib.cli.text import visible
 from lib.images import ImageError
+from lib.visible import visible
 
 NAME = "suitcase"
 

@@ -7,7 +7,7 @@ import json
 import click
 
 from lib import sizes
-from lib.cli import reports, text
+from lib.cli import reports, streams, text
 from lib.cli.errors import Failed, errors
 from lib.cli.library import disk, in_use, library
 from lib.images import references
@@ -62,9 +62,9 @@ def inspect(names: tuple[str, ...], template: str | None) -> None:
         ours = library()
         found = [reports.document(ours, ours.find(name)) for name in names]
         if template:
-            click.echo("\n".join(reports.formatted(one, template) for one in found))
+            streams.tell("\n".join(reports.formatted(one, template) for one in found))
         else:
-            click.echo(json.dumps(found, indent=4, ensure_ascii=False))
+            streams.tell(json.dumps(found, indent=4, ensure_ascii=False))
 
 
 @click.command()

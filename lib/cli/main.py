@@ -6,11 +6,13 @@ lists images should not wait for HTTP.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from importlib import import_module
 
 import click
 
 from lib.cli.errors import NAME
+from lib.cli.signals import ended_in_order
 
 VERBS = {
     "images": "images history inspect tag rmi prune",
@@ -27,6 +29,11 @@ class Verbs(click.Group):
 
     def list_commands(self, context: click.Context) -> list[str]:
         return sorted(HOMES)
+
+    def main(self, *words, standalone_mode: bool = True, **how):
+        """As a program of its own it ends in good order; a notebook's kernel has handlers of its own."""
+        with ended_in_order() if standalone_mode else nullcontext():
+            return super().main(*words, standalone_mode=standalone_mode, **how)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in HOMES:

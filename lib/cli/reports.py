@@ -10,6 +10,7 @@ from lib.cli import text
 from lib.images import Image, Library, digests, references
 from lib.images.library import REPO_DIGEST
 from lib.images.overlays import walk
+from lib.visible import visible
 
 
 def layer_sizes(library: Library, image: Image) -> list[int]:
@@ -58,8 +59,8 @@ def history_rows(library: Library, image: Image, full: bool = False) -> list[lis
     rows = []
     for one in image.history:
         bytes_ = 0 if one.get("empty_layer") else next(layers, 0)
-        said = text.visible(" ".join(str(one.get("created_by", "")).split()))
-        comment = text.visible(str(one.get("comment", "")))
+        said = visible(" ".join(str(one.get("created_by", "")).split()))
+        comment = visible(str(one.get("comment", "")))
         rows.append(
             ["<missing>", text.age(str(one.get("created", ""))), said if full else text.shorten(said, 45), sizes.human(bytes_), comment]
         )

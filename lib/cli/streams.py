@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
+import click
+
 from lib.cli.errors import Failed
+from lib.visible import visible
 
 
 def stdout() -> BinaryIO:
@@ -15,6 +18,11 @@ def stdout() -> BinaryIO:
     if sys.stdout.isatty():
         raise Failed("cowardly refusing to save to a terminal. Use the -o flag or redirect")
     return sys.stdout.buffer
+
+
+def tell(words: str) -> None:
+    """A document with a stranger's words in it: visible text on a terminal, for programs just as it is."""
+    click.echo(visible(words) if sys.stdout.isatty() else words)
 
 
 @contextmanager

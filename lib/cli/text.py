@@ -45,14 +45,6 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("   ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in lines)
 
 
-def visible(text: str) -> str:
-    """A stranger's words, harmless to a terminal: control characters are shown (``\\x1b``), and cannot move the cursor.
-
-    So are the bytes of a name that is not UTF-8 (``os.fsdecode`` puts them at U+DC00).
-    """
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\udc80-\udcff]", lambda one: f"\\x{ord(one[0]) & 0xFF:02x}", text)
-
-
 def shorten(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from lib.dockerfile import mounts, syntax
 from lib.dockerfile.expansion import Expansion, ExpansionError, expand_body, expansion
@@ -32,6 +32,7 @@ from lib.dockerfile.instructions import (
 from lib.dockerfile.keywords import instruction_of
 from lib.dockerfile.positions import DockerfileError, Place
 from lib.dockerfile.syntax import Warned
+from lib.regularfile import open_regular
 
 __all__ = ["Dockerfile", "DockerfileError", "Stage", "expanded", "instructions", "parse", "read", "stages"]
 
@@ -57,14 +58,19 @@ class Dockerfile(NamedTuple):
 
 def read(path: str | os.PathLike) -> Dockerfile:
     """The Dockerfile at ``path``. Raises: DockerfileError, OSError."""
-    with open(path, "rb") as file:
-        data = file.read(4 * syntax.LARGEST + 1)  # a character is four bytes at most: what is cut off here is refused anyway
+    with open_regular(path) as file:
+        return read_from(file, str(path))
+
+
+def read_from(file: BinaryIO, name: str) -> Dockerfile:
+    """The Dockerfile in an open file; ``name`` is for errors. Raises: DockerfileError, OSError."""
+    data = file.read(4 * syntax.LARGEST + 1)  # a character is four bytes at most: what is cut off here is refused anyway
     try:
-        return parse(data.decode(), str(path))
+        return parse(data.decode(), name)
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         message = f"the byte 0x{data[error.start]:02x} is not UTF-8"
-        raise DockerfileError(message, "save the file as UTF-8", str(path), line, 1, "") from None
+        raise DockerfileError(message, "save the file as UTF-8", name, line, 1, "") from None
 
 
 def parse(text: str, file: str = "Dockerfile") -> Dockerfile:

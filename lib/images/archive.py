@@ -19,10 +19,11 @@ from lib.images.library import Library
 from lib.images.merged import Merged
 from lib.images.pack import Packing
 from lib.images.sourcedate import created
-from lib.images.store import NAME, Store
+from lib.images.store import JSON_AT_MOST, NAME, Store
 from lib.images.tarmembers import members, split
 
 CONTAINERD_NAME = "io.containerd.image.name"
+FILES_AT_MOST = 100_000  # in an archive: each is a file on disk for a while
 
 
 class ArchiveError(ImageError):
@@ -85,8 +86,8 @@ def docker_entry(one: Image, name: str) -> dict:
 
 def load(library: Library, file) -> list[Image]:
     """``docker load``: take every image out of an archive (OCI or Docker, packed or not). Raises ``ArchiveError`` and ``LayerError``."""
-    with library.store.using():
-        content = Content(library.store, compression.unpacked(file))
+    with library.store.using(), Content(library.store) as content:
+        content.read(compression.Counted(compression.unpacked(file), 2 * compression.limit(), "the archive"))
         found = content.docker() if content.has("manifest.json") else content.oci()
         for one, names in found:
             library.chains.unpack(one.layers, one.diff_ids)
@@ -96,23 +97,60 @@ def load(library: Library, file) -> list[Image]:
 
 
 class Content:
-    """What is in an archive: each file becomes a blob of the store, under its name here."""
+    """What is in an archive: each file is a draft beside the store, and becomes a blob of it when a manifest names it.
 
-    def __init__(self, store: Store, file):
+    What nobody has named is gone at the end of the ``with``.
+    """
+
+    def __init__(self, store: Store):
         self.store, self.files, self.links = store, {}, {}
+        self.left, self.drafts = compression.limit(), {}  # by digest
+
+    def read(self, file) -> None:
+        """Raises ``ArchiveError`` for more than one may unpack to, ``LayerError`` for what is no tar file."""
         for archive, member in members(file):
             name = "/".join(member.parts)
             if member.kind == "file":
+                self.count(member)
                 self.files[name] = self.keep(archive.extractfile(member), member.size)
             elif member.kind in ("symbolic link", "hard link"):
                 here = os.path.dirname(name) if member.kind == "symbolic link" else ""
                 self.links[name] = os.path.normpath(f"{here}/{member.linkname}").lstrip("/")
 
+    def count(self, member) -> None:
+        self.left -= member.size
+        if self.left < 0:
+            words = f"the archive unpacks to more than {compression.limit()} bytes (at {member.name[:60]!r}): a bomb?"
+            raise ArchiveError(f"{words} SUITCASE_LAYER_LIMIT allows more")
+        if len(self.files) >= FILES_AT_MOST:
+            raise ArchiveError(f"the archive holds more than {FILES_AT_MOST} files: no image is made of so many")
+
     def keep(self, source, size: int) -> tuple[str, int]:
-        with self.store.draft(size=size) as draft:
+        """Digest and size of a file that is a draft now."""
+        draft = self.store.draft(size=size)
+        try:
             while data := source.read(1 << 20):
                 draft.write(data)
-            return draft.commit(), size
+            draft.seal()
+        except BaseException:
+            draft.__exit__()
+            raise
+        if draft.digest in self.drafts:
+            draft.__exit__()
+        return self.drafts.setdefault(draft.digest, draft).digest, size
+
+    def take(self, digest: str) -> str:
+        """A manifest names it: if it is here, it becomes a blob of the store."""
+        if draft := self.drafts.pop(digest, None):
+            draft.publish()
+        return digest
+
+    def __enter__(self) -> Content:
+        return self
+
+    def __exit__(self, *error) -> None:
+        for draft in self.drafts.values():
+            draft.__exit__()
 
     def has(self, name: str) -> bool:
         return name in self.files
@@ -127,10 +165,18 @@ class Content:
             raise ArchiveError(f"the archive speaks of {name!r}, and has no such file: it was cut off, or is no image")
         return self.files[name]
 
+    def get(self, name: str) -> bytes:
+        """A small file of the archive that only says what is in the others."""
+        digest, size = self.find(name)
+        if size > JSON_AT_MOST:
+            raise ArchiveError(f"{name} in the archive has {size} bytes: at most {JSON_AT_MOST} are read")
+        if digest in self.drafts:
+            return self.drafts[digest].path.read_bytes()
+        return self.store.get(digest)
+
     def json(self, name: str) -> object:
-        digest, _ = self.find(name)
         try:
-            return json.loads(self.store.get(digest))
+            return json.loads(self.get(name))
         except (ValueError, RecursionError):
             raise ArchiveError(f"{name} in the archive is not valid JSON") from None
 
@@ -144,6 +190,8 @@ class Content:
     def docker_image(self, entry: dict) -> tuple[Image, list[str]]:
         digest, size = self.find(entry.get("Config"))
         found = [self.find(name) for name in image.items(entry, "Layers", "manifest.json")]
+        for one, _ in [(digest, size), *found]:
+            self.take(one)
         about = {"mediaType": image.CONFIG, "digest": digest, "size": size}
         manifest = {"schemaVersion": 2, "mediaType": image.MANIFEST, "config": about, "layers": [self.layer(*one) for one in found]}
         descriptor = self.store.put_json(manifest, image.MANIFEST)
@@ -161,7 +209,7 @@ class Content:
             raise ArchiveError(
                 "the archive has neither index.json nor manifest.json: it is no image (a plain file system? import takes it)"
             )
-        entries = image.items(image.document(self.store.get(self.find("index.json")[0]), "index.json"), "manifests", "index.json")
+        entries = image.items(image.document(self.get("index.json"), "index.json"), "manifests", "index.json")
         found = []
         for entry in entries:
             one = self.manifest(image.descriptor(entry, "an entry of index.json"))
@@ -171,13 +219,15 @@ class Content:
         return found
 
     def manifest(self, entry: dict, depth: int = 0) -> Image:
-        data = self.store.get(entry["digest"])
+        data = self.store.get(self.take(entry["digest"]))
         if entry.get("mediaType") in (image.INDEX, image.DOCKER_LIST):
             if depth:
                 raise ArchiveError(f"index {entry['digest']} lies in an index: only one in another is read")
             return self.manifest(image.choose(image.document(data, entry["digest"]), what=f"index {entry['digest']}"), depth + 1)
-        for one in image.manifest(data, entry["digest"])["layers"] or []:
-            if not self.store.has(one["digest"]):
+        found = image.manifest(data, entry["digest"])
+        self.take(found["config"]["digest"])
+        for one in found["layers"] or []:
+            if not self.store.has(self.take(one["digest"])):
                 raise ArchiveError(f"layer {one['digest']} is not in the archive")
         return image.load(self.store, {"mediaType": image.MANIFEST, **entry})
 
@@ -193,7 +243,7 @@ def believed(names: list) -> list[str]:
 
 def import_(library: Library, file, name: str | None = None, config: dict | None = None, message: str = "") -> Image:
     """``docker import``: a tar file of a whole file system becomes an image of one layer; ``config`` is its runtime part."""
-    tar = compression.unpacked(file)
+    tar = compression.Counted(compression.unpacked(file), 2 * compression.limit(), "the tar file")
 
     def fill(sink) -> None:
         while data := tar.read(1 << 18):
@@ -229,6 +279,6 @@ def one_layer(library: Library, layer: layers.Layer, name: str | None, config: d
 def export(folders: Sequence[str], out) -> None:
     """``docker export``: the one tree that the folders make together (the lowest first), as a tar file without whiteouts."""
     merged, packing = Merged(folders), Packing(out)
-    for name, path, about in merged.walk():
-        packing.add(name, path, about)
+    for name, place, about in merged.walk():
+        packing.add(name, place, about)
     packing.close()

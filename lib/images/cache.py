@@ -55,29 +55,38 @@ class Cache:
 
     def find(self, wanted: str) -> Record | None:
         """The record of a key, if its layer is still here, or comes from elsewhere. Hold ``store.using``."""
-        record = self.find_quietly(self.place / wanted)
+        return self.kept(wanted) or next((found for other in self.others if (found := self.from_elsewhere(other, wanted))), None)
+
+    def kept(self, name: str) -> Record | None:
+        record = self.find_quietly(self.place / name)
         if record and (not record.layer or self.store.has(record.layer["descriptor"]["digest"])):
-            os.utime(self.place / wanted)
+            os.utime(self.place / name)
             return record
-        for other in self.others:
-            if record := other.find(wanted):
-                self.keep(record)
-                return record
         return None
 
-    def keep(self, record: Record) -> None:
+    def from_elsewhere(self, other, wanted: str) -> Record | None:
+        """It is kept under its source's mark: who wrote it says what a step makes, and only a build that names him believes that."""
+        mark = f".{hashlib.sha256(other.source.encode()).hexdigest()[:32]}"
+        if record := self.kept(wanted + mark):
+            return record
+        if record := other.find(wanted):
+            self.keep(record, mark)
+        return record
+
+    def keep(self, record: Record, mark: str = "") -> None:
         with self.store.locked("index"):
-            self.store.replace(f"cache/{record.key}", asdict(record))
+            self.store.replace(f"cache/{record.key}{mark}", asdict(record))
 
     def once(self, wanted: str, work: Callable[[], str]) -> str:
-        """A text that only depends on its key: worked out the first time."""
+        """A text that only depends on its key: worked out the first time. One from elsewhere is believed by this build only."""
         path = self.store.place / "facts" / wanted
         try:
             found = json.loads(path.read_bytes())
         except (FileNotFoundError, ValueError):
-            path.parent.mkdir(exist_ok=True)
-            found = next((fact for other in self.others if (fact := other.facts.get(wanted))), None) or work()
-            self.store.replace(f"facts/{wanted}", found)
+            if not (found := next((fact for other in self.others if (fact := other.facts.get(wanted))), None)):
+                path.parent.mkdir(exist_ok=True)
+                found = work()
+                self.store.replace(f"facts/{wanted}", found)
         self.facts[wanted] = found
         return found
 

@@ -174,7 +174,7 @@ class Job:
         for path in self.implied if below else ():
             found = merged.find(path)
             if found and stat.S_ISDIR(found[1].st_mode):
-                copy_looks(found[0], f"{self.place.path}/{path}")
+                found[0].call(copy_looks, f"{self.place.path}/{path}")
         return self.place.publish(chain_id)
 
     def close(self) -> None:

@@ -77,6 +77,20 @@ class Rest:
         return head or self.file.read(size)
 
 
+class Counted:
+    """A file of which at most ``limit`` bytes are read: what is small when packed may have no end. ``what`` is its name in the error."""
+
+    def __init__(self, file, limit: int, what: str):
+        self.file, self.left, self.what = file, limit, what
+
+    def read(self, size: int = CHUNK) -> bytes:
+        data = self.file.read(size)
+        self.left -= len(data)
+        if self.left < 0:
+            raise ImageError(f"{self.what} unpacks to far more than {limit()} bytes: a bomb? SUITCASE_LAYER_LIMIT allows more")
+        return data
+
+
 class Raw(io.RawIOBase):
     """A file that only has ``read``, for those who ask for ``readinto``."""
 

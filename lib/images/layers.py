@@ -62,9 +62,9 @@ def from_folder(store: Store, folder: str, kind: str = "gzip", **how: bool) -> L
 
 def clamp(folder: str, latest: int) -> None:
     """No time in the folder later than ``latest`` seconds: what is unpacked must be what is packed."""
-    for _, path, about in reversed(list(walk(folder))):
+    for _, place, about in reversed(list(walk(folder))):
         if about.st_mtime > latest:
-            os.utime(path, ns=(latest * 10**9, latest * 10**9), follow_symlinks=False)
+            place.call(os.utime, ns=(latest * 10**9, latest * 10**9), follow_symlinks=False)
 
 
 def adopt(chains: Chains, place: Place, below: list[str], kind: str = "gzip") -> tuple[Layer, str]:

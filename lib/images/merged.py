@@ -9,55 +9,54 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from io import BufferedReader
 
-from lib.images.overlays import is_opaque, is_whiteout
+from lib.beneath import Place, Way
+from lib.images.overlays import is_opaque, is_whiteout, shows
 
 LINKS_AT_MOST = 40  # as in the kernel
 
 
 class Merged:
-    """The tree that ``layers`` (folders, the lowest first) make together. Nothing in them may change meanwhile."""
+    """The tree that ``layers`` (folders, the lowest first) make together. Nothing in them may change meanwhile.
+
+    If something does all the same, because a stranger owns them, what is read may be old or new, but it lies in the layers.
+    """
 
     def __init__(self, layers):
         self.layers = list(reversed(layers))
         self.known: dict[str, list[str]] = {"": self.layers}
+        self.way = Way()
 
     def folders(self, path: str) -> list[str]:
-        """The real folders that together are the folder ``path`` (no links in it), the highest first; none if it is no folder."""
+        """The layers whose folders together are the folder ``path`` (no links in it), the highest first; none if it is no folder."""
         todo = [path]
         while todo[-1] not in self.known:  # no recursion: strangers' folders may be deeper than Python's stack
             todo.append(todo[-1].rpartition("/")[0])
         for one, above in zip(todo[-2::-1], todo[:0:-1], strict=True):
-            self.known[one] = self.join(self.known[above], one.rpartition("/")[2])
+            self.known[one] = self.join(self.known[above], one)
         return self.known[path]
 
-    @staticmethod
-    def join(above: list[str], name: str) -> list[str]:
+    def join(self, above: list[str], path: str) -> list[str]:
         found = []
-        for folder in above:
-            place = f"{folder}/{name}"
-            try:
-                about = os.lstat(place)
-            except (FileNotFoundError, NotADirectoryError):
+        for layer in above:
+            place = Place(self.way, layer, path)
+            if (about := place.look()) is None:
                 continue
             if not stat.S_ISDIR(about.st_mode):
                 break  # a file or a whiteout: what lies deeper is hidden
-            found.append(place)
-            if is_opaque(place):
+            found.append(layer)
+            if place.call(is_opaque):
                 break
         return found
 
-    def find(self, path: str) -> tuple[str, os.stat_result] | None:
-        """The real path and status of what is at ``path`` (no links on the way; the last one is not followed)."""
-        if not path:
-            return self.layers[0], os.lstat(self.layers[0])
-        above, _, name = path.rpartition("/")
-        for folder in self.folders(above):
-            try:
-                about = os.lstat(f"{folder}/{name}")
-            except FileNotFoundError:
-                continue
-            return None if is_whiteout(about) else (f"{folder}/{name}", about)
+    def find(self, path: str) -> tuple[Place, os.stat_result] | None:
+        """The place and status of what is at ``path`` (no links on the way; the last one is not followed)."""
+        above = path.rpartition("/")[0]
+        for layer in self.folders(above):
+            place = Place(self.way, layer, path)
+            if about := place.look():
+                return None if is_whiteout(about) else (place, about)
         return None
 
     def resolve(self, path: str, last: bool = True) -> str:
@@ -77,7 +76,7 @@ class Merged:
                 links += 1
                 if links > LINKS_AT_MOST:
                     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-                to = os.readlink(found[0])
+                to = found[0].readlink()
                 done = [] if to.startswith("/") else done
                 todo = split(to) + todo
                 continue
@@ -89,21 +88,21 @@ class Merged:
     def names(self, path: str) -> list[str]:
         """What is in the folder ``path`` (no links in it), in the order of the bytes."""
         seen: dict[str, bool] = {}
-        for folder in self.folders(path):
-            with os.scandir(folder) as listing:
-                for entry in listing:
-                    if entry.name not in seen:
-                        seen[entry.name] = not is_whiteout(entry.stat(follow_symlinks=False))
+        for layer in self.folders(path):
+            for entry in Place(self.way, layer, path).entries():
+                if entry.name not in seen:
+                    seen[entry.name] = shows(entry)
         return sorted((name for name, there in seen.items() if there), key=os.fsencode)
 
     def walk(self, path: str = ""):
-        """Every path below ``path``: its name in the tree, its real path, its status; each folder before what is in it."""
+        """Everything below ``path``: its name in the tree, where it lies, its status; each folder before what is in it."""
         todo = self.inner(path)
         while todo:
             inner = todo.pop()
-            place, about = self.find(inner)
-            yield inner, place, about
-            if stat.S_ISDIR(about.st_mode):
+            if not (found := self.find(inner)):
+                continue  # somebody has removed it meanwhile
+            yield inner, *found
+            if stat.S_ISDIR(found[1].st_mode):
                 todo += self.inner(inner)
 
     def inner(self, path: str) -> list[str]:
@@ -115,8 +114,8 @@ class Merged:
         found = self.find(self.resolve(path))
         if not found or not stat.S_ISREG(found[1].st_mode):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-        with open(found[0], "rb") as file:
-            return file.read(limit).decode("utf-8", "replace")
+        with found[0].open(found[1]) as file:
+            return BufferedReader(file).read(limit).decode("utf-8", "replace")
 
 
 def split(path: str) -> list[str]:

@@ -10,6 +10,8 @@ import os
 import stat
 from collections.abc import Iterator
 
+from lib.beneath import Place, Way
+
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
 NOT_PACKED = ("trusted.overlay.", "user.overlay.", "security.selinux", "system.")
 
@@ -25,30 +27,36 @@ def is_whiteout(about: os.stat_result) -> bool:
 
 def is_opaque(folder: str) -> bool:
     try:
-        return os.getxattr(folder, opaque_attribute()) == b"y"
+        return os.getxattr(folder, opaque_attribute(), follow_symlinks=False) == b"y"
     except OSError:
         return False
 
 
-def walk(folder: str) -> Iterator[tuple[str, str, os.stat_result]]:
-    """Every path below ``folder``, each folder before what is in it: its name in the layer, its real path, its status.
+def walk(folder: str) -> Iterator[tuple[str, Place, os.stat_result]]:
+    """Everything below ``folder``, each folder before what is in it: its name in the layer, where it lies, its status.
 
     Without recursion: a stranger's folders may be deeper than Python's stack.
     """
-    todo = names(folder)
+    todo = inner(Place(Way(), folder))
     while todo:
-        inside = todo.pop()
-        path = f"{folder}/{inside}"
-        about = os.lstat(path)
-        yield inside, path, about
+        place = todo.pop()
+        if (about := place.look()) is None:
+            continue  # somebody has removed it meanwhile
+        yield place.inner, place, about
         if stat.S_ISDIR(about.st_mode):
-            todo += [f"{inside}/{name}" for name in names(path)]
+            todo += inner(place)
 
 
-def names(folder: str) -> list[str]:
+def inner(folder: Place) -> list[Place]:
     """What is in a folder, the last name in the order of bytes first."""
-    with os.scandir(folder) as listing:
-        return sorted((entry.name for entry in listing), key=os.fsencode, reverse=True)
+    names = sorted((entry.name for entry in folder.entries()), key=os.fsencode, reverse=True)
+    return [folder.below(name) for name in names]
+
+
+def shows(entry: os.DirEntry) -> bool:
+    """Is it more than a whiteout? Of nearly everything the listing itself tells the kind."""
+    plain = entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False) or entry.is_symlink()
+    return plain or not is_whiteout(entry.stat(follow_symlinks=False))
 
 
 def owner(about: os.stat_result) -> tuple[int, int]:

@@ -10,6 +10,7 @@ import os
 import stat
 import tarfile
 
+from lib.beneath import Place, Way
 from lib.images.overlays import OPAQUE, WHITEOUT, is_opaque, is_whiteout, owner, walk, xattrs
 from lib.images.tarmembers import XATTR
 
@@ -30,42 +31,42 @@ class Packing:
     def pack(self, folder: str, root: bool = False, whiteouts: bool = True) -> None:
         """All of the folder; ``root`` takes the folder itself along, as "./"."""
         if root:
-            self.add("./", folder, os.lstat(folder))
-        for name, path, about in walk(folder):
+            self.add("./", Place(Way(), folder), os.lstat(folder))
+        for name, place, about in walk(folder):
             if whiteouts and is_whiteout(about):
                 above, _, last = name.rpartition("/")
                 self.empty(f"{above}/{WHITEOUT}{last}".lstrip("/"))
             else:
-                self.add(name, path, about)
-                if whiteouts and stat.S_ISDIR(about.st_mode) and is_opaque(path):
+                self.add(name, place, about)
+                if whiteouts and stat.S_ISDIR(about.st_mode) and place.call(is_opaque):
                     self.empty(f"{name}/{OPAQUE}")
 
-    def add(self, name: str, path: str, about: os.stat_result) -> None:
+    def add(self, name: str, place: Place, about: os.stat_result) -> None:
         """One file, folder, link or node; a socket is left out, as nobody listens any more."""
         if (kind := KINDS.get(stat.S_IFMT(about.st_mode))) is None:
             return
-        info = self.header(name, kind, about, path)
+        info = self.header(name, kind, about, place)
         if kind == tarfile.REGTYPE and about.st_nlink > 1:
             first = self.seen.setdefault((about.st_dev, about.st_ino), name)
             if first != name:
                 info.type, info.linkname, info.size, info.pax_headers = tarfile.LNKTYPE, first, 0, {}
         if info.isreg():
-            with open(path, "rb", buffering=0) as file:
+            with place.open(about) as file:
                 self.tar.addfile(info, file)
         else:
             self.tar.addfile(info)
         self.tar.members.clear()  # it would remember them all
 
-    def header(self, name: str, kind: bytes, about: os.stat_result, path: str) -> tarfile.TarInfo:
+    def header(self, name: str, kind: bytes, about: os.stat_result, place: Place) -> tarfile.TarInfo:
         info = tarfile.TarInfo(name)
         info.type, info.mode, info.mtime = kind, stat.S_IMODE(about.st_mode), self.moment(about.st_mtime)
         info.uid, info.gid = owner(about)
         info.size = about.st_size if kind == tarfile.REGTYPE else 0
         if kind == tarfile.SYMTYPE:
-            info.linkname = os.readlink(path)
+            info.linkname = place.readlink()
         if kind in (tarfile.CHRTYPE, tarfile.BLKTYPE):
             info.devmajor, info.devminor = os.major(about.st_rdev), os.minor(about.st_rdev)
-        info.pax_headers = {XATTR + key: value.decode("utf-8", "surrogateescape") for key, value in sorted(xattrs(path).items())}
+        info.pax_headers = {XATTR + key: value.decode("utf-8", "surrogateescape") for key, value in sorted(place.call(xattrs).items())}
         return info
 
     def moment(self, seconds: float) -> int:

@@ -54,12 +54,20 @@ class Draft:
 
     def commit(self) -> str:
         """Check it, have it on disk, give it its name. Raises ``DigestError``; then nothing is left of it."""
+        self.seal()
+        return self.publish()
+
+    def seal(self) -> None:
+        """Check it, and have it on disk: no more is written. Raises ``DigestError``."""
         if self.size is not None and self.written != self.size:
             raise DigestError(f"blob {self.expected}: {self.written} bytes came, {self.size} were announced")
         if self.expected and self.digest != self.expected:
             raise DigestError(f"blob {self.expected}: what came has the digest {self.digest}; it was damaged or exchanged on the way")
-        target = self.store.path(self.digest)
         self.store.sync(self.file.fileno())
+        self.file.close()
+
+    def publish(self) -> str:
+        target = self.store.path(self.digest)
         os.rename(self.path, target)
         self.store.sync_folder(target.parent)
         return self.digest

@@ -58,7 +58,7 @@ def touched(library: Library, context: str, name: str, **options) -> list[StepRe
             copy = Path(place, path.relative_to(context))
             if path.is_dir():
                 copy.mkdir(exist_ok=True)
-            else:
+            elif path.is_file():  # a pipe would let us wait
                 copy.write_bytes(path.read_bytes() + (b"\n# touched" if str(path.relative_to(context)) == name else b""))
                 copy.chmod(path.stat().st_mode)
         return layered(plan(place, library, **options))

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from html import escape
 
+from lib.visible import visible
+
 INK, PAPER = "#1b2733", "#ffffff"
 BLUE, ORANGE, GREEN, RED, GREY = "#2f6db5", "#d9822b", "#2e8b57", "#c0392b", "#8a97a5"
 
@@ -15,13 +17,18 @@ class Picture:
     """An image (``image/svg+xml`` as text or ``image/png`` as bytes) and ``alt``, the same in words."""
 
     def __init__(self, kind: str, data: str | bytes, alt: str):
-        self.kind, self.data, self.alt = kind, data, alt
+        self.kind, self.data, self.alt = kind, data, visible(alt)
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         return {self.kind: self.data, "text/plain": self.alt}, {self.kind: {"alt": self.alt}}
 
     def __repr__(self) -> str:
         return self.alt
+
+
+def words(text: str) -> str:
+    """A stranger's words (an image's, a Dockerfile's) in a picture. A control character would make it no XML, and so no picture."""
+    return escape(visible(text))
 
 
 # -- a few words of SVG -----------------------------------------------------------------------
@@ -33,17 +40,17 @@ def svg(width: int, height: int, parts: list[str], alt: str) -> Picture:
     style = 'style="max-width:100%;height:auto" font-family="DejaVu Sans, Verdana, sans-serif" font-size="12"'
     body = "\n".join(parts)
     paper = f'<rect width="{width}" height="{height}" fill="{PAPER}"/>'
-    return Picture("image/svg+xml", f"{head} {style}>\n<title>{escape(alt)}</title>\n{paper}\n{body}\n</svg>", alt)
+    return Picture("image/svg+xml", f"{head} {style}>\n<title>{words(alt)}</title>\n{paper}\n{body}\n</svg>", alt)
 
 
 def box(x: int, y: int, width: int, height: int, fill: str, stroke: str = "none", hover: str = "") -> str:
     """A rectangle with round corners; ``hover`` is shown when the mouse is on it."""
-    title = f"<title>{escape(hover)}</title>" if hover else ""
+    title = f"<title>{words(hover)}</title>" if hover else ""
     return f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="5" fill="{fill}" stroke="{stroke}">{title}</rect>'
 
 
 def label(x: int, y: int, text: str, colour: str = INK, anchor: str = "start", weight: str = "normal", size: int = 12) -> str:
-    return f'<text x="{x}" y="{y}" fill="{colour}" text-anchor="{anchor}" font-weight="{weight}" font-size="{size}">{escape(text)}</text>'
+    return f'<text x="{x}" y="{y}" fill="{colour}" text-anchor="{anchor}" font-weight="{weight}" font-size="{size}">{words(text)}</text>'
 
 
 def arrow(x1: int, y1: int, x2: int, y2: int) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from lib.visible import visible
+
 
 class Table:
     """Rows under a heading; columns as wide as they must be."""
 
     def __init__(self, heading: Sequence[str], rows: Iterable[Sequence]):
-        self.rows = [[str(cell) for cell in row] for row in (heading, *rows)]
+        self.rows = [[visible(str(cell)) for cell in row] for row in (heading, *rows)]
 
     def __repr__(self) -> str:
         widths = [max(map(len, column)) for column in zip(*self.rows, strict=True)]

@@ -21,11 +21,12 @@ from helpers.sites import Site, cached
 from lib import container, state
 from lib.build import runner
 from lib.build.builder import BuildError
-from lib.cli import reports, text
+from lib.cli import reports
 from lib.cli.main import main
 from lib.dockerfile import DockerfileError, expansion, parser
 from lib.dockerfile.mounts import Mount
 from lib.images import Cache, archive, image
+from lib.visible import visible
 
 pytestmark = requires("root", "overlay", "busybox")
 
@@ -252,4 +253,4 @@ def test_warnings_cannot_move_the_cursor(tmp_path, monkeypatch, capsys):
         registry.keep(made(architecture="\x1b[2Jamd65"))
         main(["pull", f"{registry.name}/a"], standalone_mode=False)
     assert "\\x1b[2Jamd65" in (err := capsys.readouterr().err) and "\x1b" not in err
-    assert text.visible(os.fsdecode(b"a\xff\x1b")) == "a\\xff\\x1b"
+    assert visible(os.fsdecode(b"a\xff\x1b")) == "a\\xff\\x1b"

@@ -76,16 +76,17 @@ def tree(folders, times: bool = False) -> dict[str, tuple]:
         kind = stat.S_IFMT(about.st_mode)
         content: object = None
         if kind == stat.S_IFREG:
-            content = Path(place).read_bytes()
+            with place.open(about) as file:
+                content = file.read()
         elif kind == stat.S_IFLNK:
-            content = os.readlink(place)
+            content = place.readlink()
         elif kind in (stat.S_IFCHR, stat.S_IFBLK):
             content = (os.major(about.st_rdev), os.minor(about.st_rdev))
         mode = 0 if kind == stat.S_IFLNK else stat.S_IMODE(about.st_mode)
         same = names.setdefault((about.st_dev, about.st_ino), path) if about.st_nlink > 1 and kind == stat.S_IFREG else path
         attributes = {
-            name: os.getxattr(place, name, follow_symlinks=False)
-            for name in os.listxattr(place, follow_symlinks=False)
+            name: place.call(os.getxattr, name, follow_symlinks=False)
+            for name in place.call(os.listxattr, follow_symlinks=False)
             if not name.startswith(("trusted.overlay", "user.overlay"))
         }
         when = (int(about.st_mtime),) if times else ()

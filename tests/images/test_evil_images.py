@@ -189,9 +189,9 @@ def test_a_file_that_grows_while_it_is_copied(site, monkeypatch):
     log = site.write("log", "one line\n")
     original = changes.copy_file
 
-    def meanwhile(real, place, size):
+    def meanwhile(real, about, place):
         log.write_text("one line\nanother\n")
-        original(real, place, size)
+        original(real, about, place)
         assert os.path.getsize(place) == len("one line\n")
 
     monkeypatch.setattr(changes, "copy_file", meanwhile)

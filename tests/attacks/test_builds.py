@@ -1,0 +1,352 @@
+"""Building in a stranger's folder, on a stranger's image, with a stranger's cache, from a stranger's server."""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers.needs import requires
+from helpers.registries import Fake
+from helpers.sites import Site, cached
+
+from lib.build import Build, Options, changes, copying, filesteps, sharedcache
+from lib.build.context import Memory
+from lib.images import Cache, ImageError
+
+SECRET, MINE = "HOSTLINE a file of the host", "a file of my very own, so!!"  # as long as the other: no more is read than was listed
+
+
+@pytest.fixture
+def site(tmp_path):
+    (tmp_path / "host").mkdir()
+    (tmp_path / "host/shadow").write_text(SECRET)
+    return Site(tmp_path)
+
+
+# -- the owner of the context exchanges things while it is read -------------------------------
+
+
+def exchange_folder(site: Site) -> None:
+    if not (site.context / "d").is_symlink():
+        (site.context / "d").rename(site.context / "was-d")
+        (site.context / "d").symlink_to(site.top / "host")
+
+
+def exchange_file(site: Site) -> None:
+    if not (site.context / "d/shadow").is_symlink():
+        (site.context / "d/shadow").unlink()
+        (site.context / "d/shadow").symlink_to(site.top / "host/shadow")
+
+
+def nothing_came(site: Site) -> None:
+    """Neither into a layer nor into what stays beside it."""
+    for path in Path(site.library.store.place).rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            assert SECRET.encode() not in path.read_bytes(), path
+
+
+@pytest.mark.parametrize("attack", [exchange_folder, exchange_file])
+def test_exchanged_while_it_is_hashed_and_copied(site, monkeypatch, attack):
+    """Each time first the one thing, then the other: the digest is that of the link's target, and so is the copy."""
+    site.write("d/shadow", MINE)
+    digest, copy_file = Memory.digest, changes.copy_file
+
+    def hashing(self, file):
+        if file.path == "d/shadow":
+            attack(site)
+        return digest(self, file)
+
+    def copying_(real, *more):
+        attack(site)
+        copy_file(real, *more)
+
+    monkeypatch.setattr(Memory, "digest", hashing)
+    monkeypatch.setattr(changes, "copy_file", copying_)
+    with pytest.raises(ImageError, match=r"put something else in its place|changed while it was being copied|is not in the build context"):
+        site.build("FROM base\nCOPY . /x/")
+    nothing_came(site)
+    assert site.leftovers() == []
+
+
+def test_exchanged_while_it_is_mounted(site, monkeypatch):
+    """RUN --mount=type=bind shows a copy."""
+    site.write("d/shadow", MINE)
+    copy_file = changes.copy_file
+
+    def copying_(real, *more):
+        exchange_folder(site)
+        copy_file(real, *more)
+
+    monkeypatch.setattr(changes, "copy_file", copying_)
+    built = site.build("FROM base\nRUN --mount=type=bind,target=/ctx cat /ctx/d/shadow > /seen || true")
+    assert SECRET not in site.read(built, "seen")
+
+
+def test_the_context_itself_is_exchanged(site, monkeypatch):
+    """Whoever owns the folder above puts a link in its place, once the build has begun."""
+    site.write("shadow", "mine")
+    find = copying.find
+
+    def later(tree, patterns):
+        if not site.context.is_symlink():
+            site.context.rename(site.top / "was")
+            site.context.symlink_to(site.top / "host")
+        return find(tree, patterns)
+
+    monkeypatch.setattr(copying, "find", later)
+    assert site.read(site.build("FROM base\nCOPY shadow /x/"), "x/shadow") == "mine"
+
+
+# -- what is no file ----------------------------------------------------------------------------
+
+
+def command(site: Site, *words: str, **how) -> subprocess.CompletedProcess:
+    """In time, or the test fails."""
+    given = os.environ | {"SUITCASE_IMAGES": str(site.library.store.place)}
+    line = [sys.executable, "-m", "lib.cli", "build", *words, str(site.context)]
+    return subprocess.run(line, env=given, capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL, **how)
+
+
+def test_a_Dockerfile_that_leads_out_of_the_context(site):
+    (site.top / "host/Dockerfile").write_text(f"{SECRET}\n")
+    (site.context / "Dockerfile").symlink_to(site.top / "host/Dockerfile")
+    done = command(site)
+    assert done.returncode == 1 and "HOSTLINE" not in done.stderr and "leads out of the build context" in done.stderr
+    (site.top / "host/Dockerfile").write_text("FROM base\n")
+    assert command(site, "-f", str(site.top / "host/Dockerfile")).returncode == 0  # whoever names it means it
+    (site.context / "Dockerfile").unlink()
+    (site.context / "Dockerfile").symlink_to("docker/real")
+    site.write("docker/real", "FROM base\n")
+    assert command(site).returncode == 0
+    (site.context / "Dockerfile").unlink()
+    (site.context / "Dockerfile").symlink_to(site.context / "docker/real")
+    assert command(site).returncode == 0
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def device(path: Path) -> None:
+    os.mknod(path, 0o20666, os.makedev(1, 5))  # /dev/zero has no end
+
+
+def a_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(path))
+
+
+@requires("root")
+@pytest.mark.parametrize("make, what", [(pipe, "named pipe"), (device, "device"), (a_socket, "socket")])
+def test_a_Dockerfile_that_is_no_file(site, make, what):
+    make(site.context / "Dockerfile")
+    for words in ((), ("-f", str(site.context / "Dockerfile"))):
+        done = command(site, *words)
+        assert done.returncode == 1 and f"it is a {what}, and only a regular file is read" in done.stderr
+
+
+@requires("root")
+@pytest.mark.parametrize("make", [pipe, device, a_socket])
+@pytest.mark.parametrize("name", [".dockerignore", "Dockerfile.dockerignore"])
+def test_rules_that_are_no_file(site, make, name):
+    site.write("Dockerfile", "FROM base\nCOPY Dockerfile /\n")
+    make(site.context / name)
+    assert command(site).returncode == 0
+
+
+@requires("root")
+@pytest.mark.parametrize("make", [pipe, device, a_socket])
+@pytest.mark.parametrize("verb", ["COPY", "ADD"])
+def test_a_source_that_is_no_file(site, make, verb):
+    """A pipe and a device are copied as what they are, a socket not at all: as before, but nothing is opened."""
+    site.write("Dockerfile", f"FROM base\n{verb} f /x/\n{verb} . /y/\n")
+    make(site.context / "f")
+    assert command(site).returncode == 0
+
+
+@requires("root")
+def test_a_cache_that_is_a_pipe(site, tmp_path):
+    site.write("Dockerfile", "FROM base\nRUN true\n")
+    (tmp_path / "cache").mkdir()
+    pipe(tmp_path / "cache/index.json")
+    done = command(site, "--cache-from", f"type=local,src={tmp_path}/cache")
+    assert done.returncode == 0 and "is left out: " in done.stderr
+
+
+def test_a_shell_may_still_hand_in_its_own_pipe(site):
+    """build -f <(sed …): the descriptor is the caller's."""
+    reading, writing = os.pipe()
+    os.write(writing, b"FROM base\n")
+    os.close(writing)
+    assert command(site, "-f", f"/dev/fd/{reading}", pass_fds=[reading]).returncode == 0
+    os.close(reading)
+
+
+# -- a server -----------------------------------------------------------------------------------
+
+
+class Pool:
+    """Answers as if by https, without a certificate."""
+
+    def __init__(self, *answers):
+        self.answers, self.asked = list(answers), []
+
+    def __call__(self):
+        return self
+
+    __enter__ = __call__
+
+    def __exit__(self, *error):
+        pass
+
+    def request(self, method, url, **how):
+        if how.get("redirect", True):  # what urllib3 would do
+            how["redirect"] = False
+            answer = self.request(method, url, **how)
+            return self.request(method, answer.headers["Location"], **how) if answer.status == 302 else answer
+        self.asked.append(url)
+        return self.answers.pop(0)
+
+
+class Answer(io.BytesIO):
+    def __init__(self, status: int, body: bytes = b"", **headers: str):
+        super().__init__(body)
+        self.status, self.reason, self.headers = status, "", headers
+
+
+def test_ADD_does_not_follow_from_https_to_http(tmp_path, monkeypatch):
+    pool = Pool(Answer(302, Location="http://evil.example/f"), Answer(200, b"changed on the way"))
+    monkeypatch.setattr("urllib3.PoolManager", pool)
+    with pytest.raises(ImageError, match="from https to http://evil"):
+        copying.download("https://example/f", str(tmp_path))
+    assert pool.asked == ["https://example/f"]
+
+
+def test_ADD_follows_what_is_harmless(site):
+    with Fake() as server:
+        server.on = {
+            "GET /a": lambda handler: handler.say(302, Location="/b"),
+            "GET /b": lambda handler: handler.say(200, b"content"),
+            "GET /loop": lambda handler: handler.say(302, Location="/loop"),
+            "GET /file": lambda handler: handler.say(302, Location="file:///etc/passwd"),
+        }
+        assert site.read(site.build(f"FROM base\nADD http://{server.name}/a /x/"), "x/a") == "content"
+        with pytest.raises(ImageError, match="redirects: a loop"):
+            site.build(f"FROM base\nADD http://{server.name}/loop /x/")
+        with pytest.raises(ImageError, match="only http and https are followed"):
+            site.build(f"FROM base\nADD http://{server.name}/file /x/")
+
+
+# -- an image -----------------------------------------------------------------------------------
+
+TRIGGER = "FROM base\nONBUILD RUN --mount=type=secret,id=npm,{} cat /run/secrets/npm > /stolen 2>/dev/null || true\n"
+
+
+def evil_base(site: Site, how: str) -> None:
+    site.build(TRIGGER.format(how), tags=("evil",))
+
+
+@requires("root", "overlay")
+def test_a_trigger_gets_no_secret_that_the_dockerfile_does_not_name(site, tmp_path):
+    (tmp_path / "npm").write_text(SECRET)
+    evil_base(site, "required=false")
+    job = Build(site.library, Options(str(site.context), text="FROM evil\n", secrets={"npm": str(tmp_path / "npm")}))
+    built = job.run()
+    assert SECRET not in site.read(built, "stolen") and "asks for the secret npm" in job.warnings[0]
+    nothing_came(site)
+    evil_base(site, "required=true")
+    with pytest.raises(ImageError, match="asks for the secret npm: it gets none that the Dockerfile does not name"):
+        site.build("FROM evil\n", secrets={"npm": str(tmp_path / "npm")}, no_cache=True)
+    named = "FROM evil\nRUN --mount=type=secret,id=npm true\n"
+    assert SECRET in site.read(site.build(named, secrets={"npm": str(tmp_path / "npm")}, no_cache=True), "stolen")
+
+
+@requires("root", "overlay")
+def test_a_trigger_gets_no_agent_either(site, tmp_path):
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.bind(str(tmp_path / "agent"))
+        site.build('FROM base\nONBUILD RUN --mount=type=ssh test -S "$SSH_AUTH_SOCK" && touch /had || true\n', tags=("evil",))
+        built = site.build("FROM evil\n", ssh=str(tmp_path / "agent"))
+        assert "had" not in site.tree(built)
+        named = site.build("FROM evil\nRUN --mount=type=ssh true\n", ssh=str(tmp_path / "agent"), no_cache=True)
+        assert "had" in site.tree(named)
+
+
+@requires("root", "overlay")
+def test_a_trigger_of_the_same_file_is_our_own(site, tmp_path):
+    (tmp_path / "npm").write_text("ours")
+    text = "FROM base AS one\nONBUILD RUN --mount=type=secret,id=npm cp /run/secrets/npm /has\nFROM one\n"
+    assert site.read(site.build(text, secrets={"npm": str(tmp_path / "npm")}), "has") == "ours"
+
+
+# -- a cache ------------------------------------------------------------------------------------
+
+GOOD, EVIL = "FROM base\nRUN echo good > /tool", "FROM base\nRUN echo evil > /tool"
+
+
+@pytest.fixture
+def forged(site, tmp_path) -> str:
+    """A cache whose record of the good command has the evil one's layer."""
+    attacker = Site(tmp_path / "attacker")
+    attacker.build(GOOD)
+    attacker.build(EVIL)
+    records = Cache(attacker.library.store).records()
+    good, evil = (next(one for one in records if word in one.text) for word in ("good", "evil"))
+    good.layer = evil.layer
+    with attacker.library.store.using():
+        sharedcache.export(f"type=local,dest={tmp_path}/cache", attacker.library.store, [good], {})
+    return f"type=local,src={tmp_path}/cache"
+
+
+@requires("root", "overlay")
+def test_a_record_from_elsewhere_answers_only_who_names_the_source(site, forged, tmp_path, monkeypatch):
+    assert site.read(site.build(GOOD, cache_from=(forged,)), "tool") == "evil\n"  # who names it has believed it
+    monkeypatch.chdir(tmp_path)
+    again = site.build(GOOD, cache_from=("type=local,src=cache",))  # the same folder, written otherwise
+    assert cached(again) == [True]
+    other = tmp_path / "elsewhere"
+    other.mkdir()
+    monkeypatch.chdir(other)  # another folder, written alike
+    assert site.read(site.build(GOOD, cache_from=("type=local,src=cache",)), "tool") == "good\n"
+    assert site.read(site.build(GOOD), "tool") == "good\n"
+
+
+@requires("root", "overlay")
+def test_a_record_from_elsewhere_keeps_its_layer(site, forged):
+    """As long as it may answer, gc leaves what it leads to."""
+    site.build(GOOD, cache_from=(forged,))
+    for one in site.library.images():
+        if not one.names:
+            site.library.remove(one.id, True)
+    site.library.gc()
+    assert cached(site.build(GOOD, cache_from=(forged,))) == [True]
+    assert Cache(site.library.store).prune() == 1
+
+
+@requires("root", "overlay")
+def test_a_fact_from_elsewhere_does_not_stay(site, tmp_path, monkeypatch):
+    """What COPY --from would copy is a fact: who may say it, may say that it is something else's content."""
+    text = "FROM base AS one\nRUN echo 1 > /a\nFROM base\nCOPY --from=one /a /b"
+    forged, key = "0" * 64, filesteps.key
+
+    class Elsewhere:
+        source, facts = "folder /x", {}
+
+        def find(self, wanted):
+            return None
+
+    def asking(parts):
+        found = key(parts)
+        Elsewhere.facts[found] = forged
+        return found
+
+    monkeypatch.setattr(filesteps, "key", asking)
+    job = Build(site.library, Options(str(site.context), text=text))
+    job.cache.others = [Elsewhere()]
+    job.run()
+    assert forged not in {path.read_text().strip('"') for path in (site.library.store.place / "facts").glob("*")}

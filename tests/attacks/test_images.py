@@ -1,0 +1,88 @@
+"""An archive from a stranger: it may not fill the disk, and leaves nothing behind that no image is made of."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import tarfile
+
+import pytest
+from helpers import layers as make
+from helpers.layers import member
+
+from lib.images import ImageError, archive, store
+
+
+@pytest.fixture
+def ours(tmp_path):
+    made = make.library(tmp_path / "ours")
+    make.image(made, make.tar(member("hello", b"content")), name="app:1")
+    return made
+
+
+@pytest.fixture
+def other(tmp_path):
+    return make.library(tmp_path / "other")
+
+
+def bomb(ours, *extra, only: tuple[str, ...] = ()) -> bytes:
+    """A saved image, and other files before it; ``only`` leaves out what another format would name."""
+    saved = io.BytesIO()
+    archive.save(ours, ["app:1"], saved)
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar, tarfile.open(fileobj=io.BytesIO(saved.getvalue())) as source:
+        for info, data in extra:
+            tar.addfile(info, io.BytesIO(data))
+        for info in source:
+            if info.name not in only:
+                tar.addfile(info, source.extractfile(info))
+    return gzip.compress(out.getvalue())
+
+
+def blobs(library) -> dict[str, int]:
+    return {path.name: path.stat().st_size for path in (library.store.place / "blobs/sha256").iterdir()}
+
+
+def test_an_archive_may_not_unpack_to_more_than_the_limit(ours, other, monkeypatch):
+    monkeypatch.setenv("SUITCASE_LAYER_LIMIT", "1000000")
+    for number in (1, 3):  # one that is too large, and several that are it together
+        files = [member(f"junk{one}", bytes(2_100_000 // number)) for one in range(number)]
+        with pytest.raises(ImageError, match=r"unpacks to more than 1000000 bytes.*SUITCASE_LAYER_LIMIT allows more"):
+            archive.load(other, io.BytesIO(bomb(ours, *files)))
+        assert blobs(other) == {} and os.listdir(other.store.place / "ingest") == []
+
+
+def test_what_follows_the_files_of_an_import_counts_too(other, monkeypatch):
+    monkeypatch.setenv("SUITCASE_LAYER_LIMIT", "1000000")
+    with pytest.raises(ImageError, match="SUITCASE_LAYER_LIMIT allows more"):
+        archive.import_(other, io.BytesIO(gzip.compress(make.tar(member("x")) + bytes(5_000_000))), "x")
+    assert os.listdir(other.store.place / "ingest") == []
+
+
+def test_as_many_files_as_a_stranger_likes(ours, other, monkeypatch):
+    monkeypatch.setattr(archive, "FILES_AT_MOST", 10)
+    with pytest.raises(ImageError, match="more than 10 files"):
+        archive.load(other, io.BytesIO(bomb(ours, *(member(f"f{one}") for one in range(11)))))
+    assert os.listdir(other.store.place / "ingest") == []
+
+
+@pytest.mark.parametrize("only", [("index.json",), ("manifest.json",)])
+def test_only_what_a_manifest_names_is_kept(ours, other, only):
+    junk = [member("junk", b"x" * 100_000), member("blobs/sha256/" + "0" * 64, b"y" * 100_000)]
+    (found,) = archive.load(other, io.BytesIO(bomb(ours, *junk, only=only)))
+    named = {found.descriptor["digest"], found.id, *(one["digest"] for one in found.layers)}
+    assert {f"sha256:{name}" for name in blobs(other)} == named
+    assert os.listdir(other.store.place / "ingest") == [] and make.tree(other.folders(found))["hello"][4] == b"content"
+
+
+def test_a_damaged_archive_leaves_nothing(ours, other):
+    cut = gzip.compress(gzip.decompress(bomb(ours, member("junk", b"x" * 100_000)))[:105_000])
+    with pytest.raises(ImageError):
+        archive.load(other, io.BytesIO(cut))
+    assert blobs(other) == {} and os.listdir(other.store.place / "ingest") == []
+
+
+def test_a_huge_manifest(ours, other):
+    with pytest.raises(ImageError, match="bytes"):
+        archive.load(other, io.BytesIO(bomb(ours, member("manifest.json", b" " * (store.JSON_AT_MOST + 1)), only=("manifest.json",))))

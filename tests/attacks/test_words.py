@@ -1,0 +1,97 @@
+"""A stranger's words: on a terminal, in a picture and on a page they are text, and do nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+
+import pytest
+from helpers import layers as make
+from helpers.layers import member
+from helpers.needs import requires
+from helpers.sites import Site
+
+from lib import show
+from lib.show import picture
+
+EVIL = "\x1b]0;title\x07 \x9b2J \x08 \u202e gnp.exe \ud800 \ufffe"
+HARMFUL = ("\x1b", "\x07", "\x9b", "\x08", "\u202e", "\ud800", "\ufffe")
+
+
+def on_a_terminal(*words: str) -> str:
+    """What a command prints there."""
+    main, side = pty.openpty()
+    child = subprocess.Popen([sys.executable, "-m", "lib.cli", *words], stdin=subprocess.DEVNULL, stdout=side, stderr=side)
+    os.close(side)
+    said = b""
+    try:
+        while piece := os.read(main, 1 << 16):
+            said += piece
+    except OSError:  # EIO: the other end is closed
+        pass
+    os.close(main)
+    assert child.wait(60) == 0, said
+    return said.decode().replace("\r\n", "\n")
+
+
+@pytest.fixture
+def image(tmp_path, monkeypatch):
+    ours = make.library(tmp_path / "images")
+    monkeypatch.setenv("SUITCASE_IMAGES", str(tmp_path / "images"))
+    config = {"Labels": {"evil": EVIL.replace("\ud800", "").replace("\ufffe", "")}, "Env": ["A=\x9b"]}
+    return make.image(ours, make.tar(member("x")), name="evil:1", config=config)
+
+
+@pytest.mark.parametrize("how", [(), ("-f", "{{.Config.Labels}}"), ("-f", "{{json .Config}}")])
+def test_inspect(image, how):
+    said = on_a_terminal("inspect", *how, "evil:1")
+    assert not [one for one in HARMFUL if one in said] and ("\\u009b2J" if "json" in str(how) else "\\x9b2J") in said
+    piped = subprocess.run([sys.executable, "-m", "lib.cli", "inspect", *how, "evil:1"], capture_output=True, check=True).stdout.decode()
+    assert "\\x9b" not in piped  # a program gets it as it is
+    if not how:
+        assert json.loads(piped)[0]["Config"]["Env"] == ["A=\x9b"]
+
+
+@requires("root", "overlay")
+def test_what_a_RUN_prints(tmp_path, monkeypatch):
+    site = Site(tmp_path)
+    monkeypatch.setenv("SUITCASE_IMAGES", str(site.library.store.place))
+    site.write("Dockerfile", "FROM base\nRUN printf 'a\\033]0;t\\007\\nb\\r\\n\\302\\2332Jc'\n")
+    said = on_a_terminal("build", "--progress", "plain", str(site.context))
+    assert "| a\\x1b]0;t\\x07\n" in said and "| b\n" in said and "| \\x9b2Jc\n" in said
+    assert not [one for one in HARMFUL if one in said]
+
+
+def test_warnings_of_a_dockerfile(tmp_path, monkeypatch):
+    """The parser's words hold those of the file."""
+    from lib.cli import building
+
+    said = []
+    monkeypatch.setattr(building.click, "echo", lambda text, err: said.append(text))
+    building.say(f"[Warning] line 3: {EVIL}")
+    assert not [one for one in HARMFUL if one in said[0]]
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: picture.svg(10, 10, [picture.label(0, 0, EVIL)], "alt"),
+        lambda: picture.svg(10, 10, [picture.box(0, 0, 1, 1, "red", hover=EVIL)], "alt"),
+        lambda: picture.svg(10, 10, [], EVIL),
+        lambda: show.cake([(EVIL, 3)], [EVIL]),
+    ],
+)
+def test_pictures(draw):
+    drawn = draw()
+    ET.fromstring(drawn.data)  # with a control character it is no XML, and no picture
+    assert not [one for one in HARMFUL if one in drawn.data or one in repr(drawn)]
+
+
+def test_tables():
+    shown = repr(show.table("step | why", [(EVIL, EVIL)]))
+    assert not [one for one in HARMFUL if one in shown]
+    assert shown.splitlines()[2].startswith("\\x1b]0;title\\x07 \\x9b2J")
