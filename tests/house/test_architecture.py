@@ -68,3 +68,11 @@ def test_the_workflow_is_what_githubs_published_schema_allows(tmp_path):
         assert done.returncode == code, done.stdout
     commands = re.findall(r"^sudo (make tutorial|make test)\b", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert commands and all(f"sudo {command}\n" in workflow.read_text() for command in commands), "both commands of the README"
+
+
+def test_every_promise_of_the_security_page_names_a_test_that_exists():
+    text = (ROOT / "SECURITY.md").read_text()
+    known = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    named = set(re.findall(r"`(test_\w+)`", text))
+    assert len(named) > 15 and [name for name in named if f"def {name}(" not in known] == []
+    assert all((ROOT / "tests/attacks" / name).is_file() for name in re.findall(r"`(test_\w+\.py)`", text))
