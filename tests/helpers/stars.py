@@ -87,7 +87,7 @@ STARS = (
     ),
     Star(
         "3.1", "every change installs everything again", "images/cache.py",
-        "            os.utime(self.place / wanted)\n            return record\n", "            return None\n",
+        "            os.utime(self.place / name)\n            return record\n", "            return None\n",
         "installed again, slow: True · ordered: True", needs=("root", "overlay"),
     ),
     Star(
