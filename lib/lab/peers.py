@@ -114,10 +114,10 @@ def dockerd(timeout: float = 60):
     parent = f"suitcase-docker-{os.getpid()}"
     disk = state.folder("bases").parent  # its overlays need a real file system
     try:
-        with scratch("docker", disk) as place:
+        with scratch("docker", disk) as data, scratch("docker") as place:  # a socket's path has 107 bytes at most, see unix(7)
             socket = f"unix://{place}/docker.sock"
             command = ["unshare", "-m", "sh", "-c", ITS_OWN, "dockerd"]
-            command += ["--data-root", f"{place}/data", "--exec-root", f"{place}/exec", "-p", f"{place}/pid"]
+            command += ["--data-root", data, "--exec-root", f"{place}/exec", "-p", f"{place}/pid"]
             command += ["-H", socket, "--bridge=none", "--iptables=false", "--ip6tables=false", "--storage-driver=overlay2"]
             command += [f"--cgroup-parent=/{parent}", "--exec-opt", "native.cgroupdriver=cgroupfs"]
             docker = Docker(socket)

@@ -98,7 +98,7 @@ def check_visitor(hostname_of, name: str) -> str:
     if not callable(hostname_of):
         raise NotYet(f"the answer must be a function that takes a pid, and this is a {type(hostname_of).__name__}")
     before = os.uname().nodename
-    with start("busybox", ["sleep", "60"], hostname="yesterday") as box:
+    with start("busybox", ["sleep", "60"], hostname="yesterday", cap_add=["SYS_ADMIN"]) as box:  # it may change its name
         box.exec(["hostname", name], show=False)
         answer = hostname_of(box.pid)
     if os.uname().nodename != before:
