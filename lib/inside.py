@@ -14,6 +14,8 @@ from contextlib import suppress
 
 from lib import linux
 
+NULL = os.makedev(1, 3)
+
 # Roots that stay open, path → descriptor. A child switches this on for its short life: it looks some fifty paths up below one root.
 HELD: dict[str, int] | None = None
 
@@ -47,11 +49,16 @@ def open_root(root: str) -> int:
     return os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
+def of_the_kernel(path: str) -> bool:
+    """Whether a path of the container's is a place for the kernel's own file systems."""
+    return path.startswith(("/proc/", "/sys/", "/dev/")) or path in ("/proc", "/sys", "/dev")
+
+
 class Opened:
     """A descriptor of ``path`` as a process with ``root`` as its ``/`` would find it, for the length of a ``with``."""
 
-    def __init__(self, root: str, path: str, flags: int = os.O_PATH, mode: int = 0):
-        resolve = linux.RESOLVE_IN_ROOT | linux.RESOLVE_NO_MAGICLINKS
+    def __init__(self, root: str, path: str, flags: int = os.O_PATH, mode: int = 0, resolve: int = 0):
+        resolve |= linux.RESOLVE_IN_ROOT | linux.RESOLVE_NO_MAGICLINKS
         if HELD is not None:
             fd = HELD[root] if root in HELD else HELD.setdefault(root, open_root(root))
             self.fd = linux.openat2(fd, path, flags, resolve, mode)
@@ -69,13 +76,29 @@ class Opened:
         os.close(self.fd)
 
 
-def opened_or_made(root: str, path: str) -> Opened:
+def opened_or_made(root: str, path: str, find=Opened) -> Opened:
     """A folder; it is nearly always there, so look first and make it only then."""
     try:
-        return Opened(root, path)
+        return find(root, path)
     except FileNotFoundError:
         makedirs(root, path)
+        return find(root, path)
+
+
+def place(root: str, path: str) -> Opened:
+    """What something is to be hung on, or to be covered; ``/proc``, ``/sys`` and ``/dev`` must be what they are called.
+
+    An image with ``/proc -> /dev/x/proc`` would have its /proc elsewhere than where we cover what must not be written in it.
+    """
+    if not of_the_kernel(path):
         return Opened(root, path)
+    try:
+        return Opened(root, path, resolve=linux.RESOLVE_NO_SYMLINKS)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        words = "a symbolic link leads elsewhere, and the kernel's folders must be ordinary ones: take the link out of the image"
+        raise PermissionError(errno.EPERM, words, path) from None
 
 
 def parent(root: str, path: str) -> tuple[Opened, str]:
@@ -106,8 +129,11 @@ def mknod(root: str, path: str, kind: str, major: int, minor: int, mode: int = 0
     bits = {"c": stat.S_IFCHR, "b": stat.S_IFBLK}[kind]
     above, name = parent(root, path)
     with above as folder:
-        os.mknod(name, bits | mode, os.makedev(major, minor), dir_fd=folder)
-        os.chmod(name, mode, dir_fd=folder)  # the umask took some bits
+        umask = os.umask(0)  # no chmod afterwards: it would follow a link that somebody has put there since
+        try:
+            os.mknod(name, bits | mode, os.makedev(major, minor), dir_fd=folder)
+        finally:
+            os.umask(umask)
 
 
 def symlink(root: str, path: str, to: str) -> None:
@@ -129,7 +155,7 @@ def ensure(root: str, path: str, like: str) -> None:
 
 def mount(source: str, root: str, path: str, fstype: str, options: str = "") -> None:
     """Mount a new file system inside ``root``, on a folder that is made if it is missing."""
-    with opened_or_made(root, path) as fd:
+    with opened_or_made(root, path, place) as fd:
         linux.mount(source, f"/proc/self/fd/{fd}", fstype, options)
 
 
@@ -137,8 +163,8 @@ def bind(source: str, root: str, path: str, options: str = "", recursive: bool =
     """Show a file or folder of the host at ``path`` inside ``root``, on something that is made if it is missing."""
     if not exists(root, path):
         ensure(root, path, source)
-    with Opened(root, path) as place:
-        bind_on(source, place, options, recursive)
+    with place(root, path) as there:
+        bind_on(source, there, options, recursive)
 
 
 def bind_on(source: str, place: int, options: str = "", recursive: bool = True) -> None:
@@ -158,18 +184,39 @@ def bind_on(source: str, place: int, options: str = "", recursive: bool = True) 
 
 def mask(root: str, path: str) -> None:
     """Hide a path: a file behind ``/dev/null``, a folder behind an empty one. A path that is not there is fine."""
-    with suppress(FileNotFoundError), Opened(root, path) as place:
-        if stat.S_ISDIR(os.fstat(place).st_mode):
-            linux.mount("tmpfs", f"/proc/self/fd/{place}", "tmpfs", "ro")
+    try:
+        found = place(root, path)
+    except FileNotFoundError:
+        return
+    with found as there:
+        if stat.S_ISDIR(os.fstat(there).st_mode):
+            linux.mount("tmpfs", f"/proc/self/fd/{there}", "tmpfs", "ro")
         else:
             with Opened(root, "/dev/null") as null:
-                bind_on(f"/proc/self/fd/{null}", place, recursive=False)
+                check_null(null)
+                bind_on(f"/proc/self/fd/{null}", there, recursive=False)
+
+
+def check_null(fd: int) -> None:
+    """What covers a secret must be the null device, not a file that an image or a volume calls so (CVE-2025-31133)."""
+    about = os.fstat(fd)
+    if not stat.S_ISCHR(about.st_mode) or about.st_rdev != NULL:
+        raise PermissionError(errno.EPERM, "not the null device: does a volume or a link of the image's lie over /dev?", "/dev/null")
 
 
 def readonly(root: str, path: str) -> None:
     """Make a path that is already mounted, and all below it, read-only. A path that is not there is fine."""
-    with suppress(FileNotFoundError), Opened(root, path) as place:
-        bind_on(f"/proc/self/fd/{place}", place, "ro")
+    with suppress(FileNotFoundError), place(root, path) as there:
+        bind_on(f"/proc/self/fd/{there}", there, "ro")
+
+
+def restrict(path: str, options: str) -> None:
+    """Add flags (``ro``, ``nodev``) to the mount at ``path``; those that it has stay, where a remount would drop them."""
+    fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        linux.mount_setattr(fd, options, recursive=False)
+    finally:
+        os.close(fd)
 
 
 def pivot(root: str) -> None:

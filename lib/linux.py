@@ -34,8 +34,8 @@ NR = {
     "landlock_restrict_self": 446,
 }
 NR |= {
-    "x86_64": {"finit_module": 313, "keyctl": 250},
-    "aarch64": {"finit_module": 273, "keyctl": 219},
+    "x86_64": {"rt_sigaction": 13, "finit_module": 313, "keyctl": 250},
+    "aarch64": {"rt_sigaction": 134, "finit_module": 273, "keyctl": 219},
 }.get(os.uname().machine, {})
 
 # clone(2), unshare(2), setns(2): one bit for each kind of namespace.
@@ -84,6 +84,7 @@ AT_RECURSIVE = 0x8000
 OPEN_TREE_CLONE = 1
 MOVE_MOUNT_EMPTY_PATHS = 0x4 | 0x40  # both ends are descriptors
 RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_NO_SYMLINKS = 0x04
 RESOLVE_IN_ROOT = 0x10
 O_PATH = os.O_PATH
 
@@ -192,6 +193,11 @@ def set_capabilities(keep: list[int]) -> None:
 def new_session_keyring() -> None:
     """A session keyring of its own, empty, in place of the caller's. See keyctl(2), session-keyring(7)."""
     syscall("keyctl", KEYCTL_JOIN_SESSION_KEYRING, None, 0, 0, 0)
+
+
+def plain_signal(number: int) -> None:
+    """A signal's usual action again, also of those that the C library keeps for itself and lets nobody change. See sigaction(2)."""
+    syscall("rt_sigaction", number, bytes(32), None, ctypes.c_size_t(8))
 
 
 def plain_timer_slack() -> None:

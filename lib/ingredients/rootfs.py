@@ -154,7 +154,7 @@ class RootFS:
         steps += [Bind(path, source=source, options=options).step(self.root) for path, source in self.files.items()]
         steps += [one.step(self.root) for one in self.mounts]
         if self.read_only:
-            steps.append(Step("freeze-root", "mount", (None, self.root, None, "remount,bind,ro"), "--read-only"))
+            steps.append(Step("freeze-root", "restrict", (self.root, "ro"), "--read-only"))
         return [*steps, Step("pivot", "pivot_root", (self.root,), "the host's files are out of reach")]
 
     def overlay_steps(self) -> list[Step]:

@@ -60,14 +60,19 @@ def namespaces(rows: list[dict]) -> tuple[list[str], dict[str, str]]:
 
 
 def capabilities_of(process: dict) -> list:
-    """``process.capabilities``: what is permitted is effective, too. Raises ``ValueError`` for one that Linux does not have."""
-    asked = process.get("capabilities")
-    return [] if asked is None else [Capabilities(set(asked.get("bounding", [])) & set(asked.get("permitted", asked.get("bounding", []))))]
+    """``process.capabilities``: what is permitted is effective, too; none, if it says nothing of them, as runc does it.
+
+    Raises ``ValueError`` for one that Linux does not have.
+    """
+    asked = process.get("capabilities") or {}
+    return [Capabilities(set(asked.get("bounding", [])) & set(asked.get("permitted", asked.get("bounding", []))))]
 
 
 def devices(rows: list[dict]) -> tuple[str, ...] | None:
-    """``linux.resources.devices`` as rules, with the harmless ones that runc adds itself; None if not all of them are denied first."""
-    if not rows or rows[0].get("allow") or rows[0].get("type", "a") != "a":
+    """``linux.resources.devices`` as rules, with the harmless ones that runc adds itself; None if all of them are allowed first."""
+    if not rows:
+        return ALLOWED
+    if rows[0].get("allow") or rows[0].get("type", "a") != "a":
         return None
     given = (row for row in rows[1:] if row.get("allow"))
     more = (f"{row.get('type', 'a')} {number(row, 'major')}:{number(row, 'minor')} {row.get('access', 'rwm')}" for row in given)
@@ -98,6 +103,7 @@ class Root:
         if not os.path.isdir(path):
             raise OciError(f"root.path: {path} is not a folder")
         mounts = [self.mount(row) for row in config.get("mounts", []) if row.get("type") != CGROUP_MOUNT]
+        self.own_dev = any(os.path.normpath(one.target) == "/dev" for one in mounts)  # else the nodes lie in the root itself
         self.rootfs = RootFS([path], mounts=mounts, read_only=config["root"].get("readonly", False), bare=True)
 
     def mount(self, row: dict) -> Mount:
@@ -111,8 +117,9 @@ class Root:
     def steps(self) -> list[Step]:
         linux_part, root = self.config.get("linux", {}), self.rootfs.root
         nodes = device_steps(root)
+        closed = [Step("root", "restrict", (root, "nodev"), "a bundle may bring a node of the host's disk along")] if self.own_dev else []
         masks = mask_steps(root, linux_part.get("maskedPaths", []), linux_part.get("readonlyPaths", []))
-        return self.rootfs.steps() + nodes + masks
+        return self.rootfs.steps() + closed + nodes + masks
 
 
 class User:

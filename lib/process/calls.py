@@ -97,6 +97,7 @@ CALLS = {
     "symlink": inside.symlink,
     "mask": inside.mask,
     "readonly": inside.readonly,
+    "restrict": inside.restrict,
     "pivot_root": pivot_root,
     "chroot": os.chroot,
     "chdir": os.chdir,

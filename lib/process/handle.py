@@ -22,7 +22,7 @@ from lib.process.errors import TimeLimit, failed
 from lib.process.exit import Exit, hint, why_killed
 from lib.process.interrupts import Shield
 from lib.process.line import Line
-from lib.process.output import Pipes
+from lib.process.output import KEEP, Pipes
 from lib.process.plan import StepPlan
 from lib.process.steps import CALLER, plain
 
@@ -253,10 +253,10 @@ class Process:
             return self.exit
 
     def logs(self) -> bytes:
-        """What it has written so far (processes made by ``start``)."""
+        """What it has written so far (processes made by ``start``); the last 16 MiB, as it may stretch this file to terabytes."""
         if self.log is None:
             raise RuntimeError("the output of this process went elsewhere")
-        return os.pread(self.log.fileno(), os.fstat(self.log.fileno()).st_size, 0)
+        return os.pread(self.log.fileno(), KEEP, max(0, os.fstat(self.log.fileno()).st_size - KEEP))
 
     # the end
 

@@ -131,6 +131,8 @@ def forget_the_caller() -> None:
     for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGKILL, signal.SIGSTOP}:
         if signal.getsignal(number) is signal.SIG_IGN:  # from nohup, say
             signal.signal(number, signal.SIG_DFL)
+    for number in (32, 33):  # the C library's own, and no valid ones to Python; who ignored them hands that on all the same
+        linux.plain_signal(number)
     os.umask(0o022)  # the caller's would be seen in what is made in a container: mount points, a working directory
     linux.plain_personality()
     linux.plain_timer_slack()

@@ -29,14 +29,18 @@ def _kill_members(path: str) -> None:
     What runs inside may have made cgroups of its own below ours, and have frozen them.
     """
     pause, deadline = 0.0002, time.monotonic() + 5
-    while (pids := [pid for folder in _below(path) for pid in _members(folder)]) and time.monotonic() < deadline:
+    while _populated(path) and time.monotonic() < deadline:
         _freeze([path], "FROZEN")
-        for pid in pids:
+        for pid in _populated(path):  # listed while nobody can end: a pid that is free again may be another's by the next line
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         _freeze(_below(path), "THAWED")
         time.sleep(pause)
         pause = min(2 * pause, 0.01)
+
+
+def _populated(path: str) -> list[int]:
+    return [pid for folder in _below(path) for pid in _members(folder)]
 
 
 def _freeze(folders: list[str], word: str) -> None:

@@ -36,6 +36,9 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN); signal.signal(signal.SIGHUP, sign
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGUSR2})
 os.umask(0o077)
 libc = ctypes.CDLL(None)
+sigaction = {"x86_64": 13, "aarch64": 134}[os.uname().machine]
+for number in (32, 33):  # the C library's own: it lets nobody change them, the kernel does
+    assert libc.syscall(ctypes.c_long(sigaction), number, (1).to_bytes(8, "little") + bytes(24), None, ctypes.c_size_t(8)) == 0
 libc.personality(ctypes.c_ulong(0x0040000)); libc.prctl(29, ctypes.c_ulong(1_000_000), 0, 0, 0)
 with open("/proc/self/oom_score_adj", "w") as file: file.write("300")
 probe, how = sys.argv[1:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -17,9 +18,9 @@ from helpers.steps import Steps
 from helpers.waiting import wait_for
 
 import lib
-from lib import bases, linux, state
+from lib import bases, inside, linux, state
 from lib.ingredients import Capabilities, Namespaces, RunAs, capabilities, users
-from lib.process import Plan, Step, StepError
+from lib.process import Plan, Step, StepError, output
 from lib.state import removal
 
 ROOT = Path(__file__).parents[2]
@@ -363,3 +364,69 @@ def test_run_cannot_change_the_machines_network(tmp_path):
     with pytest.raises(Exception, match=r"not permitted|denied"):
         site.build("FROM base\nRUN ip addr add 10.99.99.9/32 dev lo\n")
     assert "10.99.99.9" not in subprocess.run(["ip", "addr"], capture_output=True, text=True).stdout
+
+
+# -- what covers the kernel's files ---------------------------------------------------------------
+
+
+def image(folder: Path, folders: tuple = (), links: dict | None = None) -> Path:
+    """A folder with busybox and links where an image's author put them."""
+    for name in ("bin", *folders):
+        (folder / name).mkdir(parents=True)
+    shutil.copy(f"{bases.find('busybox')}/bin/busybox", folder / "bin/busybox")
+    for path, to in (links or {}).items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).symlink_to(to)
+    return folder
+
+
+LINKED = {
+    "proc, below what /dev will hide": (("dev", "real/proc"), {"dev/q": "/real", "proc": "dev/q/proc"}),
+    "sys": (("elsewhere",), {"sys": "/elsewhere"}),
+    "dev, by a way that changes once /sys is there": (
+        ("proc", "sys", "d1/d2/d3", "d1/evil", "evil"),
+        {"sys/kernel": "/d1/d2/d3", "dev": "/sys/kernel/../../evil", "evil/null": "/proc/sys/kernel/core_pattern"},
+    ),
+}
+
+
+@pytest.mark.v2
+@pytest.mark.parametrize("folders, links", LINKED.values(), ids=LINKED)
+def test_an_image_cannot_say_that_the_kernels_folders_are_elsewhere(tmp_path, folders, links):
+    """Then what is covered would not be what can be reached, and /proc/sys/kernel/core_pattern is a command that the host runs."""
+    with pytest.raises(StepError, match="the kernel's folders must be ordinary ones"):
+        lib.run(str(image(tmp_path / "image", folders, links)), ["/bin/busybox", "true"], show=False, timeout=60)
+
+
+@pytest.mark.v2
+def test_a_secret_is_covered_by_the_null_device_and_by_nothing_that_is_called_so(tmp_path):
+    """CVE-2025-31133: a link of the image's has the volume mounted over /dev, and its ``null`` is a file of the kernel's."""
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    (volume / "null").symlink_to("/proc/sys/kernel/core_pattern")
+    root = image(tmp_path / "image", ("proc", "dev"), {"data": "/dev"})
+    with pytest.raises(StepError, match="not the null device"):
+        lib.run(str(root), ["/bin/busybox", "true"], volumes=[f"{volume}:/data"], show=False, timeout=60)
+
+
+@pytest.mark.v2
+def test_a_read_only_root_opens_no_device_either():
+    """``remount,bind,ro`` would have dropped the flag that keeps an image's device nodes closed."""
+    (line,) = sh("grep ' / / ' /proc/self/mountinfo", read_only=True).text.splitlines()
+    assert {"ro", "nodev"} <= set(line.split()[5].split(","))
+
+
+def test_a_node_is_made_with_its_mode_whatever_the_umask(tmp_path):
+    """Without a chmod by name, which would follow the link that somebody has exchanged it for."""
+    before = os.umask(0o077)
+    try:
+        inside.mknod(str(tmp_path), "/null", "c", 1, 3)
+        assert os.umask(0o077) == 0o077
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "null").lstat().st_mode) == 0o666
+
+
+def test_a_log_that_is_stretched_to_terabytes_does_not_fill_our_memory():
+    with lib.start("busybox", ["sh", "-c", "echo hello; truncate -s 4000G /proc/self/fd/1; echo stretched >&2; sleep 50"]) as box:
+        wait_for(lambda: len(box.logs()) == output.KEEP)

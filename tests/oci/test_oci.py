@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -14,6 +16,8 @@ import pytest
 from helpers.needs import requires
 
 from lib import oci, state
+from lib.ingredients.cgroups import ALLOWED
+from lib.oci.translation import capabilities_of
 from lib.process import StepError
 
 pytestmark = requires("root", "busybox", "runc")
@@ -218,6 +222,28 @@ def test_capabilities_and_devices_are_those_of_the_configuration(bundle):
     rows = [{"allow": False, "access": "rwm"}, {"allow": True, "type": "c", "major": 10, "minor": 200, "access": "rwm"}]
     assert "c 10:200 rwm" in oci.devices(rows) and "c 1:3 rwm" in oci.devices(rows)
     assert oci.devices(rows[1:]) is None, "nothing was denied first, so nothing is filtered"
+    assert oci.devices([]) == ALLOWED, "runc filters, too, if the configuration says nothing"
+
+
+def test_who_is_given_no_capabilities_has_none(bundle):
+    config = json.loads((bundle / "config.json").read_text())
+    del config["process"]["capabilities"]
+    (given,) = capabilities_of(config["process"])
+    assert not given.names
+
+
+def test_a_device_node_that_a_bundle_brings_along_is_closed(bundle):
+    """By ``nodev`` on the root, as on v2 there is no list of devices; the null device in its own /dev works."""
+    os.mknod(bundle / "rootfs/full", 0o666 | stat.S_IFCHR, os.makedev(1, 7))
+    change(bundle, lambda config: config["process"].update(args=["sh", "-c", "echo > /dev/null && head -c 1 /full"]))
+    with (bundle / "told").open("w+") as told:
+        create = [sys.executable, "-m", "lib.oci", "create", "--bundle", str(bundle), "node"]
+        subprocess.run(create, check=True, stdout=told, stderr=told, stdin=subprocess.DEVNULL)
+        oci.start("node")
+        until("node", "stopped")
+        oci.delete("node")
+        told.seek(0)
+        assert "/full: Permission denied" in told.read()
 
 
 def test_resources_in_dockers_words():
