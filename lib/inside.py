@@ -98,7 +98,7 @@ def place(root: str, path: str) -> Opened:
         if error.errno != errno.ELOOP:
             raise
         words = "a symbolic link leads elsewhere, and the kernel's folders must be ordinary ones: take the link out of the image"
-        raise PermissionError(errno.EPERM, words, path) from None
+        raise NotADirectoryError(errno.ENOTDIR, words, path) from None
 
 
 def parent(root: str, path: str) -> tuple[Opened, str]:

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from lib.ingredients import Bind, Capabilities, Cgroup, Hostname, Join, Loopback, Mount, Namespaces, RootFS
-from lib.ingredients.cgroups import ALLOWED, PERIOD
+from lib.ingredients.cgroups import ALLOWED, PERIOD, backend
 from lib.ingredients.rootfs import device_steps, mask_steps
 from lib.process import Step
 
@@ -103,7 +103,8 @@ class Root:
         if not os.path.isdir(path):
             raise OciError(f"root.path: {path} is not a folder")
         mounts = [self.mount(row) for row in config.get("mounts", []) if row.get("type") != CGROUP_MOUNT]
-        self.own_dev = any(os.path.normpath(one.target) == "/dev" for one in mounts)  # else the nodes lie in the root itself
+        own_dev = any(os.path.normpath(one.target) == "/dev" for one in mounts)  # else the nodes that we make lie in the root itself
+        self.nodev = own_dev and not backend().filters_devices  # where the cgroup filters, the root is as runc leaves it
         self.rootfs = RootFS([path], mounts=mounts, read_only=config["root"].get("readonly", False), bare=True)
 
     def mount(self, row: dict) -> Mount:
@@ -117,7 +118,7 @@ class Root:
     def steps(self) -> list[Step]:
         linux_part, root = self.config.get("linux", {}), self.rootfs.root
         nodes = device_steps(root)
-        closed = [Step("root", "restrict", (root, "nodev"), "a bundle may bring a node of the host's disk along")] if self.own_dev else []
+        closed = [Step("root", "restrict", (root, "nodev"), "a bundle may bring a node of the host's disk along")] if self.nodev else []
         masks = mask_steps(root, linux_part.get("maskedPaths", []), linux_part.get("readonlyPaths", []))
         return self.rootfs.steps() + closed + nodes + masks
 
