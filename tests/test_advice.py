@@ -78,8 +78,12 @@ def written(word: str, text: str) -> StepError:
 
 
 def no_more_processes():
+    """Whoever clones, or is cloned, is in a cgroup in which nobody more may be."""
     one, path = limit_file("pids.max")
-    return fails(*made(one), do("write", path, "0", stage="prepare"), ingredients=[Member(one)])
+    closed = [*made(one), do("write", path, "0", stage="prepare")]
+    if cgroups.backend().version == 2:
+        return fails(*closed, ingredients=[Member(one)])
+    return fails(*closed, do("write", f"{os.path.dirname(path)}/tasks", "0", stage="join"))
 
 
 def below_use():
@@ -192,7 +196,7 @@ ONLY_V2 = {("write", "ERANGE"): lambda p: written("cpu.weight", "0")}
 
 def joined_empty_cpuset():
     one, path = limit_file("cpuset.cpus")
-    return fails(*made(one), do("write", os.path.join(os.path.dirname(path), "tasks"), "0"))
+    return fails(*made(one), do("write", path, "\n", stage="prepare"), do("write", f"{os.path.dirname(path)}/tasks", "0"))
 
 
 def provoke(pair, make, tmp_path) -> StepError:

@@ -34,6 +34,11 @@ def write_file(path: str, text: str) -> None:
         file.write(text)
 
 
+def write_to(fd: int, text: str) -> None:
+    """Write into one of the kernel's files that an earlier step opened. See ``linux.write``."""
+    os.write(fd, text.encode())
+
+
 def setrlimit(name: str, soft: int, hard: int) -> None:
     """Limit a resource of this process, e.g. ``NOFILE``; see getrlimit(2)."""
     number = getattr(resource, f"RLIMIT_{name}")
@@ -87,6 +92,7 @@ CALLS = {
     "setns": linux.setns,
     "unshare": linux.unshare,
     # in the child
+    "write_to": write_to,
     "setsid": os.setsid,
     "umask": set_umask,
     "mount": linux.mount,

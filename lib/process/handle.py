@@ -226,11 +226,18 @@ class Process:
                 guest.kill()
             if self.exit is None and not linux.readable([self.pidfd], 0.05):
                 state.kill_groups(self.undos)
+                self.set_free()
             if self.exit is None and not linux.readable([self.pidfd], UNKILLABLE):
                 raise TimeoutError(f"process {self.pid} did not end within {UNKILLABLE} s of SIGKILL: it stays on record, gc tries again")
             ended = self._reap(0)
         state.kill_groups(self.undos)
         return ended
+
+    def set_free(self) -> None:
+        """Who has joined a frozen container stands still, SIGKILL or not, until he is taken out of its cgroup."""
+        for one in self.plan.ingredients:
+            if hasattr(one, "set_free"):
+                one.set_free(self.pid)
 
     def kill_group(self) -> None:
         """What it started in the background goes with it, also where no PID namespace sees to that.
@@ -274,14 +281,16 @@ class Process:
         An interrupt waits until that is done: half a removal would never be finished, as nobody holds the process any more.
         """
         with Shield(), self.lock:
-            if LIVE.pop(id(self), None) is not None:
+            if id(self) in LIVE:
                 self.take_apart()
 
     def take_apart(self) -> None:
+        """(Who cannot be killed is still ours to wait for: the container that he has joined cannot end before.)"""
         self.line.close()
         if self.pidfd >= 0:
             self.kill_group()
             self.kill()
+        LIVE.pop(id(self), None)
         self.line.let_go()
         if self.log:
             self.log.close()

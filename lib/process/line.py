@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import marshal
 import os
+import signal
 import socket
 import subprocess
 from collections.abc import Sequence
@@ -171,9 +172,12 @@ class Line:
     # letting go
 
     def reap_go_between(self) -> None:
-        """Who has joined for the child is our child, too; it ends when it has cloned."""
+        """Who has joined for the child is our child, too; it ends when it has cloned. One that stands still is not waited for twice."""
         if self.go_between >= 0:
-            os.waitid(os.P_PIDFD, self.go_between, os.WEXITED)
+            if not linux.readable([self.go_between], self.patience):
+                signal.pidfd_send_signal(self.go_between, signal.SIGKILL)
+            if linux.readable([self.go_between], self.patience):
+                os.waitid(os.P_PIDFD, self.go_between, os.WEXITED)
             os.close(self.go_between)
         self.go_between = -1
 

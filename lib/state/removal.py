@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -30,6 +31,15 @@ def rmtree(path: str) -> None:
 
 def empty(fd: int, path: str) -> None:
     """Remove what is in the folder ``fd``, depth first, and close it."""
+    for above, name, is_folder in walk(fd, path):
+        remove(os.rmdir if is_folder else os.unlink, name, above)
+
+
+def walk(fd: int, path: str) -> Iterator[tuple[int, str, bool]]:
+    """What is in the folder ``fd``, depth first: a descriptor of the folder above, the name in it, whether that is a folder. Closes ``fd``.
+
+    A folder comes after all that is in it, so that it may be removed. ``path`` is for an error to name.
+    """
     stack: list[tuple[list, tuple[int, int], str]] = []  # of each folder above: what is left in it, which it is, where we went down
     left = listing(fd)
     try:
@@ -37,7 +47,7 @@ def empty(fd: int, path: str) -> None:
             if not left:
                 left, which, name = stack.pop()
                 fd = up(fd, which, path)
-                remove(os.rmdir, name, fd)
+                yield fd, name, True
                 continue
             name, is_folder = left.pop()
             if is_folder and (below := open_folder(name, fd)) is not None:
@@ -46,7 +56,7 @@ def empty(fd: int, path: str) -> None:
                 fd = below
                 left = listing(fd)
             else:
-                remove(os.unlink, name, fd)
+                yield fd, name, False
     finally:
         os.close(fd)
 

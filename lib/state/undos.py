@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from lib import linux
-from lib.state.removal import rmtree
+from lib.state.removal import FOLDER, open_folder, rmtree, walk
 
 
 def kill_cgroup(path: str) -> None:
@@ -30,28 +31,64 @@ def _kill_members(path: str) -> None:
     """
     pause, deadline = 0.0002, time.monotonic() + 5
     while _populated(path) and time.monotonic() < deadline:
-        _freeze([path], "FROZEN")
-        for pid in _populated(path):  # listed while nobody can end: a pid that is free again may be another's by the next line
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        _freeze(_below(path), "THAWED")
+        with suppress(OSError):  # they change the tree while we walk it: once more
+            _kill_frozen(path)
         time.sleep(pause)
         pause = min(2 * pause, 0.01)
 
 
-def _populated(path: str) -> list[int]:
-    return [pid for folder in _below(path) for pid in _members(folder)]
+def _populated(path: str) -> bool:
+    try:
+        return any(_members(above, name) for above, name in _cgroups(path))
+    except OSError:  # somebody is in there, as the tree changes under our eyes
+        return True
 
 
-def _freeze(folders: list[str], word: str) -> None:
-    for folder in folders:
-        with suppress(OSError):
-            linux.write(f"{folder}/freezer.state", word)
+def _kill_frozen(path: str) -> None:
+    with suppress(FileNotFoundError):
+        linux.write(f"{path}/freezer.state", "FROZEN")
+    for above, name in _cgroups(path):
+        for pid in _members(above, name):  # listed while nobody can end: a pid that is free again may be another's by the next line
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    for above, name in _cgroups(path):
+        _thaw(above, name)
 
 
-def _below(path: str) -> list[str]:
-    """A cgroup and all cgroups below it, the highest first."""
-    return [folder for folder, _, _ in os.walk(path)]
+def _members(above: int, name: str) -> list[int]:
+    try:
+        fd = os.open(f"{name}/cgroup.procs", os.O_RDONLY | os.O_CLOEXEC, dir_fd=above)
+    except OSError:
+        return []
+    with suppress(OSError), open(fd) as file:  # it was removed while we read
+        return [int(pid) for pid in file.read().split() if pid != "0"]
+    return []
+
+
+def _thaw(above: int, name: str) -> None:
+    with suppress(OSError):
+        fd = os.open(f"{name}/freezer.state", os.O_WRONLY | os.O_CLOEXEC, dir_fd=above)
+        try:
+            os.write(fd, b"THAWED")
+        finally:
+            os.close(fd)
+
+
+def _cgroups(path: str) -> Iterator[tuple[int, str]]:
+    """A cgroup and all cgroups below it, the lowest first: a descriptor of the folder above, and the name in it.
+
+    By descriptors, as what runs inside may have nested them deeper than a path can be.
+    """
+    parent, name = os.path.split(path)
+    if not os.path.isdir(path):
+        return
+    above = os.open(parent, FOLDER)
+    try:
+        if (fd := open_folder(name, above)) is not None:
+            yield from ((one, below) for one, below, is_folder in walk(fd, path) if is_folder)
+            yield above, name
+    finally:
+        os.close(above)
 
 
 def kill_groups(undos) -> None:
@@ -59,13 +96,6 @@ def kill_groups(undos) -> None:
     for call, *args in undos:
         if call == "kill_cgroup":
             kill_cgroup(*args)
-
-
-def _members(path: str) -> list[int]:
-    try:
-        return [int(pid) for pid in linux.read(f"{path}/cgroup.procs").split() if pid != "0"]
-    except OSError:
-        return []
 
 
 def rmdir(path: str) -> None:
@@ -82,9 +112,9 @@ def rmdir(path: str) -> None:
         except OSError:
             if time.monotonic() > deadline:
                 raise
-            for folder in reversed(_below(path)[1:]):
-                with suppress(OSError):
-                    os.rmdir(folder)
+            with suppress(OSError):  # somebody is still on his way out of one of them
+                for above, name in _cgroups(path):
+                    os.rmdir(name, dir_fd=above)
             time.sleep(pause)
             pause = min(pause * 2, 0.05)
 

@@ -12,20 +12,29 @@ from lib.ingredients.cgroups.v2 import PARENT, V2
 
 @cache
 def backend() -> V1 | V2:
-    """The back end for this machine, from what is mounted: v2 if it has controllers, else v1. See cgroups(7)."""
-    tops, unified = {}, None
-    for line in linux.read("/proc/self/mounts").splitlines():
-        _, target, fstype, options, *_ = line.split()
-        if fstype == "cgroup2":
-            unified = unified or target
-        elif fstype == "cgroup":
-            known = set(options.split(",")) & {"memory", "cpu", "cpuacct", "cpuset", "pids", "freezer", "blkio", "devices"}
-            tops |= {name: target for name in known if name not in tops}
-    if tops:
-        return V1(tops)
+    """The back end for this machine, from what is mounted: v1 if a controller is mounted that way, else v2. See cgroups(7)."""
+    tops, unified = mounted()
+    if tops.keys() & {"memory", "cpu", "cpuacct", "cpuset", "pids", "freezer", "blkio", "devices"}:
+        return V1(tops, unified)
     if unified is None:
         raise RuntimeError("no cgroup file system is mounted: limits cannot work here (mount -t cgroup2 none /sys/fs/cgroup)")
     return V2(unified)
+
+
+def mounted() -> tuple[dict[str, str], str | None]:
+    """Where the trees of v1 are, by the names that /proc/PID/cgroup gives them (``memory``, ``name=systemd``), and the one of v2."""
+    names = {name for line in linux.read("/proc/self/cgroup").splitlines() for name in line.split(":")[1].split(",")}
+    tops, unified = {}, None
+    for line in linux.read("/proc/self/mounts").splitlines():
+        _, target, fstype, options, *_ = line.split()
+        words = set(options.split(","))
+        if "ro" in words:  # we may only look
+            continue
+        if fstype == "cgroup2":
+            unified = unified or target
+        elif fstype == "cgroup":
+            tops |= {name: target for name in sorted(words & names) if name not in tops}
+    return tops, unified
 
 
 @cache

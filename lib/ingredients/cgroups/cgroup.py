@@ -67,22 +67,26 @@ class Cgroup:
         return {"memory.swap.max": "max" if both == -1 else str(both - self.memory)}
 
     def steps(self) -> list[Step]:
-        steps = self.backend.parent_steps(self.limits, ["devices"] if self.devices else [])
+        steps = self.backend.parent_steps(self.folders, self.limits)
         for number, folder in enumerate(unique(self.folders)):
             kill = (("kill_cgroup", folder),) if number == 0 else ()  # all of them hold the same processes
-            steps.append(Step(self.backend.stage, "mkdir", (folder,), "the cgroup is a folder", undo=(("rmdir", folder), *kill)))
-        steps += self.backend.birth_steps(self.folders)
+            stage = self.backend.stage_of(folder)
+            steps.append(Step(stage, "mkdir", (folder,), "the cgroup is a folder", undo=(("rmdir", folder), *kill)))
         for word, value in self.limits.items():
             for controller, name, text in self.backend.translate(word, value):
                 why = "memory and swap together, on v1" if "memsw" in name else f"{word} = {value}"
-                steps.append(Step(self.backend.stage, "write", (f"{self.folders[controller]}/{name}", text), why))
+                steps.append(self.write(controller, name, text, why))
         return steps + self.device_steps() + self.backend.join_steps(self.folders)
 
     def device_steps(self) -> list[Step]:
         """Nothing first, then what is on the list."""
-        folder, rules = self.folders.get("devices"), self.devices or ()
-        deny = [Step(self.backend.stage, "write", (f"{folder}/devices.deny", "a"), "no device may be opened,")] if rules else []
-        return deny + [Step(self.backend.stage, "write", (f"{folder}/devices.allow", rule), "but these") for rule in rules]
+        rules = self.devices or ()
+        deny = [self.write("devices", "devices.deny", "a", "no device may be opened,")] if rules else []
+        return deny + [self.write("devices", "devices.allow", rule, "but these") for rule in rules]
+
+    def write(self, controller: str, name: str, text: str, why: str) -> Step:
+        folder = self.folders[controller]
+        return Step(self.backend.stage_of(folder), "write", (f"{folder}/{name}", text), why)
 
     def join(self) -> Member:
         """An ingredient for another process that shall be in the same cgroup (``docker exec``)."""
@@ -173,9 +177,13 @@ class Cgroup:
 
 @dataclass
 class Member:
-    """One more process for a cgroup that exists already. On v1 the go-between moves, before it loses sight of the host."""
+    """One more process for a cgroup that exists already."""
 
     cgroup: Cgroup
 
     def steps(self) -> list[Step]:
-        return self.cgroup.backend.join_steps(self.cgroup.folders, "join")
+        return self.cgroup.backend.member_steps(self.cgroup.folders)
+
+    def set_free(self, pid: int) -> None:
+        """See to it that a SIGKILL ends the process ``pid``, also where the cgroup stands still."""
+        self.cgroup.backend.set_free(self.cgroup.folders, pid)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from lib import linux
-from lib.ingredients.cgroups.v2 import PARENT
-from lib.process import Step
+from lib.ingredients.cgroups.v2 import PARENT, born_in
+from lib.process import Ref, Step
 
 V1_FILES = {
     "memory.current": ("memory", "memory.usage_in_bytes"),
@@ -29,11 +29,14 @@ def unique(folders: dict[str, str]) -> list[str]:
 
 @dataclass
 class V1:
-    """One tree for each controller, each with its own words: this class is the dictionary."""
+    """One tree for each controller, each with its own words: this class is the dictionary.
+
+    ``tops`` says where each is mounted; so do trees that count nothing (systemd's own), and ``unified``, a v2 tree without controllers beside them.
+    """
 
     tops: dict[str, str]
+    unified: str | None = None
     version = 1
-    stage = "provide"  # the process moves itself in, later
 
     @property
     def filters_devices(self) -> bool:
@@ -42,9 +45,20 @@ class V1:
     def controllers(self) -> list[str]:
         return sorted(self.tops)
 
+    def stage_of(self, folder: str) -> str:
+        """When it is made: in v2's tree before the process is born there; into those of v1 it moves itself, later."""
+        return "prepare" if self.unified and folder.startswith(f"{self.unified}/") else "provide"
+
     def folders(self, name: str, controllers=()) -> dict[str, str]:
+        """A folder in every tree, asked for or not: where a container had none, its cgroup namespace would begin at the machine's own root.
+
+        An ordinary user has those in which something is counted, if they were given to him; nobody else's are his to write to anyway.
+        """
         wanted = dict.fromkeys(["freezer", "memory", "cpu", "cpuacct", "pids", *controllers])
-        return {one: f"{self.tops[one]}/{PARENT}/{name}" for one in wanted if one in self.tops}
+        tops = self.tops | ({"unified": self.unified} if self.unified else {})
+        if os.geteuid() == 0:
+            wanted |= dict.fromkeys(tops)
+        return {one: f"{tops[one]}/{PARENT}/{name}" for one in wanted if one in tops}
 
     def file(self, folders: dict[str, str], word: str) -> str:
         controller, name = V1_FILES[word]
@@ -70,28 +84,44 @@ class V1:
         pairs = (limit.split("=") for limit in limits)
         return [("blkio", f"blkio.throttle.{files[key]}_device", f"{device} {number}") for key, number in pairs]
 
-    def parent_steps(self, limits: dict[str, str], more: Sequence[str] = ()) -> list[Step]:
-        used = set(more) | {controller for word, value in limits.items() for controller, _, _ in self.translate(word, value)}
-        steps = [
-            Step(self.stage, "makedirs", (os.path.dirname(folder),), "one parent of ours in each tree")
-            for folder in unique(self.folders("any", used))
-        ]
-        return steps + (self.cpuset_steps(PARENT, ("cpuset.cpus", "cpuset.mems")) if "cpuset" in used else [])
+    def parent_steps(self, folders: dict[str, str], limits: dict[str, str]) -> list[Step]:
+        parents = [os.path.dirname(folder) for folder in unique(folders)]
+        steps = [Step(self.stage_of(parent), "makedirs", (parent,), "one parent of ours in each tree") for parent in parents]
+        return steps + (self.cpuset_steps(os.path.dirname(folders["cpuset"])) if "cpuset" in folders else [])
 
-    def cpuset_steps(self, name: str, words) -> list[Step]:
-        """v1's cpusets are born empty: give them what the whole machine has."""
-        top, why = self.tops["cpuset"], "born empty on v1"
-        return [Step(self.stage, "write", (f"{top}/{name}/{word}", linux.read(f"{top}/{word}").strip()), why) for word in words]
+    def cpuset_steps(self, parent: str) -> list[Step]:
+        """v1's cpusets are born empty, and nobody gets into an empty one: ours has what the whole machine has, and hands it on."""
+        words = {word: linux.read(f"{self.tops['cpuset']}/{word}").strip() for word in ("cpuset.cpus", "cpuset.mems")}
+        why = "born empty on v1; what is made in it shall have the same"
+        return [Step("provide", "write", (f"{parent}/{word}", text), why) for word, text in (*words.items(), ("cgroup.clone_children", "1"))]
 
-    def birth_steps(self, folders: dict[str, str]) -> list[Step]:
-        if "cpuset" not in folders:
-            return []
-        return self.cpuset_steps(os.path.relpath(folders["cpuset"], self.tops["cpuset"]), ("cpuset.mems",))
-
-    def join_steps(self, folders: dict[str, str], stage: str = "limit") -> list[Step]:
+    def join_steps(self, folders: dict[str, str]) -> list[Step]:
         """The process moves itself, by a 0: to move another one, the kernel stops all forks and may take 10 ms for it."""
         why = "0 means myself; v1 has no clone into a cgroup"
-        return [Step(stage, "write", (f"{folder}/tasks", "0"), why) for folder in unique(folders)]
+        steps = [Step("limit", "write", (f"{folder}/tasks", "0"), why) for folder in self.trees_of_v1(folders)]
+        return self.birth_steps(folders) + steps
+
+    def member_steps(self, folders: dict[str, str]) -> list[Step]:
+        """The same for one who joins a container: it sees no path of the host's any more when it moves, so it has descriptors.
+
+        It moves by itself, too, and no go-between for it: what runs inside may have frozen its cgroup, and whoever moves in stands still.
+        """
+        tasks = [(f"{folder}/tasks", f"tasks_{number}") for number, folder in enumerate(self.trees_of_v1(folders))]
+        opens = [Step("prepare", "open_rw", (path,), "while the host's paths are seen", gives=name) for path, name in tasks]
+        return self.birth_steps(folders) + opens + [Step("limit", "write_to", (Ref(name), "0"), "0 means myself") for _, name in tasks]
+
+    def trees_of_v1(self, folders: dict[str, str]) -> list[str]:
+        return unique({name: folder for name, folder in folders.items() if name != "unified"})
+
+    def birth_steps(self, folders: dict[str, str]) -> list[Step]:
+        """In v2's tree beside v1's the process is born where it belongs."""
+        return born_in(folders["unified"]) if "unified" in folders else []
+
+    def set_free(self, folders: dict[str, str], pid: int) -> None:
+        """Move a process out of a frozen cgroup, so that its SIGKILL can reach it; the others in there stand as they stood."""
+        if "freezer" in folders:
+            with suppress(OSError):  # it ended by itself
+                linux.write(f"{os.path.dirname(folders['freezer'])}/cgroup.procs", str(pid))
 
     def read(self, folders: dict[str, str], word: str) -> str:
         special = getattr(self, "read_" + word.replace(".", "_"), None)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lib import linux
 from lib.process import Ref, Step
 
 PARENT = os.environ.get("SUITCASE_CGROUP", "suitcase")  # the one cgroup of ours, below which all others are made
+
+
+def born_in(folder: str) -> list[Step]:
+    """A process gets its cgroup at birth."""
+    return [
+        Step("prepare", "open", (folder,), "clone3 wants a descriptor", gives="cgroup"),
+        Step("clone", "clone3", ([], Ref("cgroup")), "born inside its limits"),
+    ]
 
 
 @dataclass
@@ -19,7 +26,9 @@ class V2:
     top: str
     version = 2
     filters_devices = False  # there it takes a BPF program
-    stage = "prepare"  # the process is born in its cgroup, so that must be there
+
+    def stage_of(self, folder: str) -> str:
+        return "prepare"  # the process is born in its cgroup, so that must be there
 
     def folders(self, name: str, controllers=()) -> dict[str, str]:
         return {"": f"{self.top}/{PARENT}/{name}"}
@@ -34,25 +43,24 @@ class V2:
         """(controller, file, text): nothing to translate."""
         return [("", word, value)]
 
-    def parent_steps(self, limits: dict[str, str], more: Sequence[str] = ()) -> list[Step]:
+    def parent_steps(self, folders: dict[str, str], limits: dict[str, str]) -> list[Step]:
         """Our parent, with the controllers that the limits need switched on for its children."""
         folder = f"{self.top}/{PARENT}"
         granted = set(linux.read(f"{self.top}/cgroup.subtree_control").split())
         needed = {word.partition(".")[0] for word in limits} | granted & {"memory", "pids", "cpu"}
         switch = " ".join(f"+{name}" for name in sorted(needed))
         return [
-            Step(self.stage, "makedirs", (folder,), "one parent of ours; nothing outside it is touched"),
-            Step(self.stage, "write", (f"{folder}/cgroup.subtree_control", switch), "controllers for its children"),
+            Step("prepare", "makedirs", (folder,), "one parent of ours; nothing outside it is touched"),
+            Step("prepare", "write", (f"{folder}/cgroup.subtree_control", switch), "controllers for its children"),
         ]
 
-    def birth_steps(self, folders: dict[str, str]) -> list[Step]:
-        return []
+    def join_steps(self, folders: dict[str, str]) -> list[Step]:
+        return born_in(folders[""])
 
-    def join_steps(self, folders: dict[str, str], stage: str = "clone") -> list[Step]:
-        return [
-            Step(self.stage, "open", (folders[""],), "clone3 wants a descriptor", gives="cgroup"),
-            Step("clone", "clone3", ([], Ref("cgroup")), "born inside its limits"),
-        ]
+    member_steps = join_steps
+
+    def set_free(self, folders: dict[str, str], pid: int) -> None:
+        """Nothing to do: SIGKILL reaches a frozen process on v2."""
 
     def read(self, folders: dict[str, str], word: str) -> str:
         return linux.read(self.file(folders, word)).strip()
