@@ -40,6 +40,13 @@ class StepError(OSError):
         return f"in the {self.step.shoes}"
 
 
+def refuse_what_is_there(steps: list[Step]) -> None:
+    """A folder that is there already is not ours: whoever cleans up after us, ``gc`` included, must not remove it. Raises ``StepError``."""
+    for step in steps:
+        if step.call == "mkdir" and step.undo and os.path.lexists(step.args[0]):
+            raise failed(step, FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), step.args[0]), step.args)
+
+
 def failed(step: Step, error: OSError, args) -> StepError:
     """The error of a step that the caller itself has carried out."""
     path = os.fsdecode(error.filename) if error.filename else None

@@ -5,7 +5,6 @@ The states are OCI's: creating → created → running → stopped, and at last 
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import tempfile
@@ -18,7 +17,7 @@ from dataclasses import replace
 from lib import linux, state
 from lib.process import calls
 from lib.process.client import PATIENCE
-from lib.process.errors import TimeLimit, failed
+from lib.process.errors import TimeLimit, failed, refuse_what_is_there
 from lib.process.exit import Exit, hint, why_killed
 from lib.process.interrupts import Shield
 from lib.process.line import Line
@@ -29,6 +28,10 @@ from lib.process.steps import CALLER, plain
 LIVE: dict[int, Process] = {}
 LOOK = 0.5  # seconds between two looks at those who have joined a process that is waited for
 UNKILLABLE = 30  # seconds after SIGKILL: the kernel itself holds the process then (a disk that does not answer, say)
+
+
+def until_the_next_look(deadline: float | None) -> float:
+    return LOOK if deadline is None else max(0, min(LOOK, deadline - time.monotonic()))
 
 
 class Process:
@@ -48,7 +51,7 @@ class Process:
         self.log = tempfile.TemporaryFile(prefix="suitcase-") if stdout is None and not plan.tty else None
         self.undos: list[tuple] = []  # grows with each deed; the record names all of them before the first one
         self.created_at = time.monotonic()
-        self.refuse_what_is_there()
+        refuse_what_is_there(self.steps)
         self.record: state.Record | None = None
         LIVE[id(self)] = self
         try:
@@ -74,12 +77,6 @@ class Process:
         return self.line.master
 
     # creating
-
-    def refuse_what_is_there(self) -> None:
-        """A folder that is there already is not ours: whoever cleans up after us, ``gc`` included, must not remove it."""
-        for step in self.steps:
-            if step.call == "mkdir" and step.undo and os.path.lexists(step.args[0]):
-                raise failed(step, FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), step.args[0]), step.args)
 
     def create(self, streams: Sequence, shield: Shield) -> None:
         self.do("prepare")
@@ -123,8 +120,9 @@ class Process:
         try:
             self.line.hear(word, shield)
         except ConnectionError as error:
-            reason = self.wait(5).reason
-            raise ConnectionError(f"{error}: {reason}" if reason else str(error)) from None
+            with suppress(TimeoutError):  # it lives, and talks nonsense
+                self.wait(5)
+            raise ConnectionError(": ".join(filter(None, (str(error), self.exit and self.exit.reason)))) from None
 
     # running
 
@@ -146,15 +144,11 @@ class Process:
         """Wait until it has ended; ``TimeoutError`` (and nothing killed) if that takes longer than ``timeout`` seconds."""
         deadline = None if timeout is None else time.monotonic() + timeout
         with Shield() as shield, self.watched() as pidfd, shield.opened():
-            while pidfd is not None and not linux.readable([pidfd], self.patience_left(deadline)):
+            while pidfd is not None and not linux.readable([pidfd], until_the_next_look(deadline)):
                 self.reap_guests()
                 if deadline is not None and time.monotonic() >= deadline:
                     raise TimeoutError(f"still running after {timeout:g} s")
         return self._reap(0)
-
-    def patience_left(self, deadline: float | None) -> float:
-        """How long to wait before the next look at those who have joined it."""
-        return LOOK if deadline is None else max(0, min(LOOK, deadline - time.monotonic()))
 
     def guests(self) -> list[Process]:
         """Processes of ours that have joined this one's PID namespace. It cannot end before we have waited for each of them."""
@@ -198,7 +192,7 @@ class Process:
         deadline = None if timeout is None else time.monotonic() + timeout
         with self.watched() as pidfd:
             while pidfd is not None:
-                left = self.patience_left(deadline)
+                left = until_the_next_look(deadline)
                 with shield.opened():  # not around the whole: what ``watched`` has just opened would be left open
                     ready = pipes.wait(pidfd, left)
                     pipes.copy(show)
@@ -226,18 +220,14 @@ class Process:
                 guest.kill()
             if self.exit is None and not linux.readable([self.pidfd], 0.05):
                 state.kill_groups(self.undos)
-                self.set_free()
+                for one in self.plan.ingredients:
+                    if hasattr(one, "set_free"):  # who has joined a frozen container stands still, SIGKILL or not
+                        one.set_free(self.pid)
             if self.exit is None and not linux.readable([self.pidfd], UNKILLABLE):
                 raise TimeoutError(f"process {self.pid} did not end within {UNKILLABLE} s of SIGKILL: it stays on record, gc tries again")
             ended = self._reap(0)
         state.kill_groups(self.undos)
         return ended
-
-    def set_free(self) -> None:
-        """Who has joined a frozen container stands still, SIGKILL or not, until he is taken out of its cgroup."""
-        for one in self.plan.ingredients:
-            if hasattr(one, "set_free"):
-                one.set_free(self.pid)
 
     def kill_group(self) -> None:
         """What it started in the background goes with it, also where no PID namespace sees to that.
@@ -285,12 +275,11 @@ class Process:
                 self.take_apart()
 
     def take_apart(self) -> None:
-        """(Who cannot be killed is still ours to wait for: the container that he has joined cannot end before.)"""
         self.line.close()
         if self.pidfd >= 0:
             self.kill_group()
             self.kill()
-        LIVE.pop(id(self), None)
+        LIVE.pop(id(self), None)  # not before: who could not be killed is still ours to wait for
         self.line.let_go()
         if self.log:
             self.log.close()

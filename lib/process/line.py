@@ -9,7 +9,6 @@ the former say of pids is believed.
 from __future__ import annotations
 
 import errno
-import marshal
 import os
 import signal
 import socket
@@ -21,7 +20,7 @@ from lib import linux
 from lib.process.client import Starter
 from lib.process.errors import StepError, TimeLimit
 from lib.process.interrupts import Shield
-from lib.process.messages import MESSAGE
+from lib.process.messages import MESSAGE, understood
 from lib.process.steps import CHILD, STAGES, Step
 
 
@@ -94,7 +93,7 @@ class Line:
             if "error" in words:
                 raise self.error(words)
             if "go_between" in words:
-                (self.go_between,) = fds
+                self.go_between = fds[0]
             if "pid" in words:
                 self.remember(words["pid"], fds[0])
         if self.pidfd < 0:
@@ -123,10 +122,19 @@ class Line:
             message, fds, flags, _ = socket.recv_fds(line, MESSAGE, 4)
         except ConnectionResetError:  # it ended without reading what we had told it
             return None
-        words = marshal.loads(message) if message else None
+        if not message:
+            return None
         if flags & socket.MSG_CTRUNC:
-            raise self.too_many_open_files(words)
-        return (words, fds) if words else None
+            raise self.too_many_open_files(message)
+        return self.understand_message(message, fds)
+
+    def understand_message(self, message: bytes, fds: list[int]) -> tuple[dict, list[int]]:
+        try:
+            return understood(message, fds), fds
+        except ConnectionError:
+            for fd in fds:
+                os.close(fd)
+            raise
 
     def hear(self, word: str, shield: Shield | None = None) -> None:
         """Take messages from the process until ``word`` comes. Raises ``StepError``; ``ConnectionError`` if the line ends before it."""
@@ -150,14 +158,16 @@ class Line:
             os.close(fd)
 
     def error(self, words: dict) -> StepError:
-        step = next((one for one in self.steps if one.call == words["call"]), None)
-        if words["step"] is not None:
-            step = self.steps[words["step"]]
+        first = next((one for one in self.steps if one.call == words["call"]), None)
+        step = dict(enumerate(self.steps)).get(words["step"], first)
+        if step is None:
+            raise ConnectionError("the process said something of a step that is not in its plan")
         return StepError(step, words["error"], words["path"], words["advice"], words["words"])
 
-    def too_many_open_files(self, words: dict) -> OSError:
+    def too_many_open_files(self, message: bytes) -> OSError:
         """A descriptor came and there was no place for it. A process that we cannot hold must not be left as a zombie either."""
         self.close()  # it ends by itself then
+        words = understood(message, [-1])  # (as if one had come)
         for pid in filter(None, (words.get("pid"), words.get("go_between"))):
             os.waitpid(pid, 0)
         return OSError(errno.EMFILE, "no descriptor is left for the new process: close some, or raise the limit (ulimit -n)")

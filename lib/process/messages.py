@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import marshal
 import os
 import socket
@@ -10,16 +11,39 @@ import socket
 from lib.advice import advise
 
 LONGEST = 5000  # characters of each text in a message: more than any path has (PATH_MAX), and together less than MESSAGE bytes
-MESSAGE = 1 << 16  # bytes of one message on the line, at most
+MESSAGE = 1 << 17  # bytes of one message on the line, at most
 DESCRIPTORS = 64  # that come with one request, at most
+WORDS = {
+    "pid": int, "go_between": int, "terminal": bool, "created": bool,
+    "error": int, "step": int | None, "call": str, "path": str | None, "words": str, "advice": str,
+}  # fmt: skip
+ERROR = {"error", "step", "call", "path", "words", "advice"}
+WITH_DESCRIPTOR = {"pid", "go_between", "terminal"}
 
 
 def say(line: socket.socket, message: dict, *fds: int) -> None:
     """Send one message, with descriptors if there are any; if nobody listens any more, end."""
     try:
-        socket.send_fds(line, [marshal.dumps(message)], list(fds))
+        text = json.dumps(message, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        socket.send_fds(line, [text], list(fds))
     except OSError:
         os._exit(125)
+
+
+def understood(message: bytes, fds: list[int]) -> dict:
+    """What has come over a line, if it is one of our messages; else raises ``ConnectionError``.
+
+    The process at the other end may be another by then than the one that we have made: it is listened to, and not believed.
+    """
+    try:
+        words = json.loads(message.decode("utf-8", "surrogatepass"))
+    except (ValueError, RecursionError):
+        words = None
+    if not isinstance(words, dict) or not all(isinstance(value, WORDS.get(name, ())) for name, value in words.items()):
+        raise ConnectionError("the process said something that is no message of ours")
+    if ("error" in words and words.keys() != ERROR) or (words.keys() & WITH_DESCRIPTOR and not fds):
+        raise ConnectionError("the process said something that is only half a message of ours")
+    return words
 
 
 def report(line: socket.socket, index: int | None, call: str, args, error: OSError) -> None:

@@ -38,7 +38,7 @@ def seen() -> dict[str, tuple[str, int, str]]:
 
 @pytest.mark.v2
 def test_no_tree_of_cgroups_shows_more_than_the_containers_own():
-    """Where a container had no cgroup of its own, its namespace would begin at the machine's root: it could freeze and kill what it likes."""
+    """Where it had no cgroup of its own, its namespace would begin at the machine's root: it could freeze and kill whom it likes."""
     trees = seen()
     mounted, unified = cgroups.backends.mounted()
     assert set(",".join(trees).split(",")) >= mounted.keys() | ({"unified"} if unified else set())
@@ -49,8 +49,8 @@ def test_no_tree_of_cgroups_shows_more_than_the_containers_own():
 
 @requires("cgroup1")
 def test_a_container_that_has_frozen_itself_is_ended_like_any_other():
-    freeze = [*AS_ROOT_OF_ITS_OWN, "mkdir /tmp/cg; mount -t cgroup -o freezer cgroup /tmp/cg && echo FROZEN > /tmp/cg/freezer.state; sleep 99"]
-    with lib.start("busybox", freeze, volumes=TOOLS) as box:
+    script = "mkdir /tmp/cg; mount -t cgroup -o freezer cgroup /tmp/cg && echo FROZEN > /tmp/cg/freezer.state; sleep 99"
+    with lib.start("busybox", [*AS_ROOT_OF_ITS_OWN, script], volumes=TOOLS) as box:
         wait_for(lambda: box.cgroup.frozen)
         with pytest.raises(RuntimeError, match="is paused"):
             box.exec(["true"])

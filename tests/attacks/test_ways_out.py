@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import marshal
 import os
 import re
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -21,6 +24,7 @@ import lib
 from lib import bases, inside, linux, state
 from lib.ingredients import Capabilities, Namespaces, RunAs, capabilities, users
 from lib.process import Plan, Step, StepError, output
+from lib.process.line import Line
 from lib.state import removal
 
 ROOT = Path(__file__).parents[2]
@@ -330,6 +334,24 @@ def test_a_pid_is_never_taken_from_the_childs_own_line():
         pid, pidfd = line.pid, line.pidfd
         line.understand({"pid": 1}, [os.dup(0)])
         assert (line.pid, line.pidfd) == (pid, pidfd)
+
+
+ERROR = {"error": 2, "step": None, "call": "mount", "path": None, "words": "", "advice": ""}
+NO_MESSAGES = [
+    b"\xff\x00junk", b"7", b"[]", b'"created"', b"[" * 100_000, b'{"pid": "1"}', b'{"whatever": 1}', b'{"pid": 1}', b'{"terminal": true}',
+    json.dumps({**ERROR, "step": "0"}).encode(), json.dumps({**ERROR, "call": "no_such_step"}).encode(),
+    json.dumps({**ERROR, "call": "no_such_step", "step": 10**9}).encode(), b'{"error": 2}', marshal.dumps({"created": True}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", NO_MESSAGES, ids=range(len(NO_MESSAGES)))
+def test_whatever_a_process_says_of_itself_is_no_more_than_an_error(words):
+    line = Line(Plan(["true"]).steps, patience=5)
+    line.socket, its_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with its_end, pytest.raises(ConnectionError, match="the process said something"):
+        its_end.send(words)
+        line.hear("created")
+    line.close()
 
 
 def test_a_name_makes_nobody_created_again(tmp_path):

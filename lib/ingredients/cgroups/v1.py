@@ -31,7 +31,7 @@ def unique(folders: dict[str, str]) -> list[str]:
 class V1:
     """One tree for each controller, each with its own words: this class is the dictionary.
 
-    ``tops`` says where each is mounted; so do trees that count nothing (systemd's own), and ``unified``, a v2 tree without controllers beside them.
+    ``tops`` says where each is mounted, those that count nothing (systemd's own) as well; ``unified`` is a v2 tree without controllers.
     """
 
     tops: dict[str, str]
@@ -92,8 +92,9 @@ class V1:
     def cpuset_steps(self, parent: str) -> list[Step]:
         """v1's cpusets are born empty, and nobody gets into an empty one: ours has what the whole machine has, and hands it on."""
         words = {word: linux.read(f"{self.tops['cpuset']}/{word}").strip() for word in ("cpuset.cpus", "cpuset.mems")}
+        words["cgroup.clone_children"] = "1"
         why = "born empty on v1; what is made in it shall have the same"
-        return [Step("provide", "write", (f"{parent}/{word}", text), why) for word, text in (*words.items(), ("cgroup.clone_children", "1"))]
+        return [Step("provide", "write", (f"{parent}/{word}", text), why) for word, text in words.items()]
 
     def join_steps(self, folders: dict[str, str]) -> list[Step]:
         """The process moves itself, by a 0: to move another one, the kernel stops all forks and may take 10 ms for it."""
