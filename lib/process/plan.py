@@ -34,7 +34,7 @@ class StepPlan:
         env = dict(os.environ) if self.env is None else dict(self.env)
         steps = [
             Step("session", "setsid", (), "Ctrl-C at the caller's terminal is not for the container"),
-            Step("session", "new_session_keyring", (), "the caller's keys and tickets are not for the container either"),
+            Step("session", "new_session_keyring", (), "the keys of the caller's session are not for the container either"),
         ]
         if self.tty:
             steps.append(Step("terminal", "terminal", (24, 80), "a pty of the container's own devpts"))

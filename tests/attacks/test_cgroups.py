@@ -47,6 +47,15 @@ def test_no_tree_of_cgroups_shows_more_than_the_containers_own():
         assert "0" not in who.split(","), f"{name}: a 0 is a process of the host's, which has no number in here"
 
 
+@pytest.mark.v2
+@requires("cgroup2")
+def test_nobody_lifts_his_own_limit_on_v2():
+    """The cgroup where a namespace begins is no part of it, where v2 is mounted as systemd mounts it (nsdelegate). See cgroups(7)."""
+    script = "mkdir /tmp/cg; mount -t cgroup2 cgroup /tmp/cg && echo max > /tmp/cg/memory.max; cat /tmp/cg/memory.max"
+    done = lib.run("busybox", [*AS_ROOT_OF_ITS_OWN, script], volumes=TOOLS, memory="64m", show=False, timeout=60)
+    assert done.text.splitlines()[-1] == str(64 << 20), done.text
+
+
 @requires("cgroup1")
 def test_a_container_that_has_frozen_itself_is_ended_like_any_other():
     script = "mkdir /tmp/cg; mount -t cgroup -o freezer cgroup /tmp/cg && echo FROZEN > /tmp/cg/freezer.state; sleep 99"

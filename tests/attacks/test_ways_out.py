@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import marshal
 import os
 import re
@@ -336,11 +335,11 @@ def test_a_pid_is_never_taken_from_the_childs_own_line():
         assert (line.pid, line.pidfd) == (pid, pidfd)
 
 
-ERROR = {"error": 2, "step": None, "call": "mount", "path": None, "words": "", "advice": ""}
+ERROR = b"error=2\0call=no_such_step\0words=\0advice="
 NO_MESSAGES = [
-    b"\xff\x00junk", b"7", b"[]", b'"created"', b"[" * 100_000, b'{"pid": "1"}', b'{"whatever": 1}', b'{"pid": 1}', b'{"terminal": true}',
-    json.dumps({**ERROR, "step": "0"}).encode(), json.dumps({**ERROR, "call": "no_such_step"}).encode(),
-    json.dumps({**ERROR, "call": "no_such_step", "step": 10**9}).encode(), b'{"error": 2}', marshal.dumps({"created": True}),
+    b"\xff\x00junk", b"7", b"=", b"\0", b"\0created=1", b"created=1\0", b"[" * 60_000, b"pid=one\0", b"pid=" + b"9" * 10_000, b"pid=1",
+    b"whatever=1", b"terminal=True", ERROR, ERROR + b"\0step=-1", ERROR + b"\0step=1000000", ERROR + b"\0step=x", b"error=2",
+    ERROR.replace(b"=2", b"=99999999999999999999"), b"error=\0call=mount\0words=\0advice=", marshal.dumps({"created": True}),
 ]  # fmt: skip
 
 

@@ -27,7 +27,7 @@ MODULES = "/usr/lib/uml/modules"  # where Debian puts the modules of user-mode-l
 MOUNTS = [
     ("/proc", "proc", ""),
     ("/sys", "sysfs", ""),
-    ("/sys/fs/cgroup", "cgroup2", ""),
+    ("/sys/fs/cgroup", "cgroup2", "nsdelegate"),  # as systemd does it
     ("/sys/kernel/security", "securityfs", ""),
     ("/dev", "devtmpfs", ""),
     ("/dev/pts", "devpts", "mode=620,ptmxmode=666"),
