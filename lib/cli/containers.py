@@ -112,7 +112,8 @@ def running(name: str) -> dict:
 def frozen(facts: dict) -> Iterator[None]:
     """Meanwhile a container stands still, as for ``docker cp``: what is read is of one moment. It goes on however this ends.
 
-    One without a cgroup (a user's without limits) cannot be frozen, and one that was paused already stays so.
+    One without a cgroup (a user's without limits) cannot be frozen, and one that was paused already stays so. A record says that it
+    is to go on, for the next one of us to read if this one is killed.
     """
     from lib.process import Shield
 
@@ -121,6 +122,7 @@ def frozen(facts: dict) -> Iterator[None]:
         yield
         return
     with Shield() as shield:  # an interrupt must not come between freeze and thaw
+        record = state.new_record(state.new_id(), [("thaw", next(iter(group.folders.values())))])
         try:
             group.freeze()
             with shield.opened():
@@ -128,6 +130,7 @@ def frozen(facts: dict) -> Iterator[None]:
         finally:
             with suppress(FileNotFoundError):  # it was killed meanwhile
                 group.thaw()
+            record.remove()
 
 
 def group_of(facts: dict):

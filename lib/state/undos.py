@@ -91,6 +91,13 @@ def _cgroups(path: str) -> Iterator[tuple[int, str]]:
         os.close(above)
 
 
+def thaw(path: str) -> None:
+    """Let a cgroup go on that somebody stopped, and who then died of something that nobody can catch."""
+    for name, word in (("cgroup.freeze", "0"), ("freezer.state", "THAWED")):
+        with suppress(OSError):
+            linux.write(f"{path}/{name}", word)
+
+
 def kill_groups(undos) -> None:
     """Do those undos that kill; they may be done again later."""
     for call, *args in undos:
@@ -123,7 +130,7 @@ def unlink(path: str) -> None:
     Path(path).unlink(missing_ok=True)
 
 
-UNDOS = {"kill_cgroup": kill_cgroup, "rmdir": rmdir, "rmtree": rmtree, "unlink": unlink}
+UNDOS = {"kill_cgroup": kill_cgroup, "thaw": thaw, "rmdir": rmdir, "rmtree": rmtree, "unlink": unlink}
 
 
 def undo_all(undos) -> None:

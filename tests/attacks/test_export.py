@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import signal
+import subprocess
+import sys
 import tarfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +16,12 @@ from click.testing import CliRunner
 from helpers.needs import requires
 from helpers.sites import Site
 
-from lib import container
+from lib import container, state
 from lib.cli import containers, reports
 from lib.images import Merged, archive, layers, pack
 from lib.images.pack import Packing
 
+ROOT = Path(__file__).parents[2]
 SECRET, MINE = "a file of the host", "a file of my own!!"  # as long as the other: no more is read than was listed
 
 
@@ -159,6 +162,17 @@ def test_it_goes_on_however_that_ends(box, monkeypatch, error):
     monkeypatch.setattr(archive, "export", interrupted)
     assert CliRunner().invoke(containers.export, ["victim"]).exit_code != 0
     assert seen == [True] and not box.cgroup.frozen
+
+
+@requires("root", "overlay", "freezer")
+def test_it_goes_on_when_whoever_read_it_was_killed(box):
+    """By a signal that nobody can catch: the next one of us finds on record that it stands."""
+    export = "from lib.cli import containers; import os; from lib.images import archive\n"
+    export += "archive.export = lambda *words: os.kill(os.getpid(), 9)\ncontainers.export(['victim'])"
+    assert subprocess.run([sys.executable, "-c", export], cwd=ROOT, capture_output=True).returncode == -9
+    assert box.cgroup.frozen
+    state.gc()
+    assert not box.cgroup.frozen
 
 
 @requires("root", "overlay", "freezer")

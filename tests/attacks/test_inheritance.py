@@ -64,6 +64,27 @@ with tempfile.TemporaryDirectory(prefix=state.temporary("inherit")) as place:
     print("".join(said))
 """,
 }
+HOW["OCI"] = """
+import json, pathlib, tempfile
+from lib import bases, oci, state
+from lib.process import Plan
+with tempfile.TemporaryDirectory(prefix=state.temporary("inherit")) as place:
+    namespaces = [{"type": kind} for kind in ("mount", "pid", "ipc", "uts", "cgroup")]
+    process = {"args": ["sh", "-c", probe], "env": ["PATH=/bin"], "cwd": "/", "user": {"uid": 0, "gid": 0, "umask": 18}}
+    config = {"ociVersion": "1.2.0", "process": process, "root": {"path": str(bases.busybox()), "readonly": True},
+              "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}], "linux": {"namespaces": namespaces}}
+    pathlib.Path(place, "config.json").write_text(json.dumps(config))
+    config = oci.load(place)
+    print(Plan(process["args"], oci.ingredients(config, place, "inherit"), {"PATH": "/bin"}).run(show=False).text)
+"""
+HOW["rootless"] = """
+import tempfile
+with tempfile.TemporaryDirectory(prefix="st-") as place:
+    os.chown(place, 65534, 65534)
+    os.setgroups([]); os.setgid(65534); os.setuid(65534)
+    os.environ |= {"SUITCASE_RUN": place + "/run", "SUITCASE_STORE": place + "/store", "HOME": place}
+    import lib; print(lib.run("busybox", ["sh", "-c", probe], show=False).text)
+"""
 ENVIRONMENT = {"PATH", "HOSTNAME", "HOME", "PWD", "SHLVL"}  # the last two are a shell's own
 
 
