@@ -7,6 +7,7 @@ import os
 
 from lib.advice import advise
 from lib.process.steps import Step
+from lib.visible import visible
 
 
 class StepError(OSError):
@@ -16,8 +17,8 @@ class StepError(OSError):
     """
 
     def __init__(self, step: Step, number: int, path: str | None, advice: str, words: str = ""):
-        super().__init__(number, words or os.strerror(number), path)
-        self.step, self.advice = step, advice
+        super().__init__(number, visible(words) or os.strerror(number), path)
+        self.step, self.advice = step, visible(advice)
 
     @property
     def exit_code(self) -> int:

@@ -15,7 +15,8 @@ from helpers.layers import member
 from helpers.needs import requires
 from helpers.sites import Site
 
-from lib import show
+from lib import run, show
+from lib.process import StepError
 from lib.show import picture
 
 EVIL = "\x1b]0;title\x07 \x9b2J \x08 \u202e gnp.exe \ud800 \ufffe"
@@ -95,3 +96,14 @@ def test_tables():
     shown = repr(show.table("step | why", [(EVIL, EVIL)]))
     assert not [one for one in HARMFUL if one in shown]
     assert shown.splitlines()[2].startswith("\\x1b]0;title\\x07 \\x9b2J")
+
+
+@requires("root", "overlay", "busybox")
+def test_an_error_that_a_notebook_shows(tmp_path):
+    """The first line of a script in an image names an interpreter that is not there, in words of its author's choosing."""
+    script = tmp_path / "script"
+    script.write_bytes(b"#!/bin/" + EVIL.encode("utf-8", "surrogatepass") + b"\n")
+    script.chmod(0o755)
+    with pytest.raises(StepError, match="interpreter in its first line") as caught:
+        run("busybox", ["/script"], volumes=[f"{script}:/script:ro"], show=False)
+    assert not [word for word in HARMFUL if word in str(caught.value)], str(caught.value)
