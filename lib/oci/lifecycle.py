@@ -128,6 +128,8 @@ def kill(name: str, number: str = "TERM") -> None:
         raise OciError(f"no signal is called {number!r}: kill -l lists them") from None
     with suppress(ProcessLookupError), state.same_process(about) as pidfd:
         signal.pidfd_send_signal(pidfd, value)
+        if value == signal.SIGKILL:
+            state.thaw_groups(about["undos"])  # a paused container goes on, to its end
 
 
 def delete(name: str, force: bool = False) -> None:

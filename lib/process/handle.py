@@ -206,11 +206,13 @@ class Process:
         return replace(self.wait(), output=pipes.content(0), errors=pipes.content(1))
 
     def signal(self, number: int) -> None:
-        """Send a signal; one that comes too late is no error."""
+        """Send a signal; one that comes too late is no error. SIGKILL lets a paused container go on, to its end, as in Docker."""
         with self.lock, suppress(ProcessLookupError):
             if self.exit is None and self.pidfd >= 0:
                 self.killed_by_us |= number == signal.SIGKILL and self.poll() is None
                 signal.pidfd_send_signal(self.pidfd, number)
+                if number == signal.SIGKILL:
+                    state.thaw_groups(self.undos)
 
     def kill(self) -> Exit:
         """SIGKILL, and wait; then for all that is left in its cgroup. A frozen process dies only after a thaw."""

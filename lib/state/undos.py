@@ -55,6 +55,13 @@ def _kill_frozen(path: str) -> None:
         _thaw(above, name)
 
 
+def thaw_groups(undos) -> None:
+    """Let those go on that these undos would kill."""
+    for call, *args in undos:
+        if call == "kill_cgroup":
+            thaw(*args)
+
+
 def _members(above: int, name: str) -> list[int]:
     try:
         fd = os.open(f"{name}/cgroup.procs", os.O_RDONLY | os.O_CLOEXEC, dir_fd=above)

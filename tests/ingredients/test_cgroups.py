@@ -212,6 +212,13 @@ def test_the_cgroup_used_alone_in_a_plan():
     assert not any(os.path.exists(folder) for folder in one.folders.values())
 
 
+def test_a_paused_container_that_is_killed_ends():
+    with lib.start("busybox", ["sleep", "100"]) as box:
+        box.cgroup.freeze()
+        box.kill(9)
+        assert box.wait(30).code == 137
+
+
 def test_many_at_once():
     """Twenty threads, each with a container of its own limits."""
     results = []

@@ -17,6 +17,7 @@ import pytest
 from helpers.needs import requires
 
 from lib import oci, state
+from lib.ingredients import Cgroup
 from lib.ingredients.cgroups import ALLOWED
 from lib.oci.translation import capabilities_of
 from lib.process import StepError
@@ -77,6 +78,18 @@ def test_the_life_of_a_container_over_five_commands(bundle):
     assert "pid" not in json.loads(oci.state_json("one")) or json.loads(oci.state_json("one"))["pid"] == 0
     command("delete", "one")
     assert "does not exist" in command("state", "one", code=1)
+
+
+def test_a_frozen_one_is_killed_like_any_other(bundle):
+    command("create", "--bundle", str(bundle), "cold")
+    command("start", "cold")
+    until("cold", "running")
+    (facts,) = [facts for facts in state.records() if facts["id"] == "oci-cold"]
+    (folder,) = [words[0] for call, *words in facts["undos"] if call == "kill_cgroup"]
+    Cgroup(name=os.path.basename(folder)).freeze()
+    command("kill", "cold", "KILL")
+    until("cold", "stopped")
+    command("delete", "cold")
 
 
 def test_nothing_runs_before_start(bundle):
