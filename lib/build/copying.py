@@ -32,9 +32,20 @@ class Source:
         return stat.S_ISDIR(self.file.about.st_mode)
 
 
-def find(tree: Tree, patterns: tuple[str, ...]) -> list[Source]:
-    """Every source of the instruction, in order. Raises ``ContextError``."""
-    return [Source(tree, file, pattern) for pattern in patterns for file in tree.find(pattern)]
+def find(tree: Tree, patterns: tuple[str, ...], others: bool = False, deep: bool = False) -> list[Source]:
+    """Every source of the instruction, in order; ``deep`` as ``Tree.find`` has it. Raises ``ContextError``.
+
+    A pattern may match nothing (``package-lock.json*``) if there is something else to copy; ``others``: heredocs and downloads are.
+    """
+    found = [Source(tree, file, pattern) for pattern in patterns for file in tree.find(pattern, deep)]
+    if patterns and not found and not others:
+        raise tree.no_match(patterns[0])
+    return found
+
+
+def named(tree: Tree, paths: tuple[str, ...]) -> list[Source]:
+    """These very paths: names of our own making, in which a ``*`` or a ``[`` is a character like any other."""
+    return [Source(tree, tree.one(path), path) for path in paths]
 
 
 def content(sources: list[Source], exclude: tuple[str, ...] = (), parents: bool = False) -> str:
@@ -59,6 +70,7 @@ class Copying:
     exclude: tuple[str, ...] = ()
     parents: bool = False
     attributes: bool = False
+    implied: frozenset[str] = frozenset()  # folders of an archive that it uses and does not describe: they say nothing of how they look
 
     def __post_init__(self):
         self.rules = Ignore(self.exclude, "--exclude")
@@ -77,6 +89,7 @@ class Copying:
                 self.file(source, f"{self.target}/{self.name(source)}")
             else:
                 self.file(source, self.target)
+        self.changes.finish()
 
     def name(self, source: Source) -> str:
         """What it is called in the folder; with ``--parents`` its path from the top, or from ``/./`` on."""
@@ -92,19 +105,27 @@ class Copying:
             self.put(source.tree, source.file, path.lstrip("/"))
 
     def put(self, tree: Tree, file: File, path: str) -> None:
-        self.changes.folder(posixpath.dirname(path), self.looks.of_new_folders)
+        self.changes.folder(posixpath.dirname(path), self.looks.of_new_folders, file.about.st_mtime_ns)
         self.changes.copy(file.real, file.about, path, self.looks, self.attributes)
         tree.verify(file)
 
     def folder(self, source: Source) -> None:
         """What is in the folder, not the folder; ``--parents`` takes its path along."""
         top = f"{self.target}/{self.name(source)}".strip("/") if self.parents else self.target
-        self.changes.folder(top, self.looks.of_new_folders)
+        self.changes.folder(top, self.looks.of_new_folders, source.file.about.st_mtime_ns)
         resolved = source.tree.merged.resolve(source.file.path)
         for file in source.tree.below(resolved):
             inner = file.path.removeprefix(resolved).lstrip("/")
-            if not (self.rules.rules and self.rules.ignored(inner)):
-                self.put(source.tree, file, f"{top}/{inner}".lstrip("/"))
+            if self.rules.rules and self.rules.ignored(inner):
+                continue
+            path = f"{top}/{inner}".lstrip("/")
+            if inner in self.implied:
+                self.changes.folder(path, self.looks.of_new_folders, source.file.about.st_mtime_ns)
+            elif stat.S_ISDIR(file.about.st_mode):
+                self.changes.folder(posixpath.dirname(path), self.looks.of_new_folders, file.about.st_mtime_ns)
+                self.changes.copy_folder(file.real, file.about, path, self.looks, self.attributes, keep=self.parents)
+            else:
+                self.put(source.tree, file, path)
 
 
 # -- ADD ------------------------------------------------------------------------------------
@@ -141,10 +162,10 @@ def reader(file, kind: str):
     return compression.unpacked(file)
 
 
-def extract(file: File, beside: str) -> str | None:
-    """The archive unpacked into a new folder beside ``beside``, or None if the file is no archive. Raises ``LayerError``.
+def extract(file: File, beside: str) -> tuple[str, list[str]] | None:
+    """The archive unpacked into a new folder beside ``beside``, and the folders that it only implies; None if the file is no archive.
 
-    A pipe or a device is none: it is not even opened, as it might make us wait, or do something.
+    A pipe or a device is none: it is not even opened, as it might make us wait, or do something. Raises ``LayerError``.
     """
     if not stat.S_ISREG(file.about.st_mode):
         return None
@@ -153,15 +174,14 @@ def extract(file: File, beside: str) -> str | None:
         return extracted(opened, kind, beside) if kind else None
 
 
-def extracted(opened, kind: str, beside: str) -> str | None:
+def extracted(opened, kind: str, beside: str) -> tuple[str, list[str]] | None:
     from tempfile import mkdtemp
 
     from lib.images.unpack import unpack
 
     folder = mkdtemp(prefix=f"{os.path.basename(beside)}.", dir=os.path.dirname(beside))
     try:
-        unpack(reader(opened, kind), folder)
-        return folder
+        return folder, unpack(reader(opened, kind), folder).implied
     except BaseException as error:
         state.rmtree(folder)
         if kind != "tar" and "no valid tar file" in str(error):

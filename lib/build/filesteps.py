@@ -15,6 +15,8 @@ from lib.build.steps import Work
 from lib.images import ImageError, Merged
 from lib.images.cache import key
 
+RULES = 2  # of how files are put into a layer: another number, and no layer made by older rules is taken from a cache
+
 
 class Files:
     """One COPY or ADD of a stage (``stages.StageBuild``), its variables replaced."""
@@ -28,7 +30,7 @@ class Files:
 
     def copy(self) -> Work:
         one = self.one
-        self.parts["how"] = [one.parents, list(one.exclude), bool(one.from_)]
+        self.parts["how"] = [RULES, one.parents, list(one.exclude), bool(one.from_)]
         self.parts["content"] = self.content_of() if one.from_ else self.digest(self.build.context)
 
         def do(place: str) -> None:
@@ -40,7 +42,7 @@ class Files:
         return Work("copy", self.parts, do)
 
     def found(self, tree: Tree) -> list[Source]:
-        return copying.find(tree, self.one.sources)
+        return copying.find(tree, self.one.sources, others=bool(self.one.heredocs), deep=self.one.parents)
 
     def digest(self, tree: Tree) -> str:
         return copying.content(self.found(tree), self.one.exclude, self.one.parents)
@@ -49,7 +51,7 @@ class Files:
         """The digest of what an earlier stage or image gives. Chains never change, so it is worked out once for each."""
         one = self.one
         chain = self.build.chain(one.from_, one.place, self.stage.stage)
-        fast = key({"chain": chain, "sources": one.sources, "exclude": one.exclude, "parents": one.parents})
+        fast = key({"rules": RULES, "chain": chain, "sources": one.sources, "exclude": one.exclude, "parents": one.parents})
 
         def look() -> str:
             if self.build.options.dry:
@@ -69,8 +71,9 @@ class Files:
         if any(copying.is_git(source) for source in one.sources):
             raise ImageError("ADD from a Git repository is not known here: RUN git clone, or clone it beside the Dockerfile and COPY it")
         fetched = [self.fetch(source) for source in one.sources if copying.is_url(source)]
-        found = copying.find(self.build.context, tuple(source for source in one.sources if not copying.is_url(source)))
-        self.parts["how"] = [list(one.exclude), one.unpack]
+        local = tuple(source for source in one.sources if not copying.is_url(source))
+        found = copying.find(self.build.context, local, others=bool(fetched or one.heredocs))
+        self.parts["how"] = [RULES, list(one.exclude), one.unpack]
         self.parts["content"] = [copying.content(found, one.exclude), copying.content(fetched)]
         maybe = (found if one.unpack is not False else []) + (fetched if one.unpack else [])  # these may be archives to unpack
 
@@ -90,17 +93,21 @@ class Files:
 
         folder = mkdtemp(dir=self.build.scratch)
         path = copying.download(url, folder, self.one.checksum)
-        return copying.find(copying.as_tree(folder), (os.path.basename(path),))[0]
+        return copying.named(copying.as_tree(folder), (os.path.basename(path),))[0]
 
     def unpacked(self, source: Source, target: Copying, place: str) -> bool:
         """Put what is in an archive where it belongs, with the owners that it tells; False if it is no archive."""
-        folder = None if source.is_folder else copying.extract(source.file, place)
-        if folder is None:
+        archive = None if source.is_folder else copying.extract(source.file, place)
+        if archive is None:
             return False
+        folder, implied = archive
         try:
+            moment = source.file.about.st_mtime_ns
+            os.utime(folder, ns=(moment, moment))  # what the archive does not describe is as old as itself
             looks = Looks(target.looks.uid, target.looks.gid, None, keep_owner=True)
-            into = Copying(Changes(target.changes.below, place, replaces=True), f"{self.dest}/", looks, attributes=True)
-            into.copy(copying.find(copying.as_tree(folder), ("/",)))
+            changes = Changes(target.changes.below, place, replaces=True)
+            into = Copying(changes, f"{self.dest}/", looks, attributes=True, implied=frozenset(implied))
+            into.copy(copying.named(copying.as_tree(folder), ("/",)))
             source.tree.verify(source.file)
         finally:
             state.rmtree(folder)
@@ -132,7 +139,7 @@ class Files:
             with open(os.path.join(folder, name), "w") as file:
                 file.write(here.content)
             os.chmod(file.name, 0o644)
-        return copying.find(copying.as_tree(folder), names)
+        return copying.named(copying.as_tree(folder), names)
 
 
 def beside(place: str):

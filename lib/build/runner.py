@@ -194,8 +194,10 @@ class Runner:
             return f"{copy}/file"
         resolved = tree.merged.resolve(top.path)
         for file in tree.below(resolved):
-            changes.folder(os.path.dirname(file.path.removeprefix(resolved).lstrip("/")))
-            changes.copy(file.real, file.about, file.path.removeprefix(resolved).lstrip("/"), looks)
+            inner = file.path.removeprefix(resolved).lstrip("/")
+            changes.folder(os.path.dirname(inner))
+            (changes.copy_folder if stat.S_ISDIR(file.about.st_mode) else changes.copy)(file.real, file.about, inner, looks)
+        changes.finish()
         return copy
 
 

@@ -118,7 +118,7 @@ class RunStep:
             return words
         if mount.from_:
             return [*words, mount.source, self.build.chain(mount.from_, self.stage.stage.base.place, self.stage.stage)]
-        return [*words, copying.content(copying.find(self.build.context, (mount.source or "/",)))]
+        return [*words, copying.content(copying.named(self.build.context, (mount.source or "/",)))]
 
     def tree_of(self, mount) -> Tree:
         if not mount.from_:

@@ -89,7 +89,7 @@ class State:
         return self.chains.unpack([one.descriptor for one in self.layers], self.diff_ids)
 
     def path(self, text: str) -> str:
-        """A path of an instruction: relative ones begin at WORKDIR."""
-        folder = text.endswith(("/", "/."))
+        """A path of an instruction: relative ones begin at WORKDIR. A slash at its end: it can only be a folder's (``.``, ``x/..``)."""
+        folder = posixpath.basename(text) in ("", ".", "..")
         full = posixpath.normpath(posixpath.join("/", self.config.get("WorkingDir") or "/", text))
         return full.replace("//", "/", 1) + ("/" if folder and full != "/" else "")
