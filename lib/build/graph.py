@@ -44,10 +44,8 @@ class Graph:
             "BUILDPLATFORM": image.platform_name(image.here()), "BUILDOS": "linux", "BUILDARCH": image.here()["architecture"],
         }  # fmt: skip
         for one in self.file.arguments:
-            for name, default in parser.expanded(one, known, self.file.escape)[0].pairs:
-                value = self.options.build_args.get(name, default)
-                if value is not None:
-                    known[name] = value
+            found = parser.declared(one, self.options.build_args, known, {}, self.file.escape)
+            known |= {name: value for name, value in found.items() if value is not None}
         return known
 
     def needs(self, stage: Stage) -> list[Stage]:
@@ -56,7 +54,7 @@ class Graph:
         names: list[str] = []
         for one in stage.instructions:
             if isinstance(one, Copy) and one.from_:
-                names.append(one.from_)
+                names.append(literal(one))
             if isinstance(one, Run):
                 names += [mount.from_ for mount in one.mounts if mount.from_]
         found = [self.stage(base, stage.index), *(self.source(name, stage) for name in dict.fromkeys(names))]
@@ -88,3 +86,11 @@ class Graph:
                 f"circular dependency detected: {names}", "each waits for the other: one must copy nothing"
             ) from None
         return [self.stages[index] for index in order]
+
+
+def literal(one: Copy) -> str:
+    """Where a COPY takes from. Raises ``DockerfileError`` for a variable: which stages wait for which must be known before all else."""
+    if "$" in one.from_:
+        hint = "name the image in a stage, FROM $IMAGE AS tools (with an ARG before the first FROM), and write COPY --from=tools"
+        raise one.place.error(f"COPY --from={one.from_[:60]}: variables are not replaced here", hint, one.from_)
+    return one.from_

@@ -45,8 +45,15 @@ class RunStep:
         folders, options = self.state.folders(), self.build.options
         who = self.stage.who(self.user)
         below = [self.state.chains.mountpoints(), *folders]
-        proxies = {name: value for name, value in options.build_args.items() if name.upper() in PREDEFINED}
-        command = Command(argv, below, {"PATH": PATH, **proxies, **self.env}, self.workdir, who, self.network, self.mounts)
+        command = Command(
+            argv,
+            below,
+            {"PATH": PATH, **proxies({**self.state.args, **options.build_args}), **self.env},
+            self.workdir,
+            who,
+            self.network,
+            self.mounts,
+        )
         Changes(Merged(folders), place)  # the top folder looks as before
         secrets, ssh = self.entrusted()
         self.execute(Runner(self.build.store, command, place, self.tree_of, secrets, ssh, self.build.stopping), argv)
@@ -124,6 +131,12 @@ class RunStep:
         if not mount.from_:
             return self.build.context
         return self.build.tree(mount.from_, self.stage.stage.base.place, self.stage.stage)
+
+
+def proxies(given: dict[str, str]) -> dict[str, str]:
+    """In capitals and in small letters, whichever was given: some programs read the one, some the other."""
+    found = {name.upper(): value for name, value in given.items() if name.upper() in PREDEFINED}
+    return found | {name.lower(): value for name, value in found.items()} | {name: given[name] for name in HIDDEN & given.keys()}
 
 
 SSH = ("ssh", "agent")

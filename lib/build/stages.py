@@ -11,7 +11,7 @@ from lib.build.changes import Changes
 from lib.build.explain import why
 from lib.build.filesteps import Files
 from lib.build.ignore import IgnoreError
-from lib.build.runstep import RunStep
+from lib.build.runstep import HIDDEN, RunStep
 from lib.build.steps import SHELL, BuildError, Cancelled, State, StepReport, Work
 from lib.dockerfile import instructions, parser
 from lib.images import ImageError, Layer, Merged, Record, layers
@@ -70,10 +70,11 @@ class StageBuild:
             self.state.config["Env"] = [*(self.state.config.get("Env") or []), f"PATH={PATH}"]
 
     def from_stage(self, found: State, base: instructions.From) -> None:
-        """Go on where an earlier stage ended; its ARGs are its own affair."""
+        """Go on where an earlier stage ended, its ARGs included."""
         config = dict(found.config)
         self.take_triggers(config, base)
-        self.state = replace(found, config=config, layers=[*found.layers], history=[*found.history], args={}, has_cmd=False)
+        copies = {"layers": [*found.layers], "history": [*found.history], "args": {**found.args}}
+        self.state = replace(found, config=config, has_cmd=False, **copies)
 
     def take_triggers(self, config: dict, base: instructions.From) -> None:
         """ONBUILD: what the base wants done first in a build on it; it is not handed on to the next."""
@@ -103,7 +104,8 @@ class StageBuild:
         return {**self.state.args, **self.state.env}
 
     def step(self, instruction) -> None:
-        instruction, _ = parser.expanded(instruction, self.variables(), self.build.file.escape)
+        if not isinstance(instruction, instructions.Arg):  # it has its own way with defaults
+            instruction, _ = parser.expanded(instruction, self.variables(), self.build.file.escape)
         report = StepReport(self.name, self.number, self.of, " ".join(instruction.place.text.split()), instruction.place.line, "config")
         report.started = time.monotonic() - self.build.begin
         self.report = report
@@ -179,7 +181,7 @@ class StageBuild:
     def workdir(self, one: instructions.Workdir) -> Work:
         """Go there; what is missing on the way is made, and is the USER's."""
         path, user = self.state.path(one.path).rstrip("/") or "/", self.state.config.get("User") or ""
-        self.state.config["WorkingDir"] = path
+        self.state.config["WorkingDir"] = self.state.path(one.path) if one.path.startswith("/") else path  # Docker, too, keeps /tmp/ so
 
         def do(place: str) -> bool:
             changes, who = Changes(self.merged(), place), self.who(user)
@@ -195,11 +197,13 @@ class StageBuild:
         return users.find(user, self.merged().read) if user else users.RunAs()
 
     def arg(self, one: instructions.Arg) -> None:
-        for name, default in one.pairs:
-            value = self.build.options.build_args.get(name, self.build.graph.globals.get(name, default) if default is None else default)
+        """A name without any value here may have one before the first FROM; else it keeps the one that the base gave it, if it did."""
+        found = parser.declared(one, self.build.options.build_args, self.state.args, self.state.env, self.build.file.escape)
+        for name, value in found.items():
+            value = self.build.graph.globals.get(name) if value is None else value
             if value is not None:
                 self.state.args[name] = value
-        self.note("ARG " + " ".join(name if default is None else f"{name}={default}" for name, default in one.pairs))
+        self.note("ARG " + " ".join(name if value is None or name in HIDDEN else f"{name}={value}" for name, value in found.items()))
 
 
 def expected() -> tuple:

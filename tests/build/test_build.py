@@ -326,6 +326,12 @@ def test_copy_from_hits_while_the_other_stage_comes_to_the_same(site):
     assert cached(again) == [False, True, True]  # the content decides, not the way to it
 
 
+def test_a_variable_in_from_is_refused_before_anything_is_done(site):
+    site.write("made")
+    with pytest.raises(DockerfileError, match=r"Dockerfile:4:13: COPY --from=\$\{which\}: variables are not replaced here(?s:.*)AS tools"):
+        site.build("ARG which=base\nFROM base\nRUN exit 1\nCOPY --from=${which} /a /b\n")
+
+
 def test_what_does_not_exist(site):
     for text, words in {
         "FROM nothing:1\n": "nothing",
@@ -390,10 +396,47 @@ def test_workdir_is_made_for_the_user_and_follows_links(site):
 
 
 def test_an_arg_lives_in_its_stage_and_not_in_the_image(site):
-    text = "ARG top=base\nFROM $top AS one\nARG x=1\nARG top\nRUN echo [$x$top] > /a\nFROM one\nRUN echo [$x$top] > /b\n"
+    text = "ARG top=base\nFROM $top AS one\nARG x=1\nARG top\nRUN echo [$x$top] > /a\nFROM base\nCOPY --from=one /a /a\n"
+    text += "RUN echo [$x$top] > /b\n"
     built = site.build(text, build_args={"x": "2"})
     assert site.read(built, "a") == "[2base]\n" and site.read(built, "b") == "[]\n"
     assert not any(word.startswith(("x=", "top=")) for word in built.image.runtime["Env"])
+
+
+def test_a_stage_inherits_the_args_of_the_stage_that_it_is_built_on(site):
+    text = (
+        "ARG top=of-the-file\nFROM base AS one\nARG TARGETARCH\nARG x=1 y=2 top=of-one\n"
+        "FROM one AS two\nARG x=3\nFROM two\nARG y\nARG top\n"
+        "RUN echo $TARGETARCH $x $y $top > /a\nFROM one\nRUN echo $x $top > /b\nCOPY --from=2 /a /a\n"
+    )
+    built = site.build(text, build_args={"y": "4"})
+    assert site.read(built, "a") == f"{built.image.config['architecture']} 3 4 of-the-file\n" and site.read(built, "b") == "1 of-one\n"
+    site.build("FROM base\nARG z=1\n", tags=("with-arg",))
+    assert site.read(site.build("FROM with-arg\nRUN echo [$z] > /a\n"), "a") == "[]\n"  # of an image it is not: nobody has written it down
+
+
+@pytest.mark.parametrize("text", ["ARG need=${need:?}\nFROM base\nARG need\n", "FROM base\nARG need=${need:?}\n"])
+def test_an_arg_that_must_be_given(site, text):
+    assert site.read(site.build(f"{text}RUN echo $need > /a\n", build_args={"need": "1"}), "a") == "1\n"
+    with pytest.raises(DockerfileError, match="need: is not set"):
+        site.build(text)
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY"])
+def test_a_proxy_has_both_its_names(site, name):
+    text = "FROM base\nRUN echo $HTTP_PROXY $http_proxy > /a\n"
+    assert site.read(site.build(text, build_args={name: "x"}), "a") == "x x\n"
+    assert site.read(site.build(text.replace("RUN", f"ARG {name}=y\nRUN"), no_cache=True), "a") == "y y\n"
+
+
+@pytest.mark.parametrize("written,kept", [("/tmp/", "/tmp/"), ("/", "/"), ("rel/", "/rel"), ("/a/../b/", "/b/")])
+def test_a_workdir_is_kept_as_it_is_written(site, written, kept):
+    built = site.build(f"FROM base\nWORKDIR {written}\nRUN pwd > where\nCOPY <<x .\n1\nx\nWORKDIR sub\nRUN pwd > /there\n")
+    assert built.image.history[-5]["created_by"] == f"WORKDIR {written}"
+    where = os.path.normpath(kept)
+    assert site.read(built, f"{where}/where") == f"{where}\n" and site.read(built, f"{where}/x") == "1\n"
+    assert built.image.runtime["WorkingDir"] == os.path.join(where, "sub")
+    assert site.build(f"FROM base\nWORKDIR {written}\n").image.runtime["WorkingDir"] == kept
 
 
 def test_a_build_arg_that_nobody_asks_for(site):
