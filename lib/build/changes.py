@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from lib import state
 from lib.beneath import Place, Way
+from lib.dockerfile.modes import Mode
 from lib.images import ImageError, Merged
 from lib.images.chains import copy_looks
 from lib.images.overlays import xattrs
@@ -25,7 +26,7 @@ class Looks:
 
     uid: int | None = None
     gid: int | None = None
-    mode: int | None = None
+    mode: Mode | None = None
     keep_owner: bool = False
 
     def owner(self, about: os.stat_result) -> tuple[int, int]:
@@ -154,7 +155,8 @@ class Changes:
         for name, value in (real.call(xattrs) if attributes else {}).items():
             os.setxattr(place, name, value, follow_symlinks=False)
         if not stat.S_ISLNK(about.st_mode):
-            os.chmod(place, stat.S_IMODE(about.st_mode) if looks.mode is None else looks.mode)
+            mode = stat.S_IMODE(about.st_mode)
+            os.chmod(place, looks.mode(mode, stat.S_ISDIR(about.st_mode)) if looks.mode else mode)
         os.utime(place, ns=(about.st_mtime_ns, about.st_mtime_ns), follow_symlinks=False)
 
     def clear(self, path: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-import re
 
 from lib import state
 from lib.build import copying
@@ -12,6 +11,7 @@ from lib.build.changes import Changes, Looks
 from lib.build.context import Tree
 from lib.build.copying import Copying, Source
 from lib.build.steps import Work
+from lib.dockerfile import modes
 from lib.images import ImageError, Merged
 from lib.images.cache import key
 
@@ -149,9 +149,8 @@ def beside(place: str):
     return TemporaryDirectory(prefix=f"{os.path.basename(place)}.", dir=os.path.dirname(place))
 
 
-def mode_of(text: str | None, place) -> int | None:
-    if not text:
-        return None
-    if not re.fullmatch(r"[0-7]{1,4}", text):
-        raise place.error(f"--chmod={text[:20]} is not an octal mode", "write --chmod=755", text)
-    return int(text, 8)
+def mode_of(text: str | None, place) -> modes.Mode | None:
+    try:
+        return modes.parse(text) if text else None
+    except modes.BadMode as error:
+        raise place.error(f"--chmod: {error}", "write it as for chmod: --chmod=755, or --chmod=u=rwX,go=rX", text) from None

@@ -47,10 +47,22 @@ def test_copy_chown_and_chmod(site):
     assert tree["new/d/a"][1:4] == ("0o640", 7, 8) and tree["new/d"][2:4] == (7, 8) and tree["b"][2:4] == (3, 4)
 
 
-def test_copy_chmod_must_be_octal(site):
+def test_copy_chmod_must_be_a_mode(site):
     site.write("a")
-    with pytest.raises(DockerfileError, match=r"(?s)--chmod=\+x is not an octal mode.*COPY --chmod=\+x a /a"):
-        site.build("FROM base\nCOPY --chmod=+x a /a\n")
+    for wrong in ("x+", "u=rwy", "99", "u", "u+r;o-r", "77777"):
+        with pytest.raises(DockerfileError, match=rf"(?s)--chmod: '{re.escape(wrong)}' is no mode.*COPY --chmod={re.escape(wrong)} a /a"):
+            site.build(f"FROM base\nCOPY --chmod={wrong} a /a\n")
+
+
+def test_chmods_own_words(site):
+    site.write("d/plain", mode=0o600)
+    site.write("d/run.sh", mode=0o700)
+    (site.context / "d/e").mkdir(mode=0o700)
+    tree = site.tree(
+        site.build("FROM scratch\nARG m=u=rwX,go=rX\nCOPY --chmod=$m d /d\nCOPY --chmod=+x d/plain /p\nADD --chmod=a-r d/plain /q\n")
+    )
+    modes = {"d/plain": "0o644", "d/run.sh": "0o755", "d/e": "0o755", "p": "0o711", "q": "0o200"}
+    assert {path: tree[path][1] for path in modes} == modes
 
 
 def test_copy_exclude(site):
