@@ -32,15 +32,14 @@ class Source:
         return stat.S_ISDIR(self.file.about.st_mode)
 
 
-def find(tree: Tree, patterns: tuple[str, ...], others: bool = False, deep: bool = False) -> list[Source]:
-    """Every source of the instruction, in order; ``deep`` as ``Tree.find`` has it. Raises ``ContextError``.
+def find(tree: Tree, patterns: tuple[str, ...]) -> list[Source]:
+    """Every source of the instruction, in order. Raises ``ContextError``."""
+    return [Source(tree, file, pattern) for pattern in patterns for file in tree.find(pattern)]
 
-    A pattern may match nothing (``package-lock.json*``) if there is something else to copy; ``others``: heredocs and downloads are.
-    """
-    found = [Source(tree, file, pattern) for pattern in patterns for file in tree.find(pattern, deep)]
-    if patterns and not found and not others:
-        raise tree.no_match(patterns[0])
-    return found
+
+def find_deep(tree: Tree, patterns: tuple[str, ...]) -> list[Source]:
+    """The same as ``--parents`` has it, with ``**`` for any number of folders."""
+    return [Source(tree, file, pattern) for pattern in patterns for file in tree.find(pattern, deep=True)]
 
 
 def named(tree: Tree, paths: tuple[str, ...]) -> list[Source]:

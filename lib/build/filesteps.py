@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+from collections.abc import Sequence
 
 from lib import state
 from lib.build import copying
@@ -42,7 +43,15 @@ class Files:
         return Work("copy", self.parts, do)
 
     def found(self, tree: Tree) -> list[Source]:
-        return copying.find(tree, self.one.sources, others=bool(self.one.heredocs), deep=self.one.parents)
+        find = copying.find_deep if self.one.parents else copying.find
+        return self.some(tree, self.one.sources, find(tree, self.one.sources), self.one.heredocs)
+
+    @staticmethod
+    def some(tree: Tree, patterns: tuple[str, ...], found: list[Source], others: Sequence) -> list[Source]:
+        """A pattern may match nothing (``package-lock.json*``) if there is something else to copy. Raises ``ContextError``."""
+        if patterns and not found and not others:
+            raise tree.no_match(patterns[0])
+        return found
 
     def digest(self, tree: Tree) -> str:
         return copying.content(self.found(tree), self.one.exclude, self.one.parents)
@@ -70,9 +79,11 @@ class Files:
         one = self.one
         if any(copying.is_git(source) for source in one.sources):
             raise ImageError("ADD from a Git repository is not known here: RUN git clone, or clone it beside the Dockerfile and COPY it")
+        if one.checksum and not (len(one.sources) == 1 and copying.is_url(one.sources[0])):
+            raise one.place.error("ADD --checksum is for one http(s) source", "COPY counts files by their content anyway", "--checksum")
         fetched = [self.fetch(source) for source in one.sources if copying.is_url(source)]
         local = tuple(source for source in one.sources if not copying.is_url(source))
-        found = copying.find(self.build.context, local, others=bool(fetched or one.heredocs))
+        found = self.some(self.build.context, local, copying.find(self.build.context, local), fetched or one.heredocs)
         self.parts["how"] = [RULES, list(one.exclude), one.unpack]
         self.parts["content"] = [copying.content(found, one.exclude), copying.content(fetched)]
         maybe = (found if one.unpack is not False else []) + (fetched if one.unpack else [])  # these may be archives to unpack

@@ -11,7 +11,10 @@ from lib.images import Image
 
 @dataclass
 class Options:
-    """What the command line says. ``secrets``: id → file. ``resolve`` finds a base image by its name, and pulls it if need be."""
+    """What the command line says. ``secrets``: id → file; ``ssh``: id → an agent's socket.
+
+    ``resolve`` finds a base image by its name, and pulls it if need be.
+    """
 
     context: str = "."
     file: str | None = None
@@ -21,7 +24,7 @@ class Options:
     build_args: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
-    ssh: str | None = None
+    ssh: dict[str, str] = field(default_factory=dict)
     no_cache: bool = False
     network: str = "default"
     platform: dict[str, str] | None = None

@@ -18,7 +18,7 @@ from lib.images import Cache
 @click.option("--build-arg", "build_args", multiple=True, help="Set build-time variables.")
 @click.option("--label", "labels", multiple=True, help="Set metadata for an image.")
 @click.option("--secret", "secrets", multiple=True, help="Secret to expose to the build: id=mysecret,src=/local/secret.")
-@click.option("--ssh", help="SSH agent socket to expose to the build: default, or default=/path/of/the/socket.")
+@click.option("--ssh", multiple=True, help="SSH agent socket to expose to the build: default, or default=/path/of/the/socket.")
 @click.option("--no-cache", is_flag=True, help="Do not use cache when building the image.")
 @click.option("--pull", is_flag=True, help="Always attempt to pull a newer version of the image.")
 @click.option("--platform", help="Set platform, for example linux/arm64.")

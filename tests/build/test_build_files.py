@@ -413,6 +413,13 @@ def test_add_checksum(site):
             site.build(f"FROM scratch\nADD --checksum={digests.of(b'other')} {url}/file.txt /x\n")
 
 
+@pytest.mark.parametrize("sources", ["a", "http://127.0.0.1:1/x http://127.0.0.1:1/y", "a http://127.0.0.1:1/x"])
+def test_add_checksum_is_for_one_download(site, sources):
+    site.write("a")
+    with pytest.raises(DockerfileError, match=r"Dockerfile:2:5: ADD --checksum is for one http\(s\) source"):
+        site.build(f"FROM scratch\nADD --checksum={digests.of(b'')} {sources} /x/\n")
+
+
 @pytest.mark.parametrize("path,words", [("lying", "IncompleteRead|more expected|broken"), ("gone", "answers 404"), ("local", "ADD http")])
 def test_add_from_a_bad_server(site, path, words):
     with web(lying=b"short") as url, pytest.raises(BuildError, match=words) as caught:
