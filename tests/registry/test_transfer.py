@@ -306,6 +306,18 @@ def test_the_wrong_platform(fake, mine):
     assert any("its programs may not run here" in what for _, what, *_ in told.all)
 
 
+def test_an_index_that_does_not_say_what_its_images_are_for(fake, mine):
+    several = [make(b"1", architecture="s390x"), make(b"2")]
+    for one in several:
+        fake.keep(one, digest_of(one.manifest))
+    entries = [descriptor(one.manifest, one.kind) for one in several]
+    fake.document(json.dumps({"schemaVersion": 2, "mediaType": image.INDEX, "manifests": entries}).encode(), image.INDEX)
+    assert pull(mine, f"{fake.name}/app").config["architecture"] == image.here()["architecture"]
+    assert pull(mine, f"{fake.name}/app", platform="linux/s390x").config["architecture"] == "s390x"
+    with pytest.raises(ImageError, match=r"nothing for linux/riscv64; it has .*linux/s390x"):
+        pull(mine, f"{fake.name}/app", platform="linux/riscv64")
+
+
 # -- broken connections
 
 
