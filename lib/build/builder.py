@@ -152,12 +152,25 @@ class Build:
         except ImageError as error:
             raise Cancelled(str(error)) from None
 
-    def base(self, name: str, place) -> Image:
-        """An image of the library, or (where ``resolve`` can) of a registry. Raises ``DockerfileError`` that points at the line."""
+    @property
+    def platform(self) -> dict[str, str]:
+        """What the image is for."""
+        return self.options.platform or image.here()
+
+    def base(self, name: str, place, platform: dict[str, str] | None = None) -> Image:
+        """An image of the library, or (where ``resolve`` can) of a registry. Raises ``DockerfileError`` that points at the line.
+
+        An image for another platform is none: the result would call itself what its programs are not.
+        """
+        wanted = platform or self.platform
         try:
-            return self.options.resolve(name) if self.options.resolve else self.library.find(name)
+            found = self.options.resolve(name, platform=wanted) if self.options.resolve else self.library.find(name)
         except (ImageError, references.BadReference) as error:
             raise place.error(str(error), self.hint(name), name) from None
+        if image.fits({**wanted, **found.platform}, wanted) is None:
+            words = f"{name} is for {image.platform_name(found.platform)}, and {image.platform_name(wanted)} is wanted"
+            raise place.error(words, "FROM --platform=$BUILDPLATFORM takes this machine's, for a stage whose programs only run here", name)
+        return found
 
     def hint(self, name: str) -> str:
         from difflib import get_close_matches
@@ -198,7 +211,7 @@ class Build:
         labels = {**(state.config.get("Labels") or {}), **self.options.labels}
         runtime = {**state.config, **({"Labels": labels} if labels else {})}
         config = {
-            "created": state.created, **image.here(), **(self.options.platform or {}), "config": runtime,
+            "created": state.created, **state.platform, "config": runtime,
             "rootfs": {"type": "layers", "diff_ids": [one.diff_id for one in state.layers]}, "history": state.history,
         }  # fmt: skip
         found = image.save(self.store, config, [one.descriptor for one in state.layers])

@@ -13,7 +13,7 @@ from lib.images import Image
 class Options:
     """What the command line says. ``secrets``: id → file; ``ssh``: id → an agent's socket.
 
-    ``resolve`` finds a base image by its name, and pulls it if need be.
+    ``resolve`` finds a base image by its name and platform, and pulls it if need be.
     """
 
     context: str = "."
@@ -29,7 +29,7 @@ class Options:
     network: str = "default"
     platform: dict[str, str] | None = None
     dry: bool = False  # only find out which steps are cached; a step that is not is taken to change everything after it
-    resolve: Callable[[str], Image] | None = None
+    resolve: Callable[..., Image] | None = None
     cache_from: tuple[str, ...] = ()  # as ``sharedcache`` has it: ``type=local,src=FOLDER``, ``type=registry,ref=NAME``
     cache_to: tuple[str, ...] = ()
 

@@ -16,6 +16,7 @@ from lib.build.steps import SHELL, BuildError, Cancelled, State, StepReport, Wor
 from lib.dockerfile import instructions, parser
 from lib.images import ImageError, Layer, Merged, Record, layers
 from lib.images.cache import key
+from lib.images.image import parse_platform
 from lib.images.sourcedate import created, epoch
 
 COMMENT = "suitcase build"
@@ -59,6 +60,7 @@ class StageBuild:
 
     def begin(self) -> None:
         base = parser.expanded(self.stage.base, self.build.graph.globals, self.build.file.escape)[0]
+        self.state.platform = self.platform(base)
         if earlier := self.build.graph.stage(base.image, self.stage.index):
             self.from_stage(self.build.result(earlier), base)
             return
@@ -68,6 +70,13 @@ class StageBuild:
             from lib.container import PATH
 
             self.state.config["Env"] = [*(self.state.config.get("Env") or []), f"PATH={PATH}"]
+
+    def platform(self, base: instructions.From) -> dict[str, str]:
+        """What the stage is for. Raises ``DockerfileError``."""
+        try:
+            return parse_platform(base.platform) if base.platform else self.build.platform
+        except ImageError as error:
+            raise base.place.error(str(error), "write FROM --platform=linux/arm64, or --platform=$BUILDPLATFORM", "--platform") from None
 
     def from_stage(self, found: State, base: instructions.From) -> None:
         """Go on where an earlier stage ended, its ARGs included."""
@@ -88,7 +97,8 @@ class StageBuild:
     def from_image(self, base: instructions.From) -> None:
         if not base.image:
             raise base.place.error("base name is empty", "an ARG before it needs a value: ARG BASE=debian, or --build-arg BASE=debian")
-        found = self.build.base(base.image, base.place)
+        found = self.build.base(base.image, base.place, self.state.platform)
+        self.state.platform = {**self.state.platform, **found.platform}
         both = zip(found.layers, found.diff_ids, strict=True)
         config = {key: value for key, value in found.runtime.items() if value}
         self.take_triggers(config, base)

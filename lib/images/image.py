@@ -204,6 +204,11 @@ class Image:
         return digests.chain_ids(self.diff_ids)
 
     @property
+    def platform(self) -> dict[str, str]:
+        """What its programs run on, as far as it says so."""
+        return {key: value for key in ("os", "architecture", "variant") if isinstance(value := self.config.get(key), str) and value}
+
+    @property
     def runtime(self) -> dict:
         """How a container of it starts: Env, Cmd, Entrypoint, User, WorkingDir …"""
         return self.config.get("config") or {}

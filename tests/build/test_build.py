@@ -13,7 +13,7 @@ from helpers.sites import Site, cached
 from lib.build import Build, BuildError
 from lib.build.builder import Options
 from lib.dockerfile import DockerfileError
-from lib.images import ImageError
+from lib.images import ImageError, image
 
 pytestmark = requires("root", "overlay", "busybox")
 
@@ -443,6 +443,56 @@ def test_a_build_arg_that_nobody_asks_for(site):
     job = Build(site.library, Options(str(site.context), text="FROM base\nARG x\n", build_args={"x": "1", "X": "2"}))
     job.run()
     assert job.unused == ["X"]
+
+
+@pytest.fixture
+def other(site) -> str:
+    """The platform of another machine. ``far`` is an image for it."""
+    kind = "s390x" if image.here()["architecture"] != "s390x" else "riscv64"
+    found = site.library.find("base")
+    made = image.save(site.library.store, {**found.config, "architecture": kind}, found.layers)
+    site.library.store.tag("docker.io/library/far:latest", made.descriptor)
+    return f"linux/{kind}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FROM base\nRUN true\n",
+        "FROM base\n",
+        "FROM scratch\nCOPY --from=base /etc/passwd /\n",
+        "FROM far\nCOPY --from=base /etc/passwd /\n",
+        "FROM --platform=$BUILDPLATFORM far\n",
+        "FROM --platform=$BUILDPLATFORM base AS one\nFROM --platform=$BUILDARCH far\n",
+    ],
+)
+def test_no_image_calls_itself_what_its_programs_are_not(site, other, text):
+    with pytest.raises(DockerfileError, match=r"(base|far) is for linux/.*, and linux/.* is wanted(?s:.*)BUILDPLATFORM"):
+        site.build(text, platform=image.parse_platform(other))
+
+
+def test_a_base_for_another_platform_is_no_base_without_a_word(site, other):
+    with pytest.raises(DockerfileError, match=f"far is for {other}, and linux/.* is wanted"):
+        site.build("FROM far\n")
+    with pytest.raises(DockerfileError, match=r"Dockerfile:1:6: platform 'a/b/c/d'"):
+        site.build("FROM --platform=a/b/c/d base\n")
+
+
+def test_an_image_says_what_its_last_stage_is_for(site, other):
+    here, wanted = image.platform_name(image.here()), image.parse_platform(other)
+    tools = "FROM --platform=$BUILDPLATFORM base AS tools\nARG TARGETARCH\nRUN echo $TARGETARCH > /made\n"
+    for text, says, options in (
+        (tools + "FROM scratch\nCOPY --from=tools /made /\n", other, {"platform": wanted}),
+        (tools + "FROM far\nCOPY --from=tools /made /\n", other, {"platform": wanted}),
+        (tools, here, {"platform": wanted}),
+        ("FROM tools\n".join((tools, "COPY <<x /\nx\n")), here, {"platform": wanted}),
+        (f"FROM --platform={other} far\n", other, {}),
+        ("FROM --platform=$BUILDPLATFORM base\n", here, {}),
+    ):
+        built = site.build(text, **options)
+        assert image.platform_name(built.image.platform) == says, text
+        if "tools" in text:
+            assert site.read(built, "made") == f"{wanted['architecture']}\n"
 
 
 def test_platform_arguments(site):
