@@ -33,9 +33,11 @@ class Build:
     def __init__(self, library: Library, options: Options, tell: Callable[[str, StepReport, str], object] = lambda *words: None):
         self.library, self.options, self.tell = library, options, tell
         self.store, self.cache = library.store, Cache(library.store)
-        self.file = self.read()
+        file = self.read()
         self.context = Context(options.context, self.store, self.path)
-        self.graph = Graph(self.file, options, self.path)
+        self.graph = Graph(file, options, self.path)
+        self.file = self.graph.file
+        self.contexts: dict[int, Context] = {}  # of stages that are folders (``--build-context``)
         self.futures: dict[int, object] = {}
         self.stopping = threading.Event()
         self.running: set[str] = set()  # names of the RUNs that run now
@@ -78,6 +80,7 @@ class Build:
         with self.store.using(), self.library.chains.draft() as place:
             self.scratch = place.path  # for downloads
             needed = self.graph.needed(target)
+            self.contexts = {stage.index: Context(folder, self.store) for stage in needed if (folder := self.graph.folder(stage))}
             self.check_arguments()
             self.look_back(sorted(needed, key=lambda stage: stage.index))
             if self.options.cache_from and not self.options.dry:
@@ -85,8 +88,9 @@ class Build:
             try:
                 state = self.all(needed)[target.index]
             finally:
-                self.context.memory.save()
-                self.context.merged.way.close()  # an open folder keeps a disk from being unmounted
+                for context in (self.context, *self.contexts.values()):
+                    context.memory.save()
+                    context.merged.way.close()  # an open folder keeps a disk from being unmounted
             places = {str(stage.name or stage.index): stage.index for stage in needed}
             self.steps.sort(key=lambda one: (places[one.stage], one.number))
             found = None if self.options.dry else self.finish(state)

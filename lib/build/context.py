@@ -36,7 +36,7 @@ class File(NamedTuple):
 
 def open_ignore(folder: str, dockerfile: str = "") -> Ignore:
     """The rules for a context: ``<Dockerfile>.dockerignore`` beside the Dockerfile, or else ``.dockerignore`` at the top."""
-    for path in (f"{dockerfile}.dockerignore", f"{folder}/.dockerignore"):
+    for path in (*([f"{dockerfile}.dockerignore"] if dockerfile else []), f"{folder}/.dockerignore"):
         if os.path.isfile(path):
             with open_regular(path) as file:
                 text = file.read().decode("utf-8", "surrogateescape")

@@ -195,8 +195,7 @@ def download(url: str, folder: str, checksum: str | None = None) -> str:
     """
     import urllib3
 
-    name = posixpath.basename(urllib3.util.parse_url(url).path or "") or "index"
-    path = f"{folder}/{name}"
+    path = f"{folder}/{file_name(urllib3.util.parse_url(url).path or '')}"
     try:
         with urllib3.PoolManager() as pool, open(path, "xb") as file:
             answer = requested(pool, url)
@@ -212,6 +211,14 @@ def download(url: str, folder: str, checksum: str | None = None) -> str:
     moment = last_modified(answer.headers.get("Last-Modified"))
     os.utime(path, (moment, moment))
     return path
+
+
+def file_name(path: str) -> str:
+    """How a URL's path ends, with the characters that its ``%20`` stand for; ``index`` where that is no name."""
+    from urllib.parse import unquote
+
+    name = posixpath.basename(unquote(path, errors="surrogateescape"))
+    return "index" if name in ("", ".", "..") or "\0" in name else name
 
 
 def requested(pool, url: str):

@@ -32,10 +32,10 @@ class Files:
     def copy(self) -> Work:
         one = self.one
         self.parts["how"] = [RULES, one.parents, list(one.exclude), bool(one.from_)]
-        self.parts["content"] = self.content_of() if one.from_ else self.digest(self.build.context)
+        self.parts["content"] = self.content_of() if one.from_ else self.digest(self.stage.context)
 
         def do(place: str) -> None:
-            tree = self.build.tree(one.from_, one.place, self.stage.stage) if one.from_ else self.build.context
+            tree = self.build.tree(one.from_, one.place, self.stage.stage) if one.from_ else self.stage.context
             target = self.target(place, keep_owner=bool(one.from_))
             with beside(place) as folder:
                 target.copy([*self.found(tree), *self.inline(folder)])
@@ -83,7 +83,7 @@ class Files:
             raise one.place.error("ADD --checksum is for one http(s) source", "COPY counts files by their content anyway", "--checksum")
         fetched = [self.fetch(source) for source in one.sources if copying.is_url(source)]
         local = tuple(source for source in one.sources if not copying.is_url(source))
-        found = self.some(self.build.context, local, copying.find(self.build.context, local), fetched or one.heredocs)
+        found = self.some(self.stage.context, local, copying.find(self.stage.context, local), fetched or one.heredocs)
         self.parts["how"] = [RULES, list(one.exclude), one.unpack]
         self.parts["content"] = [copying.content(found, one.exclude), copying.content(fetched)]
         maybe = (found if one.unpack is not False else []) + (fetched if one.unpack else [])  # these may be archives to unpack

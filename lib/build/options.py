@@ -21,6 +21,7 @@ class Options:
     text: str | None = None  # the Dockerfile itself, instead of a file
     tags: tuple[str, ...] = ()
     target: str | None = None
+    contexts: dict[str, str] = field(default_factory=dict)  # ``--build-context``: name → folder, or ``docker-image://NAME``
     build_args: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)

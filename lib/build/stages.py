@@ -32,6 +32,7 @@ class StageBuild:
         self.number = 0
         self.triggers: list = []
         self.of = len(stage.instructions)
+        self.context = build.contexts.get(stage.index, build.context)
 
     def run(self) -> State:
         self.begin()
@@ -61,7 +62,7 @@ class StageBuild:
     def begin(self) -> None:
         base = parser.expanded(self.stage.base, self.build.graph.globals, self.build.file.escape)[0]
         self.state.platform = self.platform(base)
-        if earlier := self.build.graph.stage(base.image, self.stage.index):
+        if earlier := self.build.graph.base(self.stage, base.image):
             self.from_stage(self.build.result(earlier), base)
             return
         if base.image != "scratch":

@@ -107,7 +107,17 @@ def agent(text: str) -> tuple[str, str]:
     return name or "default", path
 
 
-def build(library: Library, context: str, file, tags, target, build_args, labels, secrets, ssh, no_cache, pull, platform, network,
+def named(text: str) -> tuple[str, str]:
+    """A ``--build-context``: name and folder, or image. Raises ``ValueError``."""
+    name, _, value = text.partition("=")
+    if not name or not value:
+        raise ValueError(f"invalid value {text}, expected key=value: --build-context NAME=FOLDER")
+    if "://" not in value and not os.path.isdir(value):
+        raise ValueError(f"failed to get build context path {name}={value}: there is no such folder")
+    return name, value
+
+
+def build(library: Library, context: str, file, tags, target, contexts, build_args, labels, secrets, ssh, no_cache, pull, platform, network,
           cache_from, cache_to, progress, quiet, explain, iidfile) -> Built:  # fmt: skip
     """Build, show, and print what Docker prints at the end. Raises ``ImageError``, ``ValueError``."""
     shown = Progress(progress == "plain", explain)
@@ -117,6 +127,7 @@ def build(library: Library, context: str, file, tags, target, build_args, labels
         text=sys.stdin.read() if file == "-" else None,
         tags=tags,
         target=target,
+        contexts=dict(map(named, contexts)),
         build_args=pairs(build_args),
         labels=dict(word.partition("=")[::2] for word in labels),
         secrets=dict(map(secret, secrets)),

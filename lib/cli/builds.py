@@ -15,6 +15,7 @@ from lib.images import Cache
 @click.option("-f", "--file", help='Name of the Dockerfile (default: "CONTEXT/Dockerfile"); - is STDIN.')
 @click.option("-t", "--tag", "tags", multiple=True, help='Name and optionally a tag ("name:tag").')
 @click.option("--target", help="Set the target build stage to build.")
+@click.option("--build-context", "contexts", multiple=True, help="Additional build contexts: name=folder, name=docker-image://NAME.")
 @click.option("--build-arg", "build_args", multiple=True, help="Set build-time variables.")
 @click.option("--label", "labels", multiple=True, help="Set metadata for an image.")
 @click.option("--secret", "secrets", multiple=True, help="Secret to expose to the build: id=mysecret,src=/local/secret.")

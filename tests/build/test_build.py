@@ -326,6 +326,74 @@ def test_copy_from_hits_while_the_other_stage_comes_to_the_same(site):
     assert cached(again) == [False, True, True]  # the content decides, not the way to it
 
 
+# -- named contexts -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(site) -> str:
+    """A folder beside the context."""
+    site.write("../other/f", "of the folder\n")
+    site.write("../other/d/g", "deep\n")
+    site.write("../other/secret", "s")
+    site.write("../other/.dockerignore", "secret\n")
+    site.write("f", "of the context\n")
+    return str(site.context.parent / "other")
+
+
+STAGES = "FROM scratch AS Base\nCOPY f /f\nFROM base AS child\nCOPY f /g\nFROM child\nCOPY --from={} /f /h\n"
+
+
+@pytest.mark.parametrize("way", ["base", "BASE", "0"])
+def test_a_named_context_takes_the_place_of_a_stage(site, folder, way):
+    text = STAGES.format(way)
+    plain, built = site.build(text), site.build(text, contexts={"base": folder})
+    assert [site.read(plain, name) for name in "fgh"] == ["of the context\n"] * 3
+    assert [site.read(built, name) for name in "fgh"] == ["of the folder\n", "of the context\n", "of the folder\n"]
+    assert set(site.tree(built)) == {"f", "g", "h", "d", "d/g", ".dockerignore"}
+    assert cached(site.build(text, contexts={"Base": folder})) == [True] * 3
+    site.write("../other/f", "another\n")
+    assert site.read(site.build(text, contexts={"base": folder}), "h") == "another\n"
+    assert site.read(site.build(text, contexts={"base": folder}, target="base"), "f") == "another\n"
+
+
+def test_a_named_context_is_copied_from_and_mounted(site, folder):
+    text = "FROM base\nCOPY --from=docs /d/* f* /x/\nRUN --mount=from=docs,target=/m cat /m/f > /y; ls -A /m >> /y\nCOPY f /z\n"
+    built = site.build(text, contexts={"docs": folder, "unused": folder})
+    assert (
+        site.read(built, "x/g") == "deep\n" and site.read(built, "x/f") == "of the folder\n" and site.read(built, "z") == "of the context\n"
+    )
+    assert site.read(built, "y") == "of the folder\n.dockerignore\nd\nf\n"
+    with pytest.raises(BuildError, match=r"'/none' is not in the stage or image 'docs'"):
+        site.build("FROM base\nCOPY --from=docs /none /x\n", contexts={"docs": folder})
+
+
+def test_a_named_context_is_an_image_or_stands_for_one(site, folder):
+    site.build("FROM base\nENV who=me\nCOPY <<x /of\nimage\nx\n", tags=("tools:1",))
+    text = "FROM odd:3\nRUN cat /of > /x; echo $who >> /x\n"
+    for name in ("odd:3", "docker.io/library/odd:3"):
+        assert site.read(site.build(text, contexts={name: "docker-image://tools:1"}), "x") == "image\nme\n"
+    same = "FROM tools:1\nCOPY --from=tools:1 /of /x\n"
+    assert site.read(site.build(same, contexts={"tools:1": "docker-image://tools:1"}), "x") == "image\n"
+    assert set(site.tree(site.build("FROM base\nCOPY f /f\n", contexts={"base": "docker-image://scratch"}))) == {"f"}
+    assert set(site.tree(site.build("FROM base\nCOPY f /f\n", contexts={"base:latest": folder}))) == {".dockerignore", "d", "d/g", "f"}
+
+
+@pytest.mark.parametrize(
+    "value,words",
+    [
+        ("/no/such", "path '/no/such' not found"),
+        ("oci-layout:///x", "a folder or docker-image://NAME is known here"),
+        ("https://host/x.git", "a folder or docker-image://NAME is known here"),
+        ("docker-image://A b", "--build-context one=docker-image://A b: "),
+        ("docker-image://nothing:1", "No such image: nothing:1"),
+    ],
+)
+def test_a_named_context_that_is_none(site, value, words):
+    with pytest.raises((ImageError, DockerfileError)) as caught:
+        site.build("FROM one\n", contexts={"one": value})
+    assert words in str(caught.value)
+
+
 def test_a_variable_in_from_is_refused_before_anything_is_done(site):
     site.write("made")
     with pytest.raises(DockerfileError, match=r"Dockerfile:4:13: COPY --from=\$\{which\}: variables are not replaced here(?s:.*)AS tools"):

@@ -392,6 +392,25 @@ def test_add_from_the_net(site):
     assert tree["y"][4] == b"hello"
 
 
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("sp%20ace.txt", "sp ace.txt"),
+        ("a%5B1%5D%2A.txt", "a[1]*.txt"),
+        ("%C3%A9", "é"),
+        ("d%2Fe", "e"),
+        ("%2e%2e", "index"),
+        ("a%00b", "index"),
+        ("x/", "index"),
+        ("100%25", "100%"),
+        ("a+b?c=d", "a+b"),
+    ],
+)
+def test_add_names_the_file_as_the_address_means_it(site, written, name):
+    with web(any="1") as url:
+        assert set(site.tree(site.build(f"FROM scratch\nADD {url}/{written} /t/\n"))) == {"t", f"t/{name}"}
+
+
 def test_add_counts_by_what_the_net_has_now(site):
     with web(file_txt=b"1") as url:
         site.build(f"FROM scratch\nADD {url}/file.txt /x\n")
