@@ -80,11 +80,12 @@ class Tree:
         clean = self.clean(pattern)
         return ContextError(f"no file in {self.name} matches {pattern!r}{self.bracket(clean) or self.why_not(clean)}")
 
-    def bracket(self, path: str) -> str:
+    def bracket(self, pattern: str) -> str:
         """``app/[id]/page.tsx`` is a file, and as a pattern it means another."""
-        if "[" not in path or not self.merged.find(self.leads_to(path) or path):
+        meant = pattern.replace("[", "[[]")
+        if meant == pattern or next(self.matching(meant.split("/"), ""), None) is None:
             return ""
-        return f". There is a file of this very name, but to COPY a [ begins a set of characters: write {path.replace('[', '[[]')}"
+        return f". There is something of this very name, but in COPY and ADD a [ begins a set of characters: write {meant}"
 
     def clean(self, path: str) -> str:
         """The path from the top. Raises ``ContextError`` for one that leads outside."""

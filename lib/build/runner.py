@@ -109,7 +109,7 @@ class Runner:
         match wish.type:
             case "tmpfs":
                 size = f",size={wish.size}" if wish.size else ""
-                return Tmpfs(wish.target, f"nosuid,nodev,noexec{size}")
+                return Tmpfs(wish.target, f"nosuid,nodev,noexec{size}{',ro' if wish.read_only else ''}")
             case "cache":
                 return Bind(wish.target, source=self.caches[cache_name(wish)], options="ro" if wish.read_only else "")
             case "secret":

@@ -155,9 +155,13 @@ def test_a_bracket_begins_a_pattern_and_it_is_said_how_to_write_one(site):
     for name in ("app/[id]/page", "app/[...all]/page", "app/[-x]/page"):
         site.write(name, name)
     for name in ("app/[id]/page", "app/[...all]/page", "app/[-x]/page"):
-        with pytest.raises(BuildError, match=re.escape(f"a [ begins a set of characters: write {(right := name.replace('[', '[[]'))}")):
+        with pytest.raises(
+            BuildError, match=re.escape(f"in COPY and ADD a [ begins a set of characters: write {(right := name.replace('[', '[[]'))}")
+        ):
             site.build(f"FROM scratch\nCOPY {name} Dockerfil* .dockerign* /x/\n")
         assert site.read(site.build(f"FROM scratch\nCOPY {right} /x/\n"), "x/page") == name
+    with pytest.raises(BuildError, match=re.escape("write app/[[]id]/p*")):
+        site.build("FROM scratch\nADD app/[id]/p* /x/\n")
     mounted = site.build("FROM base\nRUN --mount=source=app/[id],target=/m cp /m/page /y\n")
     assert site.read(mounted, "y") == "app/[id]/page"  # a mount's source is no pattern
 

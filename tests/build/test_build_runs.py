@@ -216,6 +216,11 @@ def test_tmpfs(site):
     assert site.read(built, "a") == "tmpfs\n" and set(site.top_layer(built)) == {"a"}
 
 
+def test_a_tmpfs_that_nobody_may_write_to(site):
+    built = site.build("FROM base\nRUN --mount=type=tmpfs,target=/t,ro touch /t/a 2> /dev/null || echo refused > /a\n")
+    assert site.read(built, "a") == "refused\n"
+
+
 def test_a_place_to_mount_on_that_was_there_stays(site):
     built = site.build("FROM base\nRUN mkdir /c && echo 1 > /c/a\nRUN --mount=type=cache,target=/c echo 2 > /c/b\nRUN ls /c > /ls\n")
     assert site.read(built, "ls") == "a\n"
