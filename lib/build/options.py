@@ -11,7 +11,7 @@ from lib.images import Image
 
 @dataclass
 class Options:
-    """What the command line says. ``secrets``: id → file; ``ssh``: id → an agent's socket.
+    """What the command line says. ``secrets``: id → file; ``ssh``: id → an agent's socket, or one socket for ``default``.
 
     ``resolve`` finds a base image by its name and platform, and pulls it if need be.
     """
@@ -25,7 +25,7 @@ class Options:
     build_args: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
-    ssh: dict[str, str] = field(default_factory=dict)
+    ssh: dict[str, str] | str | None = None
     no_cache: bool = False
     network: str = "default"
     platform: dict[str, str] | None = None
@@ -33,6 +33,11 @@ class Options:
     resolve: Callable[..., Image] | None = None
     cache_from: tuple[str, ...] = ()  # as ``sharedcache`` has it: ``type=local,src=FOLDER``, ``type=registry,ref=NAME``
     cache_to: tuple[str, ...] = ()
+
+    @property
+    def agents(self) -> dict[str, str]:
+        """The ssh agents by their ids."""
+        return {"default": self.ssh} if isinstance(self.ssh, str) else self.ssh or {}
 
 
 @dataclass

@@ -68,7 +68,7 @@ class RunStep:
 
     def entrusted(self) -> tuple[dict[str, str], dict[str, str]]:
         """The secrets and the agents. A trigger (ONBUILD) of a stranger's base gets only what the Dockerfile itself names, too."""
-        given = {"secret": self.build.options.secrets, "ssh": self.build.options.ssh}
+        given = {"secret": self.build.options.secrets, "ssh": self.build.options.agents}
         if self.stage.number > 0:
             return given["secret"], given["ssh"]
         named = {asked(mount) for stage in self.build.file.stages for one in stage.instructions for mount in mounts_of(one)}

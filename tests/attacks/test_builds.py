@@ -271,9 +271,9 @@ def test_a_trigger_gets_no_agent_either(site, tmp_path):
     with socket.socket(socket.AF_UNIX) as agent:
         agent.bind(str(tmp_path / "agent"))
         site.build('FROM base\nONBUILD RUN --mount=type=ssh test -S "$SSH_AUTH_SOCK" && touch /had || true\n', tags=("evil",))
-        built = site.build("FROM evil\n", ssh={"default": str(tmp_path / "agent")})
+        built = site.build("FROM evil\n", ssh=str(tmp_path / "agent"))
         assert "had" not in site.tree(built)
-        named = site.build("FROM evil\nRUN --mount=type=ssh true\n", ssh={"default": str(tmp_path / "agent")}, no_cache=True)
+        named = site.build("FROM evil\nRUN --mount=type=ssh true\n", ssh=str(tmp_path / "agent"), no_cache=True)
         assert "had" in site.tree(named)
 
 

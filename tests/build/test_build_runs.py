@@ -181,7 +181,7 @@ def test_ssh(site, tmp_path):
     text = "FROM base\nRUN --mount=type=ssh test -S $SSH_AUTH_SOCK && echo $SSH_AUTH_SOCK > /a\nRUN echo [$SSH_AUTH_SOCK] > /b\n"
     with socket.socket(socket.AF_UNIX) as agent:
         agent.bind(str(tmp_path / "agent"))
-        built = site.build(text, ssh={"default": str(tmp_path / "agent")})
+        built = site.build(text, ssh=str(tmp_path / "agent"))
     assert site.read(built, "a") == "/run/buildkit/ssh_agent.0\n" and site.read(built, "b") == "[]\n" and "run" not in site.tree(built)
     with pytest.raises(BuildError, match="no ssh agent was given"):
         site.build("FROM base\nRUN --mount=type=ssh,required true\n")
