@@ -31,6 +31,21 @@ class Source:
     def is_folder(self) -> bool:
         return stat.S_ISDIR(self.file.about.st_mode)
 
+    def name(self, parents: bool) -> str:
+        """What it is called in the folder that it goes to; with ``--parents`` its path from the top, or from ``/./`` on."""
+        path = self.file.path
+        if not parents:
+            return posixpath.basename(path)
+        above, pivot, _ = self.text.partition("/./")
+        depth = len([part for part in above.split("/") if part not in ("", ".")]) if pivot else 0
+        return "/".join(path.split("/")[depth:])
+
+    def is_excluded(self, inner: str, rules: Ignore, parents: bool) -> bool:
+        """Does ``--exclude`` speak of it, or (``inner``) of something in it? With ``--parents`` its patterns are for the whole path."""
+        if parents or not inner:
+            inner = f"{self.name(parents)}/{inner}".strip("/")
+        return bool(rules.rules) and rules.ignored(inner)
+
 
 def find(tree: Tree, patterns: tuple[str, ...]) -> list[Source]:
     """Every source of the instruction, in order. Raises ``ContextError``."""
@@ -54,7 +69,7 @@ def content(sources: list[Source], exclude: tuple[str, ...] = (), parents: bool 
         name = source.text + "\0" + source.file.path if parents else "" if source.is_folder else posixpath.basename(source.file.path)
         hashed.update(b"\0source " + os.fsencode(name))
         for path, digest in sorted(source.tree.digests(source.file).items()):
-            if not rules.rules or not rules.ignored(path):
+            if not source.is_excluded(path, rules, parents):
                 hashed.update(b"\0" + os.fsencode(path) + b"\0" + digest.encode())
     return hashed.hexdigest()
 
@@ -85,22 +100,13 @@ class Copying:
             if source.is_folder:
                 self.folder(source)
             elif folder or self.changes.is_folder(self.target):
-                self.file(source, f"{self.target}/{self.name(source)}")
+                self.file(source, f"{self.target}/{source.name(self.parents)}")
             else:
                 self.file(source, self.target)
         self.changes.finish()
 
-    def name(self, source: Source) -> str:
-        """What it is called in the folder; with ``--parents`` its path from the top, or from ``/./`` on."""
-        path = source.file.path
-        if not self.parents:
-            return posixpath.basename(path)
-        above, pivot, _ = source.text.partition("/./")
-        depth = len([part for part in above.split("/") if part not in ("", ".")]) if pivot else 0
-        return "/".join(path.split("/")[depth:])
-
     def file(self, source: Source, path: str) -> None:
-        if not (self.rules.rules and self.rules.ignored(posixpath.basename(source.file.path))):
+        if not source.is_excluded("", self.rules, self.parents):
             self.put(source.tree, source.file, path.lstrip("/"))
 
     def put(self, tree: Tree, file: File, path: str) -> None:
@@ -110,12 +116,12 @@ class Copying:
 
     def folder(self, source: Source) -> None:
         """What is in the folder, not the folder; ``--parents`` takes its path along."""
-        top = f"{self.target}/{self.name(source)}".strip("/") if self.parents else self.target
+        top = f"{self.target}/{source.name(self.parents)}".strip("/") if self.parents else self.target
         self.changes.folder(top, self.looks.of_new_folders, source.file.about.st_mtime_ns)
         resolved = source.tree.merged.resolve(source.file.path)
         for file in source.tree.below(resolved):
             inner = file.path.removeprefix(resolved).lstrip("/")
-            if self.rules.rules and self.rules.ignored(inner):
+            if source.is_excluded(inner, self.rules, self.parents):
                 continue
             path = f"{top}/{inner}".lstrip("/")
             if inner in self.implied:

@@ -108,6 +108,18 @@ def test_copy_parents_with_two_stars(site):
     assert files("COPY src/**/p /t/") == {"t/p"}
 
 
+def test_copy_parents_excludes_by_the_whole_path(site):
+    for name in ("a/p", "a/node_modules/x/p", "node_modules/p", "b/c/p", "b/c/q", "b/c/node_modules/r"):
+        site.write(name)
+    text = "FROM scratch\nCOPY --parents --exclude=**/node_modules --exclude=b/c/q ./**/p b/c /t/\n"
+    built = site.build(text)
+    assert {path for path, about in site.tree(built).items() if about[0] == oct(0o100000)} == {"t/a/p", "t/b/c/p"}
+    site.write("a/node_modules/x/p", "changed, and excluded")
+    assert cached(site.build(text)) == [True]
+    site.write("b/c/p", "changed")
+    assert cached(site.build(text)) == [False]
+
+
 @pytest.mark.parametrize("dest,where", [(".", "w/"), ("./", "w/"), ("..", ""), ("sub/..", "w/"), ("$nothing", "w/"), ("/x/.", "x/")])
 def test_a_destination_that_can_only_be_a_folder(site, dest, where):
     for name in ("a", "b"):
