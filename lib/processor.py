@@ -11,6 +11,7 @@ import re
 from functools import cache
 from pathlib import Path
 
+CPUINFO = Path("/proc/cpuinfo")
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv6l": "arm", "armv7l": "arm", "i686": "386"}
 SAME = {**ARCHITECTURES, "x86-64": "amd64", "i386": "386"}  # other words that people write
 USUAL = {"amd64": 1, "arm": 7, "arm64": 8}  # where nobody says which
@@ -44,7 +45,7 @@ def rank(kind: str, variant: str) -> int | None:
 def highest() -> int:
     """The highest variant of this machine's architecture that its processor can do."""
     if architecture() == "amd64":
-        return level(Path("/proc/cpuinfo").read_text())
+        return level(CPUINFO.read_text() if CPUINFO.exists() else "")
     found = re.fullmatch(r"armv(\d)l", platform.machine())
     return int(found[1]) if found else USUAL.get(architecture(), 0)
 

@@ -171,7 +171,7 @@ class Build:
             found = self.options.resolve(name, platform=wanted) if self.options.resolve else self.library.find(name)
         except (ImageError, references.BadReference) as error:
             raise place.error(str(error), self.hint(name), name) from None
-        if image.fits({**wanted, **found.platform}, wanted) is None:
+        if not image.suits(found.platform, wanted):
             words = f"{name} is for {image.platform_name(found.platform)}, and {image.platform_name(wanted)} is wanted"
             raise place.error(words, "FROM --platform=$BUILDPLATFORM takes this machine's, for a stage whose programs only run here", name)
         return found

@@ -46,7 +46,7 @@ def image(
 
 
 def suitable(found: Image, text: str, platform: dict[str, str] | None) -> Image:
-    if platform and images.fits({**platform, **found.platform}, platform) is None:
+    if platform and not images.suits(found.platform, platform):
         there, wanted = images.platform_name(found.platform), images.platform_name(platform)
         raise StoreError(f"{text} is here for {there} only, and {wanted} is wanted (FROM --platform=$BUILDPLATFORM takes this machine's)")
     return found
@@ -68,8 +68,9 @@ def foreign(library: Library, text: str, platform: str, **how) -> Image:
 def substitute(library: Library, text: str, error: ImageError, tell: Callable[[str], object], ours: bool) -> Image:
     """The stand-in, and a word about it. Raises ``error`` where there is none, or where another platform's is wanted (not ``ours``)."""
     name = shortnames.stand_in(text)
-    if name and not ours:
-        raise type(error)(f"{error} ({name}, which stands in for it here, is for this machine's platform only)") from None
+    if not ours:
+        words = f" ({name}, which stands in for it here, is for this machine's platform only)" if name else ""
+        raise type(error)(f"{error}{words}") from None
     if name is None:
         raise type(error)(f"{error}{nearly(library, text)}") from None
     found = shortnames.make(library, name)

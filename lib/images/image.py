@@ -136,14 +136,14 @@ def choose(
     tells, if nothing else fits.
     """
     wanted = wanted or here()
-    offers = [(descriptor(one, what), items(one, "platform", what, dict)) for one in items(index, "manifests", what)]
+    offers = [(descriptor(one, what), platform_of(items(one, "platform", what, dict))) for one in items(index, "manifests", what)]
     ranked = [(rank, one) for one, place in offers if (rank := fits(place, wanted)) is not None]
     if ranked:
         return max(ranked, key=lambda pair: pair[0])[1]
-    found = [place for _, place in offers if place]
-    for one in [one for one, place in offers if not place][:LOOKED_AT]:
+    found = [place for _, place in offers if "architecture" in place]
+    for one in [one for one, place in offers if "architecture" not in place][:LOOKED_AT]:
         try:
-            place = {key: value for key, value in config(one).items() if key in ("os", "architecture", "variant") and value}
+            place = platform_of(config(one))
         except ManifestError:
             continue  # no image at all
         if fits({**wanted, **place}, wanted) is not None:
@@ -157,11 +157,22 @@ def fits(place: dict, wanted: dict[str, str]) -> int | None:
     """How well a platform fits the one that is wanted, the higher the better; None: not at all."""
     if any(place.get(key) != wanted[key] for key in ("os", "architecture")):
         return None
-    kind, variant = wanted["architecture"], str(place.get("variant") or "")
+    kind, variant = wanted["architecture"], place.get("variant", "")
     if "variant" not in wanted:
         return processor.rank(kind, variant)
     asked = wanted["variant"]
     return 0 if variant == asked or processor.number(kind, variant) == processor.number(kind, asked) is not None else None
+
+
+def suits(place: dict[str, str], wanted: dict[str, str]) -> bool:
+    """Is something for the platform, as far as it says what it is for? The variant counts only where one is asked for."""
+    there = {**wanted, **place}
+    return fits({key: there[key] for key in wanted}, wanted) is not None
+
+
+def platform_of(config: dict) -> dict[str, str]:
+    """What the programs of an image run on, as far as its config (or an entry of an index) says so; empty words say nothing."""
+    return {key: value for key in ("os", "architecture", "variant") if isinstance(value := config.get(key), str) and value}
 
 
 def platform_name(words: dict) -> str:
@@ -205,8 +216,7 @@ class Image:
 
     @property
     def platform(self) -> dict[str, str]:
-        """What its programs run on, as far as it says so."""
-        return {key: value for key in ("os", "architecture", "variant") if isinstance(value := self.config.get(key), str) and value}
+        return platform_of(self.config)
 
     @property
     def runtime(self) -> dict:

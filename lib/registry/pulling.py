@@ -82,7 +82,7 @@ class Pull:
         """The same for the image itself, which must be for the platform that was asked for."""
         config = self.load_config(manifest)
         wanted = self.platform or image.here()
-        if any(config.get(key) not in (None, value) for key, value in wanted.items()):
+        if not image.suits(image.platform_of(config), wanted):
             words = f"it is for {image.platform_name(config)}, and {image.platform_name(wanted)} was asked for"
             if self.platform:
                 raise ManifestError(f"image {self.reference.familiar}: {words}")

@@ -295,6 +295,22 @@ def test_the_highest_variant_that_the_processor_can_do(monkeypatch, kind, can, v
     assert image.choose({"manifests": [offer(99, architecture="s390x"), *entries]}, asked)["size"] == chosen
 
 
+@pytest.mark.parametrize(
+    ("says", "wanted", "suits"),
+    [
+        ({}, "linux/arm64", True),
+        ({"os": "linux", "architecture": "arm64", "variant": "8"}, "linux/arm64", True),
+        ({"os": "linux", "architecture": "arm64"}, "linux/arm64/v8", True),
+        ({"architecture": "arm64", "variant": "v8"}, "linux/aarch64", True),
+        ({"os": "linux", "architecture": "arm", "variant": "v6"}, "linux/arm/v7", False),
+        ({"os": "linux", "architecture": "amd64"}, "linux/arm64", False),
+        ({"os": "windows", "architecture": "amd64"}, "amd64", False),
+    ],
+)
+def test_what_an_image_says_of_itself(says, wanted, suits):
+    assert image.suits(image.platform_of(says), image.parse_platform(wanted)) == suits
+
+
 def test_no_variant_that_the_processor_can_do(monkeypatch):
     monkeypatch.setattr(processor, "highest", lambda: 1)
     monkeypatch.setattr(processor, "architecture", lambda: "amd64")
@@ -315,7 +331,7 @@ def test_an_entry_that_does_not_say_what_it_is_for():
             raise ManifestError("no image")
         return configs[entry["size"]]
 
-    index = {"manifests": [offer(size) for size in (0, 1, 2, 3)]}
+    index = {"manifests": [offer(0), offer(1, architecture="", variant=None), offer(2, architecture=""), offer(3)]}
     assert image.choose(index, config=config)["size"] == 2 and read == [0, 1, 2]
     with pytest.raises(ManifestError, match=r"nothing for linux/riscv64; it has linux/.*, linux/s390x"):
         image.choose(index, image.parse_platform("riscv64"), config=config)
