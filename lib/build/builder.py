@@ -215,7 +215,7 @@ class Build:
         labels = {**(state.config.get("Labels") or {}), **self.options.labels}
         runtime = {**state.config, **({"Labels": labels} if labels else {})}
         config = {
-            "created": state.created, **state.platform, "config": runtime,
+            "created": state.created, **({"author": state.author} if state.author else {}), **state.platform, "config": runtime,
             "rootfs": {"type": "layers", "diff_ids": [one.diff_id for one in state.layers]}, "history": state.history,
         }  # fmt: skip
         found = image.save(self.store, config, [one.descriptor for one in state.layers])

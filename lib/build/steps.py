@@ -68,6 +68,7 @@ class State:
     args: dict[str, str] = field(default_factory=dict)
     shell: list[str] = field(default_factory=lambda: list(SHELL))
     has_cmd: bool = False  # CMD was said in this very stage
+    author: str = ""
     chains: object = None
     platform: dict[str, str] = field(default_factory=dict)  # what its programs run on
     created: str = "1970-01-01T00:00:00Z"  # of the last layer; a word in the config does not make an image younger

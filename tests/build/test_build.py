@@ -580,6 +580,13 @@ def test_healthcheck_labels_and_the_rest(site):
     assert words["StopSignal"] == "INT" and words["Entrypoint"] == ["e"] and "Cmd" not in words
 
 
+def test_a_maintainer_is_the_images_author(site):
+    built = site.build("FROM base AS one\nMAINTAINER A B <a@b>\nFROM one\nENV a=1\n", tags=("kept",))
+    assert built.image.config["author"] == "A B <a@b>" and built.image.history[-2]["created_by"] == "MAINTAINER A B <a@b>"
+    assert site.build("FROM kept\n").image.config["author"] == "A B <a@b>"
+    assert "author" not in site.build("FROM base\n").image.config
+
+
 def test_history_has_a_line_for_each_instruction(site):
     built = site.build("FROM base\nENV a=1\nRUN echo 1 > /a\nRUN true\n", tags=("name:1", "name:2"))
     new = built.image.history[-3:]
