@@ -33,9 +33,11 @@ class Build:
     def __init__(self, library: Library, options: Options, tell: Callable[[str, StepReport, str], object] = lambda *words: None):
         self.library, self.options, self.tell = library, options, tell
         self.store, self.cache = library.store, Cache(library.store)
-        self.file = self.read()
+        file = self.read()
         self.context = Context(options.context, self.store, self.path)
-        self.graph = Graph(self.file, options, self.path)
+        self.graph = Graph(file, options, self.path)
+        self.file = self.graph.file
+        self.contexts: dict[int, Context] = {}  # of stages that are folders (``--build-context``)
         self.futures: dict[int, object] = {}
         self.stopping = threading.Event()
         self.running: set[str] = set()  # names of the RUNs that run now
@@ -78,6 +80,7 @@ class Build:
         with self.store.using(), self.library.chains.draft() as place:
             self.scratch = place.path  # for downloads
             needed = self.graph.needed(target)
+            self.contexts = {stage.index: Context(folder, self.store) for stage in needed if (folder := self.graph.folder(stage))}
             self.check_arguments()
             self.look_back(sorted(needed, key=lambda stage: stage.index))
             if self.options.cache_from and not self.options.dry:
@@ -85,8 +88,9 @@ class Build:
             try:
                 state = self.all(needed)[target.index]
             finally:
-                self.context.memory.save()
-                self.context.merged.way.close()  # an open folder keeps a disk from being unmounted
+                for context in (self.context, *self.contexts.values()):
+                    context.memory.save()
+                    context.merged.way.close()  # an open folder keeps a disk from being unmounted
             places = {str(stage.name or stage.index): stage.index for stage in needed}
             self.steps.sort(key=lambda one: (places[one.stage], one.number))
             found = None if self.options.dry else self.finish(state)
@@ -152,12 +156,25 @@ class Build:
         except ImageError as error:
             raise Cancelled(str(error)) from None
 
-    def base(self, name: str, place) -> Image:
-        """An image of the library, or (where ``resolve`` can) of a registry. Raises ``DockerfileError`` that points at the line."""
+    @property
+    def platform(self) -> dict[str, str]:
+        """What the image is for."""
+        return self.options.platform or image.here()
+
+    def base(self, name: str, place, platform: dict[str, str] | None = None) -> Image:
+        """An image of the library, or (where ``resolve`` can) of a registry. Raises ``DockerfileError`` that points at the line.
+
+        An image for another platform is none: the result would call itself what its programs are not.
+        """
+        wanted = platform or self.platform
         try:
-            return self.options.resolve(name) if self.options.resolve else self.library.find(name)
+            found = self.options.resolve(name, platform=wanted) if self.options.resolve else self.library.find(name)
         except (ImageError, references.BadReference) as error:
             raise place.error(str(error), self.hint(name), name) from None
+        if not image.suits(found.platform, wanted):
+            words = f"{name} is for {image.platform_name(found.platform)}, and {image.platform_name(wanted)} is wanted"
+            raise place.error(words, "FROM --platform=$BUILDPLATFORM takes this machine's, for a stage whose programs only run here", name)
+        return found
 
     def hint(self, name: str) -> str:
         from difflib import get_close_matches
@@ -198,7 +215,7 @@ class Build:
         labels = {**(state.config.get("Labels") or {}), **self.options.labels}
         runtime = {**state.config, **({"Labels": labels} if labels else {})}
         config = {
-            "created": state.created, **image.here(), **(self.options.platform or {}), "config": runtime,
+            "created": state.created, **({"author": state.author} if state.author else {}), **state.platform, "config": runtime,
             "rootfs": {"type": "layers", "diff_ids": [one.diff_id for one in state.layers]}, "history": state.history,
         }  # fmt: skip
         found = image.save(self.store, config, [one.descriptor for one in state.layers])

@@ -11,7 +11,8 @@ import stat
 from dataclasses import dataclass
 
 from lib import state
-from lib.beneath import Place
+from lib.beneath import Place, Way
+from lib.dockerfile.modes import Mode
 from lib.images import ImageError, Merged
 from lib.images.chains import copy_looks
 from lib.images.overlays import xattrs
@@ -25,7 +26,7 @@ class Looks:
 
     uid: int | None = None
     gid: int | None = None
-    mode: int | None = None
+    mode: Mode | None = None
     keep_owner: bool = False
 
     def owner(self, about: os.stat_result) -> tuple[int, int]:
@@ -48,6 +49,9 @@ class Changes:
         self.below, self.top, self.replaces = below, top, replaces
         self.as_root = os.geteuid() == 0
         self.ready: set[str] = {""}  # folders that are made, or found, on top
+        self.times: dict[str, int] = {}  # when each of them was changed last, ns: every file that is put there makes it now
+        self.copies: dict[tuple[int, int], str] = {}  # device and inode of a file with several names → its copy
+        self.copied: dict[str, tuple[int, int]] = {}  # the other way round
         if below.layers:
             copy_looks(below.layers[0], top)
 
@@ -63,10 +67,10 @@ class Changes:
         there = self.there(path)
         return there is not None and stat.S_ISDIR(there[1].st_mode)
 
-    def folder(self, path: str, owner: tuple[int, int] = (0, 0), mode: int = 0o755) -> bool:
+    def folder(self, path: str, owner: tuple[int, int] = (0, 0), moment: int | None = None) -> bool:
         """Make a folder, and those above it, where they are missing; True if it was not there, below neither.
 
-        Raises ``ImageError`` where something else is in its place.
+        ``moment`` is the time of what is new, in ns: without it, now. Raises ``ImageError`` where something else is in its place.
         """
         if path in self.ready:
             return False
@@ -75,10 +79,12 @@ class Changes:
             missing.append(above)
         for one in reversed(missing):
             self.ready.add(one)
-            new = self.one_folder(one, owner, mode)
+            new = self.one_folder(one, owner)
+            about = os.lstat(f"{self.top}/{one}")
+            self.times[one] = moment if new and moment is not None else about.st_mtime_ns
         return new
 
-    def one_folder(self, path: str, owner: tuple[int, int], mode: int) -> bool:
+    def one_folder(self, path: str, owner: tuple[int, int]) -> bool:
         place = f"{self.top}/{path}"
         there = self.there(path)
         if there and not stat.S_ISDIR(there[1].st_mode):
@@ -91,7 +97,7 @@ class Changes:
             found[0].call(copy_looks, place)
             return False
         self.own(place, owner)
-        os.chmod(place, mode)
+        os.chmod(place, 0o755)
         return True
 
     def there(self, path: str) -> tuple[bool, os.stat_result] | None:
@@ -107,13 +113,14 @@ class Changes:
             os.chown(place, *owner, follow_symlinks=False)
 
     def copy(self, real: Place, about: os.stat_result, path: str, looks: Looks, attributes: bool = False) -> None:
-        """One file, link, node or folder (without what is in it) to ``path``, whose folder is there. Times are kept."""
+        """One file, link or node to ``path``, whose folder is there. Times are kept, and a file with several names stays one file."""
         place = f"{self.top}/{path}"
         kind = stat.S_IFMT(about.st_mode)
-        if kind == stat.S_IFDIR:
-            self.copy_folder(real, about, path, looks, attributes)
-            return
         self.clear(path)
+        known = (about.st_dev, about.st_ino)
+        if known in self.copies:
+            os.link(f"{self.top}/{self.copies[known]}", place, follow_symlinks=False)
+            return
         if kind == stat.S_IFREG:
             copy_file(real, about, place)
         elif kind == stat.S_IFLNK:
@@ -123,18 +130,33 @@ class Changes:
         else:
             return  # a socket: nobody listens any more
         self.dress(real, about, place, looks, attributes)
+        if about.st_nlink > 1:
+            self.copies[known], self.copied[path] = path, known
 
-    def copy_folder(self, real: Place, about: os.stat_result, path: str, looks: Looks, attributes: bool) -> None:
-        """A folder that is there already stays as it is; a new one looks like its source."""
-        if self.folder(path, looks.of_new_folders) and path:
+    def copy_folder(
+        self, real: Place, about: os.stat_result, path: str, looks: Looks, attributes: bool = False, keep: bool = False
+    ) -> None:
+        """A folder, without what is in it. It looks like its source; with ``keep`` one that is there already stays as it is."""
+        new = self.folder(path, looks.of_new_folders)
+        if path and (new or not keep):
             self.dress(real, about, f"{self.top}/{path}", looks, attributes)
+            self.times[path] = about.st_mtime_ns
+
+    def finish(self) -> None:
+        """All is in its place: the folders get the times that they shall have."""
+        way = Way()
+        for path, moment in self.times.items():
+            place = Place(way, self.top, path)
+            if (about := place.look()) and stat.S_ISDIR(about.st_mode):
+                place.call(os.utime, ns=(moment, moment))
 
     def dress(self, real: Place, about: os.stat_result, place: str, looks: Looks, attributes: bool) -> None:
         self.own(place, looks.owner(about))
         for name, value in (real.call(xattrs) if attributes else {}).items():
             os.setxattr(place, name, value, follow_symlinks=False)
         if not stat.S_ISLNK(about.st_mode):
-            os.chmod(place, stat.S_IMODE(about.st_mode) if looks.mode is None else looks.mode)
+            mode = stat.S_IMODE(about.st_mode)
+            os.chmod(place, looks.mode(mode, stat.S_ISDIR(about.st_mode)) if looks.mode else mode)
         os.utime(place, ns=(about.st_mtime_ns, about.st_mtime_ns), follow_symlinks=False)
 
     def clear(self, path: str) -> None:
@@ -142,7 +164,8 @@ class Changes:
         there = self.there(path)
         if there and stat.S_ISDIR(there[1].st_mode):
             self.refuse(f"a file to '/{path}': a folder is there")
-            self.ready = {""}
+            self.ready, self.copies, self.copied = {""}, {}, {}
+        self.copies.pop(self.copied.pop(path, None), None)
         if there and there[0]:
             (state.rmtree if stat.S_ISDIR(there[1].st_mode) else os.unlink)(f"{self.top}/{path}")
 

@@ -11,10 +11,11 @@ import json
 import os
 import stat
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import NamedTuple
 
 from lib.beneath import FOLDER, Folder, Place
-from lib.build.globs import compile_glob
+from lib.build.globs import BadGlob, compile_glob, compile_ignore
 from lib.build.ignore import Ignore
 from lib.images import ImageError, Merged, Store
 from lib.images.overlays import owner, xattrs
@@ -35,7 +36,7 @@ class File(NamedTuple):
 
 def open_ignore(folder: str, dockerfile: str = "") -> Ignore:
     """The rules for a context: ``<Dockerfile>.dockerignore`` beside the Dockerfile, or else ``.dockerignore`` at the top."""
-    for path in (f"{dockerfile}.dockerignore", f"{folder}/.dockerignore"):
+    for path in (*([f"{dockerfile}.dockerignore"] if dockerfile else []), f"{folder}/.dockerignore"):
         if os.path.isfile(path):
             with open_regular(path) as file:
                 text = file.read().decode("utf-8", "surrogateescape")
@@ -58,17 +59,33 @@ class Tree:
     def ignored(self, path: str) -> bool:
         return bool(self.ignore.rules) and self.ignore.ignored(path)
 
-    def find(self, pattern: str) -> list[File]:
-        """What a ``COPY`` source names: one path, or all that a pattern with ``*``, ``?`` or ``[`` matches, in order.
+    def find(self, pattern: str, deep: bool = False) -> list[File]:
+        """What a ``COPY`` source names: one path, or all that a pattern with ``*``, ``?`` or ``[`` matches, in order; that may be nothing.
 
-        A link at the end is followed. Raises ``ContextError``, which says why there is nothing.
+        A link at the end is followed. ``deep``: ``**`` is any number of folders. Raises ``ContextError``, which says why there is nothing.
         """
         if not any(sign in pattern for sign in "*?["):
             return [self.one(pattern)]
-        found = [self.one(path) for path in self.matching(self.clean(pattern).split("/"), "")]
-        if not found:
-            raise ContextError(f"no file in {self.name} matches {pattern!r}{self.why_not(self.clean(pattern))}")
+        clean = self.clean(pattern)
+        names = clean.split("/")
+        try:
+            found = [self.one(path) for path in (self.matching_deep(names) if deep and "**" in pattern else self.matching(names, ""))]
+        except BadGlob as error:
+            raise ContextError(f"{pattern!r} in {self.name}: {error}{self.bracket(clean)}") from None
+        if not found and self.bracket(clean):
+            raise self.no_match(pattern)
         return found
+
+    def no_match(self, pattern: str) -> ContextError:
+        clean = self.clean(pattern)
+        return ContextError(f"no file in {self.name} matches {pattern!r}{self.bracket(clean) or self.why_not(clean)}")
+
+    def bracket(self, pattern: str) -> str:
+        """``app/[id]/page.tsx`` is a file, and as a pattern it means another."""
+        meant = pattern.replace("[", "[[]")
+        if meant == pattern or next(self.matching(meant.split("/"), ""), None) is None:
+            return ""
+        return f". There is something of this very name, but in COPY and ADD a [ begins a set of characters: write {meant}"
 
     def clean(self, path: str) -> str:
         """The path from the top. Raises ``ContextError`` for one that leads outside."""
@@ -108,15 +125,34 @@ class Tree:
         return f"; there is {', '.join(f'{above}/{one}'.lstrip('/') for one in near)}" if near else ""
 
     def matching(self, names: list[str], above: str) -> Iterator[str]:
-        expression = compile_glob(names[0])
-        for name in self.merged.names(above):
+        """The paths in the folder ``above`` that fit a pattern's names, one for each level. A link to a folder is as good as the folder."""
+        expression, real = compile_glob(names[0]), self.leads_to(above)
+        for name in self.merged.names(real) if real is not None else ():
             path = f"{above}/{name}".lstrip("/")
             if not expression.fullmatch(name):
                 continue
             if len(names) > 1:
                 yield from self.matching(names[1:], path)
-            elif not self.ignored(path):
+            elif not self.ignored(f"{real}/{name}".lstrip("/")):
                 yield path
+
+    def matching_deep(self, names: list[str]) -> Iterator[str]:
+        """The same with ``**``: all below the names without a sign is compared. A folder that fits stands for all that is in it."""
+        plain = list(takewhile(lambda name: not set(name) & set("*?[\\"), names))
+        above, matches, taken = "/".join(plain), compile_ignore("/".join(names[len(plain) :])), None
+        real = self.leads_to(above) or above
+        for file in self.below(real):
+            inner = file.path.removeprefix(real).lstrip("/")
+            if matches(inner) and not (taken and inner.startswith(f"{taken}/")):
+                taken = inner
+                yield f"{above}/{inner}".lstrip("/")
+
+    def leads_to(self, path: str) -> str | None:
+        """Where a folder really lies; None where its links lead round in a circle, or through a file."""
+        try:
+            return self.merged.resolve(path)
+        except OSError:
+            return None
 
     def below(self, path: str) -> Iterator[File]:
         """Everything in a folder, as far as it is not ignored; each folder before what is in it, in the order of names."""
@@ -209,10 +245,10 @@ class Memory:
 
     @staticmethod
     def entry(file: File) -> tuple[str, list]:
-        """Under which name it is remembered, and what stat(2) says."""
+        """Under which name it is remembered (where it lies: links may lead there under others), and what stat(2) says."""
         about = file.about
         facts = [about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino, about.st_mode]
-        return os.fsencode(file.path).decode("latin-1"), facts
+        return os.fsencode(file.real.inner).decode("latin-1"), facts
 
     def changed(self) -> list[str]:
         """The files that were read this time and are not as they were the last time, as far as that is known."""

@@ -31,10 +31,35 @@ class Source:
     def is_folder(self) -> bool:
         return stat.S_ISDIR(self.file.about.st_mode)
 
+    def name(self, parents: bool) -> str:
+        """What it is called in the folder that it goes to; with ``--parents`` its path from the top, or from ``/./`` on."""
+        path = self.file.path
+        if not parents:
+            return posixpath.basename(path)
+        above, pivot, _ = self.text.partition("/./")
+        depth = len([part for part in above.split("/") if part not in ("", ".")]) if pivot else 0
+        return "/".join(path.split("/")[depth:])
+
+    def is_excluded(self, inner: str, rules: Ignore, parents: bool) -> bool:
+        """Does ``--exclude`` speak of it, or (``inner``) of something in it? With ``--parents`` its patterns are for the whole path."""
+        if parents or not inner:
+            inner = f"{self.name(parents)}/{inner}".strip("/")
+        return bool(rules.rules) and rules.ignored(inner)
+
 
 def find(tree: Tree, patterns: tuple[str, ...]) -> list[Source]:
     """Every source of the instruction, in order. Raises ``ContextError``."""
     return [Source(tree, file, pattern) for pattern in patterns for file in tree.find(pattern)]
+
+
+def find_deep(tree: Tree, patterns: tuple[str, ...]) -> list[Source]:
+    """The same as ``--parents`` has it, with ``**`` for any number of folders."""
+    return [Source(tree, file, pattern) for pattern in patterns for file in tree.find(pattern, deep=True)]
+
+
+def named(tree: Tree, paths: tuple[str, ...]) -> list[Source]:
+    """These very paths: names of our own making, in which a ``*`` or a ``[`` is a character like any other."""
+    return [Source(tree, tree.one(path), path) for path in paths]
 
 
 def content(sources: list[Source], exclude: tuple[str, ...] = (), parents: bool = False) -> str:
@@ -44,7 +69,7 @@ def content(sources: list[Source], exclude: tuple[str, ...] = (), parents: bool 
         name = source.text + "\0" + source.file.path if parents else "" if source.is_folder else posixpath.basename(source.file.path)
         hashed.update(b"\0source " + os.fsencode(name))
         for path, digest in sorted(source.tree.digests(source.file).items()):
-            if not rules.rules or not rules.ignored(path):
+            if not source.is_excluded(path, rules, parents):
                 hashed.update(b"\0" + os.fsencode(path) + b"\0" + digest.encode())
     return hashed.hexdigest()
 
@@ -59,6 +84,7 @@ class Copying:
     exclude: tuple[str, ...] = ()
     parents: bool = False
     attributes: bool = False
+    implied: frozenset[str] = frozenset()  # folders of an archive that it uses and does not describe: they say nothing of how they look
 
     def __post_init__(self):
         self.rules = Ignore(self.exclude, "--exclude")
@@ -74,37 +100,37 @@ class Copying:
             if source.is_folder:
                 self.folder(source)
             elif folder or self.changes.is_folder(self.target):
-                self.file(source, f"{self.target}/{self.name(source)}")
+                self.file(source, f"{self.target}/{source.name(self.parents)}")
             else:
                 self.file(source, self.target)
-
-    def name(self, source: Source) -> str:
-        """What it is called in the folder; with ``--parents`` its path from the top, or from ``/./`` on."""
-        path = source.file.path
-        if not self.parents:
-            return posixpath.basename(path)
-        above, pivot, _ = source.text.partition("/./")
-        depth = len([part for part in above.split("/") if part not in ("", ".")]) if pivot else 0
-        return "/".join(path.split("/")[depth:])
+        self.changes.finish()
 
     def file(self, source: Source, path: str) -> None:
-        if not (self.rules.rules and self.rules.ignored(posixpath.basename(source.file.path))):
+        if not source.is_excluded("", self.rules, self.parents):
             self.put(source.tree, source.file, path.lstrip("/"))
 
     def put(self, tree: Tree, file: File, path: str) -> None:
-        self.changes.folder(posixpath.dirname(path), self.looks.of_new_folders)
+        self.changes.folder(posixpath.dirname(path), self.looks.of_new_folders, file.about.st_mtime_ns)
         self.changes.copy(file.real, file.about, path, self.looks, self.attributes)
         tree.verify(file)
 
     def folder(self, source: Source) -> None:
         """What is in the folder, not the folder; ``--parents`` takes its path along."""
-        top = f"{self.target}/{self.name(source)}".strip("/") if self.parents else self.target
-        self.changes.folder(top, self.looks.of_new_folders)
+        top = f"{self.target}/{source.name(self.parents)}".strip("/") if self.parents else self.target
+        self.changes.folder(top, self.looks.of_new_folders, source.file.about.st_mtime_ns)
         resolved = source.tree.merged.resolve(source.file.path)
         for file in source.tree.below(resolved):
             inner = file.path.removeprefix(resolved).lstrip("/")
-            if not (self.rules.rules and self.rules.ignored(inner)):
-                self.put(source.tree, file, f"{top}/{inner}".lstrip("/"))
+            if source.is_excluded(inner, self.rules, self.parents):
+                continue
+            path = f"{top}/{inner}".lstrip("/")
+            if inner in self.implied:
+                self.changes.folder(path, self.looks.of_new_folders, source.file.about.st_mtime_ns)
+            elif stat.S_ISDIR(file.about.st_mode):
+                self.changes.folder(posixpath.dirname(path), self.looks.of_new_folders, file.about.st_mtime_ns)
+                self.changes.copy_folder(file.real, file.about, path, self.looks, self.attributes, keep=self.parents)
+            else:
+                self.put(source.tree, file, path)
 
 
 # -- ADD ------------------------------------------------------------------------------------
@@ -141,10 +167,10 @@ def reader(file, kind: str):
     return compression.unpacked(file)
 
 
-def extract(file: File, beside: str) -> str | None:
-    """The archive unpacked into a new folder beside ``beside``, or None if the file is no archive. Raises ``LayerError``.
+def extract(file: File, beside: str) -> tuple[str, list[str]] | None:
+    """The archive unpacked into a new folder beside ``beside``, and the folders that it only implies; None if the file is no archive.
 
-    A pipe or a device is none: it is not even opened, as it might make us wait, or do something.
+    A pipe or a device is none: it is not even opened, as it might make us wait, or do something. Raises ``LayerError``.
     """
     if not stat.S_ISREG(file.about.st_mode):
         return None
@@ -153,15 +179,14 @@ def extract(file: File, beside: str) -> str | None:
         return extracted(opened, kind, beside) if kind else None
 
 
-def extracted(opened, kind: str, beside: str) -> str | None:
+def extracted(opened, kind: str, beside: str) -> tuple[str, list[str]] | None:
     from tempfile import mkdtemp
 
     from lib.images.unpack import unpack
 
     folder = mkdtemp(prefix=f"{os.path.basename(beside)}.", dir=os.path.dirname(beside))
     try:
-        unpack(reader(opened, kind), folder)
-        return folder
+        return folder, unpack(reader(opened, kind), folder).implied
     except BaseException as error:
         state.rmtree(folder)
         if kind != "tar" and "no valid tar file" in str(error):
@@ -176,8 +201,7 @@ def download(url: str, folder: str, checksum: str | None = None) -> str:
     """
     import urllib3
 
-    name = posixpath.basename(urllib3.util.parse_url(url).path or "") or "index"
-    path = f"{folder}/{name}"
+    path = f"{folder}/{file_name(urllib3.util.parse_url(url).path or '')}"
     try:
         with urllib3.PoolManager() as pool, open(path, "xb") as file:
             answer = requested(pool, url)
@@ -193,6 +217,14 @@ def download(url: str, folder: str, checksum: str | None = None) -> str:
     moment = last_modified(answer.headers.get("Last-Modified"))
     os.utime(path, (moment, moment))
     return path
+
+
+def file_name(path: str) -> str:
+    """How a URL's path ends, with the characters that its ``%20`` stand for; ``index`` where that is no name."""
+    from urllib.parse import unquote
+
+    name = posixpath.basename(unquote(path, errors="surrogateescape"))
+    return "index" if name in ("", ".", "..") or "\0" in name else name
 
 
 def requested(pool, url: str):

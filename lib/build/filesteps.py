@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
-import re
+from collections.abc import Sequence
 
 from lib import state
 from lib.build import copying
@@ -12,8 +12,11 @@ from lib.build.changes import Changes, Looks
 from lib.build.context import Tree
 from lib.build.copying import Copying, Source
 from lib.build.steps import Work
+from lib.dockerfile import modes
 from lib.images import ImageError, Merged
 from lib.images.cache import key
+
+RULES = 2  # of how files are put into a layer: another number, and no layer made by older rules is taken from a cache
 
 
 class Files:
@@ -28,11 +31,11 @@ class Files:
 
     def copy(self) -> Work:
         one = self.one
-        self.parts["how"] = [one.parents, list(one.exclude), bool(one.from_)]
-        self.parts["content"] = self.content_of() if one.from_ else self.digest(self.build.context)
+        self.parts["how"] = [RULES, one.parents, list(one.exclude), bool(one.from_)]
+        self.parts["content"] = self.content_of() if one.from_ else self.digest(self.stage.context)
 
         def do(place: str) -> None:
-            tree = self.build.tree(one.from_, one.place, self.stage.stage) if one.from_ else self.build.context
+            tree = self.build.tree(one.from_, one.place, self.stage.stage) if one.from_ else self.stage.context
             target = self.target(place, keep_owner=bool(one.from_))
             with beside(place) as folder:
                 target.copy([*self.found(tree), *self.inline(folder)])
@@ -40,7 +43,15 @@ class Files:
         return Work("copy", self.parts, do)
 
     def found(self, tree: Tree) -> list[Source]:
-        return copying.find(tree, self.one.sources)
+        find = copying.find_deep if self.one.parents else copying.find
+        return self.some(tree, self.one.sources, find(tree, self.one.sources), self.one.heredocs)
+
+    @staticmethod
+    def some(tree: Tree, patterns: tuple[str, ...], found: list[Source], others: Sequence) -> list[Source]:
+        """A pattern may match nothing (``package-lock.json*``) if there is something else to copy. Raises ``ContextError``."""
+        if patterns and not found and not others:
+            raise tree.no_match(patterns[0])
+        return found
 
     def digest(self, tree: Tree) -> str:
         return copying.content(self.found(tree), self.one.exclude, self.one.parents)
@@ -49,7 +60,7 @@ class Files:
         """The digest of what an earlier stage or image gives. Chains never change, so it is worked out once for each."""
         one = self.one
         chain = self.build.chain(one.from_, one.place, self.stage.stage)
-        fast = key({"chain": chain, "sources": one.sources, "exclude": one.exclude, "parents": one.parents})
+        fast = key({"rules": RULES, "chain": chain, "sources": one.sources, "exclude": one.exclude, "parents": one.parents})
 
         def look() -> str:
             if self.build.options.dry:
@@ -68,9 +79,12 @@ class Files:
         one = self.one
         if any(copying.is_git(source) for source in one.sources):
             raise ImageError("ADD from a Git repository is not known here: RUN git clone, or clone it beside the Dockerfile and COPY it")
+        if one.checksum and not (len(one.sources) == 1 and copying.is_url(one.sources[0])):
+            raise one.place.error("ADD --checksum is for one http(s) source", "COPY counts files by their content anyway", "--checksum")
         fetched = [self.fetch(source) for source in one.sources if copying.is_url(source)]
-        found = copying.find(self.build.context, tuple(source for source in one.sources if not copying.is_url(source)))
-        self.parts["how"] = [list(one.exclude), one.unpack]
+        local = tuple(source for source in one.sources if not copying.is_url(source))
+        found = self.some(self.stage.context, local, copying.find(self.stage.context, local), fetched or one.heredocs)
+        self.parts["how"] = [RULES, list(one.exclude), one.unpack]
         self.parts["content"] = [copying.content(found, one.exclude), copying.content(fetched)]
         maybe = (found if one.unpack is not False else []) + (fetched if one.unpack else [])  # these may be archives to unpack
 
@@ -90,17 +104,21 @@ class Files:
 
         folder = mkdtemp(dir=self.build.scratch)
         path = copying.download(url, folder, self.one.checksum)
-        return copying.find(copying.as_tree(folder), (os.path.basename(path),))[0]
+        return copying.named(copying.as_tree(folder), (os.path.basename(path),))[0]
 
     def unpacked(self, source: Source, target: Copying, place: str) -> bool:
         """Put what is in an archive where it belongs, with the owners that it tells; False if it is no archive."""
-        folder = None if source.is_folder else copying.extract(source.file, place)
-        if folder is None:
+        archive = None if source.is_folder else copying.extract(source.file, place)
+        if archive is None:
             return False
+        folder, implied = archive
         try:
+            moment = source.file.about.st_mtime_ns
+            os.utime(folder, ns=(moment, moment))  # what the archive does not describe is as old as itself
             looks = Looks(target.looks.uid, target.looks.gid, None, keep_owner=True)
-            into = Copying(Changes(target.changes.below, place, replaces=True), f"{self.dest}/", looks, attributes=True)
-            into.copy(copying.find(copying.as_tree(folder), ("/",)))
+            changes = Changes(target.changes.below, place, replaces=True)
+            into = Copying(changes, f"{self.dest}/", looks, attributes=True, implied=frozenset(implied))
+            into.copy(copying.named(copying.as_tree(folder), ("/",)))
             source.tree.verify(source.file)
         finally:
             state.rmtree(folder)
@@ -132,7 +150,7 @@ class Files:
             with open(os.path.join(folder, name), "w") as file:
                 file.write(here.content)
             os.chmod(file.name, 0o644)
-        return copying.find(copying.as_tree(folder), names)
+        return copying.named(copying.as_tree(folder), names)
 
 
 def beside(place: str):
@@ -142,9 +160,8 @@ def beside(place: str):
     return TemporaryDirectory(prefix=f"{os.path.basename(place)}.", dir=os.path.dirname(place))
 
 
-def mode_of(text: str | None, place) -> int | None:
-    if not text:
-        return None
-    if not re.fullmatch(r"[0-7]{1,4}", text):
-        raise place.error(f"--chmod={text[:20]} is not an octal mode", "write --chmod=755", text)
-    return int(text, 8)
+def mode_of(text: str | None, place) -> modes.Mode | None:
+    try:
+        return modes.parse(text) if text else None
+    except modes.BadMode as error:
+        raise place.error(f"--chmod: {error}", "write it as for chmod: --chmod=755, or --chmod=u=rwX,go=rX", text) from None

@@ -1,8 +1,8 @@
-"""File name patterns: those of COPY (Go's ``filepath.Match``) and those of ``.dockerignore``, which know ``**`` too.
+"""File name patterns: those of COPY (Go's ``filepath.Match``), and those of ``.dockerignore`` and ``--parents``, which know ``**`` too.
 
     *        any characters of one name           [a-z] [^a]   one character of a set, or not of it
     ?        one character of one name            \\*           the character itself
-    **       any number of folders (``.dockerignore`` only)
+    **       any number of folders (``.dockerignore`` and ``--parents``)
 
 A pattern becomes one regular expression. A pattern like ``*a*a*a*b`` makes an ordinary translation try every way to share
 out the letters, which takes longer than anybody lives. So a star that has found its place keeps it (``(?>…)``, an atomic
@@ -28,7 +28,7 @@ def compile_glob(pattern: str) -> re.Pattern:
 
 
 def compile_ignore(pattern: str) -> Callable[[str], object]:
-    """A cleaned pattern of ``.dockerignore`` as a function that says whether a path, or a folder above it, matches. Raises: BadGlob."""
+    """A cleaned pattern with ``**`` as a function that says whether a path, or a folder above it, matches. Raises: BadGlob."""
     signs = list(_with_folders(pattern))
     if signs and signs[0] == FOLDERS and pattern[2] != "/" and not set("*?[]\\") & set(pattern[2:]):
         signs[0] = REST  # "**name" is every path that ends so, barname too

@@ -78,6 +78,7 @@ def healthcheck(state, one: Healthcheck) -> str:
 
 
 def maintainer(state, one: Maintainer) -> str:
+    state.author = one.name
     return f"MAINTAINER {one.name}"
 
 

@@ -48,7 +48,7 @@ class Runner:
     """Carries out one ``Command`` with ``upper`` as the folder that gets its changes."""
 
     def __init__(
-        self, store: Store, command: Command, upper: str, trees: Callable[[Wish], Tree], secrets: dict[str, str], ssh: str | None,
+        self, store: Store, command: Command, upper: str, trees: Callable[[Wish], Tree], secrets: dict[str, str], ssh: dict[str, str],
         stopping: threading.Event | None = None,
     ):  # fmt: skip
         self.store, self.command, self.upper, self.trees = store, command, upper, trees
@@ -109,7 +109,7 @@ class Runner:
         match wish.type:
             case "tmpfs":
                 size = f",size={wish.size}" if wish.size else ""
-                return Tmpfs(wish.target, f"nosuid,nodev,noexec{size}")
+                return Tmpfs(wish.target, f"nosuid,nodev,noexec{size}{',ro' if wish.read_only else ''}")
             case "cache":
                 return Bind(wish.target, source=self.caches[cache_name(wish)], options="ro" if wish.read_only else "")
             case "secret":
@@ -131,25 +131,39 @@ class Runner:
         """A folder that stays from build to build. ``sharing=locked`` lets one build at a time have it; ``private`` gives each its own."""
         name = cache_name(wish)
         place = self.store.place / "mounts" / name
-        place.mkdir(parents=True, exist_ok=True)
+        self.begin_cache(wish, place, undo)
         lock, number = open_folder(place, undo), 0
         while wish.sharing == "private" and not locked(lock, fcntl.LOCK_EX):
             number += 1
             place = place.with_name(f"{name}-{number}")
-            place.mkdir(exist_ok=True)
+            self.begin_cache(wish, place, undo)
             lock = open_folder(place, undo)
         kind = fcntl.LOCK_EX if wish.sharing == "locked" else fcntl.LOCK_SH
         while wish.sharing != "private" and not locked(lock, kind):  # nobody can interrupt a thread that waits in flock(2)
             if self.stopping.wait(TICK):
                 raise Cancelled("stopped")
-        if not any(place.iterdir()) and os.geteuid() == 0:
-            os.chown(place, wish.uid or 0, wish.gid or 0)
-            place.chmod(0o755 if wish.mode is None else wish.mode)
+        if not any(place.iterdir()):
+            own(place, wish, 0o755)
         return str(place)
+
+    def begin_cache(self, wish: Wish, place: Path, undo: ExitStack) -> None:
+        """A new one begins empty, or (``from=``) as a copy of a folder, which is there whole or not at all."""
+        place.parent.mkdir(exist_ok=True)
+        with self.store.locked("mounts"):
+            if place.exists():
+                return
+            if not wish.from_:
+                place.mkdir()
+                return
+            copy = self.tree(wish, undo)
+            if not os.path.isdir(copy):
+                raise ImageError(f"the cache {wish.target} cannot begin as {wish.source} of {wish.from_}: that is no folder")
+            own(Path(copy), wish, 0o755)
+            os.rename(copy, place)
 
     def secret(self, wish: Wish) -> Mount | None:
         """A copy in memory, for the eyes of the RUN's user; with ``env`` a variable instead (or too, if there is a target)."""
-        name = wish.id or os.path.basename(wish.target)
+        name = wish.secret
         if name not in self.secrets:
             if wish.required:
                 raise ImageError(f"secret {name} was not given to this build: --secret id={name},src=FILE")
@@ -165,20 +179,21 @@ class Runner:
         place = f"{self.private}/{hashlib.sha256(name.encode()).hexdigest()[:12]}"
         with open(os.open(place, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
             file.write(data)
-        if os.geteuid() == 0:
-            os.chown(place, wish.uid or 0, wish.gid or 0)
-        os.chmod(place, 0o400 if wish.mode is None else wish.mode)
+        own(Path(place), wish, 0o400)
         return Bind(wish.target or f"/run/secrets/{name}", source=place, options="ro")
 
     def agent(self, wish: Wish) -> Mount | None:
         """The socket of the ssh agent: keys are used, and never seen."""
-        if not self.ssh:
+        name = wish.id or "default"
+        if name not in self.ssh:
             if wish.required:
-                raise ImageError("no ssh agent was given to this build: --ssh default, with SSH_AUTH_SOCK set")
+                how = "with SSH_AUTH_SOCK set" if name == "default" else f"or {name}=SOCKET"
+                raise ImageError(f"no ssh agent was given to this build: --ssh {name}, {how}")
             return None
-        target = wish.target or "/run/buildkit/ssh_agent.0"
+        agents = [other for other in self.command.wishes if other.type == "ssh"]
+        target = wish.target or f"/run/buildkit/ssh_agent.{agents.index(wish)}"
         self.env["SSH_AUTH_SOCK"] = target
-        return Bind(target, source=self.ssh)
+        return Bind(target, source=self.ssh[name])
 
     def tree(self, wish: Wish, undo: ExitStack) -> str:
         """What ``type=bind`` shows: a copy, so that ``.dockerignore`` counts, and that ``rw`` writes to nobody's files."""
@@ -194,13 +209,22 @@ class Runner:
             return f"{copy}/file"
         resolved = tree.merged.resolve(top.path)
         for file in tree.below(resolved):
-            changes.folder(os.path.dirname(file.path.removeprefix(resolved).lstrip("/")))
-            changes.copy(file.real, file.about, file.path.removeprefix(resolved).lstrip("/"), looks)
+            inner = file.path.removeprefix(resolved).lstrip("/")
+            changes.folder(os.path.dirname(inner))
+            (changes.copy_folder if stat.S_ISDIR(file.about.st_mode) else changes.copy)(file.real, file.about, inner, looks)
+        changes.finish()
         return copy
 
 
 def cache_name(wish: Wish) -> str:
     return hashlib.sha256((wish.id or wish.target).encode()).hexdigest()[:24]
+
+
+def own(place: Path, wish: Wish, mode: int) -> None:
+    """Give it the owner and the mode that are asked for; ``mode`` if none is."""
+    if os.geteuid() == 0:
+        os.chown(place, wish.uid or 0, wish.gid or 0)
+    place.chmod(mode if wish.mode is None else wish.mode)
 
 
 def open_folder(path: Path, undo: ExitStack) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
-
 from lib.build import copying
 from lib.build.changes import Changes
 from lib.build.context import Tree
@@ -29,6 +27,7 @@ class RunStep:
         self.workdir = self.state.config.get("WorkingDir") or "/"
 
     def work(self) -> Work:
+        self.check()
         argv, text = self.command()
         parts = {
             "command": argv, "env": self.env, "user": self.user, "workdir": self.workdir, "network": self.network,
@@ -38,6 +37,15 @@ class RunStep:
         shown = f"|{len(words)} {' '.join(words)} {' '.join(argv)}" if words else f"RUN {text}"
         return Work("run", parts, lambda place: self.do(place, argv), shown)
 
+    def check(self) -> None:
+        """What is asked for and cannot be had."""
+        if self.one.security == "insecure":
+            hint = "a RUN has the rights of an ordinary container; what needs more is done outside of a build"
+            raise self.one.place.error("RUN --security=insecure is not allowed", hint, "--security")
+        if any(mount.type == "ssh" and (mount.mode, mount.uid, mount.gid) != (None, None, None) for mount in self.mounts):
+            words = "--mount=type=ssh: mode, uid and gid do not count: the agent's socket is shown as it lies on this machine"
+            self.build.warnings.append(f"line {self.one.place.line}: {words}")
+
     def do(self, place: str, argv: list[str]) -> None:
         from lib.build.runner import Command, Runner
         from lib.container import PATH  # what starts containers is loaded when the first one starts
@@ -45,26 +53,34 @@ class RunStep:
         folders, options = self.state.folders(), self.build.options
         who = self.stage.who(self.user)
         below = [self.state.chains.mountpoints(), *folders]
-        proxies = {name: value for name, value in options.build_args.items() if name.upper() in PREDEFINED}
-        command = Command(argv, below, {"PATH": PATH, **proxies, **self.env}, self.workdir, who, self.network, self.mounts)
+        command = Command(
+            argv,
+            below,
+            {"PATH": PATH, **proxies({**self.state.args, **options.build_args}), **self.env},
+            self.workdir,
+            who,
+            self.network,
+            self.mounts,
+        )
         Changes(Merged(folders), place)  # the top folder looks as before
         secrets, ssh = self.entrusted()
         self.execute(Runner(self.build.store, command, place, self.tree_of, secrets, ssh, self.build.stopping), argv)
 
-    def entrusted(self) -> tuple[dict[str, str], str | None]:
-        """The secrets and the agent. A trigger (ONBUILD) of a stranger's base gets only what the Dockerfile itself names, too."""
-        secrets, ssh = self.build.options.secrets, self.build.options.ssh
+    def entrusted(self) -> tuple[dict[str, str], dict[str, str]]:
+        """The secrets and the agents. A trigger (ONBUILD) of a stranger's base gets only what the Dockerfile itself names, too."""
+        given = {"secret": self.build.options.secrets, "ssh": self.build.options.agents}
         if self.stage.number > 0:
-            return secrets, ssh
+            return given["secret"], given["ssh"]
         named = {asked(mount) for stage in self.build.file.stages for one in stage.instructions for mount in mounts_of(one)}
         for mount in self.mounts:
-            given = asked(mount) and (ssh if mount.type == "ssh" else asked(mount)[1] in secrets)
-            if given and not {asked(mount), ("secret", "")} & named:
+            wanted = asked(mount)
+            if wanted and wanted[1] in given[wanted[0]] and not {wanted, ("secret", "")} & named:
                 self.refused(mount)
-        return {name: file for name, file in secrets.items() if {("secret", name), ("secret", "")} & named}, ssh if SSH in named else None
+        secrets = {name: file for name, file in given["secret"].items() if {("secret", name), ("secret", "")} & named}
+        return secrets, {name: socket for name, socket in given["ssh"].items() if ("ssh", name) in named}
 
     def refused(self, mount) -> None:
-        what = " ".join(asked(mount))
+        what = " ".join(asked(mount)).replace("ssh default", "ssh agent")
         words = f"ONBUILD in the base image asks for the {what}: it gets none that the Dockerfile does not name in a RUN --mount of its own"
         if mount.required:
             raise ImageError(words)
@@ -108,8 +124,14 @@ class RunStep:
     # -- mounts
 
     def with_targets(self) -> tuple:
-        """With targets that begin at the root, and the id that a cache has if none is given."""
-        return tuple(mount._replace(target=self.state.path(mount.target)) if mount.target else mount for mount in self.one.mounts)
+        """With targets that begin at the root; a cache that begins as a copy of something is another one when that is."""
+        return tuple(self.seeded(mount._replace(target=mount.target and self.state.path(mount.target))) for mount in self.one.mounts)
+
+    def seeded(self, mount):
+        if mount.type != "cache" or not mount.from_:
+            return mount
+        seed = f"{self.build.chain(mount.from_, self.one.place, self.stage.stage)} {mount.source or '/'}"
+        return mount._replace(id=f"{mount.id or mount.target} {seed}")
 
     def mount_part(self, mount) -> list:
         """What of a mount counts for the key: not what is in a cache or a secret, but what a bind shows."""
@@ -117,23 +139,26 @@ class RunStep:
         if mount.type != "bind":
             return words
         if mount.from_:
-            return [*words, mount.source, self.build.chain(mount.from_, self.stage.stage.base.place, self.stage.stage)]
-        return [*words, copying.content(copying.find(self.build.context, (mount.source or "/",)))]
+            return [*words, mount.source, self.build.chain(mount.from_, self.one.place, self.stage.stage)]
+        return [*words, copying.content(copying.named(self.build.context, (mount.source or "/",)))]
 
     def tree_of(self, mount) -> Tree:
         if not mount.from_:
             return self.build.context
-        return self.build.tree(mount.from_, self.stage.stage.base.place, self.stage.stage)
+        return self.build.tree(mount.from_, self.one.place, self.stage.stage)
 
 
-SSH = ("ssh", "agent")
+def proxies(given: dict[str, str]) -> dict[str, str]:
+    """In capitals and in small letters, whichever was given: some programs read the one, some the other."""
+    found = {name.upper(): value for name, value in given.items() if name.upper() in PREDEFINED}
+    return found | {name.lower(): value for name, value in found.items()} | {name: given[name] for name in HIDDEN & given.keys()}
 
 
 def asked(mount) -> tuple[str, str] | None:
     """What is not for everybody, as a mount names it. A secret without a name has a variable for one: it may be any."""
     if mount.type == "ssh":
-        return SSH
-    return ("secret", mount.id or posixpath.basename(mount.target or "")) if mount.type == "secret" else None
+        return "ssh", mount.id or "default"
+    return ("secret", mount.secret) if mount.type == "secret" else None
 
 
 def mounts_of(one) -> tuple:

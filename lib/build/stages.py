@@ -11,11 +11,12 @@ from lib.build.changes import Changes
 from lib.build.explain import why
 from lib.build.filesteps import Files
 from lib.build.ignore import IgnoreError
-from lib.build.runstep import RunStep
+from lib.build.runstep import HIDDEN, RunStep
 from lib.build.steps import SHELL, BuildError, Cancelled, State, StepReport, Work
 from lib.dockerfile import instructions, parser
 from lib.images import ImageError, Layer, Merged, Record, layers
 from lib.images.cache import key
+from lib.images.image import parse_platform
 from lib.images.sourcedate import created, epoch
 
 COMMENT = "suitcase build"
@@ -31,6 +32,7 @@ class StageBuild:
         self.number = 0
         self.triggers: list = []
         self.of = len(stage.instructions)
+        self.context = build.contexts.get(stage.index, build.context)
 
     def run(self) -> State:
         self.begin()
@@ -59,7 +61,8 @@ class StageBuild:
 
     def begin(self) -> None:
         base = parser.expanded(self.stage.base, self.build.graph.globals, self.build.file.escape)[0]
-        if earlier := self.build.graph.stage(base.image, self.stage.index):
+        self.state.platform = self.platform(base)
+        if earlier := self.build.graph.base(self.stage, base.image):
             self.from_stage(self.build.result(earlier), base)
             return
         if base.image != "scratch":
@@ -69,11 +72,19 @@ class StageBuild:
 
             self.state.config["Env"] = [*(self.state.config.get("Env") or []), f"PATH={PATH}"]
 
+    def platform(self, base: instructions.From) -> dict[str, str]:
+        """What the stage is for. Raises ``DockerfileError``."""
+        try:
+            return parse_platform(base.platform) if base.platform else self.build.platform
+        except ImageError as error:
+            raise base.place.error(str(error), "write FROM --platform=linux/arm64, or --platform=$BUILDPLATFORM", "--platform") from None
+
     def from_stage(self, found: State, base: instructions.From) -> None:
-        """Go on where an earlier stage ended; its ARGs are its own affair."""
+        """Go on where an earlier stage ended, its ARGs included."""
         config = dict(found.config)
         self.take_triggers(config, base)
-        self.state = replace(found, config=config, layers=[*found.layers], history=[*found.history], args={}, has_cmd=False)
+        copies = {"layers": [*found.layers], "history": [*found.history], "args": {**found.args}}
+        self.state = replace(found, config=config, has_cmd=False, **copies)
 
     def take_triggers(self, config: dict, base: instructions.From) -> None:
         """ONBUILD: what the base wants done first in a build on it; it is not handed on to the next."""
@@ -87,7 +98,8 @@ class StageBuild:
     def from_image(self, base: instructions.From) -> None:
         if not base.image:
             raise base.place.error("base name is empty", "an ARG before it needs a value: ARG BASE=debian, or --build-arg BASE=debian")
-        found = self.build.base(base.image, base.place)
+        found = self.build.base(base.image, base.place, self.state.platform)
+        self.state.platform = {**self.state.platform, **found.platform}
         both = zip(found.layers, found.diff_ids, strict=True)
         config = {key: value for key, value in found.runtime.items() if value}
         self.take_triggers(config, base)
@@ -95,6 +107,7 @@ class StageBuild:
         self.state.layers = [Layer({key: one[key] for key in ("mediaType", "digest", "size")}, diff_id) for one, diff_id in both]
         self.state.shell = list(config.get("Shell") or SHELL)
         self.state.created = str(found.config.get("created") or self.state.created)
+        self.state.author = str(found.config.get("author") or "")
 
     # -- steps
 
@@ -103,7 +116,8 @@ class StageBuild:
         return {**self.state.args, **self.state.env}
 
     def step(self, instruction) -> None:
-        instruction, _ = parser.expanded(instruction, self.variables(), self.build.file.escape)
+        if not isinstance(instruction, instructions.Arg):  # it has its own way with defaults
+            instruction, _ = parser.expanded(instruction, self.variables(), self.build.file.escape)
         report = StepReport(self.name, self.number, self.of, " ".join(instruction.place.text.split()), instruction.place.line, "config")
         report.started = time.monotonic() - self.build.begin
         self.report = report
@@ -179,7 +193,7 @@ class StageBuild:
     def workdir(self, one: instructions.Workdir) -> Work:
         """Go there; what is missing on the way is made, and is the USER's."""
         path, user = self.state.path(one.path).rstrip("/") or "/", self.state.config.get("User") or ""
-        self.state.config["WorkingDir"] = path
+        self.state.config["WorkingDir"] = self.state.path(one.path) if one.path.startswith("/") else path  # Docker, too, keeps /tmp/ so
 
         def do(place: str) -> bool:
             changes, who = Changes(self.merged(), place), self.who(user)
@@ -195,11 +209,13 @@ class StageBuild:
         return users.find(user, self.merged().read) if user else users.RunAs()
 
     def arg(self, one: instructions.Arg) -> None:
-        for name, default in one.pairs:
-            value = self.build.options.build_args.get(name, self.build.graph.globals.get(name, default) if default is None else default)
+        """A name without any value here may have one before the first FROM; else it keeps the one that the base gave it, if it did."""
+        found = parser.declared(one, self.build.options.build_args, self.state.args, self.state.env, self.build.file.escape)
+        for name, value in found.items():
+            value = self.build.graph.globals.get(name) if value is None else value
             if value is not None:
                 self.state.args[name] = value
-        self.note("ARG " + " ".join(name if default is None else f"{name}={default}" for name, default in one.pairs))
+        self.note("ARG " + " ".join(name if value is None or name in HIDDEN else f"{name}={value}" for name, value in found.items()))
 
 
 def expected() -> tuple:

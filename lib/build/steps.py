@@ -68,7 +68,9 @@ class State:
     args: dict[str, str] = field(default_factory=dict)
     shell: list[str] = field(default_factory=lambda: list(SHELL))
     has_cmd: bool = False  # CMD was said in this very stage
+    author: str = ""
     chains: object = None
+    platform: dict[str, str] = field(default_factory=dict)  # what its programs run on
     created: str = "1970-01-01T00:00:00Z"  # of the last layer; a word in the config does not make an image younger
 
     @property
@@ -89,7 +91,7 @@ class State:
         return self.chains.unpack([one.descriptor for one in self.layers], self.diff_ids)
 
     def path(self, text: str) -> str:
-        """A path of an instruction: relative ones begin at WORKDIR."""
-        folder = text.endswith(("/", "/."))
+        """A path of an instruction: relative ones begin at WORKDIR. A slash at its end: it can only be a folder's (``.``, ``x/..``)."""
+        folder = posixpath.basename(text) in ("", ".", "..")
         full = posixpath.normpath(posixpath.join("/", self.config.get("WorkingDir") or "/", text))
         return full.replace("//", "/", 1) + ("/" if folder and full != "/" else "")

@@ -66,14 +66,17 @@ def printed(step: StepReport, line: str) -> None:
     click.echo(f"    {place(step)} | {shown}", err=True)
 
 
-def words(text: str) -> dict[str, str]:
-    """``id=a,src=/b`` as a dictionary."""
-    return dict(word.partition("=")[::2] for word in text.split(","))
+def words(text: str, known: tuple[str, ...]) -> dict[str, str]:
+    """``id=a,src=/b`` as a dictionary. Raises ``ValueError`` for a key that is not ``known``."""
+    given = dict(word.partition("=")[::2] for word in text.split(","))
+    for key in given.keys() - set(known):
+        raise ValueError(f"unexpected key '{key}' in '{text}': there are {', '.join(known)}")
+    return given
 
 
 def secret(text: str) -> tuple[str, str]:
     """A secret's id and file; ``env=NAME`` takes it from a variable, by way of a file in memory. Raises ``ValueError``."""
-    given = words(text)
+    given = words(text, ("id", "src", "source", "env", "type"))
     name = given.get("id", "")
     path = given.get("src") or given.get("source")
     if given.get("type") == "env" or "env" in given:
@@ -95,17 +98,26 @@ def in_memory(text: str) -> int:
     return fd
 
 
-def agent(text: str | None) -> str | None:
-    """The socket of ``--ssh``. Raises ``ValueError``."""
-    if text is None:
-        return None
-    path = text.partition("=")[2] or os.environ.get("SSH_AUTH_SOCK", "")
+def agent(text: str) -> tuple[str, str]:
+    """An ``--ssh``: the name by which a RUN asks for it, and the agent's socket. Raises ``ValueError``."""
+    name, _, path = text.partition("=")
+    path = path or os.environ.get("SSH_AUTH_SOCK", "")
     if not path or not os.path.exists(path):
-        raise ValueError("--ssh default needs a running agent: SSH_AUTH_SOCK names no socket")
-    return path
+        raise ValueError(f"--ssh {name} needs a running agent: " + (f"there is no {path}" if path else "SSH_AUTH_SOCK names no socket"))
+    return name or "default", path
 
 
-def build(library: Library, context: str, file, tags, target, build_args, labels, secrets, ssh, no_cache, pull, platform, network,
+def named(text: str) -> tuple[str, str]:
+    """A ``--build-context``: name and folder, or image. Raises ``ValueError``."""
+    name, _, value = text.partition("=")
+    if not name or not value:
+        raise ValueError(f"invalid value {text}, expected key=value: --build-context NAME=FOLDER")
+    if "://" not in value and not os.path.isdir(value):
+        raise ValueError(f"failed to get build context path {name}={value}: there is no such folder")
+    return name, value
+
+
+def build(library: Library, context: str, file, tags, target, contexts, build_args, labels, secrets, ssh, no_cache, pull, platform, network,
           cache_from, cache_to, progress, quiet, explain, iidfile) -> Built:  # fmt: skip
     """Build, show, and print what Docker prints at the end. Raises ``ImageError``, ``ValueError``."""
     shown = Progress(progress == "plain", explain)
@@ -115,10 +127,11 @@ def build(library: Library, context: str, file, tags, target, build_args, labels
         text=sys.stdin.read() if file == "-" else None,
         tags=tags,
         target=target,
+        contexts=dict(map(named, contexts)),
         build_args=pairs(build_args),
         labels=dict(word.partition("=")[::2] for word in labels),
         secrets=dict(map(secret, secrets)),
-        ssh=agent(ssh),
+        ssh=dict(map(agent, ssh)),
         no_cache=no_cache,
         network=network,
         platform=image.parse_platform(platform) if platform else None,

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from lib.dockerfile.expansion import ExpansionError, Lexer
 
-_WORD = r"([0-9]*+)<<(-?)[\t\n\f\r ]*+([^<]++)"  # possessive: what is taken is not given back, so there is only one way to try
+_WORD = r"([0-9]*+)<<(-?+)[\t\n\f\r ]*+([^<]++)"  # possessive: what is taken is not given back, so there is only one way to try
 
 
 class Heredoc(NamedTuple):

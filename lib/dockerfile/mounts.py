@@ -5,6 +5,7 @@ The options are separated by commas, as in one line of a CSV file. Source: the D
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Callable
 from typing import NamedTuple
@@ -39,6 +40,11 @@ class Mount(NamedTuple):
     size: int | None = None
     env: str | None = None
     is_final: bool = True
+
+    @property
+    def secret(self) -> str:
+        """What a secret is called: its id, else its source, else its target's last name."""
+        return self.id or self.source or posixpath.basename(self.target or "")
 
 
 # Other names of the options, and what each value must be.
@@ -172,6 +178,9 @@ def _check(mount: Mount, given: dict[str, str], place: Place) -> None:
         _check_secret(mount, place)
     elif mount.type != "ssh" and not mount.target:
         raise place.error(f"--mount: type={mount.type} has no target", "write target=/folder: where the command shall see it", mount.text)
+    if mount.type == "cache" and mount.source and not mount.from_:
+        hint = "source is a folder of what from= names, and what a new cache begins with; a cache of your own has an id"
+        raise place.error("--mount: type=cache has a source and no from", hint, "source")
 
 
 def _check_secret(mount: Mount, place: Place) -> None:

@@ -34,7 +34,7 @@ from lib.dockerfile.positions import DockerfileError, Place
 from lib.dockerfile.syntax import Warned
 from lib.regularfile import open_regular
 
-__all__ = ["Dockerfile", "DockerfileError", "Stage", "expanded", "instructions", "parse", "read", "stages"]
+__all__ = ["Dockerfile", "DockerfileError", "Stage", "declared", "expanded", "instructions", "parse", "read", "stages"]
 
 
 class Stage(NamedTuple):
@@ -86,7 +86,7 @@ def instructions(text: str, file: str) -> list[Instruction]:
 
 
 def stages(instructions: Iterable[Instruction]) -> tuple[tuple[Arg, ...], list[Stage]]:
-    """The ARGs before the first FROM, and the stages. Raises: DockerfileError for another instruction before it."""
+    """The ARGs before the first FROM, and the stages. Raises: DockerfileError for another instruction before it, or where none follows."""
     arguments: list[Arg] = []
     found: list[tuple[From, list[Instruction]]] = []
     for instruction in instructions:
@@ -99,6 +99,8 @@ def stages(instructions: Iterable[Instruction]) -> tuple[tuple[Arg, ...], list[S
         else:
             hint = "begin with FROM and an image, for example FROM alpine:3.20; only ARG may stand before it"
             raise instruction.place.error("this stands before the first FROM, so there is nothing to build on", hint)
+    if not found:
+        raise arguments[-1].place.error("the Dockerfile has no FROM, so there is no stage to build", "go on with FROM and an image")
     return tuple(arguments), [Stage(base.stage_name, index, base, tuple(rest)) for index, (base, rest) in enumerate(found)]
 
 
@@ -175,6 +177,21 @@ EXPANDS: dict[type, dict[str, Callable]] = {
     Volume: {"paths": _Expander.words},
     Workdir: {"path": _Expander.word},
 }
+
+
+def declared(one: Arg, given: Mapping[str, str], args: Mapping[str, str], env: Mapping[str, str], escape: str) -> dict[str, str | None]:
+    """What an ARG declares: names and their values, None for none. Each sees those before it (``args``, and over them ``env``).
+
+    ``given`` is the command line's and goes first: a default that is not used is not worked out, and may be ``${x:?say it}``.
+    Raises: DockerfileError.
+    """
+    found: dict[str, str | None] = {}
+    for name, default in one.pairs:
+        known = {**args, **{name: value for name, value in found.items() if value is not None}, **env}
+        alone = one._replace(pairs=((name, None if name in given else default),))
+        ((name, value),) = expanded(alone, known, escape)[0].pairs
+        found[name] = given.get(name, value)
+    return found
 
 
 def expanded(instruction: Instruction, env: Mapping[str, str], escape: str = "\\") -> tuple[Instruction, frozenset[str]]:

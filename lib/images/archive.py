@@ -12,7 +12,7 @@ import os
 import tarfile
 from collections.abc import Sequence
 
-from lib.images import compression, image, layers, references
+from lib.images import compression, digests, image, layers, references
 from lib.images.digests import ImageError
 from lib.images.image import Image
 from lib.images.library import Library
@@ -112,7 +112,7 @@ class Content:
             name = "/".join(member.parts)
             if member.kind == "file":
                 self.count(member)
-                self.files[name] = self.keep(archive.extractfile(member), member.size)
+                self.files[name] = self.keep(archive.extractfile(member), member.size, kind_of(member.parts))
             elif member.kind in ("symbolic link", "hard link"):
                 here = os.path.dirname(name) if member.kind == "symbolic link" else ""
                 self.links[name] = os.path.normpath(f"{here}/{member.linkname}").lstrip("/")
@@ -125,9 +125,9 @@ class Content:
         if len(self.files) >= FILES_AT_MOST:
             raise ArchiveError(f"the archive holds more than {FILES_AT_MOST} files: no image is made of so many")
 
-    def keep(self, source, size: int) -> tuple[str, int]:
-        """Digest and size of a file that is a draft now."""
-        draft = self.store.draft(size=size)
+    def keep(self, source, size: int, kind: str) -> tuple[str, int]:
+        """Digest (of that kind) and size of a file that is a draft now."""
+        draft = self.store.draft(size=size, kind=kind)
         try:
             while data := source.read(1 << 20):
                 draft.write(data)
@@ -223,13 +223,27 @@ class Content:
         if entry.get("mediaType") in (image.INDEX, image.DOCKER_LIST):
             if depth:
                 raise ArchiveError(f"index {entry['digest']} lies in an index: only one in another is read")
-            return self.manifest(image.choose(image.document(data, entry["digest"]), what=f"index {entry['digest']}"), depth + 1)
+            index = image.document(data, entry["digest"])
+            return self.manifest(image.choose(index, None, f"index {entry['digest']}", self.config), depth + 1)
         found = image.manifest(data, entry["digest"])
         self.take(found["config"]["digest"])
         for one in found["layers"] or []:
             if not self.store.has(self.take(one["digest"])):
                 raise ArchiveError(f"layer {one['digest']} is not in the archive")
         return image.load(self.store, {"mediaType": image.MANIFEST, **entry})
+
+    def config(self, entry: dict) -> dict:
+        """The config of an image in the archive. Raises ``ManifestError`` if there is none."""
+        try:
+            about = image.manifest(self.get(blob_name(entry["digest"])), entry["digest"])["config"]["digest"]
+            return image.document(self.get(blob_name(about)), f"config {about}")
+        except ArchiveError as error:
+            raise image.ManifestError(str(error)) from None
+
+
+def kind_of(parts: list[str]) -> str:
+    """Which digest a file is named by: ``blobs/sha512/…``."""
+    return parts[1] if len(parts) == 3 and parts[0] == "blobs" and parts[1] in digests.ALGORITHMS else "sha256"
 
 
 def believed(names: list) -> list[str]:

@@ -6,9 +6,10 @@ See the OCI image specification: image-index.md, manifest.md, config.md. Docker'
 from __future__ import annotations
 
 import json
-import platform
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from lib import processor
 from lib.images import digests
 from lib.images.digests import ImageError
 from lib.images.store import JSON_AT_MOST, Store
@@ -27,7 +28,7 @@ LAYERS = {
     DOCKER + "image.rootfs.diff.tar.zstd": "zstd",
 }
 LAYERS_AT_MOST = 500  # overlay takes no more
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+LOOKED_AT = 32  # entries of an index that do not say what they are for, and whose configs are read therefore
 
 
 class ManifestError(ImageError):
@@ -36,7 +37,7 @@ class ManifestError(ImageError):
 
 def here() -> dict[str, str]:
     """This machine, in the words of an image index (Go's GOOS and GOARCH)."""
-    return {"os": "linux", "architecture": ARCHITECTURES.get(platform.machine(), platform.machine())}
+    return {"os": "linux", "architecture": processor.architecture()}
 
 
 def document(data: bytes, what: str) -> dict:
@@ -126,16 +127,52 @@ def is_word(value: object) -> bool:
     return isinstance(value, str) and "\0" not in value
 
 
-def choose(index: dict, wanted: dict[str, str] | None = None, what: str = "the index") -> dict:
-    """The descriptor of the manifest for a platform, by default this machine's. Raises ``ManifestError``, naming what there is."""
+def choose(
+    index: dict, wanted: dict[str, str] | None = None, what: str = "the index", config: Callable[[dict], dict] = lambda entry: {}
+) -> dict:
+    """The descriptor of the manifest for a platform, by default this machine's. Raises ``ManifestError``, naming what there is.
+
+    Of the variants that the processor can do, the highest is taken. An entry may leave out what it is for: then its ``config``
+    tells, if nothing else fits.
+    """
     wanted = wanted or here()
-    offers = [descriptor(one, what) for one in items(index, "manifests", what)]
-    for one in offers:
-        place = items(one, "platform", what, dict)
-        if all(place.get(key) == value for key, value in wanted.items()):
+    offers = [(descriptor(one, what), platform_of(items(one, "platform", what, dict))) for one in items(index, "manifests", what)]
+    ranked = [(rank, one) for one, place in offers if (rank := fits(place, wanted)) is not None]
+    if ranked:
+        return max(ranked, key=lambda pair: pair[0])[1]
+    found = [place for _, place in offers if "architecture" in place]
+    for one in [one for one, place in offers if "architecture" not in place][:LOOKED_AT]:
+        try:
+            place = platform_of(config(one))
+        except ManifestError:
+            continue  # no image at all
+        if fits({**wanted, **place}, wanted) is not None:
             return one
-    there = sorted({name for one in offers if "unknown" not in (name := platform_name(items(one, "platform", what, dict)))})
+        found.append(place)
+    there = sorted({name for place in found if "unknown" not in (name := platform_name(place)) and name})
     raise ManifestError(f"{what} has nothing for {platform_name(wanted)}; it has {', '.join(there)[:300] or 'no platform at all'}")
+
+
+def fits(place: dict, wanted: dict[str, str]) -> int | None:
+    """How well a platform fits the one that is wanted, the higher the better; None: not at all."""
+    if any(place.get(key) != wanted[key] for key in ("os", "architecture")):
+        return None
+    kind, variant = wanted["architecture"], place.get("variant", "")
+    if "variant" not in wanted:
+        return processor.rank(kind, variant)
+    asked = wanted["variant"]
+    return 0 if variant == asked or processor.number(kind, variant) == processor.number(kind, asked) is not None else None
+
+
+def suits(place: dict[str, str], wanted: dict[str, str]) -> bool:
+    """Is something for the platform, as far as it says what it is for? The variant counts only where one is asked for."""
+    there = {**wanted, **place}
+    return fits({key: there[key] for key in wanted}, wanted) is not None
+
+
+def platform_of(config: dict) -> dict[str, str]:
+    """What the programs of an image run on, as far as its config (or an entry of an index) says so; empty words say nothing."""
+    return {key: value for key in ("os", "architecture", "variant") if isinstance(value := config.get(key), str) and value}
 
 
 def platform_name(words: dict) -> str:
@@ -147,7 +184,8 @@ def parse_platform(text: str) -> dict[str, str]:
     words = text.split("/")
     if not 1 <= len(words) <= 3 or not all(words):
         raise ManifestError(f"platform {text!r}: os/architecture, for example linux/arm64")
-    return dict(zip(("os", "architecture", "variant"), words if len(words) > 1 else ["linux", *words], strict=False))
+    found = dict(zip(("os", "architecture", "variant"), words if len(words) > 1 else ["linux", *words], strict=False))
+    return found | {"architecture": processor.SAME.get(found["architecture"], found["architecture"])}
 
 
 @dataclass(frozen=True)
@@ -175,6 +213,10 @@ class Image:
     @property
     def chain_ids(self) -> list[str]:
         return digests.chain_ids(self.diff_ids)
+
+    @property
+    def platform(self) -> dict[str, str]:
+        return platform_of(self.config)
 
     @property
     def runtime(self) -> dict:

@@ -39,7 +39,7 @@ class Library:
     def find(self, text: str) -> Image:
         """An image by a name, a digest, an id, or the beginning of an id. Raises ``StoreError``."""
         names = self.store.names()
-        if re.fullmatch(r"(sha256:)?[a-f0-9]{4,64}", text) and (hits := self.by_id(text.removeprefix("sha256:"))):
+        if re.fullmatch(r"(sha(256|512):)?[a-f0-9]{4,128}", text) and (hits := self.by_id(text.rpartition(":")[2])):
             if len(hits) > 1:
                 raise StoreError(f"{text!r} begins {len(hits)} images' ids: {', '.join(digests.short(one.id) for one in hits)}")
             return hits[0]

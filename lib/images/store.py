@@ -32,9 +32,9 @@ class StoreError(ImageError):
 class Draft:
     """A blob on its way in: written beside its place, hashed on the way, renamed when it is whole and right."""
 
-    def __init__(self, store: Store, digest: str | None = None, size: int | None = None):
+    def __init__(self, store: Store, digest: str | None = None, size: int | None = None, kind: str = "sha256"):
         self.store, self.expected, self.size = store, digest and digests.check(digest), size
-        self.hash, self.written = digests.new(digest), 0
+        self.hash, self.written = digests.new(digest or kind), 0
         self.path = store.place / "ingest" / state.new_id()
         self.file = open(self.path, "xb", buffering=0)
 
@@ -127,9 +127,9 @@ class Store:
         except FileNotFoundError:
             raise StoreError(f"blob {digest} is not in the store {self.place}: pull the image again") from None
 
-    def draft(self, digest: str | None = None, size: int | None = None) -> Draft:
-        """A new blob, for writing, in a ``with``; ``commit`` at its end. ``size`` in bytes."""
-        return Draft(self, digest, size)
+    def draft(self, digest: str | None = None, size: int | None = None, kind: str = "sha256") -> Draft:
+        """A new blob, for writing, in a ``with``; ``commit`` at its end. ``size`` in bytes; ``kind`` of a digest that is not known yet."""
+        return Draft(self, digest, size, kind)
 
     def put(self, data: bytes) -> str:
         """Keep some bytes; returns their digest."""

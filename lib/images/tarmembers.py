@@ -19,6 +19,7 @@ ENTRIES_AT_MOST = 10_000_000
 NO_ID = (1 << 32) - 1  # chown(2) takes it as "leave it as it is"
 NAME_AT_MOST = 4096  # bytes of a path; PATH_MAX in limits.h
 XATTR = "SCHILY.xattr."  # how pax names an extended attribute
+ELSEWHERE = ("user.overlay.redirect", "user.overlay.metacopy")
 EXTRA = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 KINDS = {
     tarfile.REGTYPE: "file", tarfile.AREGTYPE: "file", tarfile.CONTTYPE: "file", tarfile.GNUTYPE_SPARSE: "file",
@@ -62,13 +63,19 @@ class Member(tarfile.TarInfo):
 
     @property
     def xattrs(self) -> dict[str, bytes]:
-        """Extended attributes, by name. Raises ``LayerError`` for overlay's own: they would reach into other layers."""
+        """Extended attributes, by name. Raises ``LayerError`` for overlay's own: they would reach into other layers.
+
+        Those of an overlay without root (``user.overlay.origin``) were left behind by whoever made the layer, and are left out,
+        unless they say that the content is elsewhere: without it the image is not whole.
+        """
         found = {}
         for key, value in self.pax_headers.items():
             if key.startswith(XATTR):
                 name = key.removeprefix(XATTR)
-                if name.startswith(("trusted.overlay.", "user.overlay.")):
+                if name.startswith("trusted.overlay.") or (name in ELSEWHERE and value):
                     raise LayerError(f"{self.name!r} comes with the attribute {name}, which only overlay itself may set")
+                if name.startswith("user.overlay."):
+                    continue
                 found[name] = value.encode("utf-8", "surrogateescape")
         return found
 

@@ -12,6 +12,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cached_property
 
 from lib.images import references
 from lib.registry import credentials
@@ -58,8 +59,17 @@ class Registry:
         self.name, self.host = name, HUBS_HOST if name == references.HUB else name
         self.plain_will_do, self.tell = insecure or loopback(name), tell
         self.transport = Transport(verify=not insecure)
-        self.authority = Authority(self.transport, name, lambda: credential or credentials.find(name))
+        self.authority = Authority(self.transport, name, lambda: credential or self.kept)
         self.found, self.lock = "", threading.Lock()
+
+    @cached_property
+    def kept(self) -> Credential | None:
+        """What ``suitcase login`` has kept. Where that cannot be read we are nobody, and say so: what is public needs no password."""
+        try:
+            return credentials.find(self.name)
+        except credentials.CredentialError as error:
+            self.tell(f"{self.name} is asked without a password: {error}")
+            return None
 
     def base(self) -> str:
         """``https://host``, or ``http://host`` where that is allowed and https is not answered. Raises ``Unreachable``."""

@@ -156,8 +156,12 @@ def ask_helper(name: str, registry: str) -> Credential | None:
     try:
         found = json.loads(answer)
         user, secret = found["Username"], found["Secret"]
+        if not isinstance(user, str) or not isinstance(secret, str):
+            raise TypeError
     except (ValueError, TypeError, KeyError, RecursionError):
         raise CredentialError(f"docker-credential-{name} get answered something else than Username and Secret") from None
+    if not user or not secret:
+        return None  # that is how some say that they have nothing
     return Credential(identity_token=secret) if user == TOKEN else Credential(user, secret)
 
 

@@ -51,7 +51,7 @@ class Pull:
         if kind not in (image.INDEX, image.DOCKER_LIST):
             return {"mediaType": kind, "digest": top, "size": len(data)}, data, top
         index = image.document(data, f"index {top}")
-        chosen = image.choose(index, self.platform, f"{self.reference.familiar}")
+        chosen = image.choose(index, self.platform, f"{self.reference.familiar}", self.config_of)
         data, kind, digest = self.repository.manifest(chosen["digest"], ACCEPT)
         if kind_of(data, kind, digest) in (image.INDEX, image.DOCKER_LIST):
             raise ManifestError(f"index {top} leads to another index, {digest}: an image was expected there")
@@ -59,8 +59,15 @@ class Pull:
             raise ManifestError(f"manifest {digest} has {len(data)} bytes, the index announces {chosen['size']}")
         return {"mediaType": kind_of(data, kind, digest), "digest": digest, "size": len(data)}, data, top
 
-    def config(self, manifest: dict) -> dict:
-        """How a container of it starts, and what its layers are. It must be for the platform that was asked for."""
+    def config_of(self, entry: dict) -> dict:
+        """The config of an entry of an index that does not say what it is for."""
+        data, _, digest = self.repository.manifest(entry["digest"], ACCEPT)
+        found = image.manifest(data, digest)
+        self.check_sizes([found["config"]])
+        return self.load_config(found)
+
+    def load_config(self, manifest: dict) -> dict:
+        """How a container of it starts, and what its layers are."""
         about = manifest["config"]
         if about.get("mediaType", image.CONFIG) not in image.CONFIGS:
             kind = str(about.get("mediaType"))[:100]
@@ -69,9 +76,13 @@ class Pull:
             with Downloads(self.store, self.repository, lambda *words: None) as downloads:
                 downloads.start([about])
                 downloads.finish()
-        config = image.config(self.store.get(about["digest"]), f"config {about['digest']}", len(manifest.get("layers") or []))
+        return image.config(self.store.get(about["digest"]), f"config {about['digest']}", len(manifest.get("layers") or []))
+
+    def config(self, manifest: dict) -> dict:
+        """The same for the image itself, which must be for the platform that was asked for."""
+        config = self.load_config(manifest)
         wanted = self.platform or image.here()
-        if any(config.get(key) not in (None, value) for key, value in wanted.items()):
+        if not image.suits(image.platform_of(config), wanted):
             words = f"it is for {image.platform_name(config)}, and {image.platform_name(wanted)} was asked for"
             if self.platform:
                 raise ManifestError(f"image {self.reference.familiar}: {words}")

@@ -13,7 +13,7 @@ from helpers.sites import Site, cached
 from lib.build import Build, BuildError
 from lib.build.builder import Options
 from lib.dockerfile import DockerfileError
-from lib.images import ImageError
+from lib.images import ImageError, image
 
 pytestmark = requires("root", "overlay", "busybox")
 
@@ -326,6 +326,80 @@ def test_copy_from_hits_while_the_other_stage_comes_to_the_same(site):
     assert cached(again) == [False, True, True]  # the content decides, not the way to it
 
 
+# -- named contexts -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(site) -> str:
+    """A folder beside the context."""
+    site.write("../other/f", "of the folder\n")
+    site.write("../other/d/g", "deep\n")
+    site.write("../other/secret", "s")
+    site.write("../other/.dockerignore", "secret\n")
+    site.write("f", "of the context\n")
+    return str(site.context.parent / "other")
+
+
+STAGES = "FROM scratch AS Base\nCOPY f /f\nFROM base AS child\nCOPY f /g\nFROM child\nCOPY --from={} /f /h\n"
+
+
+@pytest.mark.parametrize("way", ["base", "BASE", "0"])
+def test_a_named_context_takes_the_place_of_a_stage(site, folder, way):
+    text = STAGES.format(way)
+    plain, built = site.build(text), site.build(text, contexts={"base": folder})
+    assert [site.read(plain, name) for name in "fgh"] == ["of the context\n"] * 3
+    assert [site.read(built, name) for name in "fgh"] == ["of the folder\n", "of the context\n", "of the folder\n"]
+    assert set(site.tree(built)) == {"f", "g", "h", "d", "d/g", ".dockerignore"}
+    assert cached(site.build(text, contexts={"Base": folder})) == [True] * 3
+    site.write("../other/f", "another\n")
+    assert site.read(site.build(text, contexts={"base": folder}), "h") == "another\n"
+    assert site.read(site.build(text, contexts={"base": folder}, target="base"), "f") == "another\n"
+
+
+def test_a_named_context_is_copied_from_and_mounted(site, folder):
+    text = "FROM base\nCOPY --from=docs /d/* f* /x/\nRUN --mount=from=docs,target=/m cat /m/f > /y; ls -A /m >> /y\nCOPY f /z\n"
+    built = site.build(text, contexts={"docs": folder, "unused": folder})
+    assert (
+        site.read(built, "x/g") == "deep\n" and site.read(built, "x/f") == "of the folder\n" and site.read(built, "z") == "of the context\n"
+    )
+    assert site.read(built, "y") == "of the folder\n.dockerignore\nd\nf\n"
+    with pytest.raises(BuildError, match=r"'/none' is not in the stage or image 'docs'"):
+        site.build("FROM base\nCOPY --from=docs /none /x\n", contexts={"docs": folder})
+
+
+def test_a_named_context_is_an_image_or_stands_for_one(site, folder):
+    site.build("FROM base\nENV who=me\nCOPY <<x /of\nimage\nx\n", tags=("tools:1",))
+    text = "FROM odd:3\nRUN cat /of > /x; echo $who >> /x\n"
+    for name in ("odd:3", "docker.io/library/odd:3"):
+        assert site.read(site.build(text, contexts={name: "docker-image://tools:1"}), "x") == "image\nme\n"
+    same = "FROM tools:1\nCOPY --from=tools:1 /of /x\n"
+    assert site.read(site.build(same, contexts={"tools:1": "docker-image://tools:1"}), "x") == "image\n"
+    assert set(site.tree(site.build("FROM base\nCOPY f /f\n", contexts={"base": "docker-image://scratch"}))) == {"f"}
+    assert set(site.tree(site.build("FROM base\nCOPY f /f\n", contexts={"base:latest": folder}))) == {".dockerignore", "d", "d/g", "f"}
+
+
+@pytest.mark.parametrize(
+    "value,words",
+    [
+        ("/no/such", "path '/no/such' not found"),
+        ("oci-layout:///x", "a folder or docker-image://NAME is known here"),
+        ("https://host/x.git", "a folder or docker-image://NAME is known here"),
+        ("docker-image://A b", "--build-context one=docker-image://A b: "),
+        ("docker-image://nothing:1", "No such image: nothing:1"),
+    ],
+)
+def test_a_named_context_that_is_none(site, value, words):
+    with pytest.raises((ImageError, DockerfileError)) as caught:
+        site.build("FROM one\n", contexts={"one": value})
+    assert words in str(caught.value)
+
+
+def test_a_variable_in_from_is_refused_before_anything_is_done(site):
+    site.write("made")
+    with pytest.raises(DockerfileError, match=r"Dockerfile:4:13: COPY --from=\$\{which\}: variables are not replaced here(?s:.*)AS tools"):
+        site.build("ARG which=base\nFROM base\nRUN exit 1\nCOPY --from=${which} /a /b\n")
+
+
 def test_what_does_not_exist(site):
     for text, words in {
         "FROM nothing:1\n": "nothing",
@@ -390,16 +464,103 @@ def test_workdir_is_made_for_the_user_and_follows_links(site):
 
 
 def test_an_arg_lives_in_its_stage_and_not_in_the_image(site):
-    text = "ARG top=base\nFROM $top AS one\nARG x=1\nARG top\nRUN echo [$x$top] > /a\nFROM one\nRUN echo [$x$top] > /b\n"
+    text = "ARG top=base\nFROM $top AS one\nARG x=1\nARG top\nRUN echo [$x$top] > /a\nFROM base\nCOPY --from=one /a /a\n"
+    text += "RUN echo [$x$top] > /b\n"
     built = site.build(text, build_args={"x": "2"})
     assert site.read(built, "a") == "[2base]\n" and site.read(built, "b") == "[]\n"
     assert not any(word.startswith(("x=", "top=")) for word in built.image.runtime["Env"])
+
+
+def test_a_stage_inherits_the_args_of_the_stage_that_it_is_built_on(site):
+    text = (
+        "ARG top=of-the-file\nFROM base AS one\nARG TARGETARCH\nARG x=1 y=2 top=of-one\n"
+        "FROM one AS two\nARG x=3\nFROM two\nARG y\nARG top\n"
+        "RUN echo $TARGETARCH $x $y $top > /a\nFROM one\nRUN echo $x $top > /b\nCOPY --from=2 /a /a\n"
+    )
+    built = site.build(text, build_args={"y": "4"})
+    assert site.read(built, "a") == f"{built.image.config['architecture']} 3 4 of-the-file\n" and site.read(built, "b") == "1 of-one\n"
+    site.build("FROM base\nARG z=1\n", tags=("with-arg",))
+    assert site.read(site.build("FROM with-arg\nRUN echo [$z] > /a\n"), "a") == "[]\n"  # of an image it is not: nobody has written it down
+
+
+@pytest.mark.parametrize("text", ["ARG need=${need:?}\nFROM base\nARG need\n", "FROM base\nARG need=${need:?}\n"])
+def test_an_arg_that_must_be_given(site, text):
+    assert site.read(site.build(f"{text}RUN echo $need > /a\n", build_args={"need": "1"}), "a") == "1\n"
+    with pytest.raises(DockerfileError, match="need: is not set"):
+        site.build(text)
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY"])
+def test_a_proxy_has_both_its_names(site, name):
+    text = "FROM base\nRUN echo $HTTP_PROXY $http_proxy > /a\n"
+    assert site.read(site.build(text, build_args={name: "x"}), "a") == "x x\n"
+    assert site.read(site.build(text.replace("RUN", f"ARG {name}=y\nRUN"), no_cache=True), "a") == "y y\n"
+
+
+@pytest.mark.parametrize("written,kept", [("/tmp/", "/tmp/"), ("/", "/"), ("rel/", "/rel"), ("/a/../b/", "/b/")])
+def test_a_workdir_is_kept_as_it_is_written(site, written, kept):
+    built = site.build(f"FROM base\nWORKDIR {written}\nRUN pwd > where\nCOPY <<x .\n1\nx\nWORKDIR sub\nRUN pwd > /there\n")
+    assert built.image.history[-5]["created_by"] == f"WORKDIR {written}"
+    where = os.path.normpath(kept)
+    assert site.read(built, f"{where}/where") == f"{where}\n" and site.read(built, f"{where}/x") == "1\n"
+    assert built.image.runtime["WorkingDir"] == os.path.join(where, "sub")
+    assert site.build(f"FROM base\nWORKDIR {written}\n").image.runtime["WorkingDir"] == kept
 
 
 def test_a_build_arg_that_nobody_asks_for(site):
     job = Build(site.library, Options(str(site.context), text="FROM base\nARG x\n", build_args={"x": "1", "X": "2"}))
     job.run()
     assert job.unused == ["X"]
+
+
+@pytest.fixture
+def other(site) -> str:
+    """The platform of another machine. ``far`` is an image for it."""
+    kind = "s390x" if image.here()["architecture"] != "s390x" else "riscv64"
+    found = site.library.find("base")
+    made = image.save(site.library.store, {**found.config, "architecture": kind}, found.layers)
+    site.library.store.tag("docker.io/library/far:latest", made.descriptor)
+    return f"linux/{kind}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FROM base\nRUN true\n",
+        "FROM base\n",
+        "FROM scratch\nCOPY --from=base /etc/passwd /\n",
+        "FROM far\nCOPY --from=base /etc/passwd /\n",
+        "FROM --platform=$BUILDPLATFORM far\n",
+        "FROM --platform=$BUILDPLATFORM base AS one\nFROM --platform=$BUILDARCH far\n",
+    ],
+)
+def test_no_image_calls_itself_what_its_programs_are_not(site, other, text):
+    with pytest.raises(DockerfileError, match=r"(base|far) is for linux/.*, and linux/.* is wanted(?s:.*)BUILDPLATFORM"):
+        site.build(text, platform=image.parse_platform(other))
+
+
+def test_a_base_for_another_platform_is_no_base_without_a_word(site, other):
+    with pytest.raises(DockerfileError, match=f"far is for {other}, and linux/.* is wanted"):
+        site.build("FROM far\n")
+    with pytest.raises(DockerfileError, match=r"Dockerfile:1:6: platform 'a/b/c/d'"):
+        site.build("FROM --platform=a/b/c/d base\n")
+
+
+def test_an_image_says_what_its_last_stage_is_for(site, other):
+    here, wanted = image.platform_name(image.here()), image.parse_platform(other)
+    tools = "FROM --platform=$BUILDPLATFORM base AS tools\nARG TARGETARCH\nRUN echo $TARGETARCH > /made\n"
+    for text, says, options in (
+        (tools + "FROM scratch\nCOPY --from=tools /made /\n", other, {"platform": wanted}),
+        (tools + "FROM far\nCOPY --from=tools /made /\n", other, {"platform": wanted}),
+        (tools, here, {"platform": wanted}),
+        ("FROM tools\n".join((tools, "COPY <<x /\nx\n")), here, {"platform": wanted}),
+        (f"FROM --platform={other} far\n", other, {}),
+        ("FROM --platform=$BUILDPLATFORM base\n", here, {}),
+    ):
+        built = site.build(text, **options)
+        assert image.platform_name(built.image.platform) == says, text
+        if "tools" in text:
+            assert site.read(built, "made") == f"{wanted['architecture']}\n"
 
 
 def test_platform_arguments(site):
@@ -417,6 +578,13 @@ def test_healthcheck_labels_and_the_rest(site):
     assert words["Healthcheck"] == {"Test": ["CMD-SHELL", "true"], "Interval": 10_000_000_000, "Retries": 2}
     assert words["Labels"] == {"a": "1", "b": "2"} and words["ExposedPorts"] == {"80/tcp": {}} and words["Volumes"] == {"/v": {}}
     assert words["StopSignal"] == "INT" and words["Entrypoint"] == ["e"] and "Cmd" not in words
+
+
+def test_a_maintainer_is_the_images_author(site):
+    built = site.build("FROM base AS one\nMAINTAINER A B <a@b>\nFROM one\nENV a=1\n", tags=("kept",))
+    assert built.image.config["author"] == "A B <a@b>" and built.image.history[-2]["created_by"] == "MAINTAINER A B <a@b>"
+    assert site.build("FROM kept\n").image.config["author"] == "A B <a@b>"
+    assert "author" not in site.build("FROM base\n").image.config
 
 
 def test_history_has_a_line_for_each_instruction(site):

@@ -16,7 +16,9 @@ from helpers.needs import requires
 from helpers.sites import Site, cached
 
 from lib import process, state
-from lib.build import BuildError
+from lib.build import Build, BuildError
+from lib.build.builder import Options
+from lib.dockerfile import DockerfileError
 
 pytestmark = requires("root", "overlay", "busybox")
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,6 +50,37 @@ def test_an_id_tells_caches_apart(site):
     text = "FROM base\nRUN --mount=type=cache,target=/c,id=one touch /c/x\nRUN --mount=type=cache,target={0},id={1} ls {0} > /a\n"
     assert site.read(site.build(text.format("/d", "one")), "a") == "x\n"
     assert site.read(site.build(text.format("/c", "two")), "a") == ""
+
+
+SEEDED = "FROM base AS tools\nRUN mkdir -p /seed/d && echo {0} > /seed/d/tool && ln /seed/d/tool /seed/same\nFROM base\n"
+
+
+def test_a_new_cache_begins_as_a_copy(site):
+    text = (
+        SEEDED
+        + "RUN --mount=type=cache,target=/c,from=tools,source=/seed{1} cat /c/*/* /c/same > /a; echo {2} >> /c/log; cat /c/log >> /a\n"
+    )
+    assert site.read(site.build(text.format(1, "", 1)), "a") == "1\n1\n1\n"
+    assert site.read(site.build(text.format(1, "", 2)), "a") == "1\n1\n1\n2\n"  # it is the same cache, and keeps what was put into it
+    assert site.read(site.build(text.format(3, "", 2)), "a") == "3\n3\n2\n"  # the stage has changed: another cache
+    site.build("FROM base\nCOPY <<tool /d/\nimage\ntool\n", tags=("seed:1",))
+    image = "FROM base\nRUN --mount=type=cache,target=/c,from=seed:1,uid=5,mode=700 cat /c/d/tool > /a; stat -c '%u %a' /c >> /a\n"
+    assert site.read(site.build(image), "a") == "image\n5 700\n"
+
+
+@pytest.mark.parametrize(
+    "mount,words",
+    [
+        ("from=tools,source=/seed/same", "the cache /c cannot begin as /seed/same of tools: that is no folder"),
+        ("from=tools,source=/none", "'/none' is not in the stage or image 'tools'"),
+        ("source=/seed", "type=cache has a source and no from"),
+    ],
+)
+def test_a_cache_that_cannot_begin(site, mount, words):
+    with pytest.raises((BuildError, DockerfileError), match=words):
+        site.build(f"{SEEDED.format(1)}RUN --mount=type=cache,target=/c,{mount} true\n")
+    place = site.library.store.place / "mounts"
+    assert not place.exists() or os.listdir(place) == []
 
 
 TAKE = "RUN --mount=type=cache,target=/c,sharing={0} mkdir /c/in && sleep {1} && rmdir /c/in\n"
@@ -129,6 +162,11 @@ def test_a_secret_for_somebody_and_as_a_variable(site, secret):
     assert SECRET.encode() not in everywhere(site)
 
 
+def test_a_secret_is_named_by_its_source_too(site, secret):
+    built = site.build("FROM base\nRUN --mount=type=secret,source=token,target=/s wc -c < /s > /n\n", secrets=secret)
+    assert site.read(built, "n") == f"{len(SECRET)}\n"
+
+
 def test_a_secret_that_was_not_given(site):
     assert (
         site.read(site.build("FROM base\nRUN --mount=type=secret,id=token ls /run/secrets > /a 2>&1 || echo none > /a\n"), "a") == "none\n"
@@ -149,10 +187,38 @@ def test_ssh(site, tmp_path):
         site.build("FROM base\nRUN --mount=type=ssh,required true\n")
 
 
+def test_an_ssh_agent_has_a_name(site, tmp_path):
+    import socket
+
+    text = "FROM base\nRUN --mount=type=ssh,id={0} --mount=type=ssh,id={1},uid=5 ls -d /run/buildkit/* > /a 2> /dev/null || true\n"
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.bind(str(tmp_path / "agent"))
+        ssh = {"github": str(tmp_path / "agent"), "other": str(tmp_path / "agent")}
+        assert site.read(site.build(text.format("github", "other"), ssh=ssh), "a") == "".join(
+            f"/run/buildkit/ssh_agent.{number}\n" for number in (0, 1)
+        )
+        assert site.read(site.build(text.format("default", "unknown"), ssh=ssh), "a") == ""
+        with pytest.raises(BuildError, match="no ssh agent was given to this build: --ssh none, or none=SOCKET"):
+            site.build("FROM base\nRUN --mount=type=ssh,id=none,required true\n", ssh=ssh)
+        job = Build(site.library, Options(str(site.context), text=text.format("github", "other"), ssh=ssh))
+        job.run()
+    assert len(job.warnings) == 1 and "line 2" in job.warnings[0] and "mode, uid and gid do not count" in job.warnings[0]
+
+
+def test_rights_that_no_run_has(site):
+    with pytest.raises(DockerfileError, match=r"Dockerfile:2:5: RUN --security=insecure is not allowed"):
+        site.build("FROM base\nRUN --security=insecure true\n")
+
+
 def test_tmpfs(site):
     fill = "dd if=/dev/zero of=/t/u/b bs=1M count=2 2> /dev/null || df -P /t/u | tail -1 | cut -d' ' -f1 > /a"
     built = site.build(f"FROM base\nRUN --mount=type=tmpfs,target=/t/u,size=1m echo 1 > /t/u/a && {fill}\n")
     assert site.read(built, "a") == "tmpfs\n" and set(site.top_layer(built)) == {"a"}
+
+
+def test_a_tmpfs_that_nobody_may_write_to(site):
+    built = site.build("FROM base\nRUN --mount=type=tmpfs,target=/t,ro touch /t/a 2> /dev/null || echo refused > /a\n")
+    assert site.read(built, "a") == "refused\n"
 
 
 def test_a_place_to_mount_on_that_was_there_stays(site):

@@ -361,6 +361,10 @@ def test_build_fails_where_the_line_is(suitcase, tmp_path):
     assert "did you mean FROM?" in suitcase(f"build {tmp_path}").err
     assert "no such file" in suitcase(f"build {tmp_path}/nosuch").err
     assert "there is no file" in suitcase(f"build --secret id=x,src=/nosuch {tmp_path}").err
+    assert "unexpected key 'file' in 'id=x,file=y': there are id, src" in suitcase(f"build --secret id=x,file=y {tmp_path}").err
+    assert "failed to get build context path x=/nosuch" in suitcase(f"build --build-context x=/nosuch {tmp_path}").err
+    assert "expected key=value" in suitcase(f"build --build-context /nosuch {tmp_path}").err
+    assert "--ssh work needs a running agent: there is no /nosuch" in suitcase(f"build --ssh work=/nosuch {tmp_path}").err
 
 
 # -- the command itself -------------------------------------------------------------------------

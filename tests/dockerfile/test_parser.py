@@ -231,7 +231,19 @@ def test_heredoc_with_a_descriptor():
 
 @pytest.mark.parametrize(
     "line",
-    ['RUN ["<<EOF"]', "RUN '<<EOF'", 'RUN "<<EOF"', "RUN x <<<EOF", "RUN <<", "RUN <<''", "USER <<EOF", "ENV a=<<EOF", "RUN it's <<EOF"],
+    [
+        "RUN cat <<- EOF > a",
+        "RUN <<- ",
+        'RUN ["<<EOF"]',
+        "RUN '<<EOF'",
+        'RUN "<<EOF"',
+        "RUN x <<<EOF",
+        "RUN <<",
+        "RUN <<''",
+        "USER <<EOF",
+        "ENV a=<<EOF",
+        "RUN it's <<EOF",
+    ],
 )
 def test_no_heredoc(line):
     assert syntax.parse(line).nodes[0].heredocs == ()
@@ -426,6 +438,22 @@ def test_a_variable_that_cannot_be_expanded_has_a_place():
     assert (error.value.line, error.value.column) == (3, 5)
 
 
+def declares(text: str, given=(), args=(), env=()) -> dict:
+    return parser.declared(one(f"ARG {text}"), dict(given), dict(args), dict(env), "\\")
+
+
+def test_a_default_is_worked_out_only_where_it_is_used():
+    assert declares("a=${b:?say-it} b=${c?}", {"a": "1", "b": ""}) == {"a": "1", "b": ""}
+    with pytest.raises(DockerfileError, match="b: say-it"):
+        declares("a=${b:?say-it}", {"c": "1"})
+
+
+def test_an_arg_sees_those_before_it_and_the_env_over_them():
+    assert declares("a=1 b=$a$c c", args={"a": "0", "c": "2"}) == {"a": "1", "b": "12", "c": None}
+    assert declares("a=1 b=$a", env={"a": "env"}) == {"a": "1", "b": "env"}
+    assert declares("$x=1", args={"x": "name"}) == {"name": "1"}
+
+
 # -- mounts ------------------------------------------------------------------------------------
 
 
@@ -568,6 +596,12 @@ def test_a_file_without_instructions(text):
 def test_nothing_but_arg_stands_before_the_first_from():
     error = refused("ARG a\nRUN x\nFROM b")
     assert error.line == 2 and "only ARG" in error.hint
+
+
+@pytest.mark.parametrize("text", ["ARG a", "# syntax=x\nARG a=1\n\nARG b c\n"])
+def test_a_file_without_from(text):
+    error = refused(text)
+    assert "no FROM" in error.message and error.line == text.rstrip().count("\n") + 1
 
 
 def test_a_wide_line_is_shown_where_the_error_is():

@@ -67,10 +67,7 @@ CASES: dict[str, Case] = {
     # -- WORKDIR
     "workdir-makes-and-nests": Case("FROM base\nWORKDIR /one\nWORKDIR two\nWORKDIR ./three/../four\nRUN pwd > where\n"),
     "workdir-variables": Case('FROM base\nENV top=/srv sub="a b"\nWORKDIR $top/${sub}\nRUN pwd > where\n'),
-    "workdir-with-a-slash-at-the-end": Case(
-        "FROM base\nWORKDIR /one/\nRUN pwd > /where\n",
-        not_by=dict.fromkeys(("docker", "buildkit", "buildah"), "only newer ones (BuildKit 0.12) take the slash off"),
-    ),
+    "workdir-with-a-slash-at-the-end": Case("FROM base\nWORKDIR /one/\nRUN pwd > /where\nWORKDIR two/\nRUN pwd > /there\n"),
     "workdir-is-the-users": Case(
         "FROM base\nUSER app\nWORKDIR /mine/too\nUSER root\nRUN stat -c %u:%g /mine /mine/too > /owner\n",
         not_by={"docker": "the old builder makes it root's"},
@@ -92,7 +89,26 @@ CASES: dict[str, Case] = {
         not_by=dict.fromkeys(("docker", "buildah"), "it drops the setuid bit"),
     ),
     "copy-empty-folder": Case("FROM scratch\nCOPY e /f\n", {"e": Folder(0o700)}),
+    "copy-several-to-a-dot": Case(
+        "FROM scratch\nWORKDIR /w\nCOPY a b .\n",
+        {"a": "1\n", "b": "2\n"},
+        not_by={"docker": "to the old builder a dot is no folder"},
+    ),
+    "copy-gives-looks-to-folders-that-are-there": Case(
+        "FROM base\nCOPY d /e\nCOPY --chown=7:8 f /e\n",
+        {"d/s/a": "a\n", "d/s": Folder(0o755), "f/s/b": "b\n", "f/s": Folder(0o711)},
+    ),
+    "copy-two-names-of-one-file": Case(
+        "FROM base AS one\nRUN mkdir /d && echo 1 > /d/a && ln /d/a /d/b\nFROM scratch\nCOPY --from=one /d /d\n"
+    ),
     # -- COPY: wildcards and links
+    "copy-wildcard-that-matches-nothing": Case("FROM scratch\nCOPY a b* /t/\n", {"a": "a\n"}),
+    "copy-wildcard-behind-a-link": Case(
+        "FROM scratch\nCOPY link/*.txt /t/\n",
+        {"real/a.txt": "a\n", "link": Link("real")},
+        not_by={"docker": "the old builder looks into no link"},
+    ),
+    "copy-a-link-and-its-target": Case("FROM scratch\nCOPY link /a\nCOPY real /b\nCOPY . /c\n", {"real": "r\n", "link": Link("real")}),
     "copy-wildcard": Case("FROM scratch\nCOPY *.txt /t/\n", {"a.txt": "a\n", "b.txt": "b\n", "c.md": "c\n", "d/e.txt": "e\n"}),
     "copy-wildcard-matches-folders": Case("FROM scratch\nCOPY d* /t/\n", TREE | {"d2/z": "z\n", "dfile": "f\n"}),
     "copy-wildcard-question-and-set": Case(
@@ -138,6 +154,9 @@ CASES: dict[str, Case] = {
         "FROM scratch\nADD t /x/\nADD no.tar /x/\n", {"t": Archive({"a": "a\n"}), "no.tar": "text\n"}
     ),
     "copy-does-not-unpack": Case("FROM scratch\nCOPY t.tar /x/\n", {"t.tar": Archive({"a": "a\n"})}),
+    "add-gives-looks-to-folders-that-are-there": Case(
+        "FROM base\nRUN mkdir -p /x/d/e && chown -R 3:4 /x\nADD t /x\n", {"t": Archive({"d": Folder(0o711), "d/a": "a\n", "d/e/b": "b\n"})}
+    ),
     "add-folder-as-copy-does": Case("FROM scratch\nADD d /e\n", TREE),
     # -- ENV and ARG
     "env-expansion": Case(
@@ -150,6 +169,16 @@ CASES: dict[str, Case] = {
     ),
     "arg-does-not-cross-stages": Case(
         "FROM base AS one\nARG x=1\nRUN echo [$x] > /a\nFROM base\nCOPY --from=one /a /a\nRUN echo [$x] > /b\n"
+    ),
+    "arg-is-inherited-by-a-stage": Case(
+        "FROM base AS one\nARG x=1\nARG y=2\nFROM one AS two\nARG y\nRUN echo [$x$y] > /a\nFROM two\nARG x=3\nRUN echo [$x$y] > /b\n",
+        not_by=dict.fromkeys(("docker", "buildah"), "only BuildKit knows it"),
+        needs=1.2,
+    ),
+    "arg-default-that-is-not-used": Case(
+        "ARG top=${top:?no}\nFROM $top\nARG x=${x:?no}\nRUN echo $x > /a\n",
+        args={"x": "1", "top": "base"},
+        needs=1.3,
     ),
     "arg-from-the-command-line": Case("FROM base\nARG x=1\nARG y\nRUN echo $x $y > /a\n", args={"x": "2", "y": "3"}),
     "env-beats-arg": Case("FROM base\nARG x=arg\nENV x=env\nRUN echo $x > /a\n", args={"x": "line"}),

@@ -256,6 +256,7 @@ EVIL = {
     "whiteout of itself": [member(".wh..", b"")],
     "overlay's redirect": [folder("d", pax_headers={"SCHILY.xattr.trusted.overlay.redirect": "/../../etc"})],
     "overlay's metacopy": [member("d", pax_headers={"SCHILY.xattr.user.overlay.metacopy": "x"})],
+    "overlay's redirect, without root": [folder("d", pax_headers={"SCHILY.xattr.user.overlay.redirect": "/etc"})],
     "device 0/0": [device("x", 0, 0)],
     "root is a file": [member("./", b"x", type=tarfile.REGTYPE)],
     "file as folder": [member("x", b"1"), member("x/y", b"1")],
@@ -277,6 +278,14 @@ def test_an_evil_layer_is_refused(tmp_path, attack):
     assert len(str(caught.value)) < 400 and "Traceback" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["s"] and not list(tmp_path.rglob("evil"))
     assert os.listdir(ours.store.place / "layers") == [] and os.listdir(ours.store.place / "chains") == []
+
+
+def test_what_an_overlay_without_root_left_behind_is_left_out(tmp_path):
+    """Images were published with it, by builders that packed their own notes."""
+    names = {"origin": "", "impure": "y", "opaque": "y", "nlink": "U+1", "metacopy": "", "overlay.x": "z"}
+    notes = {f"SCHILY.xattr.user.overlay.{name}": value for name, value in names.items()}
+    place = unpacked(tmp_path / "x", folder("d", pax_headers=notes), member("d/a", b"1", pax_headers=notes), member("d/b", b"2"))
+    assert (place / "d/a").read_bytes() == b"1" and {*os.listxattr(place / "d"), *os.listxattr(place / "d/a")} == set()
 
 
 def test_a_link_is_followed_inside_only(tmp_path):

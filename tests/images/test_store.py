@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -17,7 +18,8 @@ from helpers import layers as make
 from helpers.layers import folder, member
 from helpers.needs import requires
 
-from lib.images import Cache, DigestError, ImageError, ManifestError, Record, Store, StoreError, archive, digests, image
+from lib import processor
+from lib.images import Cache, DigestError, ImageError, ManifestError, Merged, Record, Store, StoreError, archive, digests, image
 from lib.images.archive import ArchiveError
 
 pytestmark = requires("root")
@@ -264,6 +266,84 @@ def test_the_platform_is_chosen():
         image.choose(index, image.parse_platform("linux/riscv64"))
 
 
+def offer(size: int, **place) -> dict:
+    about = {"mediaType": image.MANIFEST, "digest": "sha256:" + f"{size:064}", "size": size}
+    return about | ({"platform": {"os": "linux", **place}} if place else {})
+
+
+@pytest.mark.parametrize(
+    ("kind", "can", "variants", "wanted", "chosen"),
+    [
+        ("amd64", 1, ["v9", ""], "", 1),
+        ("amd64", 3, ["", "v2", "v4", "v3", "v1"], "", 3),
+        ("amd64", 4, ["v2", ""], "", 0),
+        ("amd64", 2, ["v3", "v2"], "v3", 0),
+        ("amd64", 1, ["", "v2"], "v1", 0),
+        ("amd64", 2, ["odd", ""], "", 1),
+        ("arm", 7, ["v8", "v5", "v7", "v6"], "", 2),
+        ("arm", 6, ["v7", "v6", ""], "", 1),
+        ("arm64", 8, ["v9", "v8"], "", 1),
+        ("arm64", 8, [""], "v8", 0),
+        ("riscv64", 0, ["rva20"], "", 0),
+    ],
+)
+def test_the_highest_variant_that_the_processor_can_do(monkeypatch, kind, can, variants, wanted, chosen):
+    monkeypatch.setattr(processor, "architecture", lambda: kind)
+    monkeypatch.setattr(processor, "highest", lambda: can)
+    entries = [offer(number, architecture=kind, **({"variant": one} if one else {})) for number, one in enumerate(variants)]
+    asked = {"os": "linux", "architecture": kind} | ({"variant": wanted} if wanted else {})
+    assert image.choose({"manifests": [offer(99, architecture="s390x"), *entries]}, asked)["size"] == chosen
+
+
+@pytest.mark.parametrize(
+    ("says", "wanted", "suits"),
+    [
+        ({}, "linux/arm64", True),
+        ({"os": "linux", "architecture": "arm64", "variant": "8"}, "linux/arm64", True),
+        ({"os": "linux", "architecture": "arm64"}, "linux/arm64/v8", True),
+        ({"architecture": "arm64", "variant": "v8"}, "linux/aarch64", True),
+        ({"os": "linux", "architecture": "arm", "variant": "v6"}, "linux/arm/v7", False),
+        ({"os": "linux", "architecture": "amd64"}, "linux/arm64", False),
+        ({"os": "windows", "architecture": "amd64"}, "amd64", False),
+    ],
+)
+def test_what_an_image_says_of_itself(says, wanted, suits):
+    assert image.suits(image.platform_of(says), image.parse_platform(wanted)) == suits
+
+
+def test_no_variant_that_the_processor_can_do(monkeypatch):
+    monkeypatch.setattr(processor, "highest", lambda: 1)
+    monkeypatch.setattr(processor, "architecture", lambda: "amd64")
+    with pytest.raises(ManifestError, match=r"nothing for linux/amd64; it has linux/amd64/v3"):
+        image.choose({"manifests": [offer(1, architecture="amd64", variant="v3")]})
+    other = {"manifests": [offer(1, architecture="arm64", variant="v9"), offer(2, architecture="arm64", variant="v8")]}
+    assert image.choose(other, image.parse_platform("linux/aarch64"))["size"] == 2  # of another machine's: the usual one
+
+
+def test_an_entry_that_does_not_say_what_it_is_for():
+    """Its config does, and is read only if nothing else fits."""
+    configs = {1: {"os": "linux", "architecture": "s390x"}, 2: {**image.here(), "variant": ""}, 3: image.here()}
+    read = []
+
+    def config(entry: dict) -> dict:
+        read.append(entry["size"])
+        if entry["size"] not in configs:
+            raise ManifestError("no image")
+        return configs[entry["size"]]
+
+    index = {"manifests": [offer(0), offer(1, architecture="", variant=None), offer(2, architecture=""), offer(3)]}
+    assert image.choose(index, config=config)["size"] == 2 and read == [0, 1, 2]
+    with pytest.raises(ManifestError, match=r"nothing for linux/riscv64; it has linux/.*, linux/s390x"):
+        image.choose(index, image.parse_platform("riscv64"), config=config)
+    said = {"manifests": [offer(1), offer(7, **image.here())]}
+    assert image.choose(said, config=lambda entry: pytest.fail("it is said"))["size"] == 7
+    many = {"manifests": [offer(0)] * 100 + [offer(2)]}
+    read.clear()
+    with pytest.raises(ManifestError):
+        image.choose(many, config=config)
+    assert len(read) == image.LOOKED_AT
+
+
 # -- archives ---------------------------------------------------------------------------------
 
 
@@ -280,6 +360,55 @@ def test_what_is_saved_is_loaded(ours, tmp_path):
     (found,) = archive.load(other, io.BytesIO(saved(ours, "test:1")))
     assert found.id == one.id and found.names == ("docker.io/library/test:1",)
     assert make.tree(other.folders(found)) == make.tree(ours.folders(one))
+
+
+def layout(blobs: dict[str, bytes], entry: dict) -> bytes:
+    """An OCI layout as an archive."""
+    index = json.dumps({"schemaVersion": 2, "manifests": [entry | {"annotations": {"org.opencontainers.image.ref.name": "odd:1"}}]})
+    files = {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}', "index.json": index.encode()}
+    return make.tar(*(member(name, data) for name, data in (files | blobs).items()))
+
+
+def by(kind: str, data: bytes, media: str, blobs: dict[str, bytes], **more) -> dict:
+    """Put something among the blobs under a digest of that kind; returns its descriptor."""
+    name = hashlib.new(kind, data).hexdigest()
+    blobs[f"blobs/{kind}/{name}"] = data
+    return {"mediaType": media, "digest": f"{kind}:{name}", "size": len(data), **more}
+
+
+def odd_image(kinds: tuple[str, str, str], blobs: dict[str, bytes], **config) -> dict:
+    """An image whose layer, config and manifest are named by digests of these kinds."""
+    tar = make.tar(member("etc/motd", b"hello"))
+    about = {**image.here(), "rootfs": {"type": "layers", "diff_ids": [f"{kinds[0]}:{hashlib.new(kinds[0], tar).hexdigest()}"]}, **config}
+    layer = by(kinds[0], tar, image.OCI + "layer.v1.tar", blobs)
+    words = {"schemaVersion": 2, "config": by(kinds[1], json.dumps(about).encode(), image.CONFIG, blobs), "layers": [layer]}
+    return by(kinds[2], json.dumps(words).encode(), image.MANIFEST, blobs)
+
+
+@requires("overlay")
+@pytest.mark.parametrize("kinds", [("sha512", "sha256", "sha256"), ("sha256", "sha512", "sha512"), ("sha512",) * 3])
+def test_an_archive_named_by_sha512(ours, tmp_path, kinds):
+    blobs: dict[str, bytes] = {}
+    entry = odd_image(kinds, blobs)
+    (found,) = archive.load(ours, io.BytesIO(layout(blobs, entry)))
+    assert Merged(ours.folders(found)).read("etc/motd") == "hello" and found.id.startswith(kinds[1])
+    assert ours.find(found.id).id == ours.find(found.id.partition(":")[2][:12]).id == found.id
+    (again,) = archive.load(make.library(tmp_path / "again"), io.BytesIO(saved(ours, "odd:1")))
+    assert again.id == found.id
+    damaged = {name: data.replace(b"hello", b"hallo") for name, data in blobs.items()}
+    with pytest.raises(ImageError):
+        archive.load(make.library(tmp_path / "other"), io.BytesIO(layout(damaged, entry)))
+
+
+@requires("overlay")
+def test_an_archive_with_an_index_without_platforms(ours):
+    blobs: dict[str, bytes] = {}
+    kinds = ("sha256",) * 3
+    gone = by("sha256", b"{}", image.MANIFEST, {})
+    entries = [gone, odd_image(kinds, blobs, architecture="s390x"), odd_image(kinds, blobs)]
+    index = by("sha256", json.dumps({"schemaVersion": 2, "manifests": entries}).encode(), image.INDEX, blobs)
+    (found,) = archive.load(ours, io.BytesIO(layout(blobs, index)))
+    assert found.config["architecture"] == image.here()["architecture"] and ours.find("odd:1").id == found.id
 
 
 def test_an_image_saved_by_its_id_has_no_name(ours, tmp_path):

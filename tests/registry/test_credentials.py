@@ -6,11 +6,15 @@ import base64
 import json
 import os
 import stat
+from contextlib import contextmanager
 
 import pytest
+from helpers.registries import Fake, make
 
-from lib.registry import credentials
+from lib.images import image
+from lib.registry import Registry, credentials
 from lib.registry.credentials import Credential, CredentialError
+from lib.registry.repository import Repository
 
 
 @pytest.fixture(autouse=True)
@@ -161,6 +165,7 @@ def test_a_helper_keeps_the_password_out_of_the_file(config, helper):
         ("../../bin/sh", None, "is no name"),
         ("test", "#!/bin/sh\necho broken; exit 3\n", "exit code 3.*broken"),
         ("test", "#!/bin/sh\necho '[]'\n", "something else"),
+        ("test", '#!/bin/sh\necho \'{{"Username": 5, "Secret": "x"}}\'\n', "something else"),
     ],
 )
 def test_a_bad_helper_is_named(config, helper, name, text, words):
@@ -169,3 +174,60 @@ def test_a_bad_helper_is_named(config, helper, name, text, words):
         helper(text=text)
     with pytest.raises(CredentialError, match=words):
         credentials.find("known:5000")
+
+
+@pytest.mark.parametrize("answer", ['{{"ServerURL":"","Username":"","Secret":""}}', '{{"Username":"ada","Secret":""}}'])
+def test_an_empty_answer_is_none(config, helper, answer):
+    config({"credsStore": "test"})
+    helper(text=f"#!/bin/sh\necho '{answer}'\n")
+    assert credentials.find("known:5000") is None
+
+
+@contextmanager
+def public():
+    """A registry whose tokens are for everybody, but not for whoever shows a wrong password."""
+
+    def ask(handler):
+        if "Authorization" in handler.headers:
+            return handler.usual(handler.path)
+        return handler.say(401, **{"WWW-Authenticate": f'Bearer realm="http://{fake.name}/token",service="x"'})
+
+    def sell(handler):
+        return handler.say(401) if "Authorization" in handler.headers else handler.say(200, b'{"token":"t"}')
+
+    with Fake() as fake:
+        fake.keep(make(), "1")
+        fake.on |= {"GET /v2/app": ask, "GET /token": sell}
+        yield fake
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "docker-credential-test get: it is not installed"),
+        ("#!/bin/sh\necho No stored credential for this; exit 1\n", "No stored credential"),
+        ("#!/bin/sh\necho nonsense\n", "something else than Username"),
+        ('#!/bin/sh\necho \'{{"Username":"","Secret":""}}\'\n', None),
+        ("", "test get: "),
+    ],
+)
+def test_what_is_public_is_read_without_the_helper(config, helper, text, words):
+    config({"credsStore": "test"})
+    if text is not None:
+        helper(text=text)
+    with public() as fake:
+        told = []
+        registry = Registry(fake.name, tell=told.append)
+        for _ in range(2):
+            assert Repository(registry, "app").manifest("1", (image.MANIFEST,))
+    assert fake.asked("GET", "/token") and not any("Authorization" in headers for headers in fake.asked("GET", "/token"))
+    warnings = [sentence for sentence in told if "without a password" in sentence]
+    assert [words in sentence for sentence in warnings] == ([True] if words else [])
+
+
+def test_a_damaged_file_is_a_warning_where_no_password_is_needed(config):
+    config({"auths": 1})
+    with public() as fake:
+        told = []
+        assert Repository(Registry(fake.name, tell=told.append), "app").manifest("1", (image.MANIFEST,))
+    assert any("config.json is not what Docker writes" in sentence for sentence in told)

@@ -30,6 +30,7 @@ from helpers.registries import (
     with_tokens,
 )
 
+from lib.engine import resolve
 from lib.images import DigestError, ImageError, StoreError, archive, image
 from lib.images.library import REPO_DIGEST
 from lib.lab.registry import LocalRegistry
@@ -304,6 +305,38 @@ def test_the_wrong_platform(fake, mine):
     told = Events()
     pull(mine, f"{fake.name}/app", tell=told)  # nobody asked for one: a warning will do, as in Docker
     assert any("its programs may not run here" in what for _, what, *_ in told.all)
+
+
+def test_an_index_that_does_not_say_what_its_images_are_for(fake, mine):
+    several = [make(b"1", architecture="s390x"), make(b"2")]
+    for one in several:
+        fake.keep(one, digest_of(one.manifest))
+    entries = [descriptor(one.manifest, one.kind) for one in several]
+    fake.document(json.dumps({"schemaVersion": 2, "mediaType": image.INDEX, "manifests": entries}).encode(), image.INDEX)
+    assert pull(mine, f"{fake.name}/app").config["architecture"] == image.here()["architecture"]
+    assert pull(mine, f"{fake.name}/app", platform="linux/s390x").config["architecture"] == "s390x"
+    with pytest.raises(ImageError, match=r"nothing for linux/riscv64; it has .*linux/s390x"):
+        pull(mine, f"{fake.name}/app", platform="linux/riscv64")
+
+
+@requires("overlay")
+def test_a_base_for_another_platform_leaves_the_name_to_this_machines(fake, mine):
+    """FROM with --platform: what is here under the name is no answer, and stays."""
+    name, said = f"{fake.name}/app", []
+    several = {image.here()["architecture"]: make(b"1"), "s390x": make(b"2", architecture="s390x")}
+    for one in several.values():
+        fake.keep(one, digest_of(one.manifest))
+    entries = [descriptor(one.manifest, one.kind, platform={"os": "linux", "architecture": kind}) for kind, one in several.items()]
+    fake.document(json.dumps({"schemaVersion": 2, "mediaType": image.INDEX, "manifests": entries}).encode(), image.INDEX)
+    here = resolve.image(mine, name, tell=said.append, platform=image.here())
+    before = mine.store.names()[f"{name}:latest"]
+    far = resolve.image(mine, name, tell=said.append, platform=image.parse_platform("s390x"))
+    assert far.platform["architecture"] == "s390x" and mine.store.names()[f"{name}:latest"] == before
+    assert resolve.image(mine, name, "never").id == here.id
+    with pytest.raises(ImageError, match=r"is here for linux/.* only, and linux/s390x is wanted"):
+        resolve.image(mine, name, "never", platform=image.parse_platform("s390x"))
+    with pytest.raises(ImageError, match="nothing for linux/riscv64"):
+        resolve.image(mine, name, tell=said.append, platform=image.parse_platform("riscv64"))
 
 
 # -- broken connections
