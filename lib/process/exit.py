@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lib import linux
+from lib.sizes import human
+
 
 @dataclass(frozen=True)
 class Exit:
-    """How a process ended: Docker's exit code, the reason in words, and what it wrote."""
+    """How a process ended: Docker's exit code, the reason in words, and what it wrote.
+
+    Of a long output only the end is kept; ``cut`` is how many bytes before it are missing, of ``output`` and ``errors`` together.
+    """
 
     code: int
     reason: str = ""
     output: bytes = b""
     errors: bytes = b""
     seconds: float = 0.0
+    cut: int = 0
 
     @property
     def text(self) -> str:
@@ -26,7 +34,9 @@ class Exit:
         return self.code - 128 if self.code > 128 and in_words(self.code) else None
 
     def __repr__(self) -> str:
-        return f"exit {self.code}" + (f": {self.reason}" if self.reason else "")
+        cut = f"of its output the first {human(self.cut)} were not kept" if self.cut else ""
+        words = "; ".join(filter(None, [self.reason, cut]))
+        return f"exit {self.code}" + (f": {words}" if words else "")
 
 
 def in_words(code: int) -> str:
@@ -37,6 +47,21 @@ def in_words(code: int) -> str:
         return f"ended by signal {code - 128} ({signal.Signals(code - 128).name})"
     except ValueError:
         return ""
+
+
+def collect(pidfd: int, flags: int) -> int | None:
+    """Wait for a child: its exit code, or minus the signal that ended it; None if it still runs and ``flags`` say WNOHANG.
+
+    Of a caller that ignores SIGCHLD the kernel takes the children away at once, and os.wait() in a notebook cell takes any child: then
+    the kernel is asked what it remembers. Raises ``ChildProcessError`` where it remembers nothing. See waitpid(2), NOTES.
+    """
+    try:
+        found = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | flags)
+    except ChildProcessError:
+        return linux.exit_code(pidfd)
+    if found is None:
+        return None
+    return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
 
 
 def why_killed(ingredients: Sequence, code: int, by_us: bool) -> str:

@@ -19,7 +19,7 @@ from helpers.waiting import wait_for
 import lib
 from lib import linux
 from lib.ingredients import Namespaces, RootFS
-from lib.process import LIVE, Plan, Starter, Step, StepError, TimeLimit
+from lib.process import LIVE, Plan, Starter, Step, StepError, TimeLimit, running
 
 pytestmark = requires("root", "overlay", "busybox")
 
@@ -183,6 +183,29 @@ def test_a_time_limit_also_for_what_ignores_sigterm_and_forks():
         Plan(["sh", "-c", "trap '' TERM INT; sleep 1000 & sleep 1000 & wait"]).run(show=False, timeout=0.3)
 
 
+@pytest.mark.parametrize("limit", [0, -1, float("nan")])
+def test_where_no_time_is_left_nothing_is_started(limit, tmp_path):
+    with pytest.raises(TimeLimit, match="no time is left"):
+        sh("touch /data/ran", timeout=limit, volumes=[f"{tmp_path}:/data"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_limit_that_is_no_number_ends_the_waiting():
+    with lib.start("busybox", ["sleep", "100"]) as box, pytest.raises(TimeoutError):
+        box.wait(float("nan"))
+
+
+@pytest.mark.parametrize("limit", [0.0005, 0.002, 0.004, 0.008])
+@pytest.mark.parametrize("patience", [0, 1], ids=["impatient", "patient"])
+def test_no_zombie_stays_after_a_short_limit(limit, patience, monkeypatch):
+    """The limit may pass before the new process has told its number, and the starter be killed between the clone and the telling."""
+    monkeypatch.setattr(running, "SHORTEST", patience)
+    for _ in range(8):
+        with pytest.raises(TimeLimit):
+            run("sleep", "100", timeout=limit)
+        assert not LIVE
+
+
 def test_a_start_that_hangs_names_its_stage(tmp_path):
     """Opening a named pipe waits for a writer, for ever: as a dead network file system would."""
     os.mkfifo(tmp_path / "pipe")
@@ -284,7 +307,40 @@ def test_an_exit_code_that_somebody_else_took():
     with Plan(["true"]).start() as process:
         linux.readable([process.pidfd], 10)
         os.waitpid(process.pid, 0)
-        assert "another part of this program" in process.wait(5).reason
+        ended = process.wait(5)
+        assert ended.code == 0 or "another part of this program" in ended.reason, "since Linux 6.15 the kernel remembers it"
+
+
+IGNORES = """
+import signal
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+import lib
+from lib.process import Plan
+for _ in range(10):
+    print(lib.run("busybox", ["sh", "-c", "exit 3"], show=False, timeout=30))
+with lib.start("busybox", ["sleep", "100"]) as box:
+    print(box.exec(["sh", "-c", "exit 4"], show=False, timeout=30))
+    box.kill()
+    print(box.wait(10))
+print(Plan(["sh", "-c", "sleep 1000 & exit 5"]).run(show=False))
+"""
+
+
+def test_a_caller_that_ignores_sigchld_hears_the_exit_codes():
+    """Nobody can wait for the children of such a caller: the kernel takes each away when it ends. Nor may what one started stay behind."""
+    done = subprocess.run([os.sys.executable, "-c", IGNORES], capture_output=True, text=True, timeout=60)
+    told = ["exit 3"] * 10 + ["exit 4", "exit 137: ended by signal 9 (SIGKILL)", "exit 5"]
+    assert (done.stdout.splitlines(), done.stderr) == (told, "") or done.stdout.count("this program ignores SIGCHLD") == len(told)
+
+
+# -- output -----------------------------------------------------------------------------------
+
+
+def test_an_exit_says_how_much_of_the_output_it_has_not():
+    done = sh("head -c 18000000 /dev/zero; echo oops >&2; exit 4")
+    assert len(done.output) + done.cut == 18_000_000 and done.cut > 0 and done.errors == b"oops\n"
+    assert str(done) == "exit 4: of its output the first 1.22MB were not kept"
+    assert (sh("echo short").cut, str(sh("echo short"))) == (0, "exit 0")
 
 
 def test_more_descriptors_than_select_can_count():
