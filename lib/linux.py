@@ -61,24 +61,39 @@ MOUNT_FLAGS = {
     "nosuid": 0x2,
     "nodev": 0x4,
     "noexec": 0x8,
+    "sync": 0x10,
     "remount": 0x20,
+    "mand": 0x40,
+    "dirsync": 0x80,
     "nosymfollow": 0x100,
     "noatime": 0x400,
     "nodiratime": 0x800,
     "bind": 0x1000,
     "rec": 0x4000,
+    "silent": 0x8000,
     "unbindable": 0x20000,
     "private": 0x40000,
     "slave": 0x80000,
     "shared": 0x100000,
     "relatime": 0x200000,
+    "iversion": 0x800000,
     "strictatime": 0x1000000,
+    "lazytime": 0x2000000,
 }
-MOUNT_FLAGS |= {f"r{word}": MOUNT_FLAGS[word] | MOUNT_FLAGS["rec"] for word in ("bind", "private", "slave", "shared")}
+PROPAGATION = ("private", "slave", "shared", "unbindable")
+MOUNT_FLAGS |= {f"r{word}": MOUNT_FLAGS[word] | MOUNT_FLAGS["rec"] for word in ("bind", *PROPAGATION)}
+# The words that take one of those back; the later of the two counts.
+TAKES_BACK = {
+    "rw": "ro", "suid": "nosuid", "dev": "nodev", "exec": "noexec", "async": "sync", "nomand": "mand", "symfollow": "nosymfollow",
+    "atime": "noatime", "diratime": "nodiratime", "loud": "silent", "norelatime": "relatime", "noiversion": "iversion",
+    "nostrictatime": "strictatime", "nolazytime": "lazytime",
+}  # fmt: skip
 MNT_DETACH = 2
 
-# mount_setattr(2): the same words, other bits.
-MOUNT_ATTRS = {"ro": 0x1, "nosuid": 0x2, "nodev": 0x4, "noexec": 0x8, "nosymfollow": 0x200000}
+# mount_setattr(2): the same words, other bits. The three about the time of access are one number, and exclude each other.
+MOUNT_ATTRS = {"ro": 0x1, "nosuid": 0x2, "nodev": 0x4, "noexec": 0x8, "nodiratime": 0x80, "nosymfollow": 0x200000}
+ATIMES = {"relatime": 0x0, "noatime": 0x10, "strictatime": 0x20}
+ATIME_MASK = 0x70
 AT_FDCWD = -100
 AT_EMPTY_PATH = 0x1000
 AT_RECURSIVE = 0x8000
@@ -262,9 +277,16 @@ def split_options(options: str) -> tuple[int, str]:
     for word in filter(None, split_words(options)):
         if word in MOUNT_FLAGS:
             flags |= MOUNT_FLAGS[word]
-        else:
+        elif word in TAKES_BACK:
+            flags &= ~MOUNT_FLAGS[TAKES_BACK[word]]
+        elif word != "defaults":
             data.append(word)
     return flags, ",".join(data)
+
+
+def is_mount_word(word: str) -> bool:
+    """Whether mount(8) knows the word for any file system; else it is for the file system to understand, or to refuse."""
+    return word in MOUNT_FLAGS or word in TAKES_BACK or word == "defaults"
 
 
 def split_words(options: str) -> list[str]:
@@ -302,12 +324,30 @@ def open_tree(path: str, recursive: bool = True) -> int:
     return syscall("open_tree", AT_FDCWD, encoded(path), ctypes.c_uint(flags), path=path)
 
 
+def attributes(options: str) -> tuple[int, int, int]:
+    """The bits to set, the bits to clear, and the propagation, of mount(8)'s words; the later word counts.
+
+    Raises ``OSError`` for what no single mount can have.
+    """
+    bits = clear = propagation = 0
+    for word in filter(None, options.split(",")):
+        plain = TAKES_BACK.get(word, word)
+        if word in MOUNT_ATTRS:
+            bits, clear = bits | MOUNT_ATTRS[word], clear & ~MOUNT_ATTRS[word]
+        elif plain in MOUNT_ATTRS:
+            bits, clear = bits & ~MOUNT_ATTRS[plain], clear | MOUNT_ATTRS[plain]
+        elif plain in ATIMES:
+            bits, clear = bits & ~ATIME_MASK | (ATIMES[word] if word == plain else 0), clear | ATIME_MASK
+        elif word in PROPAGATION:
+            propagation = MOUNT_FLAGS[word]
+        else:
+            raise OSError(errno.EINVAL, f"mount_setattr: a bind mount has no option {word!r}")
+    return bits, clear, propagation
+
+
 def mount_setattr(fd: int, options: str, recursive: bool = True) -> None:
     """Set mount flags (``ro,nosuid,…``) on a detached tree, on all of its mounts at once. See mount_setattr(2)."""
-    bits = 0
-    for word in options.split(","):
-        bits |= MOUNT_ATTRS[word]
-    attr = struct.pack("=4Q", bits, 0, 0, 0)
+    attr = struct.pack("=4Q", *attributes(options), 0)
     flags = AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
     syscall("mount_setattr", fd, b"", ctypes.c_uint(flags), attr, ctypes.c_size_t(len(attr)))
 

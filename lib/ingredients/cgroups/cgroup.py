@@ -22,7 +22,7 @@ class Cgroup:
     """Limits for a process and all its children, in Docker's words.
 
     ``memory`` and ``memory_swap`` (both together, as Docker's flag means it) in bytes or as ``"64m"``; ``cpus`` as a number
-    of processors; ``cpu_weight`` from 1 to 10000; ``cpuset`` as ``"0-1"``; ``pids`` as a number;
+    of processors; ``cpu_weight`` from 1 to 10000; ``cpuset`` as ``"0-1"``; ``pids`` as a number (0 and less: no limit);
     ``io`` as ``"8:0 wbps=1048576"``; ``devices`` are the rules of what may be opened (see ``devices.ALLOWED``), where this machine can
     filter that. Raises ``ValueError`` for a value that cannot be meant.
     """
@@ -52,13 +52,13 @@ class Cgroup:
             words["cpu.max"] = f"{int(cpus * PERIOD)} {PERIOD}"
         if cpuset:
             words["cpuset.cpus"] = cpuset
-        plain = {"cpu.weight": cpu_weight, "pids.max": pids, "io.max": io}
+        plain = {"cpu.weight": cpu_weight, "pids.max": pids if (pids or 0) > 0 else None, "io.max": io}
         return words | {word: str(value) for word, value in plain.items() if value}
 
     def swap_words(self, memory_swap) -> dict[str, str]:
-        """Docker's rule: without a word, as much swap as memory; -1 is unlimited; the same number is none."""
-        both = 2 * self.memory if memory_swap is None else memory_swap
-        if both != -1 and (both := sizes.in_bytes(both)) < self.memory:
+        """Docker's rule: without a word (or 0) as much swap as memory; -1 is unlimited; the same number is none."""
+        both = -1 if str(memory_swap) == "-1" else sizes.in_bytes(memory_swap or 0) or 2 * self.memory
+        if both != -1 and both < self.memory:
             raise ValueError(f"memory_swap={memory_swap}: it counts memory and swap together, so it cannot be less than memory")
         if not swap_is_accounted():
             return {}
