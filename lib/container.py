@@ -6,6 +6,7 @@ This is the first module that knows all ingredients, and it does nothing but cho
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Sequence
 
@@ -29,7 +30,7 @@ from lib.ingredients import (
     capabilities,
 )
 from lib.ingredients.cgroups import ALLOWED, EVERYTHING
-from lib.process import Exit, Plan, Process
+from lib.process import Exit, Plan, Process, check_text
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -59,9 +60,10 @@ class Container:
     ):  # fmt: skip
         self.id = state.new_id()
         self.name = name or self.id
+        check_words(self.name, cpus)
         self.hostname = hostname or self.id
         self.rootless, self.privileged = os.geteuid() != 0, privileged
-        self.workdir, self.ulimits, self.user = workdir, ulimits, user
+        self.workdir, self.ulimits, self.user = absolute(workdir), ulimits, user
         self.folder = str(state.folder("containers") / self.id)
         limits = {
             "memory": memory, "memory_swap": memory_swap, "cpus": cpus, "cpu_weight": cpu_weight, "cpuset": cpuset,
@@ -78,7 +80,7 @@ class Container:
         self.env = {"PATH": PATH, "HOSTNAME": self.hostname, **({"TERM": "xterm"} if tty else {}), "HOME": "/root", **(env or {})}
         extras = [Init()] if init else []
         extras += [Loopback()] if network == "none" else []
-        self.plan = Plan(list(command), self.ingredients() + extras, self.env, tty, name=self.id)
+        self.plan = Plan(command, self.ingredients() + extras, self.env, tty, name=self.id)
         self.process: Process | None = None
 
     def choose_cgroup(self, limits: dict) -> Cgroup | None:
@@ -133,10 +135,10 @@ class Container:
         if self.cgroup and self.cgroup.frozen:
             raise RuntimeError(f"container {self.name} is paused: what joins it would stand still too; thaw it first (docker unpause)")
         joined = [*([self.cgroup.join()] if self.cgroup else []), Join(self.process.pid)]
-        joined += [WorkDir(workdir or self.workdir, self.ulimits, make=False), self.capabilities]
+        joined += [WorkDir(absolute(workdir or self.workdir), self.ulimits, make=False), self.capabilities]
         who = user or self.user
         terminal = {"TERM": "xterm"} if tty else {}
-        return Plan(list(command), [*joined, *([who] if who else [])], {**self.env, **terminal, **(env or {})}, tty)
+        return Plan(command, [*joined, *([who] if who else [])], {**self.env, **terminal, **(env or {})}, tty)
 
     def exec(
         self, command: Sequence[str], env: dict[str, str] | None = None, workdir: str | None = None, tty: bool = False,
@@ -179,6 +181,23 @@ class Container:
 
     def __repr__(self) -> str:
         return f"<container {self.id} {self.state}: {' '.join(self.plan.argv)}>"
+
+
+def absolute(workdir: str) -> str:
+    """A working directory, without dots. Raises ``ValueError``."""
+    check_text(workdir, f"the working directory {workdir!r}")
+    if not workdir.startswith("/"):
+        raise ValueError(f"the working directory '{workdir}' is invalid, it needs to be an absolute path")
+    return os.path.normpath(workdir)
+
+
+def check_words(name: str, cpus: float | None) -> None:
+    """Raises ``ValueError``, in Docker's words, for what cannot be meant."""
+    if not re.fullmatch("[a-zA-Z0-9][a-zA-Z0-9_.-]+", name):
+        raise ValueError(f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
+    most = len(os.sched_getaffinity(0))
+    if cpus and not 0.01 <= cpus <= most:
+        raise ValueError(f"range of CPUs is from 0.01 to {most}.00, as there are only {most} CPUs available")
 
 
 def choose_capabilities(

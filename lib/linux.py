@@ -128,7 +128,11 @@ def syscall(name: str, *args, path: str | None = None) -> int:
 
 
 def encoded(path: str | None) -> bytes | None:
-    return None if path is None else os.fsencode(path)
+    """A path as the C library takes it. Raises ``OSError`` for one with a NUL: it would end there."""
+    raw = None if path is None else os.fsencode(path)
+    if raw and b"\0" in raw:
+        raise OSError(errno.EINVAL, "a path cannot have a NUL in it", path)
+    return raw
 
 
 # -- processes and namespaces ---------------------------------------------------------

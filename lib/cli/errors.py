@@ -30,7 +30,7 @@ def errors(code: int = 1):
     """What is wrong with an image, a file or a word of the user's is told in one message, without a traceback."""
     try:
         yield
-    except (ImageError, LookupError, ValueError, OSError) as error:
+    except (ImageError, LookupError, ValueError, OSError, RuntimeError) as error:
         shown = error.args[0] if isinstance(error, LookupError) and error.args else error
         raise Failed(f"{shown}{way_out(error)}", getattr(error, "exit_code", code)) from None
 

@@ -75,7 +75,7 @@ class Bind(Mount):
     @property
     def listens(self) -> bool:
         """Whether what the host mounts below the source later shall be seen in the container (``rslave``)."""
-        return "slave" in f"{self.options},{self.own}".split(",")
+        return bool({"slave", "shared"} & set(f"{self.options},{self.own}".split(",")))
 
 
 def Tmpfs(target: str, options: str = "nosuid,nodev,noexec") -> Mount:

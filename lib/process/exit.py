@@ -41,12 +41,27 @@ class Exit:
 
 def in_words(code: int) -> str:
     """What Docker's and the shell's codes above 124 mean, as far as the number alone can tell."""
-    if code <= 128:
-        return ""
-    try:
-        return f"ended by signal {code - 128} ({signal.Signals(code - 128).name})"
-    except ValueError:
-        return ""
+    number = code - 128
+    return f"ended by signal {number} ({signal_name(number)})" if 0 < number < signal.NSIG else ""
+
+
+def signal_name(number: int) -> str:
+    """``SIGTERM``; of those in real time only the first and the last have a name, the others are counted: ``SIGRTMIN+3``. See signal(7)."""
+    if number in set(signal.Signals):
+        return signal.Signals(number).name
+    return f"SIGRTMIN{number - signal.SIGRTMIN:+d}"
+
+
+def signal_number(word: str) -> int:
+    """``9``, ``KILL``, ``SIGKILL``, ``RTMIN+3``, ``37``. Raises ``ValueError``."""
+    numbers = range(1, signal.NSIG)
+    names = {signal_name(number): number for number in numbers}
+    names |= {f"SIGRTMAX-{signal.SIGRTMAX - number}": number for number in numbers if number < signal.SIGRTMAX}
+    names |= {f"SIG{number}": number for number in numbers}
+    name = f"SIG{word.upper().removeprefix('SIG')}"
+    if name not in names:
+        raise ValueError(f"no signal is called {word!r}: kill -l lists them")
+    return names[name]
 
 
 def collect(pidfd: int, flags: int) -> int | None:

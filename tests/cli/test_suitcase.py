@@ -374,6 +374,41 @@ def test_every_verb_has_help_and_an_unknown_one_is_an_error(suitcase):
     assert {"pull", "push", "build", "images", "history", "inspect", "tag", "rmi", "save", "load", "run"} <= set(main.list_commands(None))
 
 
+@pytest.mark.parametrize(
+    "line, words",
+    [
+        ("run --network nope small:1", "'nope'"),
+        ("run --cpus inf small:1", "failed to parse inf as a rational number"),
+        ("run --cpus 1/0 small:1", "failed to parse 1/0 as a rational number"),
+        ("run --cpus 100000 small:1 true", "range of CPUs is from 0.01 to"),
+        ("run --pids-limit many small:1", "'many'"),
+        ("run --name", "--name"),
+        ("images --nosuch", "--nosuch"),
+        ("--nosuch", "--nosuch"),
+        ("run -e =A small:1 true", "invalid environment variable: =A"),
+        ("run -e '' small:1 true", "invalid environment variable: "),
+        ("run -w foo small:1 true", "the working directory 'foo' is invalid, it needs to be an absolute path"),
+        ("run --name .. small:1 true", "Invalid container name (..)"),
+        ("run -m 64x small:1 true", "invalid size: '64x'"),
+        ("run --tmpfs new small:1 true", "mount path must be absolute"),
+        ("run small:1", "no command specified"),
+    ],
+)
+def test_a_wrong_word_is_told_and_ends_with_125(suitcase, line, words):
+    said = suitcase(line)
+    assert said.code == 125 and words in said.err and not said.out
+
+
+def test_who_has_no_home_is_told_what_to_set():
+    """A uid that /etc/passwd does not know, and no HOME: the usual place of the store cannot even be named."""
+    code = "import os, runpy, sys; os.setgroups([]); os.setgid(54321); os.setuid(54321); sys.argv[1:] = ['images']; "
+    code += "runpy.run_module('lib.cli', run_name='__main__')"
+    env = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, cwd=Path(__file__).parents[2])
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert all(word in done.stderr for word in ("uid 54321 has no home folder", "HOME=", "SUITCASE_STORE="))
+
+
 def test_as_a_program(ours, tmp_path):
     done = subprocess.run([sys.executable, "-m", "lib.cli", "images"], capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert done.returncode == 0 and "small" in done.stdout

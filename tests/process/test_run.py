@@ -17,7 +17,7 @@ from helpers.steps import Steps
 from helpers.waiting import wait_for
 
 import lib
-from lib import linux
+from lib import linux, state
 from lib.ingredients import Namespaces, RootFS
 from lib.process import LIVE, Plan, Starter, Step, StepError, TimeLimit
 from lib.process.line import Line
@@ -232,6 +232,66 @@ def test_a_start_that_hangs_names_its_stage(tmp_path):
 
 
 # -- create, start, exec ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "how, words",
+    [
+        ({"workdir": "foo"}, "the working directory 'foo' is invalid, it needs to be an absolute path"),
+        ({"workdir": "/a\0b"}, "the working directory .* has a NUL in it"),
+        ({"workdir": b"/"}, "the working directory b'/' is no text"),
+        ({"name": ".."}, r"Invalid container name \(\.\.\), only \[a-zA-Z0-9\]"),
+        ({"name": "a/b"}, "Invalid container name"),
+        ({"cpus": 100_000}, "range of CPUs is from 0.01 to .*.00, as there are only .* CPUs available"),
+        ({"cpus": float("inf")}, "range of CPUs"),
+        ({"cpus": float("nan")}, "range of CPUs"),
+        ({"cpus": -1}, "range of CPUs"),
+        ({"memory": float("inf")}, "invalid size"),
+        ({"command": []}, "no command specified"),
+        ({"command": "ls"}, "is one text"),
+        ({"command": [b"ls"]}, "is no text"),
+        ({"env": {"": "x"}}, "invalid environment variable"),
+    ],
+)
+def test_a_wrong_word_gets_its_sentence_and_leaves_nothing(how, words):
+    before = sorted(state.runtime_dir().glob("*"))
+    for verb in (lib.run, lib.start, lib.create):
+        with pytest.raises(ValueError, match=words):
+            verb("busybox", **{"command": ["true"]} | how)
+    assert sorted(state.runtime_dir().glob("*")) == before, "no record either, nor the draft of one"
+
+
+def test_exec_is_as_particular():
+    with lib.start("busybox", ["sleep", "100"]) as box:
+        for command, how in (([], {}), ("ls", {}), (["ls"], {"workdir": "tmp"}), (["ls"], {"env": {"A": None}})):
+            with pytest.raises(ValueError):
+                box.exec(command, **how)
+
+
+def test_a_fact_that_no_record_can_hold_leaves_no_draft():
+    with pytest.raises(TypeError):
+        state.new_record("x", (), strange=b"bytes")
+    assert not list(state.runtime_dir().glob("*.new"))
+
+
+def test_an_error_of_pythons_in_a_step_is_no_input_output_error():
+    for stage in ("prepare", "mounts"):
+        with pytest.raises(StepError, match=r"failed: EINVAL, ValueError: embedded null") as caught:
+            Plan(["true"], [Steps(Step(stage, "open", ("/a\0b",)))]).run(show=False)
+        assert caught.value.exit_code == 125
+    with pytest.raises(StepError, match=r"cannot run '': '' is in none of the folders of PATH") as caught:
+        run("")
+    assert caught.value.exit_code == 127
+
+
+def test_a_signal_in_real_time_has_its_name():
+    with lib.start("busybox", ["sh", "-c", "trap 'exit 9' 37; echo up; while :; do read -t 1 x < /dev/zero; done"]) as box:
+        wait_for(box.logs)
+        box.kill(37)
+        assert box.wait(20).code == 9
+    with Plan(["sleep", "100"]).start() as process:
+        process.signal(37)
+        assert str(process.wait(10)) == "exit 165: ended by signal 37 (SIGRTMIN+3)"
 
 
 def test_create_and_start_are_two_steps(tmp_path):

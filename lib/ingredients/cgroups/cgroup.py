@@ -4,6 +4,7 @@ See cgroups(7). Everything lies below one parent of ours, ``suitcase``; nothing 
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ class Cgroup:
         self, memory=None, memory_swap=None, cpus=None, cpu_weight=None, cpuset=None, pids=None, io=None, name=None, devices=None
     ):  # fmt: skip
         self.name = name or state.new_id()
+        state.check_name(self.name)
         self.memory = sizes.in_bytes(memory) if memory else None
         self.limits = self.words(memory_swap, cpus, cpu_weight, cpuset, pids, io)
         self.backend = backend()
@@ -47,7 +49,7 @@ class Cgroup:
             words["memory.max"] = str(self.memory)
             words |= self.swap_words(memory_swap)
         if cpus:
-            if cpus < 0.01:
+            if not 0.01 <= cpus < math.inf:
                 raise ValueError(f"cpus={cpus}: the kernel's smallest share is 0.01 of a processor")
             words["cpu.max"] = f"{int(cpus * PERIOD)} {PERIOD}"
         if cpuset:
