@@ -16,6 +16,7 @@ class Options:
     context: str = "."
     file: str | None = None
     text: str | None = None  # the Dockerfile itself, instead of a file
+    passing: bool = False  # the context is a temporary folder: nothing of it need be remembered for the next time
     tags: tuple[str, ...] = ()
     target: str | None = None
     build_args: dict[str, str] = field(default_factory=dict)

@@ -69,7 +69,7 @@ class State:
     shell: list[str] = field(default_factory=lambda: list(SHELL))
     has_cmd: bool = False  # CMD was said in this very stage
     chains: object = None
-    created: str = "1970-01-01T00:00:00Z"  # of the last layer; a word in the config does not make an image younger
+    created: str = ""  # of the last layer; a word in the config does not make an image younger
 
     @property
     def chain(self) -> str:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import io
 import json
 import os
+import pty
 import shlex
 import stat
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -323,6 +327,19 @@ def test_push_and_pull_beside_skopeo(suitcase, ours, tmp_path):
 
 
 @requires("docker-registry")
+def test_all_tags_are_told_one_by_one(suitcase):
+    with LocalRegistry() as registry:
+        name = f"{registry.name}/deep/small"
+        for tag in ("1", "2"):
+            suitcase(f"tag small:1 {name}:{tag}")
+        assert suitcase(f"push -a {name}").code == 0
+        said = suitcase(f"pull -a {name}")
+        heads = [line for line in said.out.splitlines() if "Pulling from" in line]
+        assert sorted(heads) == [f"{tag}: Pulling from deep/small" for tag in "12"]
+        assert said.out.splitlines()[-1] == name and "latest" not in said.out and not said.err
+
+
+@requires("docker-registry")
 def test_login_and_logout(suitcase, tmp_path):
     with with_password(tmp_path) as registry:
         suitcase(f"tag small:1 {registry.name}/small:1")
@@ -351,6 +368,76 @@ def test_build_says_what_it_does(suitcase, tmp_path):
     plain = suitcase(f"build --progress=plain --no-cache {tmp_path}/c")
     assert "=> [0 2/2] RUN echo hello" in plain.err
     assert suitcase("run b:1 cat /hello").out == "hello me\n"
+
+
+def test_a_name_that_is_none_is_refused_before_the_work(suitcase, tmp_path):
+    (tmp_path / "Dockerfile").write_text("FROM localhost/busybox:static\nRUN touch /x\n")
+    said = suitcase(f"build -t fine:1 -t Web:1 {tmp_path}")
+    assert said.code == 1 and "in lower case" in said.err and "RUN" not in said.err
+    (tmp_path / "no.tar").write_bytes(b"nonsense")
+    assert "in lower case" in suitcase(f"import {tmp_path}/no.tar Web:1").err
+
+
+def test_off_a_terminal_a_build_tells_what_its_commands_print(suitcase, tmp_path):
+    (tmp_path / "Dockerfile").write_text("FROM localhost/busybox:static\nRUN echo $((6*7))\n")
+    assert "| 42" in suitcase(f"build {tmp_path}").err
+    main, side = pty.openpty()
+    words = [sys.executable, "-m", "lib.cli", "build", "--no-cache", str(tmp_path)]
+    with subprocess.Popen(words, stdout=side, stderr=side, stdin=subprocess.DEVNULL) as child:
+        os.close(side)
+        said = b""
+        with suppress(OSError):  # EIO: the other end is closed
+            while piece := os.read(main, 1 << 16):
+                said += piece
+    os.close(main)
+    assert child.returncode == 0 and b"RUN echo" in said and b"| 42" not in said
+
+
+def fed(words: str, stdin: bytes) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", "lib.cli", *shlex.split(words)], input=stdin, capture_output=True, timeout=60)
+
+
+def left() -> set[str]:
+    return {name for name in os.listdir(tempfile.gettempdir()) if name.startswith("suitcase-") and "-context-" in name}
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+def test_a_context_from_standard_input(suitcase, ours, tmp_path, mode):
+    out, before = io.BytesIO(), left()
+    with tarfile.open(fileobj=out, mode=mode) as tar:
+        for info, data in (folder("."), member("./Dockerfile", b"nonsense"), member("./sub/file", b"hello\n"),
+                           member("./sub/Dockerfile", b"FROM scratch\nCOPY sub/file /there\n")):  # fmt: skip
+            tar.addfile(info, io.BytesIO(data))
+    done = fed("build -q -t fed -f sub/Dockerfile -", out.getvalue())
+    assert done.returncode == 0, done.stderr
+    assert make.tree(ours.folders(ours.find("fed")))["there"][4] == b"hello\n"
+    assert left() == before and not list((ours.store.place / "contexts").glob("*")), "nothing of it is kept"
+
+
+def test_a_dockerfile_from_standard_input_needs_no_context(suitcase, ours, tmp_path):
+    done = fed("build -q -t words -", b"FROM scratch\nLABEL a=b\n")
+    assert done.returncode == 0 and ours.find("words").runtime["Labels"] == {"a": "b"}
+    assert b"can't use stdin for both" in fed("build -f - -", b"FROM scratch\n").stderr
+    assert b"is not in the build context" in fed("build -", b"FROM scratch\nCOPY etc /\n").stderr
+
+
+def test_a_context_from_a_stranger_leads_nowhere(suitcase, tmp_path):
+    (tmp_path / "secret").write_text("FROM topsecret\n")
+    for name in ("Dockerfile", "other"):
+        tar = make.tar(make.link(name, str(tmp_path / "secret")))
+        said = fed(f"build {'' if name == 'Dockerfile' else '-f other'} -", tar).stderr
+        assert b"leads out of the build context" in said and b"topsecret" not in said
+
+
+def test_an_image_of_words_alone_was_made_now(suitcase, ours, tmp_path):
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nLABEL a=b\nENV C=d\n")
+    suitcase(f"build -t words {tmp_path}")
+    age = datetime.now(UTC) - datetime.fromisoformat(ours.find("words").config["created"])
+    assert timedelta() <= age < timedelta(minutes=5)
+    assert len({one["created"] for one in ours.find("words").history}) == 1
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nLABEL a=b\nCOPY Dockerfile /\nENV C=d\n")
+    first, second = (suitcase(f"build -q {tmp_path}").out for _ in range(2))
+    assert first == second, "what comes from the cache is the same image again"
 
 
 def test_build_fails_where_the_line_is(suitcase, tmp_path):
