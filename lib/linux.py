@@ -112,6 +112,9 @@ PR_CAPBSET_READ, PR_CAPBSET_DROP = 23, 24
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 CAPABILITY_VERSION_3 = 0x20080522
 KEYCTL_JOIN_SESSION_KEYRING = 1
+PIDFD_GET_INFO = 0xC040FF0B  # _IOWR(0xFF, 11, 64 bytes)
+PIDFD_INFO_EXIT = 0x8
+PIDFD_SIGNAL_PROCESS_GROUP = 0x4
 
 
 def check(result: int, call: str, path: str | None = None) -> int:
@@ -230,22 +233,6 @@ def plain_personality() -> None:
     check(libc.personality(ctypes.c_ulong(0)), "personality")
 
 
-def close_range(first: int, last: int) -> None:
-    """Close every descriptor from ``first`` to ``last``, whether it is open or not. See close_range(2)."""
-    if first <= last:
-        syscall("close_range", ctypes.c_uint(first), ctypes.c_uint(last), ctypes.c_uint(0))
-
-
-def close_on_exec(first: int) -> None:
-    """Have every descriptor from ``first`` on closed by the next exec. See close_range(2)."""
-    syscall("close_range", ctypes.c_uint(first), ctypes.c_uint(0xFFFFFFFF), ctypes.c_uint(CLOSE_RANGE_CLOEXEC))
-
-
-PIDFD_GET_INFO = 0xC040FF0B  # _IOWR(0xFF, 11, 64 bytes)
-PIDFD_INFO_EXIT = 0x8
-PIDFD_SIGNAL_PROCESS_GROUP = 0x4
-
-
 def exit_code(pidfd: int) -> int:
     """How the process behind a pidfd has ended, whoever waited for it: its exit code, or minus its signal. See pidfd_open(2), Linux 6.15.
 
@@ -270,6 +257,17 @@ def kill_group(pidfd: int, pid: int) -> None:
         if error.errno != errno.EINVAL:
             raise
         os.killpg(pid, signal.SIGKILL)
+
+
+def close_range(first: int, last: int) -> None:
+    """Close every descriptor from ``first`` to ``last``, whether it is open or not. See close_range(2)."""
+    if first <= last:
+        syscall("close_range", ctypes.c_uint(first), ctypes.c_uint(last), ctypes.c_uint(0))
+
+
+def close_on_exec(first: int) -> None:
+    """Have every descriptor from ``first`` on closed by the next exec. See close_range(2)."""
+    syscall("close_range", ctypes.c_uint(first), ctypes.c_uint(0xFFFFFFFF), ctypes.c_uint(CLOSE_RANGE_CLOEXEC))
 
 
 # -- mounts ---------------------------------------------------------------------------
