@@ -30,6 +30,8 @@ def errors(code: int = 1):
     """What is wrong with an image, a file or a word of the user's is told in one message, without a traceback."""
     try:
         yield
+    except (click.Abort, click.exceptions.Exit):  # click's own ways to end, which are errors of Python's kind, too
+        raise
     except (ImageError, LookupError, ValueError, OSError, RuntimeError) as error:
         shown = error.args[0] if isinstance(error, LookupError) and error.args else error
         raise Failed(f"{shown}{way_out(error)}", getattr(error, "exit_code", code)) from None

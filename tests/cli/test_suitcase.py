@@ -486,6 +486,22 @@ def test_a_wrong_word_is_told_and_ends_with_125(suitcase, line, words):
     assert said.code == 125 and words in said.err and not said.out
 
 
+def test_a_machine_without_cgroups_is_one_line_and_ctrl_c_is_no_error(suitcase, monkeypatch):
+    import click
+
+    from lib.cli import errors
+
+    monkeypatch.setattr("lib.container.Container.choose_cgroup", cgroups_missing)
+    said = suitcase("run localhost/busybox:static true")
+    assert said.code == 125 and said.err == "suitcase: no cgroup file system is mounted\n"
+    with pytest.raises(click.Abort), errors.errors():
+        raise click.Abort
+
+
+def cgroups_missing(container, limits):
+    raise RuntimeError("no cgroup file system is mounted")
+
+
 def test_who_has_no_home_is_told_what_to_set():
     """A uid that /etc/passwd does not know, and no HOME: the usual place of the store cannot even be named."""
     code = "import os, runpy, sys; os.setgroups([]); os.setgid(54321); os.setuid(54321); sys.argv[1:] = ['images']; "
