@@ -502,6 +502,26 @@ def cgroups_missing(container, limits):
     raise RuntimeError("no cgroup file system is mounted")
 
 
+def test_an_error_that_was_told_holds_nothing_open(tmp_path):
+    """Its frames would, and those of its causes, until the garbage collector comes: meanwhile the disk cannot be unmounted."""
+    from lib.cli.errors import Failed, errors
+
+    def deep():
+        file = open(tmp_path / "x", "w")
+        raise OSError(28, f"full: {file.name}")
+
+    def caller():
+        try:
+            deep()
+        except OSError:
+            raise ValueError("wrapped") from None
+
+    with pytest.raises(Failed, match="wrapped") as caught, errors():
+        caller()
+    held = [os.readlink(place) for place in Path("/proc/self/fd").iterdir() if place.is_symlink() and place.exists()]
+    assert caught.value and str(tmp_path / "x") not in held
+
+
 def test_who_has_no_home_is_told_what_to_set():
     """A uid that /etc/passwd does not know, and no HOME: the usual place of the store cannot even be named."""
     code = "import os, runpy, sys; os.setgroups([]); os.setgid(54321); os.setuid(54321); sys.argv[1:] = ['images']; "
