@@ -51,7 +51,7 @@ class Push:
     def packed(self, found: Image) -> Image:
         """Layers that were never packed (of an archive, of a root file system) travel packed, as Docker sends them.
 
-        Not those that came from a registry so: there the image is known by the digest that it has.
+        Here the image is known so from now on, too, by all its names. Not one that came from a registry: that has its digest there.
         """
         named = [one for one in self.store.index() if one["digest"] == found.descriptor["digest"]]
         plain = [image.LAYERS[one["mediaType"]] == "none" and not image.foreign(one) for one in found.layers]
@@ -59,7 +59,10 @@ class Push:
             return found
         layers = [packed(self.store, one) if still else one for one, still in zip(found.layers, plain, strict=True)]
         kind = found.manifest.get("mediaType") or image.MANIFEST
-        return image.load(self.store, self.store.put_json({**found.manifest, "layers": layers}, kind), found.names)
+        descriptor = self.store.put_json({**found.manifest, "layers": layers}, kind)
+        for name in found.names:
+            self.store.tag(name, descriptor)
+        return image.load(self.store, descriptor, found.names)
 
     def may_go(self, one: dict) -> bool:
         """Some layers may be kept by nobody but their maker (image-spec, layer.md, "Non-Distributable Layers")."""

@@ -202,7 +202,7 @@ def test_no_warning_of_http_on_this_machine(local, mine, other, tmp_path, monkey
     push(mine, name, told)
     pull(other, name, tell=told)
     assert "Warning" not in told.words()
-    monkeypatch.setattr("lib.registry.client.loopback", lambda name: False)
+    monkeypatch.setattr("lib.registry.transfer.loopback", lambda name: False)
     pull(other, name, tell=told, insecure=True)
     assert any("answers plain http only" in what for word, what, *_ in told.all if word == "Warning")
 
