@@ -232,7 +232,7 @@ CATALOGUE = {
 }  # fmt: skip
 
 
-ALIASES = {"mount_inside": "mount", "makedirs": "mkdir", "open_rw": "open", "make_cwd": "chdir"}
+ALIASES = {"mount_inside": "mount", "move_mount": "mount", "makedirs": "mkdir", "open_rw": "open", "make_cwd": "chdir"}
 
 
 def system_call(error: OSError) -> str:
@@ -248,8 +248,14 @@ def advise(call: str, args, error: OSError) -> str:
     name = errno.errorcode.get(error.errno, "")
     if name == "ENOSYS":
         return f"this kernel has no {system_call(error)}, or a seccomp filter around us hides it: Linux 5.12 or newer is needed"
-    entry = CATALOGUE.get((ALIASES.get(call, call), name)) or CATALOGUE.get((system_call(error), name), "")
+    entry = CATALOGUE.get((ALIASES.get(call, call), name))
+    if entry is None:  # a step of several calls; a function would not know what to do with that step's arguments
+        inner = system_call(error)
+        entry = CATALOGUE.get((ALIASES.get(inner, inner), name), "")
+        return "" if callable(entry) else entry
     if callable(entry):
+        if call == "mount_inside":  # its target is two words: the root, and the path in there
+            args = (args[0], args[1] + args[2], *args[3:])
         try:
             return entry(*args)
         except Exception as second:  # the error itself must reach the reader whatever happens here

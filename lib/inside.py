@@ -15,6 +15,7 @@ from contextlib import suppress
 from lib import linux
 
 NULL = os.makedev(1, 3)
+LINKS_AT_MOST = 40  # as in the kernel
 
 # Roots that stay open, path → descriptor. A child switches this on for its short life: it looks some fifty paths up below one root.
 HELD: dict[str, int] | None = None
@@ -103,8 +104,23 @@ def place(root: str, path: str) -> Opened:
 
 def parent(root: str, path: str) -> tuple[Opened, str]:
     """The folder that holds ``path``, made if it is missing, and the last name of the path."""
-    folder, name = os.path.split(os.path.normpath("/" + path))
+    folder, name = os.path.split("/" + path.strip("/"))
     return opened_or_made(root, folder), name
+
+
+def landing(root: str, path: str) -> tuple[Opened, str]:
+    """Where something new at ``path`` appears, as ``parent`` says it: if a link to nowhere is there, at the link's end, inside the root."""
+    for _ in range(LINKS_AT_MOST):
+        above, name = parent(root, path)
+        try:
+            to = os.readlink(name, dir_fd=above.fd)
+        except OSError:  # no link: here
+            return above, name
+        os.close(above.fd)
+        path = os.path.join(
+            "/", os.path.dirname(path.rstrip("/")), to
+        )  # its ".." are the kernel's to understand: there may be links before them
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
 
 
 def exists(root: str, path: str) -> bool:
@@ -119,8 +135,8 @@ def makedirs(root: str, path: str, mode: int = 0o755) -> None:
     """Make a folder and the folders above it; what is there stays as it is."""
     if path == "/" or exists(root, path):
         return
-    above, name = parent(root, path)
-    with above as folder:
+    above, name = landing(root, path)
+    with above as folder, suppress(FileExistsError):  # "new/..", say, is there when "new" is made
         os.mkdir(name, mode, dir_fd=folder)
 
 
@@ -148,38 +164,57 @@ def ensure(root: str, path: str, like: str) -> None:
     if os.path.isdir(like):
         makedirs(root, path)
         return
-    above, name = parent(root, path)
+    above, name = landing(root, path)
     with above as folder:
         os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o644, dir_fd=folder))
 
 
 def mount(source: str, root: str, path: str, fstype: str, options: str = "") -> None:
-    """Mount a new file system inside ``root``, on a folder that is made if it is missing."""
+    """Mount a new file system inside ``root``, on a folder that is made if it is missing.
+
+    A tmpfs on a folder that is there gets that folder's mode, unless it is given one, as in runc.
+    """
+    words = linux.split_words(options)
+    later = [word for word in words if word.removeprefix("r") in linux.PROPAGATION]  # mount(2) takes those only of a mount that is there
+    found = exists(root, path)
     with opened_or_made(root, path, place) as fd:
-        linux.mount(source, f"/proc/self/fd/{fd}", fstype, options)
+        if fstype == "tmpfs" and found:
+            words.insert(0, f"mode={stat.S_IMODE(os.fstat(fd).st_mode):o}")
+        linux.mount(source, f"/proc/self/fd/{fd}", fstype, ",".join(word for word in words if word not in later))
+    for word in later:
+        with place(root, path) as there:
+            linux.mount(None, f"/proc/self/fd/{there}", None, word)
 
 
-def bind(source: str, root: str, path: str, options: str = "", recursive: bool = True) -> None:
+def bind(source: str, root: str, path: str, options: str = "", recursive: bool = True, own: str = "") -> None:
     """Show a file or folder of the host at ``path`` inside ``root``, on something that is made if it is missing."""
     if not exists(root, path):
         ensure(root, path, source)
     with place(root, path) as there:
-        bind_on(source, there, options, recursive)
+        bind_on(source, there, options, recursive, own)
 
 
-def bind_on(source: str, place: int, options: str = "", recursive: bool = True) -> None:
+def bind_on(source: str, place: int, options: str = "", recursive: bool = True, own: str = "") -> None:
     """Hang a copy of the mount at ``source`` on the file or folder behind the descriptor ``place``.
 
-    Three calls instead of mount(2)'s ``MS_BIND`` and ``MS_REMOUNT``: the copy gets its flags
-    *before* anybody can see it, and a read-only bind is read-only in all its depth.
+    Three calls instead of mount(2)'s ``MS_BIND`` and ``MS_REMOUNT``: the copy gets its flags *before* anybody can see it, and a
+    read-only bind is read-only in all its depth. What is in ``own`` the topmost mount gets, and none below it.
     """
     tree = linux.open_tree(source, recursive)
     try:
+        if is_folder(tree) != is_folder(place):  # move_mount(2) says EINVAL of this, which may mean ten things; mount(2) says it well
+            raise NotADirectoryError(errno.ENOTDIR, f"move_mount: {os.strerror(errno.ENOTDIR)}")
+        if own:
+            linux.mount_setattr(tree, own, recursive=False)
         if options:
             linux.mount_setattr(tree, options, recursive)
         linux.move_mount(tree, place)
     finally:
         os.close(tree)
+
+
+def is_folder(fd: int) -> bool:
+    return stat.S_ISDIR(os.fstat(fd).st_mode)
 
 
 def mask(root: str, path: str) -> None:
@@ -189,7 +224,7 @@ def mask(root: str, path: str) -> None:
     except FileNotFoundError:
         return
     with found as there:
-        if stat.S_ISDIR(os.fstat(there).st_mode):
+        if is_folder(there):
             linux.mount("tmpfs", f"/proc/self/fd/{there}", "tmpfs", "ro")
         else:
             with Opened(root, "/dev/null") as null:

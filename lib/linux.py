@@ -17,6 +17,7 @@ import errno
 import fcntl
 import os
 import select
+import signal
 import struct
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -60,24 +61,39 @@ MOUNT_FLAGS = {
     "nosuid": 0x2,
     "nodev": 0x4,
     "noexec": 0x8,
+    "sync": 0x10,
     "remount": 0x20,
+    "mand": 0x40,
+    "dirsync": 0x80,
     "nosymfollow": 0x100,
     "noatime": 0x400,
     "nodiratime": 0x800,
     "bind": 0x1000,
     "rec": 0x4000,
+    "silent": 0x8000,
     "unbindable": 0x20000,
     "private": 0x40000,
     "slave": 0x80000,
     "shared": 0x100000,
     "relatime": 0x200000,
+    "iversion": 0x800000,
     "strictatime": 0x1000000,
+    "lazytime": 0x2000000,
 }
-MOUNT_FLAGS |= {f"r{word}": MOUNT_FLAGS[word] | MOUNT_FLAGS["rec"] for word in ("bind", "private", "slave", "shared")}
+PROPAGATION = ("private", "slave", "shared", "unbindable")
+MOUNT_FLAGS |= {f"r{word}": MOUNT_FLAGS[word] | MOUNT_FLAGS["rec"] for word in ("bind", *PROPAGATION)}
+# The words that take one of those back; the later of the two counts.
+TAKES_BACK = {
+    "rw": "ro", "suid": "nosuid", "dev": "nodev", "exec": "noexec", "async": "sync", "nomand": "mand", "symfollow": "nosymfollow",
+    "atime": "noatime", "diratime": "nodiratime", "loud": "silent", "norelatime": "relatime", "noiversion": "iversion",
+    "nostrictatime": "strictatime", "nolazytime": "lazytime",
+}  # fmt: skip
 MNT_DETACH = 2
 
-# mount_setattr(2): the same words, other bits.
-MOUNT_ATTRS = {"ro": 0x1, "nosuid": 0x2, "nodev": 0x4, "noexec": 0x8, "nosymfollow": 0x200000}
+# mount_setattr(2): the same words, other bits. The three about the time of access are one number, and exclude each other.
+MOUNT_ATTRS = {"ro": 0x1, "nosuid": 0x2, "nodev": 0x4, "noexec": 0x8, "nodiratime": 0x80, "nosymfollow": 0x200000}
+ATIMES = {"relatime": 0x0, "noatime": 0x10, "strictatime": 0x20}
+ATIME_MASK = 0x70
 AT_FDCWD = -100
 AT_EMPTY_PATH = 0x1000
 AT_RECURSIVE = 0x8000
@@ -96,6 +112,9 @@ PR_CAPBSET_READ, PR_CAPBSET_DROP = 23, 24
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 CAPABILITY_VERSION_3 = 0x20080522
 KEYCTL_JOIN_SESSION_KEYRING = 1
+PIDFD_GET_INFO = 0xC040FF0B  # _IOWR(0xFF, 11, 64 bytes)
+PIDFD_INFO_EXIT = 0x8
+PIDFD_SIGNAL_PROCESS_GROUP = 0x4
 
 
 def check(result: int, call: str, path: str | None = None) -> int:
@@ -112,7 +131,11 @@ def syscall(name: str, *args, path: str | None = None) -> int:
 
 
 def encoded(path: str | None) -> bytes | None:
-    return None if path is None else os.fsencode(path)
+    """A path as the C library takes it. Raises ``OSError`` for one with a NUL: it would end there."""
+    raw = None if path is None else os.fsencode(path)
+    if raw and b"\0" in raw:
+        raise OSError(errno.EINVAL, "a path cannot have a NUL in it", path)
+    return raw
 
 
 # -- processes and namespaces ---------------------------------------------------------
@@ -210,6 +233,32 @@ def plain_personality() -> None:
     check(libc.personality(ctypes.c_ulong(0)), "personality")
 
 
+def exit_code(pidfd: int) -> int:
+    """How the process behind a pidfd has ended, whoever waited for it: its exit code, or minus its signal. See pidfd_open(2), Linux 6.15.
+
+    Raises ``ChildProcessError`` where the kernel does not keep it.
+    """
+    mask = 0
+    while not mask & PIDFD_INFO_EXIT:  # it is written down a moment after its parent has seen the end
+        info = bytearray(struct.pack("Q56x", PIDFD_INFO_EXIT))
+        try:
+            fcntl.ioctl(pidfd, PIDFD_GET_INFO, info)
+        except OSError as error:
+            raise ChildProcessError(errno.ECHILD, os.strerror(errno.ECHILD)) from error
+        mask, status = struct.unpack_from("Q52xi", info)
+    return os.waitstatus_to_exitcode(status)
+
+
+def kill_group(pidfd: int, pid: int) -> None:
+    """SIGKILL for the process group that a process leads. By its pidfd where the kernel can (Linux 6.9): no later group can be meant."""
+    try:
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL, None, PIDFD_SIGNAL_PROCESS_GROUP)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        os.killpg(pid, signal.SIGKILL)
+
+
 def close_range(first: int, last: int) -> None:
     """Close every descriptor from ``first`` to ``last``, whether it is open or not. See close_range(2)."""
     if first <= last:
@@ -230,9 +279,16 @@ def split_options(options: str) -> tuple[int, str]:
     for word in filter(None, split_words(options)):
         if word in MOUNT_FLAGS:
             flags |= MOUNT_FLAGS[word]
-        else:
+        elif word in TAKES_BACK:
+            flags &= ~MOUNT_FLAGS[TAKES_BACK[word]]
+        elif word != "defaults":
             data.append(word)
     return flags, ",".join(data)
+
+
+def is_mount_word(word: str) -> bool:
+    """Whether mount(8) knows the word for any file system; else it is for the file system to understand, or to refuse."""
+    return word in MOUNT_FLAGS or word in TAKES_BACK or word == "defaults"
 
 
 def split_words(options: str) -> list[str]:
@@ -270,12 +326,30 @@ def open_tree(path: str, recursive: bool = True) -> int:
     return syscall("open_tree", AT_FDCWD, encoded(path), ctypes.c_uint(flags), path=path)
 
 
+def attributes(options: str) -> tuple[int, int, int]:
+    """The bits to set, the bits to clear, and the propagation, of mount(8)'s words; the later word counts.
+
+    Raises ``OSError`` for what no single mount can have.
+    """
+    bits = clear = propagation = 0
+    for word in filter(None, options.split(",")):
+        plain = TAKES_BACK.get(word, word)
+        if word in MOUNT_ATTRS:
+            bits, clear = bits | MOUNT_ATTRS[word], clear & ~MOUNT_ATTRS[word]
+        elif plain in MOUNT_ATTRS:
+            bits, clear = bits & ~MOUNT_ATTRS[plain], clear | MOUNT_ATTRS[plain]
+        elif plain in ATIMES:
+            bits, clear = bits & ~ATIME_MASK | (ATIMES[word] if word == plain else 0), clear | ATIME_MASK
+        elif word in PROPAGATION:
+            propagation = MOUNT_FLAGS[word]
+        else:
+            raise OSError(errno.EINVAL, f"mount_setattr: a bind mount has no option {word!r}")
+    return bits, clear, propagation
+
+
 def mount_setattr(fd: int, options: str, recursive: bool = True) -> None:
     """Set mount flags (``ro,nosuid,…``) on a detached tree, on all of its mounts at once. See mount_setattr(2)."""
-    bits = 0
-    for word in options.split(","):
-        bits |= MOUNT_ATTRS[word]
-    attr = struct.pack("=4Q", bits, 0, 0, 0)
+    attr = struct.pack("=4Q", *attributes(options), 0)
     flags = AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
     syscall("mount_setattr", fd, b"", ctypes.c_uint(flags), attr, ctypes.c_size_t(len(attr)))
 

@@ -393,7 +393,7 @@ def test_an_error_in_the_child_arrives_as_itself():
 
 def test_a_step_with_wrong_arguments_is_told_and_not_lost():
     error = fails(do("mkdir"))
-    assert error.errno == errno.EIO and "TypeError" in str(error)
+    assert error.errno == errno.EINVAL and "TypeError" in str(error), "an error of Python's is no input or output error (EIO)"
 
 
 def test_a_call_that_does_not_exist_is_told():

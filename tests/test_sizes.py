@@ -7,6 +7,7 @@ import pytest
 from lib.sizes import human, in_bytes
 
 SIZES = [("64m", 64 << 20), ("1g", 1 << 30), ("512K", 512 << 10), (1000, 1000), ("1.5m", 3 << 19), ("7b", 7), ("2MB", 2 << 20)]
+SIZES += [("64MiB", 64 << 20), ("1kib", 1 << 10), ("2 g", 2 << 30), ("1p", 1 << 50)]
 
 
 @pytest.mark.parametrize("text, bytes_", SIZES)
@@ -14,7 +15,7 @@ def test_sizes_in_dockers_words(text, bytes_):
     assert in_bytes(text) == bytes_
 
 
-@pytest.mark.parametrize("text", ["", "m", "-1", "64x", "1 2", "0x10"])
+@pytest.mark.parametrize("text", ["", "m", "-1", "64x", "1 2", "0x10", "inf", "nan", "64ib", "64mibb", "9" * 40 + "g", "1e3"])
 def test_sizes_that_cannot_be_meant(text):
     with pytest.raises(ValueError, match="invalid size"):
         in_bytes(text)

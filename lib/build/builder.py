@@ -21,6 +21,7 @@ from lib.dockerfile import Dockerfile, Stage, parser
 from lib.dockerfile.instructions import Arg
 from lib.images import Cache, Image, ImageError, Library, Merged, Record, Store, image, references
 from lib.images.cache import key
+from lib.images.sourcedate import created
 from lib.regularfile import open_regular
 
 TICK = 0.05  # s
@@ -33,8 +34,9 @@ class Build:
     def __init__(self, library: Library, options: Options, tell: Callable[[str, StepReport, str], object] = lambda *words: None):
         self.library, self.options, self.tell = library, options, tell
         self.store, self.cache = library.store, Cache(library.store)
+        self.names = tuple(str(references.parse(tag)) for tag in options.tags)  # a name that is none is refused now, not after the work
         file = self.read()
-        self.context = Context(options.context, self.store, self.path)
+        self.context = Context(options.context, None if options.passing else self.store, self.path)
         self.graph = Graph(file, options, self.path)
         self.file = self.graph.file
         self.contexts: dict[int, Context] = {}  # of stages that are folders (``--build-context``)
@@ -214,18 +216,19 @@ class Build:
         """Write config and manifest, give the image its names, and hand the cache on to other machines."""
         labels = {**(state.config.get("Labels") or {}), **self.options.labels}
         runtime = {**state.config, **({"Labels": labels} if labels else {})}
+        moment = state.created or created()  # an image of words alone is as old as they are
         config = {
-            "created": state.created, **({"author": state.author} if state.author else {}), **state.platform, "config": runtime,
-            "rootfs": {"type": "layers", "diff_ids": [one.diff_id for one in state.layers]}, "history": state.history,
+            "created": moment, **({"author": state.author} if state.author else {}), **state.platform, "config": runtime,
+            "rootfs": {"type": "layers", "diff_ids": [one.diff_id for one in state.layers]}, "history": dated(state.history, moment),
         }  # fmt: skip
         found = image.save(self.store, config, [one.descriptor for one in state.layers])
-        names = tuple(str(references.parse(tag)) for tag in self.options.tags)
-        for name in names or (None,):
+        for name in self.names or (None,):
             self.store.tag(name, found.descriptor)
-        self.cache.remember(self.name, [{"text": f"{one.stage} {one.text}", "parts": one.parts} for one in self.steps])
+        if not self.options.passing:
+            self.cache.remember(self.name, [{"text": f"{one.stage} {one.text}", "parts": one.parts} for one in self.steps])
         if self.options.cache_to:
             self.export_cache()
-        return image.load(self.store, found.descriptor, names)
+        return image.load(self.store, found.descriptor, self.names)
 
     def ask_elsewhere(self) -> None:
         """``--cache-from``: what is not in our cache may be in one of these."""
@@ -244,6 +247,12 @@ class Build:
         """What the cache has of the steps of this build."""
         found = [self.cache.find(key(one.parts)) for one in self.steps if one.kind != "config"]
         return [one for one in found if one]
+
+
+def dated(history: list[dict], moment: str) -> list[dict]:
+    """Words before the first layer are as old as that layer: what comes from the cache must give the same image again."""
+    first = next((one["created"] for one in history if one.get("created")), moment)
+    return [{**one, "created": first} if one.get("created") == "" else one for one in history]
 
 
 def build(context: str = ".", library: Library | None = None, tell=lambda *words: None, **options) -> Built:

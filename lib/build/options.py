@@ -19,6 +19,7 @@ class Options:
     context: str = "."
     file: str | None = None
     text: str | None = None  # the Dockerfile itself, instead of a file
+    passing: bool = False  # the context is a temporary folder: nothing of it need be remembered for the next time
     tags: tuple[str, ...] = ()
     target: str | None = None
     contexts: dict[str, str] = field(default_factory=dict)  # ``--build-context``: name → folder, or ``docker-image://NAME``

@@ -75,18 +75,20 @@ class Runner:
                 mounts = [mount for wish in self.command.wishes if (mount := self.mount(wish, undo))]
                 running.add(self.id)
                 done = self.plan(mounts).run(show=show)
-                for mount in mounts:
-                    remove_stub(Merged(self.command.layers), self.upper, mount.target)
+                for target in (*(mount.target for mount in mounts), *self.files().bound):
+                    remove_stub(Merged(self.command.layers), self.upper, target)
                 return done
+
+    def files(self) -> Files:
+        return Files(str(state.runtime_dir() / self.id), HOSTNAME, "none" if self.command.network == "none" else "host")
 
     def plan(self, mounts: list[Mount]) -> Plan:
         rootless = os.geteuid() != 0
-        network = "none" if self.command.network == "none" else "host"
-        files = Files(str(state.runtime_dir() / self.id), HOSTNAME, network)
+        files = self.files()
         cgroup = None if rootless else Cgroup(name=self.id, devices=ALLOWED)
         extra = [cgroup_mount()] if cgroup and cgroup.backend.version == 2 else []
         rootfs = RootFS(
-            self.command.layers, self.scratch, [*extra, *mounts], rootless=rootless, host_network=network == "host",
+            self.command.layers, self.scratch, [*extra, *mounts], rootless=rootless, host_network=files.network == "host",
             files=files.bound, upper=self.upper,
         )  # fmt: skip
         ingredients = [
@@ -97,9 +99,11 @@ class Runner:
             rootfs,
             files,
             WorkDir(self.command.workdir),
-            choose_capabilities(cgroup, drop=() if network == "none" else ("NET_RAW",)),  # the machine's own network is not RUN's to change
+            choose_capabilities(
+                cgroup, drop=() if files.network == "none" else ("NET_RAW",)
+            ),  # the machine's own network is not RUN's to change
             self.command.user,
-            *([Loopback()] if network == "none" else []),
+            *([Loopback()] if files.network == "none" else []),
         ]
         return Plan(self.command.argv, ingredients, self.env, name=self.id)
 
@@ -244,7 +248,10 @@ def locked(lock: int, kind: int) -> bool:
 
 def remove_stub(before: Merged, upper: str, target: str) -> None:
     """What was made in the layer only to mount something on, goes again, if it is empty and was not there before."""
-    path = "/".join(part for part in target.split("/") if part)
+    try:
+        path = before.resolve(target)  # where a link to nowhere led, there it was made
+    except OSError:  # a circle of links
+        return
     while path and not before.find(path):
         above, name = os.path.split(path)
         try:

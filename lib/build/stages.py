@@ -106,7 +106,7 @@ class StageBuild:
         self.state.config, self.state.history = config, list(found.history)
         self.state.layers = [Layer({key: one[key] for key in ("mediaType", "digest", "size")}, diff_id) for one, diff_id in both]
         self.state.shell = list(config.get("Shell") or SHELL)
-        self.state.created = str(found.config.get("created") or self.state.created)
+        self.state.created = str(found.config.get("created") or "")
         self.state.author = str(found.config.get("author") or "")
 
     # -- steps

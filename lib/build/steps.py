@@ -71,7 +71,7 @@ class State:
     author: str = ""
     chains: object = None
     platform: dict[str, str] = field(default_factory=dict)  # what its programs run on
-    created: str = "1970-01-01T00:00:00Z"  # of the last layer; a word in the config does not make an image younger
+    created: str = ""  # of the last layer; a word in the config does not make an image younger
 
     @property
     def chain(self) -> str:

@@ -117,14 +117,15 @@ def named(text: str) -> tuple[str, str]:
     return name, value
 
 
-def build(library: Library, context: str, file, tags, target, contexts, build_args, labels, secrets, ssh, no_cache, pull, platform, network,
-          cache_from, cache_to, progress, quiet, explain, iidfile) -> Built:  # fmt: skip
+def build(library: Library, context: str, file, text, passing, tags, target, contexts, build_args, labels, secrets, ssh, no_cache, pull,
+          platform, network, cache_from, cache_to, progress, quiet, explain, iidfile) -> Built:  # fmt: skip
     """Build, show, and print what Docker prints at the end. Raises ``ImageError``, ``ValueError``."""
-    shown = Progress(progress == "plain", explain)
+    shown = Progress(progress == "plain" or (progress == "auto" and not sys.stderr.isatty()), explain)
     options = Options(
         context,
-        file=None if file == "-" else file,
-        text=sys.stdin.read() if file == "-" else None,
+        file=file,
+        text=text,
+        passing=passing,
         tags=tags,
         target=target,
         contexts=dict(map(named, contexts)),

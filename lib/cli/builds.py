@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import click
 
 from lib import sizes
+from lib.cli import streams
 from lib.cli.errors import errors
 from lib.cli.library import disk, library
 from lib.images import Cache
@@ -31,11 +34,11 @@ from lib.images import Cache
 @click.option("--explain", is_flag=True, help="Say of each step that was not cached why not, and what to reorder.")
 @click.option("--iidfile", type=click.Path(dir_okay=False), help="Write the image ID to the file.")
 def build(context: str, **options) -> None:
-    """Build an image from a Dockerfile."""
+    """Build an image from a Dockerfile. CONTEXT is a folder; or - for a tar file of one, or for a Dockerfile alone, on STDIN."""
     from lib.cli import building
 
-    with errors():
-        building.build(library(), context, **options)
+    with errors(), ExitStack() as undo:
+        building.build(library(), **streams.context(context, options.pop("file"), undo), **options)
 
 
 @click.command("builder-prune")

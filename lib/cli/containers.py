@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from fractions import Fraction
 
 import click
 
@@ -15,6 +17,18 @@ from lib.cli.library import library
 from lib.cli.streams import stdout
 from lib.cli.variables import pairs
 from lib.visible import visible
+
+
+def cpus(context: click.Context, option: click.Option, value: str | None) -> float | None:
+    """``1.5``, ``3/2``, ``1e-1``, as Docker takes them."""
+    if value is None:
+        return None
+    try:
+        if not re.fullmatch(r"[+-]?[\d.]{1,20}(/\d{1,20}|e[+-]?\d\d?)?", value, re.IGNORECASE):
+            raise ValueError(value)
+        return float(Fraction(value))
+    except (ValueError, ZeroDivisionError):
+        raise click.BadParameter(f"failed to parse {value} as a rational number") from None
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -35,7 +49,7 @@ from lib.visible import visible
 @click.option("--read-only", is_flag=True, help="Mount the container's root filesystem as read only.")
 @click.option("--init", is_flag=True, help="Run an init inside the container that reaps processes.")
 @click.option("-m", "--memory", help="Memory limit.")
-@click.option("--cpus", type=float, help="Number of CPUs.")
+@click.option("--cpus", callback=cpus, help="Number of CPUs.")
 @click.option("--pids-limit", type=int, help="Tune container pids limit.")
 @click.option("--cap-add", multiple=True, help="Add Linux capabilities.")
 @click.option("--cap-drop", multiple=True, help="Drop Linux capabilities.")
@@ -49,9 +63,10 @@ def run(
     from lib.engine import resolve
 
     with errors(125):
+        variables = pairs(env)
         ours = library()
         found = resolve.image(ours, image, pull)
-        wishes = runner.Wishes(command, entrypoint, pairs(env), workdir, user, {key: value for key, value in options.items() if value})
+        wishes = runner.Wishes(command, entrypoint, variables, workdir, user, {key: value for key, value in options.items() if value})
     with runner.kept(found):
         sys.exit(foreground(ours, found, wishes, interactive))
 

@@ -26,7 +26,8 @@ class Lines:
         elif word == "Warning":
             click.echo(f"WARNING: {visible(what)}", err=True)
         elif word in HEADS:
-            click.echo(f"{self.tag}: {word} {what}")
+            what, _, tag = what.partition(":")  # of all tags, each is named
+            click.echo(f"{tag or self.tag}: {word} {what}")
         elif word not in QUIET:
             name, _, more = what.partition(" ")
             click.echo(f"{name}: {word} {more}".rstrip())
@@ -82,13 +83,10 @@ def pull(library: Library, text: str, every: bool, quiet: bool, platform: str | 
         found = take(library, text, platform, lines.tell, insecure)
     finally:
         lines.close()
-    if quiet:
-        click.echo(str(wanted))
-        return
-    if not every:
+    if not quiet and not every:
         newer = "Image is up to date for" if before == found.id else "Downloaded newer image for"
         click.echo(f"Digest: {lines.digest}\nStatus: {newer} {wanted.familiar}")
-    click.echo(str(wanted))
+    click.echo(str(wanted._replace(tag=None) if every else wanted))
 
 
 def before_of(library: Library, name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import traceback
 from contextlib import contextmanager
 
 import click
@@ -30,9 +31,23 @@ def errors(code: int = 1):
     """What is wrong with an image, a file or a word of the user's is told in one message, without a traceback."""
     try:
         yield
-    except (ImageError, LookupError, ValueError, OSError) as error:
-        shown = error.args[0] if isinstance(error, LookupError) and error.args else error
-        raise Failed(f"{shown}{way_out(error)}", getattr(error, "exit_code", code)) from None
+    except (click.Abort, click.exceptions.Exit):  # click's own ways to end, which are errors of Python's kind, too
+        raise
+    except (ImageError, LookupError, ValueError, OSError, RuntimeError) as error:
+        let_go(error)
+        raise Failed(f"{words(error)}{way_out(error)}", getattr(error, "exit_code", code)) from None
+
+
+def let_go(error: BaseException | None) -> None:
+    """Of what the frames of an error hold, and of its causes: an open folder among that would keep its disk from being unmounted."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__context__
+
+
+def words(error: Exception) -> str:
+    """A LookupError shows its words in quotes."""
+    return str(error.args[0] if isinstance(error, LookupError) and error.args else error)
 
 
 def way_out(error: Exception) -> str:

@@ -6,7 +6,8 @@ lists images should not wait for HTTP.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 
 import click
@@ -24,6 +25,17 @@ VERBS = {
 HOMES = {verb: module for module, verbs in VERBS.items() for verb in verbs.split()}
 
 
+@contextmanager
+def dockers_codes() -> Iterator[None]:
+    """What is wrong with an option ends with 125 in every verb, as in Docker: click's 2 might be that of a program in a container."""
+    try:
+        yield
+    except click.UsageError as error:
+        if isinstance(error, click.NoSuchOption | click.BadOptionUsage) or isinstance(getattr(error, "param", None), click.Option):
+            error.exit_code = 125
+        raise
+
+
 class Verbs(click.Group):
     """A group of commands that are loaded one by one. See "Lazily Loading Subcommands" in click's manual."""
 
@@ -34,6 +46,14 @@ class Verbs(click.Group):
         """As a program of its own it ends in good order; a notebook's kernel has handlers of its own."""
         with ended_in_order() if standalone_mode else nullcontext():
             return super().main(*words, standalone_mode=standalone_mode, **how)
+
+    def make_context(self, *words, **how) -> click.Context:
+        with dockers_codes():
+            return super().make_context(*words, **how)
+
+    def invoke(self, context: click.Context):
+        with dockers_codes():
+            return super().invoke(context)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in HOMES:

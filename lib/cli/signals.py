@@ -36,7 +36,7 @@ class Ending:
 def ended_in_order() -> Iterator[None]:
     """Within this block both signals end what runs; the exit code is 128 and the signal's number, as a shell says it.
 
-    A signal that is ignored (nohup) stays ignored.
+    A signal that is ignored (nohup) stays ignored; but not SIGCHLD: of whoever ignores that, the kernel keeps no child's exit code.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -44,6 +44,8 @@ def ended_in_order() -> Iterator[None]:
     ending, before = Ending(), {}
     if not callable(signal.getsignal(signal.SIGINT)):
         before[signal.SIGINT] = signal.signal(signal.SIGINT, ending.interrupt)
+    if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
+        before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for number in ENDING:
         if signal.getsignal(number) == signal.SIG_DFL:
             before[number] = signal.signal(number, ending.come)

@@ -132,8 +132,10 @@ class Content:
             while data := source.read(1 << 20):
                 draft.write(data)
             draft.seal()
-        except BaseException:
+        except BaseException as error:
             draft.__exit__()
+            if isinstance(error, tarfile.ReadError):
+                raise ArchiveError("the archive ends in the middle of a file: it was cut off") from None
             raise
         if draft.digest in self.drafts:
             draft.__exit__()
@@ -143,6 +145,12 @@ class Content:
         """A manifest names it: if it is here, it becomes a blob of the store."""
         if draft := self.drafts.pop(digest, None):
             draft.publish()
+        return digest
+
+    def needed(self, digest: str) -> str:
+        """As ``take``, of what must be here, or in the store already. Raises ``ArchiveError``."""
+        if not self.store.has(self.take(digest)):
+            raise ArchiveError(f"blob {digest} is not in the archive: it was cut off, or leaves out what should be here already")
         return digest
 
     def __enter__(self) -> Content:
@@ -219,17 +227,15 @@ class Content:
         return found
 
     def manifest(self, entry: dict, depth: int = 0) -> Image:
-        data = self.store.get(self.take(entry["digest"]))
+        data = self.store.get(self.needed(entry["digest"]))
         if entry.get("mediaType") in (image.INDEX, image.DOCKER_LIST):
             if depth:
                 raise ArchiveError(f"index {entry['digest']} lies in an index: only one in another is read")
             index = image.document(data, entry["digest"])
             return self.manifest(image.choose(index, None, f"index {entry['digest']}", self.config), depth + 1)
         found = image.manifest(data, entry["digest"])
-        self.take(found["config"]["digest"])
-        for one in found["layers"] or []:
-            if not self.store.has(self.take(one["digest"])):
-                raise ArchiveError(f"layer {one['digest']} is not in the archive")
+        for one in [found["config"], *(found["layers"] or [])]:
+            self.needed(one["digest"])
         return image.load(self.store, {"mediaType": image.MANIFEST, **entry})
 
     def config(self, entry: dict) -> dict:
@@ -257,6 +263,7 @@ def believed(names: list) -> list[str]:
 
 def import_(library: Library, file, name: str | None = None, config: dict | None = None, message: str = "") -> Image:
     """``docker import``: a tar file of a whole file system becomes an image of one layer; ``config`` is its runtime part."""
+    name = str(references.parse(name)) if name else None  # a name that is none is refused now, not after the work
     tar = compression.Counted(compression.unpacked(file), 2 * compression.limit(), "the tar file")
 
     def fill(sink) -> None:

@@ -11,6 +11,9 @@ from lib.images.overlays import walk
 from lib.images.sourcedate import epoch
 from lib.images.store import Draft, Store
 
+DOCKERS_PLAIN = "application/vnd.docker.image.rootfs.diff.tar"
+DOCKERS_PACKED = DOCKERS_PLAIN + ".gzip"
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -48,6 +51,18 @@ def write(store: Store, fill, kind: str = "gzip") -> Layer:
         fill(sink)
         digest, size = sink.commit()
     return Layer({"mediaType": compression.MEDIA_TYPES[kind], "digest": digest, "size": size}, f"sha256:{sink.hash.hexdigest()}")
+
+
+def packed(store: Store, plain: dict) -> dict:
+    """The descriptor of a layer's blob, packed; ``plain`` is that of the blob as it is. Hold ``store.using``."""
+
+    def fill(sink: Sink) -> None:
+        with store.open(plain["digest"]) as file:
+            while data := file.read(1 << 18):
+                sink.write(data)
+
+    kind = DOCKERS_PACKED if plain["mediaType"] == DOCKERS_PLAIN else compression.MEDIA_TYPES["gzip"]
+    return {**plain, **write(store, fill).descriptor, "mediaType": kind}
 
 
 def from_folder(store: Store, folder: str, kind: str = "gzip", **how: bool) -> Layer:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lib.process import Step
 
@@ -50,18 +50,32 @@ class Mount:
     options: str = ""
     why: str = ""
 
+    def __post_init__(self):
+        self.target = os.path.normpath("/" + self.target.lstrip("/"))
+
     def step(self, root: str) -> Step:
         return Step("mounts", "mount_inside", (self.source or self.fstype, root, self.target, self.fstype, self.options), self.why)
 
 
 @dataclass
 class Bind(Mount):
-    """A file or folder of the host, shown at ``target`` (``docker run -v source:target:ro``)."""
+    """A file or folder of the host, shown at ``target`` (``docker run -v source:target:ro``).
+
+    What is mounted below the source comes along if it is ``recursive``, and gets the same ``options``; only the topmost gets ``own``.
+    """
 
     fstype: str = "bind"
+    recursive: bool = True
+    own: str = ""
 
     def step(self, root: str) -> Step:
-        return Step("mounts", "bind", (os.path.abspath(self.source), root, self.target, self.options), self.why or "a bind mount")
+        words = () if self.recursive and not self.own else (self.recursive, self.own)
+        return Step("mounts", "bind", (os.path.abspath(self.source), root, self.target, self.options, *words), self.why or "a bind mount")
+
+    @property
+    def listens(self) -> bool:
+        """Whether what the host mounts below the source later shall be seen in the container (``rslave``)."""
+        return bool({"slave", "shared"} & set(f"{self.options},{self.own}".split(",")))
 
 
 def Tmpfs(target: str, options: str = "nosuid,nodev,noexec") -> Mount:
@@ -146,16 +160,36 @@ class RootFS:
 
     def steps(self) -> list[Step]:
         steps = [Step("clone", "clone3", (["mnt"], None), "mounts of its own")]
-        steps += [Step("propagation", "mount", (None, "/", None, "rprivate"), "nothing we mount reaches the host")]
-        steps += self.overlay_steps() if self.scratch else self.plain_steps()
+        steps += self.alone(self.overlay_steps() if self.scratch else self.plain_steps())
         if not self.bare:
             steps += self.furniture()
-        options = "ro" if self.read_only else ""  # nothing of a read-only container's can be written, these files neither
-        steps += [Bind(path, source=source, options=options).step(self.root) for path, source in self.files.items()]
-        steps += [one.step(self.root) for one in self.mounts]
+        steps += [one.step(self.root) for one in self.own_mounts()]
         if self.read_only:
             steps.append(Step("freeze-root", "restrict", (self.root, "ro"), "--read-only"))
         return [*steps, Step("pivot", "pivot_root", (self.root,), "the host's files are out of reach")]
+
+    def alone(self, root_steps: list[Step]) -> list[Step]:
+        """The root, and nothing that we mount reaches the host; nor the other way round, but where a bind mount asks for that."""
+        if not any(one.listens for one in self.mounts if isinstance(one, Bind)):
+            return [Step("propagation", "mount", (None, "/", None, "rprivate"), "nothing we mount reaches the host"), *root_steps]
+        return [
+            Step("propagation", "mount", (None, "/", None, "rslave"), "nothing we mount reaches the host; what it mounts, reaches us"),
+            *root_steps,
+            Step("root", "mount", (None, self.root, None, "rprivate"), "but not in here"),
+        ]
+
+    def own_mounts(self) -> list[Mount]:
+        """Beside the kernel's. A bundle's (``bare``) in its own order; else the nearer to the root first, so that none covers another.
+
+        Who mounts something at ``/etc/hosts`` does not want ours.
+        """
+        options = "ro" if self.read_only else ""  # nothing of a read-only container's can be written, these files neither
+        taken = {one.target for one in self.mounts}
+        files = [Bind(path, source=source, options=options) for path, source in self.files.items() if path not in taken]
+        mounts = [*files, *self.mounts]
+        if any(one.listens for one in mounts if isinstance(one, Bind)):
+            mounts = [deaf(one) if isinstance(one, Bind) else one for one in mounts]
+        return mounts if self.bare else sorted(mounts, key=lambda one: one.target.count("/"))
 
     def overlay_steps(self) -> list[Step]:
         """Many read-only folders and one writable one, seen as a single tree."""
@@ -191,6 +225,11 @@ class RootFS:
                 steps += device_steps(self.root, self.rootless)
                 steps += host_device_steps(self.root) if self.privileged and not self.rootless else []
         return steps if self.privileged else steps + mask_steps(self.root)
+
+
+def deaf(one: Bind) -> Bind:
+    """Unless it asks for it, a bind mount sees nothing of what the host mounts below its source."""
+    return one if one.listens else replace(one, options=f"{one.options},private")
 
 
 def escape(path: str) -> str:

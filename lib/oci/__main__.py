@@ -12,7 +12,6 @@ import sys
 
 from lib.oci.lifecycle import create, delete, kill, start, state_json
 from lib.oci.translation import OciError
-from lib.process import StepError
 
 
 def main(argv: list[str]) -> int:
@@ -33,7 +32,7 @@ def main(argv: list[str]) -> int:
             case _:
                 print(__doc__.split("\n\n")[-1].strip(), file=sys.stderr)
                 return 2
-    except (OciError, StepError, ValueError) as error:
+    except (OciError, OSError, ValueError) as error:
         print(f"oci: {error}", file=sys.stderr)
         return 1
     return 0

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lib import linux, state
 from lib.oci.translation import OciError, ingredients, load, not_understood
-from lib.process import Plan, Step
+from lib.process import Plan, Step, signal_number
 
 VERSION = "1.0.2"
 
@@ -51,9 +51,12 @@ def create(name: str, bundle: str) -> None:
 
 
 def start_waiting(config: dict, bundle: str, name: str, folder: Path):
-    gate = Gate(str(folder))
-    env = dict(word.partition("=")[::2] for word in config["process"].get("env", []))
-    plan = Plan(config["process"]["args"], [gate, *ingredients(config, bundle, f"oci-{name}")], env, gate="gate", name=f"oci-{name}")
+    try:
+        env = dict(word.partition("=")[::2] for word in config["process"].get("env", []))
+        parts = [Gate(str(folder)), *ingredients(config, bundle, f"oci-{name}")]
+        plan = Plan(config["process"]["args"], parts, env, gate="gate", name=f"oci-{name}")
+    except (KeyError, TypeError, AttributeError, IndexError) as error:  # something has another shape than config.md says
+        raise OciError(f"{bundle}/config.json is no OCI configuration: {error!r}") from None
     return plan.create(0, 1, 2)
 
 
@@ -123,9 +126,9 @@ def kill(name: str, number: str = "TERM") -> None:
     if status(about) == "stopped":
         raise OciError(f"cannot kill container {name!r}: it is stopped")
     try:
-        value = signal.Signals(int(number)) if number.isdigit() else signal.Signals[f"SIG{number.upper().removeprefix('SIG')}"]
-    except (KeyError, ValueError):
-        raise OciError(f"no signal is called {number!r}: kill -l lists them") from None
+        value = signal_number(number)
+    except ValueError as error:
+        raise OciError(str(error)) from None
     with suppress(ProcessLookupError), state.same_process(about) as pidfd:
         signal.pidfd_send_signal(pidfd, value)
         if value == signal.SIGKILL:
@@ -133,6 +136,8 @@ def kill(name: str, number: str = "TERM") -> None:
 
 
 def delete(name: str, force: bool = False) -> None:
+    if force and not (place(name) / "state.json").exists():
+        return  # as rm -f, and as runc
     about = facts(name)
     if (now := status(about)) != "stopped":
         if not force:

@@ -12,10 +12,21 @@ from pathlib import Path
 from lib.ingredients import Bind, Capabilities, Cgroup, Hostname, Join, Loopback, Mount, Namespaces, RootFS
 from lib.ingredients.cgroups import ALLOWED, PERIOD, backend
 from lib.ingredients.rootfs import device_steps, mask_steps
+from lib.linux import PROPAGATION
 from lib.process import Step
 
 KINDS = {"network": "net", "mount": "mnt"} | {kind: kind for kind in ("pid", "ipc", "uts", "cgroup", "user", "time")}
 CGROUP_MOUNT = "cgroup"
+# The options of mounts (config.md, Linux mount options): of one mount, of a whole tree, of a file system whoever mounts it.
+PLAIN = {
+    *("ro", "rw", "nosuid", "suid", "nodev", "dev", "noexec", "exec", "noatime", "atime", "nodiratime", "diratime", "relatime"),
+    *("norelatime", "strictatime", "nostrictatime", "nosymfollow", "symfollow", *PROPAGATION),
+}
+RECURSIVE = {f"r{word}": word for word in PLAIN}
+OF_THE_FILE_SYSTEM = {
+    *("sync", "async", "dirsync", "mand", "nomand", "silent", "loud", "iversion", "noiversion", "lazytime", "nolazytime", "defaults"),
+    "remount",
+}
 
 
 class OciError(Exception):
@@ -39,7 +50,7 @@ def ingredients(config: dict, bundle: str, name: str) -> list:
     """The configuration's words as ingredients."""
     linux_part = config.get("linux", {})
     made, joined = namespaces(linux_part.get("namespaces", []))
-    parts: list = [Namespaces(*made)]
+    parts: list = [Namespaces(*(kind for kind in made if kind != "mnt"))]  # the root brings that one
     if joined:
         parts.append(Join(paths=joined))
     if config.get("hostname"):
@@ -108,12 +119,22 @@ class Root:
         self.rootfs = RootFS([path], mounts=mounts, read_only=config["root"].get("readonly", False), bare=True)
 
     def mount(self, row: dict) -> Mount:
-        options = [word for word in row.get("options", []) if word not in ("relatime", "rw")]
+        options = list(row.get("options") or [])
+        if unknown := set(options) & {"idmap", "ridmap", "tmpcopyup"}:
+            raise OciError(f"mounts: {row['destination']}: the option {min(unknown)!r} is not carried out yet")
         if row.get("type") == "bind" or {"bind", "rbind"} & set(options):
-            plain = [word for word in options if word not in ("bind", "rbind", "rprivate", "private")]
-            source = os.path.join(self.bundle, row["source"])  # a relative one is meant from the bundle (config.md, Mounts)
-            return Bind(row["destination"], source=source, options=",".join(plain))
-        return Mount(row["destination"], row["type"], row.get("source", ""), ",".join(options))
+            return self.bind(row, options)
+        plain = ",".join(RECURSIVE.get(word, word) for word in options)  # below a new file system nothing is mounted yet
+        return Mount(row["destination"], row["type"], row.get("source", ""), plain)
+
+    def bind(self, row: dict, options: list[str]) -> Bind:
+        """A word with an r before it is for the whole tree, the word alone for its topmost mount; what is a file system's is its own."""
+        every, own = [RECURSIVE[word] for word in options if word in RECURSIVE], [word for word in options if word in PLAIN]
+        if unknown := [word for word in options if word not in {*RECURSIVE, *PLAIN, *OF_THE_FILE_SYSTEM, "bind", "rbind"}]:
+            raise OciError(f"mounts: {row['destination']}: a bind mount has no option {unknown[0]!r}")
+        source = os.path.join(self.bundle, row["source"])  # a relative one is meant from the bundle (config.md, Mounts)
+        recursive = "rbind" in options or "bind" not in options
+        return Bind(row["destination"], source=source, options=",".join(every), recursive=recursive, own=",".join(own))
 
     def steps(self) -> list[Step]:
         linux_part, root = self.config.get("linux", {}), self.rootfs.root

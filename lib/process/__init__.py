@@ -6,9 +6,9 @@ __getattr__, __all__ = hand_on(
     __name__,
     {
         "steps": "CALLER BETWEEN STARTER CHILD Stage STAGES ORDER Ref Step plain shorten",
-        "plan": "StepPlan",
+        "plan": "StepPlan check_text words",
         "errors": "StepError TimeLimit",
-        "exit": "Exit in_words",
+        "exit": "Exit in_words signal_number",
         "interrupts": "Shield completed scratch",
         "client": "Starter PATIENCE",
         "output": "Pipes KEEP memory_file",

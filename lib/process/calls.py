@@ -135,5 +135,10 @@ def resolve(value, refs: dict[str, int]):
 
 
 def execute(call: str, args, refs: dict[str, int], calls=CALLS):
-    """Carry out one step; the ``OSError`` of the call that failed comes out as it is."""
-    return calls[call](*(resolve(value, refs) for value in args))
+    """Carry out one step; the ``OSError`` of the call that failed comes out as it is, Python's own errors (wrong arguments) as EINVAL."""
+    try:
+        return calls[call](*(resolve(value, refs) for value in args))
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(errno.EINVAL, f"{type(error).__name__}: {error}") from error

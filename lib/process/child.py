@@ -54,9 +54,6 @@ class Child:
             except OSError as error:
                 report(self.line, index, call, args, error)
                 os._exit(125)
-            except Exception as error:  # a step with wrong arguments: nothing may be lost with this process
-                report(self.line, index, call, args, OSError(errno.EIO, f"{type(error).__name__}: {error}"))
-                os._exit(125)
 
     def close_others(self) -> None:
         """Keep what the steps name, and nothing else: the cgroup's folder, say, would lead out of the container (CVE-2024-21626)."""
@@ -136,6 +133,6 @@ def refs_of(call: str, args) -> list[str]:
 
 def candidates(name: str, env: dict[str, str]) -> list[str]:
     """Where a command is looked for: in each folder of PATH, unless its name has a slash."""
-    if "/" in name:
-        return [name]
+    if "/" in name or not name:
+        return [name] if name else []
     return [os.path.join(folder or ".", name) for folder in env.get("PATH", os.defpath).split(":")]

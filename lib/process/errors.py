@@ -29,7 +29,7 @@ class StepError(OSError):
     def __str__(self) -> str:
         name = errno.errorcode.get(self.errno, str(self.errno))
         if self.step.call == "execve":
-            text = f"cannot run {self.step.args[0][0]!r}: {self.advice or os.strerror(self.errno)}"
+            text = f"cannot run {self.step.args[0][0]!r}: {self.advice or self.strerror}"
             return f"{text} ({name})"
         told = [*map(str, self.step.args), "/proc/self/fd"]
         where = f" on {self.filename!r}" if self.filename and not any(self.filename.startswith(one) for one in told) else ""

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lib import linux
+from lib.sizes import human
+
 
 @dataclass(frozen=True)
 class Exit:
-    """How a process ended: Docker's exit code, the reason in words, and what it wrote."""
+    """How a process ended: Docker's exit code, the reason in words, and what it wrote.
+
+    Of a long output only the end is kept; ``cut`` is how many bytes before it are missing, of ``output`` and ``errors`` together.
+    """
 
     code: int
     reason: str = ""
     output: bytes = b""
     errors: bytes = b""
     seconds: float = 0.0
+    cut: int = 0
 
     @property
     def text(self) -> str:
@@ -26,17 +34,49 @@ class Exit:
         return self.code - 128 if self.code > 128 and in_words(self.code) else None
 
     def __repr__(self) -> str:
-        return f"exit {self.code}" + (f": {self.reason}" if self.reason else "")
+        cut = f"of its output the first {human(self.cut)} were not kept" if self.cut else ""
+        words = "; ".join(filter(None, [self.reason, cut]))
+        return f"exit {self.code}" + (f": {words}" if words else "")
 
 
 def in_words(code: int) -> str:
     """What Docker's and the shell's codes above 124 mean, as far as the number alone can tell."""
-    if code <= 128:
-        return ""
+    number = code - 128
+    return f"ended by signal {number} ({signal_name(number)})" if 0 < number < signal.NSIG else ""
+
+
+def signal_name(number: int) -> str:
+    """``SIGTERM``; of those in real time only the first and the last have a name, the others are counted: ``SIGRTMIN+3``. See signal(7)."""
+    if number in set(signal.Signals):
+        return signal.Signals(number).name
+    return f"SIGRTMIN{number - signal.SIGRTMIN:+d}"
+
+
+def signal_number(word: str) -> int:
+    """``9``, ``KILL``, ``SIGKILL``, ``RTMIN+3``, ``37``. Raises ``ValueError``."""
+    numbers = range(1, signal.NSIG)
+    names = {signal_name(number): number for number in numbers}
+    names |= {f"SIGRTMAX-{signal.SIGRTMAX - number}": number for number in numbers if number < signal.SIGRTMAX}
+    names |= {f"SIG{number}": number for number in numbers}
+    name = f"SIG{word.upper().removeprefix('SIG')}"
+    if name not in names:
+        raise ValueError(f"no signal is called {word!r}: kill -l lists them")
+    return names[name]
+
+
+def collect(pidfd: int, flags: int) -> int | None:
+    """Wait for a child: its exit code, or minus the signal that ended it; None if it still runs and ``flags`` say WNOHANG.
+
+    Of a caller that ignores SIGCHLD the kernel takes the children away at once, and os.wait() in a notebook cell takes any child: then
+    the kernel is asked what it remembers. Raises ``ChildProcessError`` where it remembers nothing. See waitpid(2), NOTES.
+    """
     try:
-        return f"ended by signal {code - 128} ({signal.Signals(code - 128).name})"
-    except ValueError:
-        return ""
+        found = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | flags)
+    except ChildProcessError:
+        return linux.exit_code(pidfd)
+    if found is None:
+        return None
+    return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
 
 
 def why_killed(ingredients: Sequence, code: int, by_us: bool) -> str:

@@ -18,7 +18,7 @@ from lib import linux, state
 from lib.process import calls
 from lib.process.client import PATIENCE
 from lib.process.errors import TimeLimit, failed, refuse_what_is_there
-from lib.process.exit import Exit, hint, why_killed
+from lib.process.exit import Exit, collect, hint, why_killed
 from lib.process.interrupts import Shield
 from lib.process.line import Line
 from lib.process.output import KEEP, Pipes
@@ -146,7 +146,7 @@ class Process:
         with Shield() as shield, self.watched() as pidfd, shield.opened():
             while pidfd is not None and not linux.readable([pidfd], until_the_next_look(deadline)):
                 self.reap_guests()
-                if deadline is not None and time.monotonic() >= deadline:
+                if deadline is not None and not time.monotonic() < deadline:  # a limit may be no number (NaN)
                     raise TimeoutError(f"still running after {timeout:g} s")
         return self._reap(0)
 
@@ -174,14 +174,14 @@ class Process:
             if self.exit is not None:
                 return self.exit
             try:
-                found = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | flags)
-            except ChildProcessError:  # e.g. os.wait() in a notebook cell
-                code, reason = 255, "exit code unknown: another part of this program waited for it"
+                status = collect(self.pidfd, flags)
+            except ChildProcessError:
+                code, reason = 255, "exit code unknown: this program ignores SIGCHLD, or another part of this program waited for it"
             else:
-                if found is None:
+                if status is None:
                     return None
-                killed = found.si_code != os.CLD_EXITED  # a program may also *say* 137 (a shell does, of its child)
-                code = 128 + found.si_status if killed else found.si_status
+                killed = status < 0  # a program may also *say* 137 (a shell does, of its child)
+                code = 128 - status if killed else status
                 reason = why_killed(self.plan.ingredients, code, self.killed_by_us) if killed else hint(self.plan.ingredients)
             self.state = "stopped"
             self.exit = Exit(code, reason, seconds=time.monotonic() - self.created_at)
@@ -199,11 +199,11 @@ class Process:
                 self.reap_guests()
                 if pidfd in ready:
                     break
-                if deadline is not None and time.monotonic() >= deadline:
+                if deadline is not None and not time.monotonic() < deadline:
                     raise TimeLimit(timeout, pipes.content(0))
         self.kill_group()
         pipes.finish(show)
-        return replace(self.wait(), output=pipes.content(0), errors=pipes.content(1))
+        return replace(self.wait(), output=pipes.content(0), errors=pipes.content(1), cut=pipes.cut)
 
     def signal(self, number: int) -> None:
         """Send a signal; one that comes too late is no error. SIGKILL lets a paused container go on, to its end, as in Docker."""
@@ -234,11 +234,11 @@ class Process:
     def kill_group(self) -> None:
         """What it started in the background goes with it, also where no PID namespace sees to that.
 
-        Only while nobody has waited for it: until then no other group can have got its number.
+        Only while nobody has waited for it, or by its pidfd: no other group can have got its number then.
         """
         with self.lock, suppress(ProcessLookupError, PermissionError):
             if self.exit is None and self.pid:
-                os.killpg(self.pid, signal.SIGKILL)
+                linux.kill_group(self.pidfd, self.pid)
 
     def stop(self, timeout: float = 10) -> Exit:
         """As ``docker stop``: SIGTERM, then after ``timeout`` seconds SIGKILL."""

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 
 from lib import linux
-from lib.process.client import Starter
+from lib.process.client import PATIENCE, Starter
 from lib.process.errors import StepError, TimeLimit
 from lib.process.interrupts import Shield
 from lib.process.messages import MESSAGE, understood
@@ -84,7 +84,14 @@ class Line:
         except TimeLimit:
             if self.pidfd < 0:
                 Starter.give_up()  # it stands still: the next one shall not wait for it, too
+                self.meet_the_late()
             raise
+
+    def meet_the_late(self) -> None:
+        """The starter is dead. Whom it had made by then tells of itself, and so can be waited for; else a zombie would stay."""
+        self.patience = PATIENCE
+        with suppress(OSError):  # there was nobody, or nobody any more
+            self.meet()
 
     def meet(self) -> None:
         """Hear the pid from the starter or its go-between, or (it was killed after the clone) from the child itself."""
@@ -169,7 +176,8 @@ class Line:
         self.close()  # it ends by itself then
         words = understood(message, [-1])  # (as if one had come)
         for pid in filter(None, (words.get("pid"), words.get("go_between"))):
-            os.waitpid(pid, 0)
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
         return OSError(errno.EMFILE, "no descriptor is left for the new process: close some, or raise the limit (ulimit -n)")
 
     def where_it_hangs(self) -> str:
@@ -187,7 +195,8 @@ class Line:
             if not linux.readable([self.go_between], self.patience):
                 signal.pidfd_send_signal(self.go_between, signal.SIGKILL)
             if linux.readable([self.go_between], self.patience):
-                os.waitid(os.P_PIDFD, self.go_between, os.WEXITED)
+                with suppress(ChildProcessError):  # somebody else has waited for it, or nobody need (SIGCHLD is ignored)
+                    os.waitid(os.P_PIDFD, self.go_between, os.WEXITED)
             os.close(self.go_between)
         self.go_between = -1
 

@@ -64,8 +64,8 @@ def report(line: socket.socket, index: int | None, call: str, args, error: OSErr
     A path or a PATH may be longer than one message can be.
     """
     path = os.fsdecode(error.filename)[:LONGEST] if error.filename is not None else None
-    told = {"words": (error.strerror or "")[:LONGEST], "advice": advise(call, args, error)[:LONGEST]}
-    say(line, {"error": error.errno or errno.EIO, "step": index, "call": call, "path": path} | told)
+    told = {"words": (error.strerror or str(error))[:LONGEST], "advice": advise(call, args, error)[:LONGEST]}
+    say(line, {"error": error.errno or errno.EINVAL, "step": index, "call": call, "path": path} | told)
 
 
 def receive(sock: socket.socket) -> tuple[dict, list[int]] | None:

@@ -20,6 +20,7 @@ class Pipes:
     def __init__(self, tty: bool):
         self.readers, self.given, self.tty = [], [None, None], tty
         self.kept = [bytearray(), bytearray()]
+        self.cut = 0  # bytes that were not kept
         self.decoders = [codecs.getincrementaldecoder("utf-8")(errors="replace") for _ in range(2)]
         for number in range(0 if tty else 2):
             try:
@@ -62,7 +63,9 @@ class Pipes:
     def take(self, number: int, data: bytes, show: bool, final: bool = False) -> None:
         kept = self.kept[number]
         kept += data
-        del kept[: max(0, len(kept) - KEEP)]
+        surplus = max(0, len(kept) - KEEP)
+        del kept[:surplus]
+        self.cut += surplus
         if show and (text := self.decoders[number].decode(data, final)):
             if callable(show):
                 show(text)

@@ -29,6 +29,10 @@ class StepPlan:
     name: str = field(default_factory=state.new_id)
     about: dict = field(default_factory=dict)  # what else shall be on its record: which image, which layers
 
+    def __post_init__(self):
+        self.argv = words(self.argv)
+        check_environment(self.env or {})
+
     def own_steps(self) -> list[Step]:
         """What every process needs, with or without ingredients."""
         env = dict(os.environ) if self.env is None else dict(self.env)
@@ -44,7 +48,7 @@ class StepPlan:
             *steps,
             Step("clone", "clone3", ([], None)),
             Step("wait", "wait_for_start", (self.gate,) if self.gate else (), "created; the caller says start"),
-            Step("exec", "execve", ([os.fspath(word) for word in self.argv], env), "becomes the program"),
+            Step("exec", "execve", (self.argv, env), "becomes the program"),
         ]
 
     @property
@@ -66,3 +70,38 @@ class StepPlan:
                 last = step.stage
             lines.append(f"    {shorten(step)}" + (f"   # {step.why}" if step.why else ""))
         return "\n".join(lines)
+
+
+def words(argv: Sequence) -> list[str]:
+    """The words of a command, as the kernel can take them. Raises ``ValueError``."""
+    if isinstance(argv, str | bytes):
+        raise ValueError(
+            f'a command is a list of words, and {argv!r} is one text: [{argv!r}], or ["sh", "-c", {argv!r}] for a shell to split it'
+        )
+    found = list(argv)
+    if not found:
+        raise ValueError("no command specified: the list of its words is empty")
+    for word in found:
+        check_text(word if not isinstance(word, os.PathLike) else os.fspath(word), f"{word!r} in the command")
+    return [os.fspath(word) for word in found]
+
+
+def check_environment(env: dict) -> None:
+    """Raises ``ValueError`` for what can be no variable: a name without a letter or with a ``=`` in it, a value that is no text."""
+    for name, value in env.items():
+        check_text(name, f"the name of the variable {name!r}")
+        check_text(value, f"the variable {name!r}: {value!r}")
+        if not name or "=" in name:
+            raise ValueError(f"invalid environment variable: {name}={value}: a name has at least one letter, and no = in it")
+
+
+def check_text(value, what: str) -> None:
+    """Raises ``ValueError`` for what the kernel cannot take as a text: it ends one at its first NUL."""
+    if not isinstance(value, str):
+        raise ValueError(f"{what} is no text (str), but {type(value).__name__}; os.fsdecode() makes one of bytes")
+    if "\0" in value:
+        raise ValueError(f"{what} has a NUL in it, which would end it there")
+    try:
+        os.fsencode(value)
+    except UnicodeEncodeError:
+        raise ValueError(f"{what} has half a character in it") from None

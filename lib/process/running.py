@@ -7,11 +7,14 @@ from collections.abc import Callable
 
 from lib.process import leaving  # noqa: F401 - whoever starts something leaves nothing behind
 from lib.process.client import PATIENCE
+from lib.process.errors import TimeLimit
 from lib.process.exit import Exit
 from lib.process.handle import Process
 from lib.process.interrupts import Shield
 from lib.process.output import TYPED_AT_MOST, Pipes, memory_file
 from lib.process.plan import StepPlan
+
+SHORTEST = 1  # second: as patient we are at least while a process is made, however little time it has afterwards
 
 
 class Plan(StepPlan):
@@ -47,15 +50,17 @@ class Plan(StepPlan):
 
         ``show`` may be a function: it gets each piece of the output as text.
 
-        ``timeout`` in seconds; a process that runs longer is killed and ``TimeLimit`` raised. An interrupt (Ctrl-C, the
-        notebook's stop button) kills it too. In every case nothing is left when this returns or raises.
+        ``timeout`` in seconds; a process that runs longer is killed and ``TimeLimit`` raised; where no time is left, none is
+        started. An interrupt (Ctrl-C, the notebook's stop button) kills it too. In every case nothing is left when this returns or raises.
         """
+        if timeout is not None and not timeout > 0:  # or it is no number (NaN)
+            raise TimeLimit(timeout, words=f"no time is left (timeout={timeout:g}): nothing was started")
         if self.tty and len(stdin) >= TYPED_AT_MOST:
             raise ValueError(f"stdin has {len(stdin)} bytes: nobody can type more than {TYPED_AT_MOST - 1} at a terminal before it is read")
         with Shield() as shield, memory_file(stdin) as source:
             pipes = Pipes(self.tty)
             try:
-                process = Process(self, source, *pipes.given, shield, min(timeout or PATIENCE, PATIENCE))
+                process = Process(self, source, *pipes.given, shield, max(SHORTEST, min(timeout or PATIENCE, PATIENCE)))
                 try:
                     process.start(shield)
                     pipes.attach(process.master, stdin)

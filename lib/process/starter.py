@@ -98,7 +98,7 @@ def go_between(sock: socket.socket, birth: socket.socket, head: dict, refs: dict
     except OSError as error:
         report(birth, index, call, args, error)
     except Exception as error:  # a step with wrong arguments
-        report(birth, index, call, args, OSError(errno.EIO, f"{type(error).__name__}: {error}"))
+        report(birth, index, call, args, OSError(errno.EINVAL, f"{type(error).__name__}: {error}"))
     finally:
         os._exit(0)
 

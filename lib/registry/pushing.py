@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from lib.images import Image, Library, Reference, digests, image
+from lib.images.layers import packed
 from lib.images.library import REPO_DIGEST
 from lib.registry.blobsources import Origins
 from lib.registry.downloads import Tell
@@ -32,6 +33,7 @@ class Push:
     def run(self, found: Image) -> str:
         """The digest that the registry knows it by. Raises ``RegistryError``."""
         with self.store.using():
+            found = self.packed(found)
             blobs = list({one["digest"]: one for one in found.layers if self.may_go(one)}.values())
             for one in blobs:
                 self.tell("Preparing", digests.short(one["digest"]))
@@ -45,6 +47,22 @@ class Push:
             self.store.tag(str(self.reference), found.descriptor, **{REPO_DIGEST: repo_digest})
         self.tell("Digest", digest, len(data), len(data))
         return digest
+
+    def packed(self, found: Image) -> Image:
+        """Layers that were never packed (of an archive, of a root file system) travel packed, as Docker sends them.
+
+        Here the image is known so from now on, too, by all its names. Not one that came from a registry: that has its digest there.
+        """
+        named = [one for one in self.store.index() if one["digest"] == found.descriptor["digest"]]
+        plain = [image.LAYERS[one["mediaType"]] == "none" and not image.foreign(one) for one in found.layers]
+        if not any(plain) or any(REPO_DIGEST in one.get("annotations", {}) for one in named):
+            return found
+        layers = [packed(self.store, one) if still else one for one, still in zip(found.layers, plain, strict=True)]
+        kind = found.manifest.get("mediaType") or image.MANIFEST
+        descriptor = self.store.put_json({**found.manifest, "layers": layers}, kind)
+        for name in found.names:
+            self.store.tag(name, descriptor)
+        return image.load(self.store, descriptor, found.names)
 
     def may_go(self, one: dict) -> bool:
         """Some layers may be kept by nobody but their maker (image-spec, layer.md, "Non-Distributable Layers")."""

@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 from lib.images import Image, ImageError, Library, Reference, StoreError, references
 from lib.images.image import parse_platform
-from lib.registry.client import Registry
+from lib.registry.client import Registry, loopback
 from lib.registry.downloads import Tell
 from lib.registry.pulling import Pull
 from lib.registry.pushing import Push
@@ -20,7 +21,7 @@ from lib.registry.transport import RegistryError, Unreachable
 __all__ = ["RegistryError", "Unreachable", "pull", "pull_all", "push", "push_all"]
 
 
-def silent(word: str, what: str, done: int = 0, total: int = 0) -> None:
+def silent(word: str, what: str = "", done: int = 0, total: int = 0) -> None:
     """Nobody listens."""
 
 
@@ -75,7 +76,8 @@ def one(library: Library, repository: Repository, reference: Reference, platform
 
 
 def shelf(reference: Reference, tell: Tell, insecure: bool, actions: str = "pull") -> Repository:
-    registry = Registry(reference.registry, insecure, lambda sentence: tell("Warning", sentence))
+    warn = silent if loopback(reference.registry) else partial(tell, "Warning")  # nothing on the way to ourselves need be encrypted
+    registry = Registry(reference.registry, insecure, warn)
     return Repository(registry, reference.repository, actions)
 
 

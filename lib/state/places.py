@@ -24,6 +24,13 @@ def store() -> Path:
     return Path("/var/lib/suitcase") if os.geteuid() == 0 else home() / ".local/share/suitcase"
 
 
+def why_there() -> str:
+    """What is wrong with a user who has no home, or one that is not there (a system's user has such a one)."""
+    if not (os.environ.get("SUITCASE_STORE") or os.geteuid() == 0 or home().is_dir()):
+        return f"uid {os.geteuid()} has no home folder, here or in /etc/passwd: HOME=/some/folder says where it is; "
+    return ""
+
+
 def folder(name: str) -> Path:
     """A folder of the store, made if it is missing; its owner's alone, as strangers' setuid programs may lie in it."""
     place = store() / name
@@ -32,7 +39,9 @@ def folder(name: str) -> Path:
         if (about := place.stat()).st_mode & 0o077 and about.st_uid == os.geteuid():  # made by an earlier version of ours
             place.chmod(0o700)
     except OSError as error:
-        raise OSError(error.errno, f"{error.strerror} (SUITCASE_STORE=/some/folder puts the store elsewhere)", str(place)) from None
+        raise OSError(
+            error.errno, f"{error.strerror} ({why_there()}SUITCASE_STORE=/some/folder puts the store elsewhere)", str(place)
+        ) from None
     return place
 
 
@@ -51,6 +60,12 @@ def runtime_dir() -> Path:
     if (place := os.environ.get("XDG_RUNTIME_DIR")) and os.access(place, os.W_OK | os.X_OK):  # su keeps the name of somebody else's
         return Path(place, "suitcase")
     return Path(f"/tmp/suitcase-{os.geteuid()}")  # no folder above it but /tmp: nobody else can put another in its place
+
+
+def check_name(name: str) -> None:
+    """Raises ``ValueError`` for a name that, as a part of a path, would lead elsewhere."""
+    if not name or "/" in name or "\0" in name or name in (".", ".."):
+        raise ValueError(f"{name!r} is no name: it becomes a part of paths, so it cannot be empty, . or .., nor have a / in it")
 
 
 def new_id() -> str:

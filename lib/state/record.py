@@ -11,7 +11,7 @@ import threading
 
 from lib import linux
 from lib.state.owner import Owner, alive, check_ours
-from lib.state.places import new_id, runtime_dir
+from lib.state.places import check_name, new_id, runtime_dir
 from lib.state.undos import unlink
 
 
@@ -29,6 +29,7 @@ class Record:
     _naming = threading.Lock()
 
     def __init__(self, name: str, undos, **facts):
+        check_name(name)
         maker = Owner.current().name
         with self._naming:
             if (runtime_dir() / f"{name}.json").exists():  # the same plan, carried out twice at the same time
@@ -40,10 +41,11 @@ class Record:
     def save(self, **facts) -> None:
         """Write the record as a whole or not at all (write a new file, then rename it over the old one)."""
         self.facts.update(facts)
+        text = json.dumps(self.facts)  # before there is a file: a fact may be what JSON has no word for
         draft = f"{os.fspath(self.path)[:-5]}.{self.facts['maker']}.new"
         try:
             with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w") as file:
-                file.write(json.dumps(self.facts))
+                file.write(text)
             os.replace(draft, self.path)
         except OSError:  # half a record (the memory is full, say) must not pass for a whole one
             unlink(draft)

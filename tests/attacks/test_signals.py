@@ -15,6 +15,7 @@ from helpers.sites import Site
 from helpers.waiting import wait_for
 
 from lib import state
+from lib.cli import signals
 
 pytestmark = requires("root", "overlay")
 
@@ -109,3 +110,14 @@ def test_the_terminal_closes(site):
         assert gone(pids) and not state.records()
     finally:
         state.gc()
+
+
+def test_a_caller_that_ignores_sigchld_hands_that_on_and_the_command_lets_go_of_it():
+    """Some programs start all others so; then nobody could wait for a child, and a credential helper's failure would look like success."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with signals.ended_in_order():
+            assert subprocess.run(["sh", "-c", "exit 3"]).returncode == 3
+        assert signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN, "a notebook's kernel is as it was"
+    finally:
+        signal.signal(signal.SIGCHLD, before)

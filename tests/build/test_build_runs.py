@@ -31,6 +31,16 @@ def site(tmp_path):
     assert made.leftovers() == []
 
 
+def test_what_was_made_at_the_end_of_a_link_to_nowhere_is_in_no_layer(site):
+    """The container's own resolv.conf, and a cache, hang on something new there; afterwards it is empty, and nobody's."""
+    site.write("links/etc/resolv.conf")
+    (site.context / "links/etc/resolv.conf").unlink()
+    (site.context / "links/etc/resolv.conf").symlink_to("../run/stub/resolv.conf")
+    (site.context / "links/cache").symlink_to("fresh/deep/cache")
+    text = "FROM base\nCOPY links /\nRUN --mount=type=cache,target=/cache test -s /run/stub/resolv.conf && touch /cache/x /mine\n"
+    assert set(site.top_layer(site.build(text))) == {"mine"}
+
+
 # -- mounts ---------------------------------------------------------------------------------
 
 

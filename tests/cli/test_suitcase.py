@@ -5,12 +5,16 @@ from __future__ import annotations
 import io
 import json
 import os
+import pty
 import shlex
 import stat
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -323,6 +327,19 @@ def test_push_and_pull_beside_skopeo(suitcase, ours, tmp_path):
 
 
 @requires("docker-registry")
+def test_all_tags_are_told_one_by_one(suitcase):
+    with LocalRegistry() as registry:
+        name = f"{registry.name}/deep/small"
+        for tag in ("1", "2"):
+            suitcase(f"tag small:1 {name}:{tag}")
+        assert suitcase(f"push -a {name}").code == 0
+        said = suitcase(f"pull -a {name}")
+        heads = [line for line in said.out.splitlines() if "Pulling from" in line]
+        assert sorted(heads) == [f"{tag}: Pulling from deep/small" for tag in "12"]
+        assert said.out.splitlines()[-1] == name and "latest" not in said.out and not said.err
+
+
+@requires("docker-registry")
 def test_login_and_logout(suitcase, tmp_path):
     with with_password(tmp_path) as registry:
         suitcase(f"tag small:1 {registry.name}/small:1")
@@ -353,6 +370,76 @@ def test_build_says_what_it_does(suitcase, tmp_path):
     assert suitcase("run b:1 cat /hello").out == "hello me\n"
 
 
+def test_a_name_that_is_none_is_refused_before_the_work(suitcase, tmp_path):
+    (tmp_path / "Dockerfile").write_text("FROM localhost/busybox:static\nRUN touch /x\n")
+    said = suitcase(f"build -t fine:1 -t Web:1 {tmp_path}")
+    assert said.code == 1 and "in lower case" in said.err and "RUN" not in said.err
+    (tmp_path / "no.tar").write_bytes(b"nonsense")
+    assert "in lower case" in suitcase(f"import {tmp_path}/no.tar Web:1").err
+
+
+def test_off_a_terminal_a_build_tells_what_its_commands_print(suitcase, tmp_path):
+    (tmp_path / "Dockerfile").write_text("FROM localhost/busybox:static\nRUN echo $((6*7))\n")
+    assert "| 42" in suitcase(f"build {tmp_path}").err
+    main, side = pty.openpty()
+    words = [sys.executable, "-m", "lib.cli", "build", "--no-cache", str(tmp_path)]
+    with subprocess.Popen(words, stdout=side, stderr=side, stdin=subprocess.DEVNULL) as child:
+        os.close(side)
+        said = b""
+        with suppress(OSError):  # EIO: the other end is closed
+            while piece := os.read(main, 1 << 16):
+                said += piece
+    os.close(main)
+    assert child.returncode == 0 and b"RUN echo" in said and b"| 42" not in said
+
+
+def fed(words: str, stdin: bytes) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", "lib.cli", *shlex.split(words)], input=stdin, capture_output=True, timeout=60)
+
+
+def left() -> set[str]:
+    return {name for name in os.listdir(tempfile.gettempdir()) if name.startswith("suitcase-") and "-context-" in name}
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+def test_a_context_from_standard_input(suitcase, ours, tmp_path, mode):
+    out, before = io.BytesIO(), left()
+    with tarfile.open(fileobj=out, mode=mode) as tar:
+        for info, data in (folder("."), member("./Dockerfile", b"nonsense"), member("./sub/file", b"hello\n"),
+                           member("./sub/Dockerfile", b"FROM scratch\nCOPY sub/file /there\n")):  # fmt: skip
+            tar.addfile(info, io.BytesIO(data))
+    done = fed("build -q -t fed -f sub/Dockerfile -", out.getvalue())
+    assert done.returncode == 0, done.stderr
+    assert make.tree(ours.folders(ours.find("fed")))["there"][4] == b"hello\n"
+    assert left() == before and not list((ours.store.place / "contexts").glob("*")), "nothing of it is kept"
+
+
+def test_a_dockerfile_from_standard_input_needs_no_context(suitcase, ours, tmp_path):
+    done = fed("build -q -t words -", b"FROM scratch\nLABEL a=b\n")
+    assert done.returncode == 0 and ours.find("words").runtime["Labels"] == {"a": "b"}
+    assert b"can't use stdin for both" in fed("build -f - -", b"FROM scratch\n").stderr
+    assert b"is not in the build context" in fed("build -", b"FROM scratch\nCOPY etc /\n").stderr
+
+
+def test_a_context_from_a_stranger_leads_nowhere(suitcase, tmp_path):
+    (tmp_path / "secret").write_text("FROM topsecret\n")
+    for name in ("Dockerfile", "other"):
+        tar = make.tar(make.link(name, str(tmp_path / "secret")))
+        said = fed(f"build {'' if name == 'Dockerfile' else '-f other'} -", tar).stderr
+        assert b"leads out of the build context" in said and b"topsecret" not in said
+
+
+def test_an_image_of_words_alone_was_made_now(suitcase, ours, tmp_path):
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nLABEL a=b\nENV C=d\n")
+    suitcase(f"build -t words {tmp_path}")
+    age = datetime.now(UTC) - datetime.fromisoformat(ours.find("words").config["created"])
+    assert timedelta() <= age < timedelta(minutes=5)
+    assert len({one["created"] for one in ours.find("words").history}) == 1
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nLABEL a=b\nCOPY Dockerfile /\nENV C=d\n")
+    first, second = (suitcase(f"build -q {tmp_path}").out for _ in range(2))
+    assert first == second, "what comes from the cache is the same image again"
+
+
 def test_build_fails_where_the_line_is(suitcase, tmp_path):
     (tmp_path / "Dockerfile").write_text("FROM localhost/busybox:static\nRUN echo before; exit 3\n")
     said = suitcase(f"build {tmp_path}")
@@ -376,6 +463,77 @@ def test_every_verb_has_help_and_an_unknown_one_is_an_error(suitcase):
         assert said.code == 0 and "Usage: suitcase" in said.out
     assert suitcase("nosuch").code == 2
     assert {"pull", "push", "build", "images", "history", "inspect", "tag", "rmi", "save", "load", "run"} <= set(main.list_commands(None))
+
+
+@pytest.mark.parametrize(
+    "line, words",
+    [
+        ("run --network nope small:1", "'nope'"),
+        ("run --cpus inf small:1", "failed to parse inf as a rational number"),
+        ("run --cpus 1/0 small:1", "failed to parse 1/0 as a rational number"),
+        ("run --cpus 100000 small:1 true", "range of CPUs is from 0.01 to"),
+        ("run --pids-limit many small:1", "'many'"),
+        ("run --name", "--name"),
+        ("images --nosuch", "--nosuch"),
+        ("--nosuch", "--nosuch"),
+        ("run -e =A small:1 true", "invalid environment variable: =A"),
+        ("run -e '' small:1 true", "invalid environment variable: "),
+        ("run -w foo small:1 true", "the working directory 'foo' is invalid, it needs to be an absolute path"),
+        ("run --name .. small:1 true", "Invalid container name (..)"),
+        ("run -m 64x small:1 true", "invalid size: '64x'"),
+        ("run --tmpfs new small:1 true", "mount path must be absolute"),
+        ("run small:1", "no command specified"),
+    ],
+)
+def test_a_wrong_word_is_told_and_ends_with_125(suitcase, line, words):
+    said = suitcase(line)
+    assert said.code == 125 and words in said.err and not said.out
+
+
+def test_a_machine_without_cgroups_is_one_line_and_ctrl_c_is_no_error(suitcase, monkeypatch):
+    import click
+
+    from lib.cli import errors
+
+    monkeypatch.setattr("lib.container.Container.choose_cgroup", cgroups_missing)
+    said = suitcase("run localhost/busybox:static true")
+    assert said.code == 125 and said.err == "suitcase: no cgroup file system is mounted\n"
+    with pytest.raises(click.Abort), errors.errors():
+        raise click.Abort
+
+
+def cgroups_missing(container, limits):
+    raise RuntimeError("no cgroup file system is mounted")
+
+
+def test_an_error_that_was_told_holds_nothing_open(tmp_path):
+    """Its frames would, and those of its causes, until the garbage collector comes: meanwhile the disk cannot be unmounted."""
+    from lib.cli.errors import Failed, errors
+
+    def deep():
+        file = open(tmp_path / "x", "w")
+        raise OSError(28, f"full: {file.name}")
+
+    def caller():
+        try:
+            deep()
+        except OSError:
+            raise ValueError("wrapped") from None
+
+    with pytest.raises(Failed, match="wrapped") as caught, errors():
+        caller()
+    held = [os.readlink(place) for place in Path("/proc/self/fd").iterdir() if place.is_symlink() and place.exists()]
+    assert caught.value and str(tmp_path / "x") not in held
+
+
+def test_who_has_no_home_is_told_what_to_set():
+    """A uid that /etc/passwd does not know, and no HOME: the usual place of the store cannot even be named."""
+    code = "import os, runpy, sys; os.setgroups([]); os.setgid(54321); os.setuid(54321); sys.argv[1:] = ['images']; "
+    code += "runpy.run_module('lib.cli', run_name='__main__')"
+    env = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, cwd=Path(__file__).parents[2])
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert all(word in done.stderr for word in ("uid 54321 has no home folder", "HOME=", "SUITCASE_STORE="))
 
 
 def test_as_a_program(ours, tmp_path):

@@ -458,6 +458,31 @@ def test_a_bad_archive_gets_one_clear_error(ours, tmp_path, change, words):
     assert other.images() == [] and os.listdir(other.store.place / "ingest") == []
 
 
+@pytest.mark.parametrize("half", ["manifest.json", "index.json"])
+def test_an_archive_that_lacks_a_file_was_cut_off_and_nobody_can_pull_it(ours, tmp_path, half):
+    one = simple(ours)
+    data = without(saved(ours, "test:1"), half)
+    missing = [one.id, one.layers[-1]["digest"], *([one.descriptor["digest"]] if half == "manifest.json" else [])]
+    for digest in missing:
+        other = make.library(tmp_path / digest)
+        with pytest.raises(ArchiveError, match="it was cut off") as caught:
+            archive.load(other, io.BytesIO(without(data, digest[7:])))
+        assert "pull" not in str(caught.value)
+        assert other.images() == [] and os.listdir(other.store.place / "ingest") == []
+
+
+def test_an_archive_that_ends_early_is_no_image(ours, tmp_path):
+    simple(ours)
+    data, other = saved(ours, "test:1"), make.library(tmp_path / "other")
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        end = tar.getmember("index.json").offset_data  # with that it is whole: manifest.json only says it again
+    for size in range(0, end, end // 9):
+        with pytest.raises(ImageError) as caught:
+            archive.load(other, io.BytesIO(data[:size]))
+        assert "pull the image again" not in str(caught.value), size
+        assert other.images() == [] and os.listdir(other.store.place / "ingest") == []
+
+
 def test_no_archive_at_all(ours):
     for data in (b"", b"nonsense" * 100):
         with pytest.raises(ImageError):

@@ -111,6 +111,18 @@ def test_weight_is_written_in_v2s_words():
         assert linux.read(f"{box.cgroup.folders[controller]}/{name}").strip() == text
 
 
+@pytest.mark.parametrize("number", [-1, 0, -5])
+def test_dockers_words_for_no_limit(number):
+    with lib.start("busybox", ["sleep", "100"], pids_limit=number, memory="0", cpus=0) as box:
+        assert box.cgroup.read("pids.max") == "max" and not box.cgroup.limits
+    assert not Cgroup(pids=number).limits
+
+
+def test_what_memory_and_swap_together_may_be():
+    assert Cgroup(memory="64m", memory_swap="-1").limits == Cgroup(memory="64m", memory_swap=-1).limits
+    assert Cgroup(memory="64m", memory_swap=0).limits == Cgroup(memory="64m").limits, "0 is no word at all"
+
+
 @requires("cpuset")
 def test_cpuset():
     assert run("grep", "Cpus_allowed_list", "/proc/self/status", cpuset="0").text.split() == ["Cpus_allowed_list:", "0"]

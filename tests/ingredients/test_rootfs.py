@@ -150,9 +150,132 @@ def test_three_files_of_etc():
 
 
 def test_a_volume_that_cannot_be_meant():
-    for text in ("data:/data", "/a", "/a:b", "/a:/b:rx"):
+    for text in ("data:/data", "/a", "/a:b", "/a:/b:rx", "/a:/b:", "/a:/b:ro,rw", "/a:/b:z,Z", "/a:/b:nocopy", "/a:/", "/a:/b/.."):
         with pytest.raises(ValueError, match="invalid volume"):
             run("true", volumes=[text])
+
+
+def options_of(path: str, **how) -> set[str]:
+    """The options of what is mounted at a path in a container, as the kernel tells them."""
+    (row,) = [line.split() for line in sh("cat /proc/self/mounts", **how).text.splitlines() if line.split()[1] == path]
+    return set(row[3].split(","))
+
+
+@pytest.mark.parametrize("words, read_only", [("Z", False), ("z,ro", True), ("rw,cached", False), ("ro,rprivate,delegated,Z", True)])
+def test_a_volume_takes_dockers_words(words, read_only, tmp_path):
+    assert ("ro" in options_of("/data", volumes=[f"{tmp_path}:/data:{words}"])) == read_only
+
+
+def test_a_tmpfs_takes_the_words_of_mount_and_its_own_and_the_later_counts():
+    found = options_of("/run", tmpfs=["/run:rw,exec,size=1m,mode=1770,size=64k"])
+    assert {"rw", "nosuid", "nodev", "size=64k", "mode=1770"} <= found and "noexec" not in found
+    assert "ro" in options_of("/new", tmpfs=["/new:rw,ro,rslave"])
+    assert {"noexec", "size=8k"} <= options_of("/new", tmpfs=["/new:size=64k", "/new/:size=8k"]), "of two at one place, too"
+
+
+def test_a_tmpfs_gets_the_mode_of_the_folder_that_it_covers():
+    assert sh("stat -c %a /etc /new /tmp", tmpfs=["/etc", "/new", "/tmp:mode=700"]).text.split() == ["755", "1777", "700"]
+
+
+@pytest.mark.parametrize(
+    "how, words",
+    [
+        ({"tmpfs": ["/new:foo"]}, 'invalid tmpfs option "foo"'),
+        ({"tmpfs": ["/new:size=1m,huge=always"]}, 'invalid tmpfs option "huge=always"'),
+        ({"tmpfs": ["new"]}, "invalid mount path: 'new' mount path must be absolute"),
+        ({"tmpfs": ["/"]}, "destination can't be '/'"),
+        ({"volumes": ["/etc:/new", "/usr:/new/"]}, "Duplicate mount point: /new"),
+        ({"volumes": ["/etc:/new"], "tmpfs": ["/new"]}, "Duplicate mount point: /new"),
+    ],
+)
+def test_what_cannot_be_mounted_is_told_before_anything_is(how, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        lib.Container("busybox", ["true"], **how)
+
+
+def test_no_mount_covers_another_that_lies_deeper(tmp_path):
+    """Whatever their order: the nearer to the root comes first, the container's own three files among them."""
+    (tmp_path / "file").write_text("mine\n")
+    told = sh("cat /data/sub/file; hostname; cat /etc/hostname", hostname="box", tmpfs=["/data", "/etc"], volumes=[f"{tmp_path}:/data/sub"])
+    assert told.text == "mine\nbox\nbox\n"
+    assert run("cat", "/etc/hosts", volumes=[f"{tmp_path}/file:/etc/hosts"]).text == "mine\n", "who brings one, has it"
+
+
+def test_a_file_on_a_folder_and_a_folder_on_a_file_are_explained(tmp_path):
+    (tmp_path / "file").touch()
+    for volume in (f"{tmp_path}/file:/bin", f"{tmp_path}:/bin/busybox"):
+        with pytest.raises(StepError, match="a folder can only be mounted on a folder, a file only on a file"):
+            run("true", volumes=[volume])
+
+
+# Links to nowhere, as systemd-resolved leaves one in each root file system that it has touched: what they are, and where their end is.
+NOWHERE = {
+    "relative": ({"etc/conf": "../run/stub/conf"}, "/etc/conf", "/run/stub/conf"),
+    "absolute": ({"x": "/y/z"}, "/x", "/y/z"),
+    "above the root": ({"x": "../../../y"}, "/x", "/y"),
+    "a chain": ({"x": "y", "y": "a/../z"}, "/x", "/z"),
+    "on the way": ({"x": "y"}, "/x/a/b", "/y/a/b"),
+    "below a link": ({"deep/er/x": "../y", "short": "deep/er"}, "/short/x", "/deep/y"),
+}
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "tmpfs", "workdir"])
+@pytest.mark.parametrize("name", NOWHERE)
+def test_a_link_to_nowhere_leads_to_something_new_at_its_end(name, kind, busybox, tmp_path):
+    links, target, end = NOWHERE[name]
+    image, data = tmp_path / "image", tmp_path / "data"
+    for path, to in links.items():
+        (image / path).parent.mkdir(parents=True, exist_ok=True)
+        (image / path).symlink_to(to)
+    data.mkdir()
+    (data / "file").write_text("found\n")
+    how = {
+        "file": {"volumes": [f"{data}/file:{target}"]},
+        "folder": {"volumes": [f"{data}:{target}"]},
+        "tmpfs": {"tmpfs": [target]},
+        "workdir": {"workdir": target},
+    }[kind]
+    look = {
+        "file": f"cat {end}",
+        "folder": f"cat {end}/file",
+        "tmpfs": f"stat -f -c %T {end}",
+        "workdir": f"[ $(pwd) = {end} ] && echo found",
+    }
+    done = lib.run([busybox, str(image)], ["sh", "-c", look[kind]], show=False, timeout=30, **how)
+    assert (done.text, done.errors) == ("tmpfs\n" if kind == "tmpfs" else "found\n", b"")
+
+
+def test_the_containers_own_three_files_where_the_images_lead_nowhere(busybox, tmp_path):
+    (tmp_path / "etc").mkdir()
+    for name in ("hosts", "hostname", "resolv.conf"):
+        (tmp_path / "etc" / name).symlink_to(f"../run/{name}")
+    done = lib.run(
+        [busybox, str(tmp_path)], ["sh", "-c", "cd /run; cat /etc/hostname; ls; test -s /etc/resolv.conf"], hostname="box", show=False
+    )
+    assert (done.text.split(), done.code) == (["box", "hostname", "hosts", "resolv.conf"], 0)
+
+
+def test_links_in_a_circle_are_explained(busybox, tmp_path):
+    (tmp_path / "x").symlink_to("y")
+    (tmp_path / "y").symlink_to("x")
+    with pytest.raises(StepError, match="in a circle of symbolic links"):
+        lib.run([busybox, str(tmp_path)], ["true"], tmpfs=["/x"], show=False)
+
+
+def test_a_volume_that_listens_sees_what_the_host_mounts_later(tmp_path):
+    linux.mount("tmpfs", str(tmp_path), "tmpfs")
+    linux.mount(None, str(tmp_path), None, "shared")
+    (tmp_path / "sub").mkdir()
+    try:
+        with lib.start("busybox", ["sleep", "100"], volumes=[f"{tmp_path}:/data:rslave", f"{tmp_path}:/deaf"]) as box:
+            linux.mount("tmpfs", str(tmp_path / "sub"), "tmpfs", "size=64k")
+            (tmp_path / "sub/late").touch()
+            assert box.exec(["ls", "/data/sub", "/deaf/sub"], show=False).text.split() == ["/data/sub:", "late", "/deaf/sub:"]
+            assert box.exec(["sh", "-c", "grep -c master: /proc/self/mountinfo"], show=False).text == "2\n", "it, and what came late"
+        with pytest.raises(ValueError, match="rslave"):
+            lib.run("busybox", ["true"], volumes=[f"{tmp_path}:/data:shared"])
+    finally:
+        linux.umount(str(tmp_path), linux.MNT_DETACH)
 
 
 def test_an_unknown_base_names_the_known_ones():

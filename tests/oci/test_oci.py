@@ -15,12 +15,13 @@ from pathlib import Path
 
 import pytest
 from helpers.needs import requires
+from helpers.waiting import wait_for
 
-from lib import oci, state
+from lib import linux, oci, state
 from lib.ingredients import Cgroup
 from lib.ingredients.cgroups import ALLOWED
 from lib.oci.translation import capabilities_of
-from lib.process import StepError
+from lib.process import Plan, StepError
 
 pytestmark = requires("root", "busybox", "runc")
 SCHEMAS = Path("/usr/share/gocode/src/github.com/opencontainers/runtime-spec/schema")
@@ -190,6 +191,94 @@ def test_an_unknown_namespace_and_signal_are_named(bundle):
     with pytest.raises(oci.OciError, match="no signal is called 'MOON'"):
         oci.kill("seven", "MOON")
     oci.delete("seven", force=True)
+
+
+def test_a_signal_in_real_time_by_its_number(bundle):
+    script = "trap 'exit 3' 37; touch /tmp/up; while :; do read -t 1 x < /dev/zero; done"
+    change(bundle, lambda config: (config["process"].update(args=["sh", "-c", script]), config["root"].update(readonly=False)))
+    oci.create("real", str(bundle))
+    oci.start("real")
+    wait_for((bundle / "rootfs/tmp/up").exists)
+    command("kill", "real", "37")
+    until("real", "stopped")
+    oci.delete("real")
+
+
+def test_delete_force_of_nobody_is_fine_and_delete_is_not():
+    command("delete", "--force", "nobody")
+    assert "does not exist" in command("delete", "nobody", code=1)
+
+
+def mounted(bundle: Path, path: str, *rows: dict) -> list[list[str]]:
+    """What /proc/self/mountinfo says of ``path`` and below in a container with these mounts too: through us, and through runc."""
+    change(bundle, lambda config: config["mounts"].extend(rows))
+    change(bundle, lambda config: config["process"].update(args=["cat", "/proc/self/mountinfo"], rlimits=[]))
+    config = oci.load(str(bundle))
+    ours = Plan(["/bin/cat", "/proc/self/mountinfo"], oci.ingredients(config, str(bundle), "oci-words")).run(show=False, timeout=30).text
+    theirs = subprocess.run(["runc", "run", "st-words"], cwd=bundle, capture_output=True, text=True, timeout=60).stdout
+    told = []
+    for text in (ours, theirs):
+        rows = [line.split(" - ")[0].split()[4:] for line in text.splitlines()]
+        told.append(sorted(" ".join(word.split(":")[0] for word in row) for row in rows if row[0].startswith(path)))
+    return told
+
+
+@pytest.fixture
+def shared(tmp_path_factory):
+    """A folder of the host's with a mount below it, both shared."""
+    top = tmp_path_factory.mktemp("shared")
+    linux.mount("tmpfs", str(top), "tmpfs")
+    (top / "deep").mkdir()
+    linux.mount("tmpfs", str(top / "deep"), "tmpfs", "nosuid")
+    linux.mount(None, str(top), None, "rshared")
+    yield str(top)
+    linux.umount(str(top), linux.MNT_DETACH)
+
+
+WORDS = [
+    "rbind,rslave,ro,noatime", "rbind,rprivate,ro", "bind,private,nosuid,nodev,noexec", "rbind,rprivate,nodiratime,strictatime",
+    "rbind,rslave,rw,exec,sync,lazytime,defaults", "bind,slave,ro,rw", "rbind,rshared", "rbind,runbindable",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_the_words_of_a_bind_mount_are_runcs(bundle, shared, words):
+    ours, theirs = mounted(bundle, "/x", {"destination": "/x", "type": "bind", "source": shared, "options": words.split(",")})
+    assert ours == theirs and len(ours) == (2 if "rbind" in words else 1)
+
+
+def test_a_word_with_an_r_before_it_is_for_the_whole_tree(bundle, shared):
+    """runc of before 1.2 does not know them."""
+    row = {"destination": "/x", "type": "bind", "source": shared, "options": ["rbind", "rprivate", "rro", "rnoexec", "nosuid", "rnoatime"]}
+    ours, _ = mounted(bundle, "/x", row)
+    assert ours == ["/x ro,nosuid,noexec,noatime", "/x/deep ro,nosuid,noexec,noatime"]
+
+
+def test_the_words_of_a_file_system(bundle):
+    words = ["rw", "nosuid", "rnodev", "relatime", "sync", "rprivate", "async", "size=64k", "mode=700"]
+    change(bundle, lambda config: config["mounts"].append({"destination": "/y", "type": "tmpfs", "source": "y", "options": words}))
+    change(bundle, lambda config: config["process"].update(args=["grep", " /y ", "/proc/self/mounts"]))
+    config = oci.load(str(bundle))
+    told = Plan(["/bin/grep", " /y ", "/proc/self/mounts"], oci.ingredients(config, str(bundle), "oci-fs")).run(show=False, timeout=30).text
+    assert set(told.split()[3].split(",")) >= {"rw", "nosuid", "nodev", "relatime", "size=64k", "mode=700"} and "sync" not in told
+
+
+@pytest.mark.parametrize("word", ["frobnicate", "idmap", "tmpcopyup", "size=1m"])
+def test_a_word_that_a_bind_mount_cannot_have_is_named(bundle, word):
+    row = {"destination": "/x", "type": "bind", "source": "/usr", "options": ["rbind", word]}
+    change(bundle, lambda config: config["mounts"].append(row))
+    said = command("create", "--bundle", str(bundle), "words", code=1)
+    assert "mounts: /x: " in said and repr(word) in said
+
+
+SHAPES = [("mounts", [{}]), ("mounts", 5), ("process", {"args": "sh"}), ("process", {"args": [5]}), ("linux", {"namespaces": [{}]})]
+
+
+@pytest.mark.parametrize("path, value", SHAPES)
+def test_a_configuration_of_another_shape_is_one_line(bundle, path, value):
+    change(bundle, lambda config: config.update({path: config[path] | value if isinstance(value, dict) else value}))
+    said = command("create", "--bundle", str(bundle), "shape", code=1)
+    assert said.startswith("oci: ") and "Traceback" not in said
 
 
 def test_an_error_while_creating_leaves_nothing(bundle):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import marshal
+from pathlib import Path
 
 import pytest
 from helpers.steps import Steps
@@ -10,7 +11,8 @@ from helpers.steps import Steps
 from lib.ingredients import Bind, Cgroup, Hostname, Join, Loopback, Namespaces, RootFS, Time, Tmpfs, User
 from lib.ingredients.cgroups import V1, V2
 from lib.ingredients.rootfs import escape
-from lib.process import CALLER, CHILD, ORDER, STAGES, Plan, Ref, Step, calls, in_words
+from lib.process import CALLER, CHILD, ORDER, STAGES, Plan, Ref, Step, calls, in_words, signal_number
+from lib.state import Record
 
 
 def whole_plan() -> Plan:
@@ -51,6 +53,62 @@ def test_every_step_has_a_reason_and_a_known_call():
 def test_the_plan_crosses_the_socket_as_plain_data():
     rows = [step.data(index) for index, step in enumerate(whole_plan().steps)]
     assert marshal.loads(marshal.dumps(rows)) == rows
+
+
+@pytest.mark.parametrize(
+    "argv, words",
+    [
+        ([], "no command specified"),
+        ("ls", 'is one text: .*\\["sh", "-c"'),
+        (b"ls", "is one text"),
+        (["ls", b"-l"], "b'-l' in the command is no text .str., but bytes; os.fsdecode"),
+        (["ls", 1], "1 in the command is no text"),
+        (["ls", None], "None in the command"),
+        (["ls", "a\0b"], "has a NUL in it"),
+        (["ls", "\ud800"], "half a character"),
+    ],
+)
+def test_a_command_that_cannot_be_meant(argv, words):
+    with pytest.raises(ValueError, match=words):
+        Plan(argv)
+
+
+@pytest.mark.parametrize(
+    "env, words",
+    [
+        ({"": "A"}, "invalid environment variable: =A"),
+        ({"A=B": "x"}, "invalid environment variable: A=B=x"),
+        ({"A": None}, "the variable 'A': None is no text"),
+        ({"A": 1}, "the variable 'A': 1 is no text"),
+        ({b"A": "x"}, "the name of the variable b'A' is no text"),
+        ({"A": "x\0y"}, "the variable 'A': .* has a NUL in it"),
+    ],
+)
+def test_a_variable_that_cannot_be_meant(env, words):
+    with pytest.raises(ValueError, match=words):
+        Plan(["true"], env=env)
+
+
+def test_a_path_may_be_a_word_of_a_command_and_bytes_that_are_no_text_may_be_in_it():
+    assert Plan([Path("/bin/ls"), "\udcff"]).argv == ["/bin/ls", "\udcff"]
+
+
+@pytest.mark.parametrize("name", ["..", "a/b", "../../x", "a\0"])
+def test_a_name_that_would_lead_elsewhere(name):
+    with pytest.raises(ValueError, match="is no name"):
+        Cgroup(name=name)
+    with pytest.raises(ValueError, match="is no name"):
+        Record(name, ())
+
+
+def test_signals_by_name_and_by_number():
+    for word in ("TERM", "SIGTERM", "term", "15"):
+        assert signal_number(word) == 15
+    assert [signal_number(word) for word in ("37", "RTMIN+3", "SIGRTMIN+3", "RTMAX-1", "32")] == [37, 37, 37, 63, 32]
+    for word in ("", "0", "65", "-1", "MOON", "RTMIN+99", "1.5", "²"):
+        with pytest.raises(ValueError, match="no signal is called"):
+            signal_number(word)
+    assert in_words(128 + 37) == "ended by signal 37 (SIGRTMIN+3)" and in_words(128) == in_words(128 + 65) == ""
 
 
 def test_shoes_follow_from_the_stage():

@@ -17,9 +17,10 @@ from helpers.steps import Steps
 from helpers.waiting import wait_for
 
 import lib
-from lib import linux
+from lib import linux, state
 from lib.ingredients import Namespaces, RootFS
 from lib.process import LIVE, Plan, Starter, Step, StepError, TimeLimit
+from lib.process.line import Line
 
 pytestmark = requires("root", "overlay", "busybox")
 
@@ -183,6 +184,45 @@ def test_a_time_limit_also_for_what_ignores_sigterm_and_forks():
         Plan(["sh", "-c", "trap '' TERM INT; sleep 1000 & sleep 1000 & wait"]).run(show=False, timeout=0.3)
 
 
+@pytest.mark.parametrize("limit", [0, -1, float("nan")])
+def test_where_no_time_is_left_nothing_is_started(limit, tmp_path):
+    with pytest.raises(TimeLimit, match="no time is left"):
+        sh("touch /data/ran", timeout=limit, volumes=[f"{tmp_path}:/data"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_limit_that_is_no_number_ends_the_waiting():
+    with lib.start("busybox", ["sleep", "100"]) as box, pytest.raises(TimeoutError):
+        box.wait(float("nan"))
+
+
+@pytest.mark.parametrize("limit", [0.0005, 0.004])
+def test_a_limit_however_short_is_the_programs(limit):
+    """A machine may be so busy that the making alone takes longer; that is no reason to kill the starter, which others use too."""
+    before = Starter.current()
+    for _ in range(8):
+        with pytest.raises(TimeLimit, match=f"still running after {limit} s"):
+            run("sleep", "100", timeout=limit)
+    assert Starter.current() is before
+
+
+@pytest.mark.parametrize("joins", [False, True], ids=["run", "exec"])
+def test_no_zombie_stays_of_whom_the_limit_met_unborn(joins, monkeypatch):
+    """Cloned already, but not yet heard of: it is waited for, and so is its go-between."""
+
+    def too_late(line):
+        monkeypatch.undo()
+        linux.readable([line.birth.fileno()], 10)
+        raise TimeLimit(0.01, words="no process was made within 0.01 s")
+
+    with lib.start("busybox", ["sleep", "100"]) as box:
+        monkeypatch.setattr(Line, "meet", too_late)
+        with pytest.raises(TimeLimit, match="no process was made"):
+            box.exec(["true"], show=False) if joins else run("true")
+        box.kill()
+        box.wait(10)
+
+
 def test_a_start_that_hangs_names_its_stage(tmp_path):
     """Opening a named pipe waits for a writer, for ever: as a dead network file system would."""
     os.mkfifo(tmp_path / "pipe")
@@ -192,6 +232,66 @@ def test_a_start_that_hangs_names_its_stage(tmp_path):
 
 
 # -- create, start, exec ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "how, words",
+    [
+        ({"workdir": "foo"}, "the working directory 'foo' is invalid, it needs to be an absolute path"),
+        ({"workdir": "/a\0b"}, "the working directory .* has a NUL in it"),
+        ({"workdir": b"/"}, "the working directory b'/' is no text"),
+        ({"name": ".."}, r"Invalid container name \(\.\.\), only \[a-zA-Z0-9\]"),
+        ({"name": "a/b"}, "Invalid container name"),
+        ({"cpus": 100_000}, "range of CPUs is from 0.01 to .*.00, as there are only .* CPUs available"),
+        ({"cpus": float("inf")}, "range of CPUs"),
+        ({"cpus": float("nan")}, "range of CPUs"),
+        ({"cpus": -1}, "range of CPUs"),
+        ({"memory": float("inf")}, "invalid size"),
+        ({"command": []}, "no command specified"),
+        ({"command": "ls"}, "is one text"),
+        ({"command": [b"ls"]}, "is no text"),
+        ({"env": {"": "x"}}, "invalid environment variable"),
+    ],
+)
+def test_a_wrong_word_gets_its_sentence_and_leaves_nothing(how, words):
+    before = sorted(state.runtime_dir().glob("*"))
+    for verb in (lib.run, lib.start, lib.create):
+        with pytest.raises(ValueError, match=words):
+            verb("busybox", **{"command": ["true"]} | how)
+    assert sorted(state.runtime_dir().glob("*")) == before, "no record either, nor the draft of one"
+
+
+def test_exec_is_as_particular():
+    with lib.start("busybox", ["sleep", "100"]) as box:
+        for command, how in (([], {}), ("ls", {}), (["ls"], {"workdir": "tmp"}), (["ls"], {"env": {"A": None}})):
+            with pytest.raises(ValueError):
+                box.exec(command, **how)
+
+
+def test_a_fact_that_no_record_can_hold_leaves_no_draft():
+    with pytest.raises(TypeError):
+        state.new_record("x", (), strange=b"bytes")
+    assert not list(state.runtime_dir().glob("*.new"))
+
+
+def test_an_error_of_pythons_in_a_step_is_no_input_output_error():
+    for stage in ("prepare", "mounts"):
+        with pytest.raises(StepError, match=r"failed: EINVAL, ValueError: embedded null") as caught:
+            Plan(["true"], [Steps(Step(stage, "open", ("/a\0b",)))]).run(show=False)
+        assert caught.value.exit_code == 125
+    with pytest.raises(StepError, match=r"cannot run '': '' is in none of the folders of PATH") as caught:
+        run("")
+    assert caught.value.exit_code == 127
+
+
+def test_a_signal_in_real_time_has_its_name():
+    with lib.start("busybox", ["sh", "-c", "trap 'exit 9' 37; echo up; while :; do read -t 1 x < /dev/zero; done"]) as box:
+        wait_for(box.logs)
+        box.kill(37)
+        assert box.wait(20).code == 9
+    with Plan(["sleep", "100"]).start() as process:
+        process.signal(37)
+        assert str(process.wait(10)) == "exit 165: ended by signal 37 (SIGRTMIN+3)"
 
 
 def test_create_and_start_are_two_steps(tmp_path):
@@ -284,7 +384,40 @@ def test_an_exit_code_that_somebody_else_took():
     with Plan(["true"]).start() as process:
         linux.readable([process.pidfd], 10)
         os.waitpid(process.pid, 0)
-        assert "another part of this program" in process.wait(5).reason
+        ended = process.wait(5)
+        assert ended.code == 0 or "another part of this program" in ended.reason, "since Linux 6.15 the kernel remembers it"
+
+
+IGNORES = """
+import signal
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+import lib
+from lib.process import Plan
+for _ in range(10):
+    print(lib.run("busybox", ["sh", "-c", "exit 3"], show=False, timeout=30))
+with lib.start("busybox", ["sleep", "100"]) as box:
+    print(box.exec(["sh", "-c", "exit 4"], show=False, timeout=30))
+    box.kill()
+    print(box.wait(10))
+print(Plan(["sh", "-c", "sleep 1000 & exit 5"]).run(show=False))
+"""
+
+
+def test_a_caller_that_ignores_sigchld_hears_the_exit_codes():
+    """Nobody can wait for the children of such a caller: the kernel takes each away when it ends. Nor may what one started stay behind."""
+    done = subprocess.run([os.sys.executable, "-c", IGNORES], capture_output=True, text=True, timeout=60)
+    told = ["exit 3"] * 10 + ["exit 4", "exit 137: ended by signal 9 (SIGKILL)", "exit 5"]
+    assert (done.stdout.splitlines(), done.stderr) == (told, "") or done.stdout.count("this program ignores SIGCHLD") == len(told)
+
+
+# -- output -----------------------------------------------------------------------------------
+
+
+def test_an_exit_says_how_much_of_the_output_it_has_not():
+    done = sh("head -c 18000000 /dev/zero; echo oops >&2; exit 4")
+    assert len(done.output) + done.cut == 18_000_000 and done.cut > 0 and done.errors == b"oops\n"
+    assert str(done) == "exit 4: of its output the first 1.22MB were not kept"
+    assert (sh("echo short").cut, str(sh("echo short"))) == (0, "exit 0")
 
 
 def test_more_descriptors_than_select_can_count():

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers import layers
 from helpers.needs import requires
 from helpers.registries import (
     BASIC,
@@ -165,6 +166,46 @@ def test_all_tags(local, mine, other, tmp_path):
     for deed in (push_all, pull_all):
         with pytest.raises(ImageError, match="tag can't be used"):
             deed(mine, f"{local.name}/all:1")
+
+
+@requires("docker-registry")
+@pytest.mark.parametrize("kind", ["oci", "docker"])
+def test_layers_that_were_never_packed_travel_packed(local, mine, other, kind):
+    """What an archive or a root file system brings lies here as it came; who pulls it gets gzip, the very same each time."""
+    name = f"{local.name}/plain-{kind}:1"
+    sent = layers.image(mine, layers.tar(layers.member("a", b"x" * 50_000)), name=name, pack=bytes)
+    if kind == "docker":
+        about = {**sent.manifest, "mediaType": image.DOCKER_MANIFEST}
+        about["layers"] = [{**one, "mediaType": image.DOCKER + "image.rootfs.diff.tar"} for one in about["layers"]]
+        mine.store.tag(name, mine.store.put_json(about, image.DOCKER_MANIFEST))
+    mine.tag(name, again := f"{local.name}/plain-{kind}:2")
+    digest = push(mine, name)
+    got = pull(other, name)
+    assert (got.id, got.diff_ids, got.descriptor["digest"]) == (sent.id, sent.diff_ids, digest)
+    assert [one["mediaType"].rpartition("tar")[2] for one in got.layers] == ["+gzip" if kind == "oci" else ".gzip"]
+    assert got.layers[0]["size"] < 5_000 and push(mine, again) == digest
+    assert mine.find(name).descriptor["digest"] == digest and mine.find(name).id == sent.id, "here it is known as it is there"
+
+
+@requires("docker-registry")
+def test_layers_that_came_from_a_registry_go_on_as_they_came(local, mine, other):
+    name = f"{local.name}/as-it-came:1"
+    sent = layers.image(mine, layers.tar(layers.member("a", b"x")), name=name, pack=bytes)
+    mine.store.tag(name, sent.descriptor, **{REPO_DIGEST: f"elsewhere/x@{sent.descriptor['digest']}"})
+    assert push(mine, name) == sent.descriptor["digest"] == pull(other, name).descriptor["digest"]
+
+
+@requires("docker-registry")
+def test_no_warning_of_http_on_this_machine(local, mine, other, tmp_path, monkeypatch):
+    name = f"{local.name}/quiet:1"
+    folder_image(mine, tmp_path, name, b"one")
+    told = Events()
+    push(mine, name, told)
+    pull(other, name, tell=told)
+    assert "Warning" not in told.words()
+    monkeypatch.setattr("lib.registry.transfer.loopback", lambda name: False)
+    pull(other, name, tell=told, insecure=True)
+    assert any("answers plain http only" in what for word, what, *_ in told.all if word == "Warning")
 
 
 def test_what_is_not_here_cannot_be_pushed(mine):

@@ -4,6 +4,7 @@ See cgroups(7). Everything lies below one parent of ours, ``suitcase``; nothing 
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ class Cgroup:
     """Limits for a process and all its children, in Docker's words.
 
     ``memory`` and ``memory_swap`` (both together, as Docker's flag means it) in bytes or as ``"64m"``; ``cpus`` as a number
-    of processors; ``cpu_weight`` from 1 to 10000; ``cpuset`` as ``"0-1"``; ``pids`` as a number;
+    of processors; ``cpu_weight`` from 1 to 10000; ``cpuset`` as ``"0-1"``; ``pids`` as a number (0 and less: no limit);
     ``io`` as ``"8:0 wbps=1048576"``; ``devices`` are the rules of what may be opened (see ``devices.ALLOWED``), where this machine can
     filter that. Raises ``ValueError`` for a value that cannot be meant.
     """
@@ -31,6 +32,7 @@ class Cgroup:
         self, memory=None, memory_swap=None, cpus=None, cpu_weight=None, cpuset=None, pids=None, io=None, name=None, devices=None
     ):  # fmt: skip
         self.name = name or state.new_id()
+        state.check_name(self.name)
         self.memory = sizes.in_bytes(memory) if memory else None
         self.limits = self.words(memory_swap, cpus, cpu_weight, cpuset, pids, io)
         self.backend = backend()
@@ -47,18 +49,18 @@ class Cgroup:
             words["memory.max"] = str(self.memory)
             words |= self.swap_words(memory_swap)
         if cpus:
-            if cpus < 0.01:
+            if not 0.01 <= cpus < math.inf:
                 raise ValueError(f"cpus={cpus}: the kernel's smallest share is 0.01 of a processor")
             words["cpu.max"] = f"{int(cpus * PERIOD)} {PERIOD}"
         if cpuset:
             words["cpuset.cpus"] = cpuset
-        plain = {"cpu.weight": cpu_weight, "pids.max": pids, "io.max": io}
+        plain = {"cpu.weight": cpu_weight, "pids.max": pids if (pids or 0) > 0 else None, "io.max": io}
         return words | {word: str(value) for word, value in plain.items() if value}
 
     def swap_words(self, memory_swap) -> dict[str, str]:
-        """Docker's rule: without a word, as much swap as memory; -1 is unlimited; the same number is none."""
-        both = 2 * self.memory if memory_swap is None else memory_swap
-        if both != -1 and (both := sizes.in_bytes(both)) < self.memory:
+        """Docker's rule: without a word (or 0) as much swap as memory; -1 is unlimited; the same number is none."""
+        both = -1 if str(memory_swap) == "-1" else sizes.in_bytes(memory_swap or 0) or 2 * self.memory
+        if both != -1 and both < self.memory:
             raise ValueError(f"memory_swap={memory_swap}: it counts memory and swap together, so it cannot be less than memory")
         if not swap_is_accounted():
             return {}

@@ -38,7 +38,7 @@ class OomWatch:
         deadline, seen = time.monotonic() + timeout, False
         while self.cgroup.oom_kills == self.before:
             left = deadline - time.monotonic()
-            if left <= 0:
+            if not left > 0:  # the time is up, or was no number (NaN)
                 return False
             if self.poll.poll(min(left * 1000, 5 if seen else 1 << 30)):  # v1 tells of the shortage, just before the kill is counted
                 self.rearm()
