@@ -64,19 +64,17 @@ def signal_number(word: str) -> int:
     return names[name]
 
 
-def collect(pidfd: int, flags: int) -> int | None:
-    """Wait for a child: its exit code, or minus the signal that ended it; None if it still runs and ``flags`` say WNOHANG.
+def collect(pidfd: int, flags: int) -> os.waitid_result | None:
+    """Wait for a child, as waitid(2) does it; None if it still runs and ``flags`` say WNOHANG.
 
     Of a caller that ignores SIGCHLD the kernel takes the children away at once, and os.wait() in a notebook cell takes any child: then
     the kernel is asked what it remembers. Raises ``ChildProcessError`` where it remembers nothing. See waitpid(2), NOTES.
     """
     try:
-        found = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | flags)
+        return os.waitid(os.P_PIDFD, pidfd, os.WEXITED | flags)
     except ChildProcessError:
-        return linux.exit_code(pidfd)
-    if found is None:
-        return None
-    return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
+        code = linux.exit_code(pidfd)
+        return os.waitid_result((0, 0, signal.SIGCHLD, abs(code), os.CLD_EXITED if code >= 0 else os.CLD_KILLED))
 
 
 def why_killed(ingredients: Sequence, code: int, by_us: bool) -> str:

@@ -174,14 +174,14 @@ class Process:
             if self.exit is not None:
                 return self.exit
             try:
-                status = collect(self.pidfd, flags)
+                found = collect(self.pidfd, flags)
             except ChildProcessError:
                 code, reason = 255, "exit code unknown: this program ignores SIGCHLD, or another part of this program waited for it"
             else:
-                if status is None:
+                if found is None:
                     return None
-                killed = status < 0  # a program may also *say* 137 (a shell does, of its child)
-                code = 128 - status if killed else status
+                killed = found.si_code != os.CLD_EXITED  # a program may also *say* 137 (a shell does, of its child)
+                code = 128 + found.si_status if killed else found.si_status
                 reason = why_killed(self.plan.ingredients, code, self.killed_by_us) if killed else hint(self.plan.ingredients)
             self.state = "stopped"
             self.exit = Exit(code, reason, seconds=time.monotonic() - self.created_at)
