@@ -88,7 +88,7 @@ def load(library: Library, file) -> list[Image]:
     """``docker load``: take every image out of an archive (OCI or Docker, packed or not). Raises ``ArchiveError`` and ``LayerError``."""
     with library.store.using(), Content(library.store) as content:
         content.read(compression.Counted(compression.unpacked(file), 2 * compression.limit(), "the archive"))
-        found = content.docker() if content.has("manifest.json") else content.oci()
+        found = content.docker() if "manifest.json" in content.files else content.oci()
         for one, names in found:
             library.chains.unpack(one.layers, one.diff_ids)
             for name in names:
@@ -160,9 +160,6 @@ class Content:
         for draft in self.drafts.values():
             draft.__exit__()
 
-    def has(self, name: str) -> bool:
-        return name in self.files
-
     def find(self, name: object) -> tuple[str, int]:
         """Digest and size of a file in the archive; Docker's old archives have links among their layers."""
         if not isinstance(name, str):
@@ -213,10 +210,8 @@ class Content:
 
     def oci(self) -> list[tuple[Image, list[str]]]:
         """By ``index.json``, as in an OCI layout; of an image for several platforms, this machine's is taken."""
-        if not self.has("index.json"):
-            raise ArchiveError(
-                "the archive has neither index.json nor manifest.json: it is no image (a plain file system? import takes it)"
-            )
+        if "index.json" not in self.files:
+            raise ArchiveError("the archive has neither index.json nor manifest.json: it is no image (a file system? import takes it)")
         entries = image.items(image.document(self.get("index.json"), "index.json"), "manifests", "index.json")
         found = []
         for entry in entries:
