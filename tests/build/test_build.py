@@ -18,13 +18,6 @@ from lib.images import ImageError, image
 pytestmark = requires("root", "overlay", "busybox")
 
 
-@pytest.fixture
-def site(tmp_path):
-    made = Site(tmp_path)
-    yield made
-    assert made.leftovers() == []
-
-
 # -- the cache: hits ------------------------------------------------------------------------
 
 

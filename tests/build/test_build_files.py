@@ -19,20 +19,13 @@ import zstandard
 from helpers import layers as make
 from helpers.layers import folder, link, member
 from helpers.needs import requires
-from helpers.sites import Site, cached
+from helpers.sites import cached
 
 from lib.build import BuildError
 from lib.dockerfile import DockerfileError
 from lib.images import digests
 
 pytestmark = requires("root", "overlay", "busybox")
-
-
-@pytest.fixture
-def site(tmp_path):
-    made = Site(tmp_path)
-    yield made
-    assert made.leftovers() == []
 
 
 # -- flags ----------------------------------------------------------------------------------

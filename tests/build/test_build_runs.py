@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from helpers.needs import requires
-from helpers.sites import Site, cached
+from helpers.sites import cached
 
 from lib import process, state
 from lib.build import Build, BuildError
@@ -22,13 +22,6 @@ from lib.dockerfile import DockerfileError
 
 pytestmark = requires("root", "overlay", "busybox")
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def site(tmp_path):
-    made = Site(tmp_path)
-    yield made
-    assert made.leftovers() == []
 
 
 def test_what_was_made_at_the_end_of_a_link_to_nowhere_is_in_no_layer(site):
