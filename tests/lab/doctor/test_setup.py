@@ -325,6 +325,13 @@ def test_the_opening_is_one_line(chapter, monkeypatch):
         assert ("runs whole here" in line) == (changes in ({}, {"inside": "WSL2"}))
 
 
+def test_what_no_chapter_needs_stops_none():
+    facts = faked({"tried.namespaces.time": "OSError: Invalid argument"})
+    assert machine.opening("02", facts).endswith("Chapter 2 runs whole here.")
+    (row,) = [row for row in judge(facts) if row.name == "namespaces"]
+    assert row.ok and "no time namespace, which no chapter needs" in row.found
+
+
 def test_the_opening_names_the_kernel_in_which_the_chapter_runs(monkeypatch):
     """Where this machine boots it. Not for a chapter that does not run whole in it, and not on another system."""
     monkeypatch.setattr(backends, "pick", lambda **_: ("uml", ""))

@@ -58,6 +58,13 @@ def test_the_chosen_tests_on_cgroup_v2():
     assert list(told.values()).count("passed") >= 25
 
 
+@pytest.mark.parametrize("chapter", ["02", "03"])
+def test_what_the_first_cell_of_a_chapter_says_there(chapter):
+    """What it says must be true: the stage "lab" runs these chapters in it, whole."""
+    done = in_guest("-c", f"from lib.lab.doctor import machine; print(machine.opening({chapter!r}))")
+    assert f"Chapter {int(chapter)} runs whole here." in done.text, done.text
+
+
 def test_output_exit_code_and_what_is_written(tmp_path):
     """Output comes back byte by byte; only the shared folder keeps what was written."""
     code = (
