@@ -164,6 +164,16 @@ KINDS = {
 }  # fmt: skip
 
 
+def kept(names) -> set[str]:
+    """What belongs to records of ours that are called so: the record, the process, and what will be undone."""
+    own, found = state.Owner.current().name, set()
+    for facts in state.records():
+        if facts["maker"] == own and facts["id"].startswith(tuple(f"{name}-" for name in names)):
+            found |= {str(state.runtime_dir() / f"{facts['id']}.json")} | {word for _, *words in facts["undos"] for word in words}
+            found |= {line for line in children() if line.startswith(f"{facts['pid']} ")}
+    return found
+
+
 @dataclass
 class Look:
     """What was there at one moment, kind by kind."""
@@ -181,21 +191,26 @@ class Look:
                 found[kind] = {path for path in found[kind] if not {path, Path(path).stem.split(".")[0]} & theirs}
         return found
 
-    def leaks(self, patience: float = 3.0) -> dict[str, set[str]]:
+    def leaks(self, patience: float = 3.0, but: set[str] = frozenset()) -> dict[str, set[str]]:
         """What has come since and stays, by kind.
 
         The kernel takes some things down a moment after the last process has gone, so what is there gets ``patience``
-        seconds to vanish. Only what is there at every look counts: others come and go on this machine too.
+        seconds to vanish. Only what is there at every look counts: others come and go on this machine too. Nor counts ``but``.
         """
-        deadline, stays = time.monotonic() + patience, self.new()
+        deadline, stays = time.monotonic() + patience, {kind: found - but for kind, found in self.new().items()}
         while any(stays.values()) and time.monotonic() < deadline:
             time.sleep(0.02)
             now = self.new()
             stays = {kind: found & now[kind] for kind, found in stays.items()}
         return {kind: found for kind, found in stays.items() if found}
 
-    def report(self, patience: float = 3.0) -> str:
-        """The leaks in words, for a notebook's last cell; raises ``AssertionError`` if there are any."""
-        new = self.leaks(patience)
+    def report(self, patience: float = 3.0, keeps: dict[str, str] | None = None) -> str:
+        """The leaks in words, for a notebook's last cell; raises ``AssertionError`` if there are any.
+
+        ``keeps`` is what the notebook goes on using until its kernel ends: by how its record is called, what it is in words.
+        """
+        keeps = keeps or {}
+        new = self.leaks(patience, kept(keeps))
         assert not new, "left behind: " + "; ".join(f"{kind}: {', '.join(sorted(found))}" for kind, found in new.items())
-        return "nothing left: no " + ", no ".join(KINDS)
+        until = f"; and until the kernel ends, {' and '.join(keeps.values())}" if keeps else ""
+        return "nothing left: no " + ", no ".join(KINDS) + until
