@@ -76,6 +76,13 @@ class Step:
     gives: str | None = None
     undo: tuple = ()
 
+    def __post_init__(self):
+        if self.stage not in STAGES:
+            from difflib import get_close_matches
+
+            near = next((f" (do you mean {one!r}?)" for one in get_close_matches(self.stage, STAGES, 1)), "")
+            raise ValueError(f"there is no stage {self.stage!r}{near}; in this order they are: {', '.join(STAGES)}")
+
     @property
     def shoes(self) -> str:
         return STAGES[self.stage].shoes

@@ -6,8 +6,8 @@ import marshal
 from pathlib import Path
 
 import pytest
-from helpers.steps import Steps
 
+import lib
 from lib.ingredients import Bind, Cgroup, Hostname, Join, Loopback, Namespaces, RootFS, Time, Tmpfs, User
 from lib.ingredients.cgroups import V1, V2
 from lib.ingredients.rootfs import escape
@@ -113,8 +113,6 @@ def test_signals_by_name_and_by_number():
 
 def test_shoes_follow_from_the_stage():
     assert Step("prepare", "mkdir").shoes == CALLER and Step("pivot", "pivot_root").shoes == CHILD
-    with pytest.raises(KeyError):
-        Plan(["true"], [Steps(Step("no such stage", "mkdir"))]).steps  # noqa: B018
 
 
 def test_refs_are_filled_in_where_they_stand():
@@ -162,3 +160,15 @@ def test_escape_of_overlay_separators():
 
 def test_exit_codes_in_dockers_way():
     assert in_words(137) == "ended by signal 9 (SIGKILL)" and in_words(1) == ""
+
+
+def test_a_stage_that_does_not_exist_is_told_with_those_that_do():
+    with pytest.raises(ValueError, match=r"no stage 'mount' \(do you mean 'mounts'\?\); in this order they are: prepare, .*exec"):
+        Step("mount", "umask", (0,))
+
+
+def test_an_option_that_does_not_exist_is_told_with_the_nearest():
+    with pytest.raises(TypeError, match="no option 'pids': do you mean pids_limit"):
+        lib.run("busybox", ["true"], pids=3)
+    with pytest.raises(TypeError, match=r"no option 'colour'; it has name, .*pids_limit"):
+        lib.run("busybox", ["true"], colour="red")

@@ -16,7 +16,7 @@ from pathlib import Path
 from lib import bases, linux, state
 from lib.container import start
 from lib.ingredients import RootFS
-from lib.lab.chapters.exercises import Exercise, NotYet
+from lib.lab.chapters.exercises import Exercise, NotYet, in_kind
 from lib.lab.vm import footprint
 from lib.process import Plan, StepError, TimeLimit, scratch
 
@@ -54,7 +54,7 @@ def broken_programs(folder: Path) -> dict[str, Path]:
 def function(answer, words: str):
     """The answer, if it can be called."""
     if not callable(answer):
-        raise NotYet(f"the answer must be a function {words}, and this is a {type(answer).__name__}")
+        raise NotYet(f"the answer must be a function {words}, and this is {in_kind(answer)}")
     return answer
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from lib import bases, linux, state
 from lib.container import Container, start
 from lib.ingredients import Namespaces, RootFS
-from lib.lab.chapters.exercises import Exercise, NotYet
+from lib.lab.chapters.exercises import Exercise, NotYet, in_kind
 from lib.process import Plan, StepError
 
 
@@ -19,7 +19,7 @@ def alive(box) -> int:
     """The pid of a container that runs, or what is missing."""
     pid = getattr(box, "pid", 0)
     if not isinstance(box, Container):
-        raise NotYet(f"the answer must be a started container (what start(…) returns), and this is a {type(box).__name__}")
+        raise NotYet(f"the answer must be a started container (what start(…) returns), and this is {in_kind(box)}")
     if box.state != "running" or box.process.poll() is not None:
         raise NotYet("the container does not run any more: give it something to do that lasts, e.g. sleep 60")
     return pid
@@ -50,9 +50,9 @@ def check_limits(box, memory: int, pids: int) -> str:
     if found is None:
         raise NotYet("the container runs, but the kernel knows no memory limit for it")
     if found != memory << 20:
-        raise NotYet(f"the kernel's memory.max for it is {found >> 20} MiB, asked for are {memory} MiB")
+        raise NotYet(f"the kernel's memory.max for it is {found >> 20} MiB, the task asks for {memory} MiB")
     if (found := limit_of(pid, "pids.max")) != pids:
-        raise NotYet(f"the kernel's pids.max for it is {found or 'max'}, asked for is {pids}")
+        raise NotYet(f"the kernel's pids.max for it is {found or 'max'}, the task asks for {pids}")
     return "the kernel enforces both limits"
 
 
@@ -64,14 +64,14 @@ def check_ingredient(ingredient, kib: int) -> str:
     if isinstance(ingredient, type):
         raise NotYet(f"this is the class {ingredient.__name__}; the answer is an object of it: {ingredient.__name__}()")
     if not hasattr(ingredient, "steps"):
-        raise NotYet(f"an ingredient is an object with a method steps(), and this is a {type(ingredient).__name__}")
+        raise NotYet(f"an ingredient is an object with a method steps(), and this is {in_kind(ingredient)}")
     if not list(ingredient.steps()):
         raise NotYet("steps() returns no step")
     hits = [row for row in mounts_with(ingredient) if row[1] == "/scratch"]
     if not hits:
         raise NotYet("the container started, and nothing is mounted at /scratch in it")
     if hits[-1][2] != "tmpfs":
-        raise NotYet(f"at /scratch there is a {hits[-1][2]}, asked for is a tmpfs")
+        raise NotYet(f"at /scratch there is a {hits[-1][2]}, the task asks for a tmpfs")
     if f"size={kib}k" not in hits[-1][3].split(","):
         raise NotYet(f"the tmpfs at /scratch has the options {hits[-1][3]}: size={kib}k is not among them")
     return "the container has its scratch space, and the ingredient is yours"
@@ -96,7 +96,7 @@ def check_visitor(hostname_of, name: str) -> str:
     The container changes its name after the start, so files and variables from before tell the wrong one.
     """
     if not callable(hostname_of):
-        raise NotYet(f"the answer must be a function that takes a pid, and this is a {type(hostname_of).__name__}")
+        raise NotYet(f"the answer must be a function that takes a pid, and this is {in_kind(hostname_of)}")
     before = os.uname().nodename
     with start("busybox", ["sleep", "60"], hostname="yesterday", cap_add=["SYS_ADMIN"]) as box:  # it may change its name
         box.exec(["hostname", name], show=False)
@@ -118,7 +118,7 @@ def check_visitor(hostname_of, name: str) -> str:
 def check_update(update, small: int, large: int) -> str:
     """``docker update``: another limit for a container that runs and goes on running, in the cgroup that it is in."""
     if not callable(update):
-        raise NotYet(f"the answer must be a function update(container, memory), and this is a {type(update).__name__}")
+        raise NotYet(f"the answer must be a function update(container, memory), and this is {in_kind(update)}")
     with start("busybox", ["sleep", "60"], memory=f"{small}m", memory_swap=-1) as box:
         pid = alive(box)
         groups = linux.read(f"/proc/{pid}/cgroup")
@@ -131,7 +131,7 @@ def check_update(update, small: int, large: int) -> str:
     if limit == small << 20:
         raise NotYet(f"memory.max is still {small} MiB")
     if limit != large << 20:
-        raise NotYet(f"memory.max is {limit} bytes now, asked for are {large} MiB ({large << 20} bytes)")
+        raise NotYet(f"memory.max is {limit} bytes now, the task asks for {large} MiB ({large << 20} bytes)")
     return f"from {small} to {large} MiB, and the process never noticed"
 
 

@@ -9,20 +9,20 @@ from lib.dockerfile import DockerfileError
 from lib.images import Image, ImageError, Library, Merged, Store, layers
 from lib.lab.chapters import tempfolder
 from lib.lab.chapters.ch03 import look
-from lib.lab.chapters.exercises import Exercise, NotYet
+from lib.lab.chapters.exercises import Exercise, NotYet, in_kind
 from lib.lab.chapters.slowapp import app, edit
 from lib.process import StepError
 
 
 def text_of(answer, words: str) -> str:
     if not isinstance(answer, str):
-        raise NotYet(f"the answer must be {words}, and this is a {type(answer).__name__}")
+        raise NotYet(f"the answer must be {words}, and this is {in_kind(answer)}")
     return answer
 
 
 def function(answer, words: str):
     if not callable(answer):
-        raise NotYet(f"the answer must be a function {words}, and this is a {type(answer).__name__}")
+        raise NotYet(f"the answer must be a function {words}, and this is {in_kind(answer)}")
     return answer
 
 
@@ -82,7 +82,7 @@ def check_secret(answer, secret: str, decoys: int) -> str:
 def check_whiteout(answer, victim: str) -> str:
     """A layer, as the bytes of a tar file, that deletes one file of the base and leaves all others."""
     if not isinstance(answer, bytes):
-        raise NotYet(f"the answer must be the bytes of a tar file, and this is a {type(answer).__name__}")
+        raise NotYet(f"the answer must be the bytes of a tar file, and this is {in_kind(answer)}")
     ours = Library(Store())
     base = ours.find("localhost/busybox:static")
     if not Merged(ours.folders(base)).find(victim):

@@ -6,7 +6,10 @@ for each attempt, so that an answer cannot be copied.
 
 from __future__ import annotations
 
+import os
 import random
+import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -43,19 +46,58 @@ class Exercise:
 
     def look(self, answer) -> None:
         """Check an answer, say what was found, and note in ``done`` whether all was well."""
+        self.done = False
         try:
+            if failed := what_failed():
+                raise NotYet(
+                    f"the cell that you ran last stopped with {failed}: mend it and run it again, or an older answer would be judged"
+                )
             if answer is None or answer is ...:
                 raise NotYet("there is no answer yet: write it in the cell above and run that cell")
             print(f"✔ {self.name}: {self.check(answer, **self.numbers)}")
             self.done = True
         except NotYet as reason:
             print(f"✘ {self.name}, not yet: {reason}")
-            self.done = False
+        except Exception as error:
+            if not (line := readers_line(error)):
+                raise  # not the reader's fault
+            print(f"✘ {self.name}, not yet: your code stopped at the line `{line}` with {in_words(error)}")
 
     def hint(self) -> None:
         """One hint more each time."""
-        self.hinted = min(self.hinted + 1, len(self.hints))
+        if self.hinted == len(self.hints):
+            print("no more hints: the solution is folded in below")
+            return
+        self.hinted += 1
         print(f"hint {self.hinted} of {len(self.hints)}: {self.hints[self.hinted - 1]}")
+
+
+def in_kind(answer) -> str:
+    """What an answer is, with its article: ``an Exit``."""
+    name = type(answer).__name__
+    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
+
+
+def in_words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error).splitlines()[0]}" if str(error) else type(error).__name__
+
+
+def what_failed() -> str:
+    """The error of the cell that was run before this one, if it had one."""
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    last = getattr(shell, "last_execution_result", None)
+    error = last and (last.error_before_exec or last.error_in_exec)
+    return in_words(error) if error else ""
+
+
+def readers_line(error: BaseException) -> str:
+    """The line of a notebook's cell in which an error came up, however deep below it."""
+    steps = traceback.extract_tb(error.__traceback__)
+    lib = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    own = [step for step in steps if not step.filename.startswith((lib, sys.prefix, sys.base_prefix))]
+    return (own[-1].line or "").strip() if own else ""
 
 
 @dataclass

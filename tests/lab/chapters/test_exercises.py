@@ -1,5 +1,7 @@
 """Every exercise, played: its solution passes; the empty answer and a wrong one fail, with the right reason."""
 
+import contextlib
+import io
 import json
 import re
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 import pytest
 from helpers.needs import requires
 from helpers.replay import replay, sources, tags
+from IPython.core.interactiveshell import InteractiveShell
 
 from lib.lab.chapters import ch01, ch02, ch03_exercises, exercises
 from lib.lab.jupyter.chapterlist import there
@@ -104,12 +107,45 @@ def test_another_answer_fails_with_the_reason(chapter, name, answer, reason):
     assert said.startswith(f"✘ {name}, not yet:") and reason in said
 
 
-def test_hints_come_one_at_a_time_and_the_last_one_stays(capsys):
+def test_hints_come_one_at_a_time_and_then_the_solution_is_pointed_at(capsys):
     task = ch02.exercises()[1]
     for _ in range(len(task.hints) + 1):
         task.hint()
     printed = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in printed] == ["hint 1 of 3", "hint 2 of 3", "hint 3 of 3", "hint 3 of 3"]
+    assert [line.split(":")[0] for line in printed[:3]] == ["hint 1 of 3", "hint 2 of 3", "hint 3 of 3"]
+    assert printed[3] == "no more hints: the solution is folded in below"
+
+
+TASK = """
+from lib.lab.chapters import exercises
+task = exercises.Exercise("sum", "two and two", lambda answer: f"it is {answer()}", ["count"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        (["answer = lambda: 4", "task.look(answer)"], "✔ sum: it is 4"),
+        (["answer = lambda: two + 2", "task.look(answer)"],
+         "✘ sum, not yet: your code stopped at the line `answer = lambda: two + 2` with NameError: name 'two' is not defined"),
+        (["def answer():\n    import json\n    return json.loads('{')", "task.look(answer)"],
+         "✘ sum, not yet: your code stopped at the line `return json.loads('{')` with JSONDecodeError"),
+        (["answer = lambda: 4", "answer = lambda 5:", "task.look(answer)"],
+         "✘ sum, not yet: the cell that you ran last stopped with SyntaxError: invalid syntax"),
+        (["answer = lambda: 4", "1 / 0", "task.look(answer)"],
+         "✘ sum, not yet: the cell that you ran last stopped with ZeroDivisionError: division by zero"),
+        (["answer = lambda: 4", "1 / 0", "answer = lambda: 5", "task.look(answer)"], "✔ sum: it is 5"),
+    ],
+)  # fmt: skip
+def test_a_check_judges_what_the_reader_ran_last_and_names_his_own_line(cells, said):
+    shell = InteractiveShell.instance()
+    try:
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            for cell in [TASK, *cells]:
+                shell.run_cell(cell)
+    finally:
+        InteractiveShell.clear_instance()
+    assert said in printed.getvalue().splitlines()[-1]
 
 
 def test_numbers_differ_from_attempt_to_attempt():
