@@ -79,7 +79,7 @@ class Container:
             "pids": max(pids_limit or 0, 0),
         }  # fmt: skip
         self.cgroup = self.choose_cgroup(limits)
-        self.files = Files(str(state.runtime_dir() / self.id), self.hostname, network)
+        self.files = Files(f"{self.folder}-files", self.hostname, network)
         mounts = [*self.extra_mounts(), *own_mounts(volumes, tmpfs)]
         layers = [bases.find(one) for one in ([image] if isinstance(image, str) else image)]
         self.rootfs = RootFS(

@@ -233,10 +233,23 @@ def mask(root: str, path: str) -> None:
 
 
 def check_null(fd: int) -> None:
-    """What covers a secret must be the null device, not a file that an image or a volume calls so (CVE-2025-31133)."""
+    """What covers a secret, or is somebody's input, must be the null device, not what an image or a volume calls so (CVE-2025-31133)."""
     about = os.fstat(fd)
     if not stat.S_ISCHR(about.st_mode) or about.st_rdev != NULL:
         raise PermissionError(errno.EPERM, "not the null device: does a volume or a link of the image's lie over /dev?", "/dev/null")
+
+
+def own_null() -> None:
+    """Of 0, 1 and 2, what is the caller's null device becomes the container's own: who holds it may change its mode and its owner."""
+    for number in range(3):
+        about = os.fstat(number)
+        if stat.S_ISCHR(about.st_mode) and about.st_rdev == NULL:
+            fd = os.open("/dev/null", os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)  # whatever it is in here: nothing waits
+            try:
+                check_null(fd)
+                os.dup2(fd, number)
+            finally:
+                os.close(fd)
 
 
 def readonly(root: str, path: str) -> None:

@@ -80,7 +80,7 @@ class Runner:
                 return done
 
     def files(self) -> Files:
-        return Files(str(state.runtime_dir() / self.id), HOSTNAME, "none" if self.command.network == "none" else "host")
+        return Files(str(state.folder("containers") / f"{self.id}-files"), HOSTNAME, "none" if self.command.network == "none" else "host")
 
     def plan(self, mounts: list[Mount]) -> Plan:
         rootless = os.geteuid() != 0

@@ -132,6 +132,9 @@ def mask_steps(root: str, masked: Sequence[str] = MASKED, readonly: Sequence[str
     ]
 
 
+OWN_NULL = Step("terminal", "own_null", (), "the caller's /dev/null would be the machine's: nobody in here may change its mode")
+
+
 @dataclass
 class RootFS:
     """A root file system for a process.
@@ -166,7 +169,8 @@ class RootFS:
         steps += [one.step(self.root) for one in self.own_mounts()]
         if self.read_only:
             steps.append(Step("freeze-root", "restrict", (self.root, "ro"), "--read-only"))
-        return [*steps, Step("pivot", "pivot_root", (self.root,), "the host's files are out of reach")]
+        steps.append(Step("pivot", "pivot_root", (self.root,), "the host's files are out of reach"))
+        return steps if self.bare else [*steps, OWN_NULL]
 
     def alone(self, root_steps: list[Step]) -> list[Step]:
         """The root, and nothing that we mount reaches the host; nor the other way round, but where a bind mount asks for that."""

@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int:
             case _:
                 print(__doc__.split("\n\n")[-1].strip(), file=sys.stderr)
                 return 2
-    except (OciError, OSError, ValueError) as error:
+    except (OciError, OSError, ValueError, ExceptionGroup) as error:
         print(f"oci: {error}", file=sys.stderr)
         return 1
     return 0

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lib.ingredients import Bind, Capabilities, Cgroup, Hostname, Join, Loopback, Mount, Namespaces, RootFS
 from lib.ingredients.cgroups import ALLOWED, PERIOD, backend
-from lib.ingredients.rootfs import device_steps, mask_steps
+from lib.ingredients.rootfs import OWN_NULL, device_steps, mask_steps
 from lib.linux import PROPAGATION
 from lib.process import Step
 
@@ -141,7 +141,7 @@ class Root:
         nodes = device_steps(root)
         closed = [Step("root", "restrict", (root, "nodev"), "a bundle may bring a node of the host's disk along")] if self.nodev else []
         masks = mask_steps(root, linux_part.get("maskedPaths", []), linux_part.get("readonlyPaths", []))
-        return self.rootfs.steps() + closed + nodes + masks
+        return self.rootfs.steps() + closed + nodes + masks + [OWN_NULL]
 
 
 class User:

@@ -104,6 +104,7 @@ CALLS = {
     "mask": inside.mask,
     "readonly": inside.readonly,
     "restrict": inside.restrict,
+    "own_null": inside.own_null,
     "pivot_root": pivot_root,
     "chroot": os.chroot,
     "chdir": os.chdir,

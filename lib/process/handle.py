@@ -24,14 +24,9 @@ from lib.process.line import Line
 from lib.process.output import KEEP, Pipes
 from lib.process.plan import StepPlan
 from lib.process.steps import CALLER, plain
+from lib.process.waiting import see_it_end, until_the_next_look
 
 LIVE: dict[int, Process] = {}
-LOOK = 0.5  # seconds between two looks at those who have joined a process that is waited for
-UNKILLABLE = 30  # seconds after SIGKILL: the kernel itself holds the process then (a disk that does not answer, say)
-
-
-def until_the_next_look(deadline: float | None) -> float:
-    return LOOK if deadline is None else max(0, min(LOOK, deadline - time.monotonic()))
 
 
 class Process:
@@ -218,15 +213,13 @@ class Process:
         """SIGKILL, and wait; then for all that is left in its cgroup. A frozen process dies only after a thaw."""
         with self.lock:
             self.signal(signal.SIGKILL)
-            for guest in self.guests():
-                guest.kill()
-            if self.exit is None and not linux.readable([self.pidfd], 0.05):
+            if (guests := self.guests()) or (self.exit is None and not linux.readable([self.pidfd], 0.05)):
                 state.kill_groups(self.undos)
-                for one in self.plan.ingredients:
-                    if hasattr(one, "set_free"):  # who has joined a frozen container stands still, SIGKILL or not
-                        one.set_free(self.pid)
-            if self.exit is None and not linux.readable([self.pidfd], UNKILLABLE):
-                raise TimeoutError(f"process {self.pid} did not end within {UNKILLABLE} s of SIGKILL: it stays on record, gc tries again")
+                state.release_groups(self.undos)
+            for guest in guests:
+                with suppress(TimeoutError):
+                    guest.kill()
+            see_it_end(self)
             ended = self._reap(0)
         state.kill_groups(self.undos)
         return ended

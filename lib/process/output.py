@@ -28,6 +28,7 @@ class Pipes:
             except OSError:  # too many open files
                 self.close()
                 raise
+            os.set_blocking(reader, False)
             self.readers.append(reader)
         self.open = list(self.readers)
 
@@ -41,6 +42,7 @@ class Pipes:
             self.readers = [os.dup(master)]
             self.open = list(self.readers)
             os.write(master, typed)
+            os.set_blocking(master, False)
 
     def wait(self, pidfd: int, timeout: float | None) -> list[int]:
         return linux.readable([pidfd, *self.open], timeout)
@@ -51,6 +53,8 @@ class Pipes:
         for reader in linux.readable(self.open, 0):
             try:
                 data = os.read(reader, 1 << 16)
+            except BlockingIOError:  # the process has opened its end to read, and taken it away again
+                continue
             except OSError:  # EIO: the last user of the terminal has gone
                 data = b""
             if not data:

@@ -6,7 +6,7 @@ __getattr__, __all__ = hand_on(
     __name__,
     {
         "places": "check_name home store folder memory_place runtime_dir new_id temporary",
-        "undos": "UNDOS kill_cgroup kill_groups thaw_groups rmdir unlink undo_all",
+        "undos": "UNDOS kill_cgroup kill_groups thaw_groups release_groups rmdir unlink undo_all",
         "removal": "rmtree",
         "owner": "Owner alive check_ours",
         "record": "Record records start_time of_others",

@@ -15,7 +15,7 @@ from lib import linux
 from lib.state.owner import Owner, check_ours
 from lib.state.places import runtime_dir
 from lib.state.record import Record, records, start_time
-from lib.state.undos import kill_groups, undo_all, unlink
+from lib.state.undos import kill_groups, release_groups, undo_all, unlink
 
 
 @contextmanager
@@ -31,11 +31,13 @@ def same_process(facts: dict) -> Iterator[int]:
 
 
 def kill_recorded(facts: dict) -> None:
-    """Kill the process of a record, if it is still there."""
+    """Kill the process of a record, if it is still there. Raises ``TimeoutError`` if it does not end."""
     with suppress(ProcessLookupError), same_process(facts) as pidfd:
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         kill_groups(facts["undos"])  # a frozen process dies only when it is thawed
-        linux.readable([pidfd], 5)  # its files can be removed only when it writes no more
+        release_groups(facts["undos"])
+        if not linux.readable([pidfd], 5):  # its files can be removed only when it writes no more
+            raise TimeoutError(f"process {facts['pid']} did not end within 5 s of SIGKILL: its record stays, the next gc tries again")
 
 
 def reap(facts: dict) -> None:

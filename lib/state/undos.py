@@ -15,6 +15,10 @@ from pathlib import Path
 from lib import linux
 from lib.state.removal import FOLDER, open_folder, rmtree, walk
 
+# Files of limits for a disk, a line for each, and the words that lift one. See blkio-controller.rst (v1) and cgroup-v2.rst, "IO".
+DISK_LIMITS = {f"blkio.throttle.{one}_device": "0" for one in ("read_bps", "write_bps", "read_iops", "write_iops")}
+DISK_LIMITS["io.max"] = "rbps=max wbps=max riops=max wiops=max"
+
 
 def kill_cgroup(path: str) -> None:
     """Kill every process of a cgroup, frozen ones too: in one write on v2, by pid on v1. See cgroups(7)."""
@@ -56,27 +60,53 @@ def _kill_frozen(path: str) -> None:
 
 
 def thaw_groups(undos) -> None:
-    """Let those go on that these undos would kill."""
+    """Let those go on that these undos would kill, in cgroups of their own making, too."""
     for call, *args in undos:
         if call == "kill_cgroup":
-            thaw(*args)
+            with suppress(OSError):  # they change the tree while we walk it
+                for above, name in _cgroups(*args):
+                    _thaw(above, name)
+
+
+def release_groups(undos) -> None:
+    """Lift every limit that keeps a process from ending: who may run for a millisecond a second, or waits for a disk that is let give it
+    a byte a second, takes minutes to die. What runs inside may have set them, below limits of ours or in them.
+    """
+    for call, *args in undos:
+        if call == "rmdir":
+            with suppress(OSError):
+                for above, name in _cgroups(*args):
+                    _release(above, name)
+
+
+def _release(above: int, name: str) -> None:
+    _write(above, f"{name}/cpu.cfs_quota_us", "-1")
+    _write(above, f"{name}/cpu.max", "max")
+    for file, free in DISK_LIMITS.items():
+        for line in _read(above, f"{name}/{file}").splitlines():
+            _write(above, f"{name}/{file}", f"{line.split()[0]} {free}")
 
 
 def _members(above: int, name: str) -> list[int]:
-    try:
-        fd = os.open(f"{name}/cgroup.procs", os.O_RDONLY | os.O_CLOEXEC, dir_fd=above)
-    except OSError:
-        return []
-    with suppress(OSError), open(fd) as file:  # it was removed while we read
-        return [int(pid) for pid in file.read().split() if pid != "0"]
-    return []
+    return [int(pid) for pid in _read(above, f"{name}/cgroup.procs").split() if pid != "0"]
 
 
 def _thaw(above: int, name: str) -> None:
+    _write(above, f"{name}/freezer.state", "THAWED")
+
+
+def _read(above: int, path: str) -> str:
+    """A file of a cgroup, below the folder ``above``; nothing if it is not there, or is removed while we read."""
+    with suppress(OSError), open(os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=above)) as file:
+        return file.read()
+    return ""
+
+
+def _write(above: int, path: str, word: str) -> None:
     with suppress(OSError):
-        fd = os.open(f"{name}/freezer.state", os.O_WRONLY | os.O_CLOEXEC, dir_fd=above)
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=above)
         try:
-            os.write(fd, b"THAWED")
+            os.write(fd, word.encode())
         finally:
             os.close(fd)
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from helpers.needs import requires
 from helpers.waiting import wait_for
 
 import lib
+from lib import linux, state
 from lib.ingredients import cgroups
-from lib.process import TimeLimit
+from lib.process import TimeLimit, waiting
+from lib.state import reaping
 
 pytestmark = requires("root", "overlay", "busybox")
 
@@ -103,3 +106,81 @@ def nest(folder: str, depth: int) -> None:
         os.close(fd)
         fd = below
     os.close(fd)
+
+
+@requires("cgroup1")
+def test_pid_1_in_a_frozen_cgroup_below_its_own_is_killed():
+    with lib.start("busybox", ["sleep", "99"]) as box:
+        ice = f"{box.cgroup.folders['freezer']}/ice"
+        os.mkdir(ice)
+        linux.write(f"{ice}/freezer.state", "FROZEN")
+        linux.write(f"{ice}/cgroup.procs", str(box.pid))
+        box.kill(9)
+        assert box.wait(30).code == 137
+
+
+@requires("cgroup1")
+def test_whoever_is_put_back_into_the_ice_is_taken_out_again(monkeypatch):
+    """Root in there may move whom it sees, as often as we do."""
+    tries = []
+
+    def undone_at_first(self, *words):
+        tries.append(words)
+        if len(tries) > 2:
+            set_free(self, *words)
+
+    set_free = cgroups.V1.set_free
+    monkeypatch.setattr(cgroups.V1, "set_free", undone_at_first)
+    with lib.start("busybox", ["sleep", "99"]) as box, box.exec_plan(["sleep", "99"]).start() as guest:
+        box.cgroup.freeze()
+        assert guest.kill().code == 137 and len(tries) == 3
+
+
+@requires("cgroup1")
+def test_one_who_joined_and_cannot_be_killed_does_not_save_the_container(monkeypatch):
+    monkeypatch.setattr(waiting, "UNKILLABLE", 0.2)
+    monkeypatch.setattr(cgroups.V1, "set_free", lambda *words: None)
+    with lib.start("busybox", ["sleep", "99"]) as box, box.exec_plan(["sleep", "99"]).start() as guest:
+        box.cgroup.freeze()
+        with pytest.raises(TimeoutError, match="did not end within"):
+            guest.kill()
+        assert box.process.kill().code == 137 and guest.wait(30).code == 137
+
+
+@pytest.mark.v2
+def test_limits_that_keep_it_from_ending_are_lifted():
+    """Some hundred pages at a millisecond of a processor in a second, and a disk that is let give a byte a second: minutes, or days."""
+    with lib.start("busybox", ["sleep", "99"], cpus=0.01) as box:
+        folders = box.cgroup.folders
+        below = f"{folders.get('cpu', folders.get(''))}/below"
+        os.mkdir(below)
+        if box.cgroup.backend.version == 1:
+            linux.write(f"{below}/cpu.cfs_quota_us", "1000")
+            throttle = f"{folders['blkio']}/blkio.throttle.read_bps_device"
+            linux.write(throttle, f"{block_device()} 1")
+        state.release_groups(box.process.undos)
+        assert box.cgroup.read("cpu.max").startswith("max")
+        if box.cgroup.backend.version == 1:
+            assert linux.read(f"{below}/cpu.cfs_quota_us").strip() == "-1" and not linux.read(throttle).strip()
+
+
+def block_device() -> str:
+    return next(Path("/sys/block").glob("[!lr]*/dev"), Path("/sys/block/loop0/dev")).read_text().strip()
+
+
+def test_what_does_not_end_stays_on_record_untouched(monkeypatch):
+    """Else each later start would wait for every one of its folders."""
+    with lib.start("busybox", ["sleep", "99"]) as box:
+        facts = dict(box.process.record.facts)
+        monkeypatch.setattr(reaping.linux, "readable", lambda *words: [])
+        (error,) = reaping.attempted(facts, [])
+        monkeypatch.undo()
+        assert "did not end within 5 s" in str(error) and os.path.isdir(box.folder)
+
+
+@pytest.mark.v2
+@requires("cgroup2")
+def test_it_makes_only_so_many_cgroups():
+    """The kernel has ids for 65,535 memory cgroups; who took them all would keep every other container from starting."""
+    with lib.start("busybox", ["sleep", "99"]) as box:
+        assert linux.read(f"{box.cgroup.folders['']}/cgroup.max.descendants").strip() == "1000"

@@ -20,7 +20,7 @@ from helpers.steps import Steps
 from helpers.waiting import wait_for
 
 import lib
-from lib import bases, inside, linux, state
+from lib import bases, inside, linux, oci, state
 from lib.ingredients import Capabilities, Namespaces, RunAs, capabilities, users
 from lib.process import Plan, Step, StepError, output
 from lib.process.line import Line
@@ -50,6 +50,45 @@ def test_a_created_process_holds_nothing_but_its_streams_and_its_line():
         held = {os.readlink(path) for path in Path(f"/proc/{box.pid}/fd").iterdir()}
     assert not [one for one in held if os.path.isdir(one)], held
     assert len([one for one in held if one.startswith("socket:")]) == 1
+
+
+@pytest.mark.v2
+@pytest.mark.parametrize("how", ["start", "init", "exec", "oci"])
+def test_its_null_device_is_its_own(how, tmp_path):
+    """Whoever holds the machine's may change its mode, and nobody else could use it any more."""
+    script, host = ["stat", "-L", "-c", "%t:%T %d:%i", "/proc/self/fd/0"], os.stat("/dev/null")
+    if how == "oci":
+        mounts = [{"destination": "/proc", "type": "proc", "source": "proc"}, {"destination": "/dev", "type": "tmpfs", "source": "tmpfs"}]
+        config = {"ociVersion": "1.2.0", "process": {"args": script, "cwd": "/"}, "root": {"path": bases.busybox(), "readonly": True}}
+        config |= {"mounts": mounts, "linux": {"namespaces": [{"type": "mount"}]}}
+        plan = Plan(script, oci.ingredients(config, str(tmp_path), "null"), {"PATH": "/bin"})
+    else:
+        plan = lib.Container("busybox", script, init=how == "init").plan
+    with lib.start("busybox", ["sleep", "60"]) as box, (box.exec_plan(script) if how == "exec" else plan).start() as process:
+        process.wait(20)
+        node, which = process.logs().decode().split()
+    assert node == "1:3" and which != f"{host.st_dev}:{host.st_ino}"
+
+
+def test_an_exec_is_refused_where_the_null_device_is_something_else():
+    with lib.start("busybox", ["sh", "-c", "rm /dev/null; mkfifo /dev/null; echo done; exec sleep 60"]) as box:
+        wait_for(lambda: "done" in box.logs())
+        with pytest.raises(StepError, match="not the null device"):
+            box.exec_plan(["true"]).start()
+
+
+def test_what_it_takes_away_from_under_our_eyes_keeps_nobody_waiting(monkeypatch):
+    """It may open the other end of its own output, and empty it after we have been told that there is something."""
+    pipes = output.Pipes(tty=False)
+    monkeypatch.setattr(output.linux, "readable", lambda fds, timeout: list(fds))
+    assert not any(map(os.get_blocking, pipes.readers)) and pipes.copy(show=False) is False
+    pipes.close()
+
+
+def test_its_small_files_are_on_disk_with_its_others():
+    """What is appended to /etc/hosts without an end must not fill the memory in which our records are."""
+    with created() as box:
+        assert Path(box.files.folder).parent == state.folder("containers")
 
 
 @pytest.mark.v2

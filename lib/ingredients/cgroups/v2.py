@@ -10,6 +10,8 @@ from lib.process import Ref, Step
 
 PARENT = os.environ.get("SUITCASE_CGROUP", "suitcase")  # the one cgroup of ours, below which all others are made
 
+DESCENDANTS = 1000  # cgroups that what runs inside may make, at most
+
 
 def born_in(folder: str) -> list[Step]:
     """A process gets its cgroup at birth."""
@@ -55,9 +57,11 @@ class V2:
         ]
 
     def join_steps(self, folders: dict[str, str]) -> list[Step]:
-        return born_in(folders[""])
+        few = (f"{folders['']}/cgroup.max.descendants", str(DESCENDANTS))
+        return [Step("prepare", "write", few, "the kernel has 65,535 ids for all memory cgroups of the machine"), *born_in(folders[""])]
 
-    member_steps = join_steps
+    def member_steps(self, folders: dict[str, str]) -> list[Step]:
+        return born_in(folders[""])
 
     def set_free(self, folders: dict[str, str], pid: int) -> None:
         """Nothing to do: SIGKILL reaches a frozen process on v2."""
