@@ -47,14 +47,32 @@ def context(folder: str, file: str | None, undo: ExitStack) -> dict:
     """
     if folder != "-":
         told = file == "-"
-        return {"context": folder, "file": None if told else file, "text": sys.stdin.read() if told else None, "passing": False}
+        return {"context": folder, "file": None if told else file, "text": text(b"") if told else None, "passing": False}
     if file == "-":
         raise ValueError("invalid argument: can't use stdin for both build context and dockerfile")
-    from lib.process import scratch
+    place = undo.enter_context(apart())
+    said = unpacked(sys.stdin.buffer, place)
+    return {"context": place, "file": within(place, file) if file and said is None else None, "text": said, "passing": True}
 
-    place = undo.enter_context(scratch("context"))
-    text = unpacked(sys.stdin.buffer, place)
-    return {"context": place, "file": within(place, file) if file and text is None else None, "text": text, "passing": True}
+
+@contextmanager
+def apart() -> Iterator[str]:
+    """A folder for a stranger's files, in the store, where nobody else of this machine comes in: programs that run as root may be among
+    them (setuid). It is on record: if we are killed, the next one of us removes it.
+    """
+    from lib import state
+    from lib.process import Shield
+
+    place = state.folder("containers") / f"context-{state.new_id()}"
+    with Shield() as shield:  # nothing may come between the folder, its record and their end
+        record = state.new_record(place.name, [("rmtree", str(place))])
+        try:
+            place.mkdir(mode=0o700)
+            with shield.opened():
+                yield str(place)
+        finally:
+            state.rmtree(str(place))
+            record.remove()
 
 
 def unpacked(file: BinaryIO, place: str) -> str | None:
@@ -67,7 +85,14 @@ def unpacked(file: BinaryIO, place: str) -> str | None:
     if kind := copying.archive_kind(io.BytesIO(head)):
         unpack(copying.reader(Rest(file, head), kind), place)
         return None
-    return (head + file.read()).decode()
+    return text(head)
+
+
+def text(head: bytes) -> str:
+    """The Dockerfile on the standard input, after what has been read of it. Of one that is too large, as much as shows that it is."""
+    from lib.dockerfile.syntax import LARGEST
+
+    return (head + sys.stdin.buffer.read(4 * LARGEST + 1)).decode()
 
 
 def within(folder: str, path: str) -> str:

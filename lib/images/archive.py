@@ -20,10 +20,11 @@ from lib.images.merged import Merged
 from lib.images.pack import Packing
 from lib.images.sourcedate import created
 from lib.images.store import JSON_AT_MOST, NAME, Store
-from lib.images.tarmembers import members, split
+from lib.images.tarmembers import NAME_AT_MOST, members, split
 
 CONTAINERD_NAME = "io.containerd.image.name"
 FILES_AT_MOST = 100_000  # in an archive: each is a file on disk for a while
+LINKS_AT_MOST = 1000  # Docker's old archives have one for a layer that two images share
 
 
 class ArchiveError(ImageError):
@@ -115,7 +116,9 @@ class Content:
                 self.files[name] = self.keep(archive.extractfile(member), member.size, kind_of(member.parts))
             elif member.kind in ("symbolic link", "hard link"):
                 here = os.path.dirname(name) if member.kind == "symbolic link" else ""
-                self.links[name] = os.path.normpath(f"{here}/{member.linkname}").lstrip("/")
+                self.links[name] = "/".join(split(os.path.normpath(f"{here}/{member.linkname[:NAME_AT_MOST]}").lstrip("/")))
+                if len(self.links) > LINKS_AT_MOST:
+                    raise ArchiveError(f"the archive holds more than {LINKS_AT_MOST} links: no image has so many layers")
 
     def count(self, member) -> None:
         self.left -= member.size

@@ -47,6 +47,8 @@ class Member(tarfile.TarInfo):
         if self.size < 0 or not 0 <= self.uid < NO_ID or not 0 <= self.gid < NO_ID or not math.isfinite(self.mtime):
             numbers = f"size {self.size}, owner {self.uid}:{self.gid}, time {self.mtime}"
             raise LayerError(f"{self.name[:60]!r} has numbers that no file can have: {numbers}"[:300])
+        if not (0 <= self.devmajor < 1 << 12 and 0 <= self.devminor < 1 << 20):  # as the kernel has them (kdev_t.h)
+            raise LayerError(f"{self.name[:60]!r} is the device {self.devmajor}:{self.devminor}, which no machine can have"[:300])
         if "\0" in self.linkname or any("\0" in key for key in self.pax_headers):
             raise LayerError(f"{self.name[:60]!r} leads to a name, or has an attribute, with a NUL byte in it")
 

@@ -28,14 +28,18 @@ class Names:
     def __init__(self):
         self.below: dict[str, set[str]] = {}
 
-    def add(self, path: str) -> None:
+    def add(self, path: str) -> int:
+        """How many bytes this keeps: of the path, and of each above it that was not known."""
+        kept = 0
         while path:
             above = path.rpartition("/")[0]
             known = self.below.setdefault(above, set())
             if path in known:
-                return
+                break
             known.add(path)
+            kept += len(path)
             path = above
+        return kept
 
     def take(self, path: str) -> Iterator[str]:
         """``path`` and all below it; they are forgotten."""
@@ -184,8 +188,11 @@ class Unpacking:
     def remember(self, member: Member | None, path: str) -> None:
         """A folder's times change with each file that is put in it: it is described at the end. None: it is only implied."""
         self.folders[path] = member
-        self.names.add(path)
-        self.room -= len(path) + (sum(len(key) + len(value) for key, value in member.pax_headers.items()) if member else 0)
+        said = member.pax_headers if member else {}
+        self.charge(self.names.add(path) + sum(len(key) + len(value) for key, value in said.items()), path)
+
+    def charge(self, size: int, path: str) -> None:
+        self.room -= size
         if self.room < 0:
             raise LayerError(f"a bomb? The folders' names and attributes need more than {FOLDERS_AT_MOST} bytes (at {path[:60]!r})")
 
@@ -199,7 +206,7 @@ class Unpacking:
 
     def hide_below(self, path: str) -> None:
         self.opaque.add(path)
-        self.names.add(path)
+        self.charge(self.names.add(path), path)
 
     def close_last(self) -> None:
         if self.last:
@@ -263,6 +270,7 @@ class Unpacking:
         try:
             os.mknod(victim, stat.S_IFCHR, 0, dir_fd=fd)
             self.removed.add(path)
+            self.charge(len(path), path)
         except FileExistsError:  # deleted below, and put there anew by this very layer
             if stat.S_ISDIR(os.lstat(victim, dir_fd=fd).st_mode):
                 self.hide_below(path)

@@ -65,13 +65,14 @@ with tempfile.TemporaryDirectory(prefix=state.temporary("inherit")) as place:
 """,
 }
 HOW["OCI"] = """
-import json, pathlib, tempfile
+import json, pathlib, shutil, tempfile
 from lib import bases, oci, state
 from lib.process import Plan
 with tempfile.TemporaryDirectory(prefix=state.temporary("inherit")) as place:
+    shutil.copytree(bases.busybox(), f"{place}/rootfs", symlinks=True)  # a bundle's own: it gets devices
     namespaces = [{"type": kind} for kind in ("mount", "pid", "ipc", "uts", "cgroup")]
     process = {"args": ["sh", "-c", probe], "env": ["PATH=/bin"], "cwd": "/", "user": {"uid": 0, "gid": 0, "umask": 18}}
-    config = {"ociVersion": "1.2.0", "process": process, "root": {"path": str(bases.busybox()), "readonly": True},
+    config = {"ociVersion": "1.2.0", "process": process, "root": {"path": "rootfs", "readonly": True},
               "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}], "linux": {"namespaces": namespaces}}
     pathlib.Path(place, "config.json").write_text(json.dumps(config))
     config = oci.load(place)

@@ -58,8 +58,9 @@ def test_its_null_device_is_its_own(how, tmp_path):
     """Whoever holds the machine's may change its mode, and nobody else could use it any more."""
     script, host = ["stat", "-L", "-c", "%t:%T %d:%i", "/proc/self/fd/0"], os.stat("/dev/null")
     if how == "oci":
+        shutil.copytree(bases.busybox(), tmp_path / "rootfs", symlinks=True)  # a bundle's own: it gets devices
         mounts = [{"destination": "/proc", "type": "proc", "source": "proc"}, {"destination": "/dev", "type": "tmpfs", "source": "tmpfs"}]
-        config = {"ociVersion": "1.2.0", "process": {"args": script, "cwd": "/"}, "root": {"path": bases.busybox(), "readonly": True}}
+        config = {"ociVersion": "1.2.0", "process": {"args": script, "cwd": "/"}, "root": {"path": "rootfs", "readonly": True}}
         config |= {"mounts": mounts, "linux": {"namespaces": [{"type": "mount"}]}}
         plan = Plan(script, oci.ingredients(config, str(tmp_path), "null"), {"PATH": "/bin"})
     else:
