@@ -256,9 +256,6 @@ def believed(names: list) -> list[str]:
     return [str(one) for one in found if not one.digest]
 
 
-# -- import and export ----------------------------------------------------------------------
-
-
 def import_(library: Library, file, name: str | None = None, config: dict | None = None, message: str = "") -> Image:
     """``docker import``: a tar file of a whole file system becomes an image of one layer; ``config`` is its runtime part."""
     name = str(references.parse(name)) if name else None  # a name that is none is refused now, not after the work

@@ -95,8 +95,6 @@ class Unpacking:
             raise LayerError(f"the layer wants to replace the root folder by a {member.kind}")
         self.folders[""] = member
 
-    # -- folders
-
     def folder(self, path: str) -> int:
         """A descriptor of a folder of this layer, made if it is missing; links on the way are followed inside the target only."""
         if self.last and self.last[0] == path:
@@ -274,8 +272,6 @@ class Unpacking:
         except FileExistsError:  # deleted below, and put there anew by this very layer
             if stat.S_ISDIR(os.lstat(victim, dir_fd=fd).st_mode):
                 self.hide_below(path)
-
-    # -- what they look like
 
     def finish(self) -> None:
         """Folders last, the deepest first, as work inside them changed their times."""

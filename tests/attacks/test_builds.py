@@ -14,8 +14,10 @@ from helpers.needs import requires
 from helpers.registries import Fake
 from helpers.sites import Site, cached
 
+from lib import state
 from lib.build import Build, Options, changes, copying, filesteps, sharedcache
 from lib.build.context import Memory
+from lib.cli import streams
 from lib.images import Cache, ImageError
 
 SECRET, MINE = "HOSTLINE a file of the host", "a file of my very own, so!!"  # as long as the other: no more is read than was listed
@@ -350,3 +352,26 @@ def test_a_fact_from_elsewhere_does_not_stay(site, tmp_path, monkeypatch):
     job.cache.others = [Elsewhere()]
     job.run()
     assert forged not in {path.read_text().strip('"') for path in (site.library.store.place / "facts").glob("*")}
+
+
+# -- a context on the standard input --------------------------------------------------------------
+
+
+def test_a_context_from_standard_input_lies_where_nobody_else_comes():
+    """There may be programs in it that run as root for whoever starts them, and its top folder is as open as the stranger likes."""
+    with streams.apart() as place:
+        os.chmod(place, 0o777)
+        assert os.stat(Path(place).parent).st_mode & 0o077 == 0
+        (facts,) = [facts for facts in state.records() if facts["id"] == os.path.basename(place)]
+        assert facts["undos"] == [["rmtree", place]]
+    assert not os.path.exists(place)
+
+
+def test_a_dockerfile_without_an_end_on_the_standard_input():
+    with subprocess.Popen(["yes"], stdout=subprocess.PIPE) as endless:
+        done = subprocess.run(
+            ["bash", "-c", "ulimit -v 2000000; exec $0 -m lib.cli build -", sys.executable],
+            stdin=endless.stdout, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        endless.kill()
+    assert done.returncode == 1 and "larger than 1048576 characters" in done.stderr, done.stderr

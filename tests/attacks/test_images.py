@@ -11,7 +11,7 @@ import pytest
 from helpers import layers as make
 from helpers.layers import member
 
-from lib.images import ImageError, archive, store
+from lib.images import ImageError, archive, store, unpack
 
 
 @pytest.fixture
@@ -86,3 +86,47 @@ def test_a_damaged_archive_leaves_nothing(ours, other):
 def test_a_huge_manifest(ours, other):
     with pytest.raises(ImageError, match="bytes"):
         archive.load(other, io.BytesIO(bomb(ours, member("manifest.json", b" " * (store.JSON_AT_MOST + 1)), only=("manifest.json",))))
+
+
+# -- an archive that fills the memory, or that no machine could hold ---------------------------
+
+
+def layer_of(*members) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        for info in members:
+            tar.addfile(info)
+    return out.getvalue()
+
+
+def info(name: str, kind: bytes = tarfile.REGTYPE, **about) -> tarfile.TarInfo:
+    one = tarfile.TarInfo(name)
+    one.type = kind
+    for key, value in about.items():
+        setattr(one, key, value)
+    return one
+
+
+def test_an_archive_of_links_is_no_image(other):
+    links = (info(f"l{number}", tarfile.SYMTYPE, linkname="x" * 90) for number in range(1500))
+    with pytest.raises(ImageError, match="more than 1000 links"):
+        archive.load(other, io.BytesIO(layer_of(*links)))
+
+
+def test_every_path_that_is_remembered_is_counted(tmp_path, monkeypatch):
+    """Behind links to the same folder there are as many paths as one likes; each would be kept to the layer's end."""
+    monkeypatch.setattr(unpack, "FOLDERS_AT_MOST", 4000)
+    ways = ["/".join("ab"[number >> bit & 1] for bit in range(8)) for number in range(200)]
+    for whiteout in (".wh..wh..opq", ".wh.x"):
+        links = [info("d", tarfile.DIRTYPE, mode=0o755), *(info(f"d/{name}", tarfile.SYMTYPE, linkname=".") for name in "ab")]
+        victims = [info(f"d/{way}/{whiteout}{number if whiteout == '.wh.x' else ''}") for number, way in enumerate(ways)]
+        target = tmp_path / whiteout.strip(".")
+        target.mkdir()
+        with pytest.raises(ImageError, match="a bomb"):
+            unpack.unpack(io.BytesIO(layer_of(*links, *victims)), str(target))
+
+
+@pytest.mark.parametrize("numbers", [{"devmajor": 1 << 12}, {"devminor": 1 << 20}])
+def test_a_device_that_no_machine_can_have(tmp_path, numbers):
+    with pytest.raises(ImageError, match="which no machine can have"):
+        unpack.unpack(io.BytesIO(layer_of(info("dev/x", tarfile.CHRTYPE, **{"devmajor": 1, "devminor": 1} | numbers))), str(tmp_path))

@@ -11,7 +11,6 @@ import stat
 import subprocess
 import sys
 import tarfile
-import tempfile
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -398,7 +397,7 @@ def fed(words: str, stdin: bytes) -> subprocess.CompletedProcess:
 
 
 def left() -> set[str]:
-    return {name for name in os.listdir(tempfile.gettempdir()) if name.startswith("suitcase-") and "-context-" in name}
+    return {path.name for path in state.folder("containers").glob("context-*")}
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
