@@ -23,6 +23,7 @@ from helpers.layers import folder, member
 from helpers.needs import requires
 from helpers.registries import with_password
 
+from lib import state
 from lib.cli import text
 from lib.cli.main import main
 from lib.engine import shortnames
