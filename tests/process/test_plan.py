@@ -123,8 +123,8 @@ def test_refs_are_filled_in_where_they_stand():
 
 def test_join_opens_all_before_it_joins_the_first():
     steps = Join(paths={"mnt": "/a", "user": "/b", "net": "/c"}).steps()
-    assert [step.call for step in steps] == ["open"] * 3 + ["setns"] * 3
-    assert [step.args[1] for step in steps[3:]] == ["user", "net", "mnt"]
+    assert [step.call for step in steps] == ["open"] * 3 + ["setns"] * 3 + ["own_null"]
+    assert [step.args[1] for step in steps[3:6]] == ["user", "net", "mnt"]
 
 
 def test_v2_writes_its_own_words_and_is_born_inside(monkeypatch):
@@ -132,7 +132,7 @@ def test_v2_writes_its_own_words_and_is_born_inside(monkeypatch):
     made.backend, made.name = V2("/nowhere"), "x"
     made.folders = made.backend.folders("x")
     assert made.backend.translate("memory.max", "1") == [("", "memory.max", "1")]
-    assert [step.call for step in made.backend.join_steps(made.folders)] == ["open", "clone3"]
+    assert [step.call for step in made.backend.join_steps(made.folders)] == ["write", "open", "clone3"]
 
 
 def test_v1_is_the_dictionary():
