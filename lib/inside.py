@@ -131,13 +131,16 @@ def exists(root: str, path: str) -> bool:
         return False
 
 
-def makedirs(root: str, path: str, mode: int = 0o755) -> None:
-    """Make a folder and the folders above it; what is there stays as it is."""
-    if path == "/" or exists(root, path):
-        return
-    above, name = landing(root, path)
-    with above as folder, suppress(FileExistsError):  # "new/..", say, is there when "new" is made
-        os.mkdir(name, mode, dir_fd=folder)
+def makedirs(root: str, path: str) -> None:
+    """Make a folder and the folders above it, which may be more than Python may recurse; what is there stays as it is."""
+    missing, path = [], "/" + path.strip("/")
+    while path != "/" and not exists(root, path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for path in reversed(missing):
+        above, name = landing(root, path)
+        with above as folder, suppress(FileExistsError):  # "new/..", say, is there when "new" is made
+            os.mkdir(name, 0o755, dir_fd=folder)
 
 
 def mknod(root: str, path: str, kind: str, major: int, minor: int, mode: int = 0o666) -> None:

@@ -11,15 +11,16 @@ import json
 import os
 import stat
 from collections.abc import Iterator
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import NamedTuple
 
 from lib.beneath import FOLDER, Folder, Place
 from lib.build.globs import BadGlob, compile_glob, compile_ignore
-from lib.build.ignore import Ignore
+from lib.build.ignore import Ignore, open_ignore
 from lib.images import ImageError, Merged, Store
 from lib.images.overlays import owner, xattrs
-from lib.regularfile import open_regular
+
+LOOKED_INTO = 100_000  # folders, for one pattern
 
 
 class ContextError(ImageError):
@@ -32,16 +33,6 @@ class File(NamedTuple):
     path: str
     real: Place
     about: os.stat_result
-
-
-def open_ignore(folder: str, dockerfile: str = "") -> Ignore:
-    """The rules for a context: ``<Dockerfile>.dockerignore`` beside the Dockerfile, or else ``.dockerignore`` at the top."""
-    for path in (*([f"{dockerfile}.dockerignore"] if dockerfile else []), f"{folder}/.dockerignore"):
-        if os.path.isfile(path):
-            with open_regular(path) as file:
-                text = file.read().decode("utf-8", "surrogateescape")
-            return Ignore(text.splitlines(), os.path.relpath(path, folder))
-    return Ignore([])
 
 
 class Tree:
@@ -69,9 +60,9 @@ class Tree:
         clean = self.clean(pattern)
         names = clean.split("/")
         try:
-            found = [self.one(path) for path in (self.matching_deep(names) if deep and "**" in pattern else self.matching(names, ""))]
+            found = [self.one(path) for path in (self.matching_deep(names) if deep and "**" in pattern else self.matching(names))]
         except BadGlob as error:
-            raise ContextError(f"{pattern!r} in {self.name}: {error}{self.bracket(clean)}") from None
+            raise ContextError(f"{pattern[:200]!r} in {self.name}: {error}{self.bracket(clean)}") from None
         if not found and self.bracket(clean):
             raise self.no_match(pattern)
         return found
@@ -83,7 +74,7 @@ class Tree:
     def bracket(self, pattern: str) -> str:
         """``app/[id]/page.tsx`` is a file, and as a pattern it means another."""
         meant = pattern.replace("[", "[[]")
-        if meant == pattern or next(self.matching(meant.split("/"), ""), None) is None:
+        if meant == pattern or next(self.matching(meant.split("/")), None) is None:
             return ""
         return f". There is something of this very name, but in COPY and ADD a [ begins a set of characters: write {meant}"
 
@@ -124,17 +115,34 @@ class Tree:
         near = difflib.get_close_matches(name, self.merged.names(above), 3, 0.7) if len(name) < 100 else []
         return f"; there is {', '.join(f'{above}/{one}'.lstrip('/') for one in near)}" if near else ""
 
-    def matching(self, names: list[str], above: str) -> Iterator[str]:
-        """The paths in the folder ``above`` that fit a pattern's names, one for each level. A link to a folder is as good as the folder."""
-        expression, real = compile_glob(names[0]), self.leads_to(above)
-        for name in self.merged.names(real) if real is not None else ():
-            path = f"{above}/{name}".lstrip("/")
-            if not expression.fullmatch(name):
-                continue
-            if len(names) > 1:
-                yield from self.matching(names[1:], path)
-            elif not self.ignored(f"{real}/{name}".lstrip("/")):
-                yield path
+    def matching(self, names: list[str]) -> Iterator[str]:
+        """The paths that fit a pattern's names, one for each level. A link to a folder is as good as it. Raises ``ContextError``."""
+        folders, left = {"": ""}, LOOKED_INTO
+        for name in names[:-1]:
+            paths = [path for _, path in islice(self.fitting(name, folders), left + 1)]
+            if (left := left - len(paths)) < 0:
+                words = f"{'/'.join(names)[:200]!r} in {self.name} leads to more than {LOOKED_INTO} folders"
+                raise ContextError(f"{words} (do its links go round in circles?): write out the names of the folders that you mean")
+            if not (folders := self.real_folders(paths)):
+                return
+        yield from (path for real, path in self.fitting(names[-1], folders) if not self.ignored(real))
+
+    def fitting(self, pattern: str, folders: dict[str, str]) -> Iterator[tuple[str, str]]:
+        """What has a fitting name in these folders: where it really lies, and the path that leads there."""
+        expression = compile_glob(pattern)
+        for real, above in folders.items():
+            for name in filter(expression.fullmatch, self.merged.names(real)):
+                yield f"{real}/{name}".lstrip("/"), f"{above}/{name}".lstrip("/")
+
+    def real_folders(self, paths: list[str]) -> dict[str, str]:
+        """Each folder once, however many links lead there: where it really lies, and its path, a link's only for want of its own."""
+        found: dict[str, str] = {}
+        for path in paths:
+            if (real := self.leads_to(path)) == path:
+                found.pop(path, None)
+            if real is not None:
+                found.setdefault(real, path)
+        return found
 
     def matching_deep(self, names: list[str]) -> Iterator[str]:
         """The same with ``**``: all below the names without a sign is compared. A folder that fits stands for all that is in it."""

@@ -156,15 +156,7 @@ def archive_kind(file) -> str | None:
 
 def reader(file, kind: str):
     """A reader of the tar file in it."""
-    if kind == "bzip2":
-        import bz2
-
-        return bz2.open(file)
-    if kind == "xz":
-        import lzma
-
-        return lzma.open(file)
-    return compression.unpacked(file)
+    return compression.Streams(file, kind) if kind in compression.STREAMS else compression.unpacked(file)
 
 
 def extract(file: File, beside: str) -> tuple[str, list[str]] | None:
@@ -228,11 +220,11 @@ def file_name(path: str) -> str:
 
 
 def requested(pool, url: str):
-    """The answer at the end of all redirects; its body is still to be read."""
+    """The answer at the end of all redirects; its body is still to be read. Nothing is tried again: a server could say when, in years."""
     from lib.registry import transport
 
     for _ in range(transport.REDIRECTS + 1):
-        answer = pool.request("GET", url, preload_content=False, timeout=60, redirect=False)
+        answer = pool.request("GET", url, preload_content=False, timeout=60, redirect=False, retries=False)
         if answer.status not in transport.REDIRECT:
             return answer
         answer.close()
@@ -247,7 +239,7 @@ def last_modified(text: str | None) -> int:
 
     try:
         return int(parsedate_to_datetime(text).timestamp()) if text else 0
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return 0
 
 

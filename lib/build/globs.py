@@ -13,28 +13,37 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 STAR, FOLDERS, REST = "*", "**", ".*"  # within a name; "(.*/)?"; all that follows. Every other token is an expression for one character
+LONGEST = 4096  # characters, as of a path in the kernel
 NAME_ENDS = r"(?:/|\Z)"
 
 
 class BadGlob(ValueError):
-    """A pattern that means nothing: an open ``[``, a range backwards, a backslash at the end."""
+    """A pattern that means nothing: an open ``[``, a range backwards, a backslash at the end; or one longer than any path."""
 
 
 def compile_glob(pattern: str) -> re.Pattern:
     """A COPY source as an expression for ``fullmatch`` with a path; ``*`` and ``?`` do not go over a ``/``. Raises: BadGlob."""
+    _check_length(pattern)
     return re.compile(_name(list(tokens(pattern))), re.DOTALL)
 
 
 def compile_ignore(pattern: str) -> Callable[[str], object]:
     """A cleaned pattern with ``**`` as a function that says whether a path, or a folder above it, matches. Raises: BadGlob."""
+    _check_length(pattern)
     signs = list(_with_folders(pattern))
     if signs and signs[0] == FOLDERS and pattern[2] != "/" and not set("*?[]\\") & set(pattern[2:]):
         signs[0] = REST  # "**name" is every path that ends so, barname too
     if not _is_regular(signs):
-        return lambda path: _walk(signs, path)
+        return _walker(signs)
     return re.compile(_regex(signs), re.DOTALL).match
+
+
+def _check_length(pattern: str) -> None:
+    if len(pattern) > LONGEST:
+        raise BadGlob(f"'{pattern[:60]}…' has {len(pattern)} characters, at most {LONGEST} are taken: no path is longer")
 
 
 # -- reading a pattern -------------------------------------------------------------------------
@@ -159,36 +168,32 @@ def _split(signs: list[str], separator: str) -> list[list[str]]:
 # -- the long way, for the rest ----------------------------------------------------------------
 
 
-def _walk(signs: list[str], path: str) -> bool:
-    """All places of the pattern that the path may have reached, character by character: never more than pattern times path."""
-    inside: set[int] = set()  # the ** that have begun and wait for a slash
-    reached = _free(signs, {0})
-    for char in path + "/":
-        if char == "/" and len(signs) in reached:
-            return True
-        waiting = inside | {at for at in reached if at < len(signs) and signs[at] == FOLDERS}
-        now = {at + 1 for at in waiting if char == "/"}
-        for at in reached:
-            if at < len(signs):
-                now.update(_steps(signs[at], at, char))
-        inside, reached = waiting, _free(signs, now)
-    return False
+def _walker(signs: list[str]) -> Callable[[str], bool]:
+    """All places of the pattern that a path may have reached, character by character; each place is a bit of one number."""
+    where: dict[str, int] = {}
+    for at, sign in enumerate(signs):
+        where[sign] = where.get(sign, 0) | 1 << at
+    star, folders, rest = (where.pop(sign, 0) for sign in (STAR, FOLDERS, REST))
+    others = [(re.compile(sign, re.DOTALL), places) for sign, places in where.items()]
+
+    @lru_cache(256)
+    def onward(char: str) -> int:
+        """The places whose sign is this one character."""
+        return sum(places for sign, places in others if sign.fullmatch(char))
+
+    def matches(path: str) -> bool:
+        inside, reached = 0, _free(1, star | folders | rest)  # inside: the ** that have begun and wait for a slash
+        for char in path + "/":
+            if char == "/" and reached >> len(signs):
+                return True
+            inside |= reached & folders
+            stay = reached & (rest if char == "/" else star | rest)
+            reached = _free(stay | ((reached & onward(char)) | (inside if char == "/" else 0)) << 1, star | folders | rest)
+        return False
+
+    return matches
 
 
-def _steps(sign: str, at: int, char: str) -> list[int]:
-    if sign == FOLDERS:
-        return []
-    if sign == REST or (sign == STAR and char != "/"):
-        return [at]
-    return [at + 1] if sign != STAR and re.fullmatch(sign, char, re.DOTALL) else []
-
-
-def _free(signs: list[str], reached: set[int]) -> set[int]:
-    """The places that are reached without a character: a star may stand for nothing."""
-    todo = list(reached)
-    while todo:
-        at = todo.pop()
-        if at < len(signs) and signs[at] in (STAR, FOLDERS, REST) and at + 1 not in reached:
-            reached.add(at + 1)
-            todo.append(at + 1)
-    return reached
+def _free(reached: int, stars: int) -> int:
+    """The places that are reached without a character, as a star may stand for nothing: an addition carries over a whole row of them."""
+    return reached | ((reached & stars) + stars) ^ stars

@@ -9,6 +9,7 @@ The Dockerfile and ``.dockerignore`` are paths like any other here. Source: the 
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -16,6 +17,9 @@ from typing import NamedTuple
 
 from lib.build.globs import BadGlob, compile_glob, compile_ignore
 from lib.dockerfile.expansion import SPACE
+from lib.regularfile import open_regular
+
+AT_MOST = 1 << 20  # bytes of a .dockerignore, as of a Dockerfile
 
 
 class IgnoreError(ValueError):
@@ -69,6 +73,22 @@ class Ignore:
             return False
         later = self.rules[self.rules.index(rule) + 1 :]
         return not any(rule.takes_back and _reaches_below(rule.pattern, folder) for rule in later)
+
+
+def open_ignore(folder: str, dockerfile: str = "") -> Ignore:
+    """The rules for a context: ``<Dockerfile>.dockerignore`` beside the Dockerfile, or else ``.dockerignore`` at the top.
+
+    Raises: IgnoreError, OSError.
+    """
+    for path in (*([f"{dockerfile}.dockerignore"] if dockerfile else []), f"{folder}/.dockerignore"):
+        if os.path.isfile(path):
+            name = os.path.relpath(path, folder)
+            with open_regular(path) as file:
+                data = file.read(AT_MOST + 1)
+            if len(data) > AT_MOST:
+                raise IgnoreError(f"{name} is larger than {AT_MOST} bytes: name folders instead of each file in them")
+            return Ignore(data.decode("utf-8", "surrogateescape").splitlines(), name)
+    return Ignore([])
 
 
 def _rule(file: str, number: int, line: str) -> Rule | None:

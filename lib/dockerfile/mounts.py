@@ -127,7 +127,7 @@ def _value(name: str, value: str, place: Place):
 
 def _number(name: str, value: str, place: Place) -> int:
     base = NUMBERS[name]
-    digits = r"[0-7]{1,11}" if base == 8 else r"[0-9]{1,10}"
+    digits = r"0*[0-7]{1,4}" if base == 8 else r"[0-9]{1,10}"
     if not re.fullmatch(digits, value, re.ASCII) or int(value, base) >= 1 << 32:
         what = "a mode in octal digits, like 0600" if base == 8 else "a number"
         raise place.error(

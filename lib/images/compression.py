@@ -11,11 +11,14 @@ import os
 import queue
 import threading
 import zlib
+from functools import partial
 
 from lib.images.digests import ImageError
 
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 CHUNK = 1 << 19  # bytes that are unpacked at once: a bomb of a gigabyte comes in small pieces, and is counted
+PIECE = 1 << 16  # bytes that are read of an archive at once: one made of many tiny streams has the rest copied for each
+MEMORY = 1 << 27  # bytes that a stranger's data may make us remember: 128 MiB, what zstd takes unasked, and twice what xz -9 needs
 UNPACKED_AT_MOST = 64 << 30  # bytes of one layer; SUITCASE_LAYER_LIMIT changes it
 LEVEL = 3  # of gzip, for our own layers: level 6 takes twice as long and makes them 8 % smaller
 MEDIA_TYPES = {
@@ -56,14 +59,66 @@ class Unzstd:
         import zstandard  # only where it is met
 
         self.error = zstandard.ZstdError
-        limit = 1 << 27  # the window: 128 MiB, what zstd itself takes without being asked for more
-        self.reader = zstandard.ZstdDecompressor(max_window_size=limit).stream_reader(Rest(file, head), read_across_frames=True)
+        self.reader = zstandard.ZstdDecompressor(max_window_size=MEMORY).stream_reader(Rest(file, head), read_across_frames=True)
 
     def read(self, size: int = CHUNK) -> bytes:
         try:
             return self.reader.read(size)
         except self.error as error:
             raise ImageError(f"the layer's zstd data is damaged: {error}") from None
+
+
+def xz():
+    import lzma  # only where it is met
+
+    return partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, MEMORY), lzma.LZMAError
+
+
+def bzip2():
+    import bz2  # it never takes more than 4 MB
+
+    return bz2.BZ2Decompressor, OSError
+
+
+STREAMS = {"xz": xz, "bzip2": bzip2}
+
+
+class Streams:
+    """The unpacked bytes of an xz or bzip2 file: of all its streams, whatever zeros are between. For ``ADD``: no layer is so."""
+
+    def __init__(self, file, kind: str):
+        self.file, self.kind = file, kind
+        self.begin, self.bad = STREAMS[kind]()
+        self.stream = self.begin()
+
+    def read(self, size: int = CHUNK) -> bytes:
+        """Up to ``size`` bytes; none at the end. Raises ``ImageError``."""
+        while (packed := self.packed()) is not None:
+            try:
+                if data := self.stream.decompress(packed, size):
+                    return data
+            except self.bad as error:
+                raise ImageError(self.trouble(error)) from None
+        return b""
+
+    def packed(self) -> bytes | None:
+        """What the stream needs to go on, which may be nothing; None after the last stream."""
+        if not self.stream.eof:
+            packed = self.file.read(PIECE) if self.stream.needs_input else b""
+            if self.stream.needs_input and not packed:
+                raise ImageError(f"the archive's {self.kind} data ends in the middle: was it copied or downloaded whole?")
+            return packed
+        packed = self.stream.unused_data
+        while not (packed := packed.lstrip(b"\0")):
+            if not (packed := self.file.read(PIECE)):
+                return None
+        self.stream = self.begin()
+        return packed
+
+    def trouble(self, error: Exception) -> str:
+        if "Memory usage limit" in str(error):
+            return f"the archive's {self.kind} data asks for more than {MEMORY} bytes of memory: pack it with xz -9 at most"
+        return f"the archive's {self.kind} data is damaged: {error}"
 
 
 class Rest:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import bz2
 import fcntl
 import io
 import json
+import lzma
 import os
 import signal
 import threading
+import zlib
 from contextlib import contextmanager
 
 import pytest
@@ -19,7 +22,7 @@ from helpers.registries import make as made
 from helpers.sites import Site, cached
 
 from lib import container, state
-from lib.build import runner
+from lib.build import context, ignore, runner
 from lib.build.builder import BuildError
 from lib.cli import reports
 from lib.cli.main import main
@@ -115,6 +118,51 @@ def test_patterns_that_are_compared_for_ever(form):
         expansion.expand(form % ("a" * 30000), {"x": "a" * 1000000})
 
 
+def test_a_server_that_wants_us_to_come_again_in_three_years(site):
+    with Fake() as server:
+        server.on = {"GET /f": lambda handler: handler.say(503, **{"Retry-After": "100000000"})}
+        with at_most(10), pytest.raises(BuildError, match="the server answers 503"):
+            site.build(f"FROM base\nADD http://{server.name}/f /f")
+
+
+def circles(site: Site, *names: str) -> None:
+    """Links to the folder that they lie in."""
+    for name in names:
+        (site.context / name).symlink_to(".")
+
+
+def test_a_pattern_through_links_in_a_circle(site):
+    site.write("f", "1")
+    circles(site, "[x]", *"ABCDEFGHIJKL")
+    with at_most(10):
+        assert site.read(site.build(f"FROM base\nCOPY {'*/' * 20}f /x/"), "x/f") == "1"
+        with pytest.raises(BuildError, match=r"something of this very name.*write \[\[\]x\]"):
+            site.build(f"FROM base\nCOPY [x]/{'*/' * 20}f /x/")
+
+
+def test_a_pattern_that_leads_to_too_many_folders(site, monkeypatch):
+    circles(site, *"abcde")
+    monkeypatch.setattr(context, "LOOKED_INTO", 12)
+    site.build("FROM base\nCOPY f* */*/a /x/", dry=True)
+    with pytest.raises(BuildError, match=r"leads to more than 12 folders .*do its links go round in circles"):
+        site.build("FROM base\nCOPY */*/*/a /x/")
+
+
+def test_a_folder_counts_by_its_own_name_and_not_by_those_of_links_to_it(site):
+    site.write("m/f", "1")
+    for name in "az":
+        (site.context / name).symlink_to("m")
+    found = site.tree(site.build("FROM base\nCOPY --parents */f /x/"))
+    assert [path for path in found if path.startswith("x/")] == ["x/m", "x/m/f"]
+
+
+def test_a_rule_that_is_compared_sign_by_sign():
+    """A set that holds the slash: no regular expression can say that a ``**`` begins behind it."""
+    rules = ignore.Ignore(["[!-~]**" * 500 + "q"])
+    with at_most(5):
+        assert not rules.ignored("a/" * 2000) and rules.ignored("a/" * 2000 + "q")
+
+
 # -- deeper than the stack -------------------------------------------------------------------------------
 
 
@@ -129,6 +177,11 @@ def test_a_folder_deeper_than_python_recurses(site):
 def test_deep_targets(site):
     site.write("f", "1")
     assert site.read(site.build(f"FROM base\nWORKDIR /w/{DEEP}\nCOPY f /{DEEP}"), f"{DEEP}f") == "1"
+
+
+def test_a_mount_deeper_than_python_recurses(site):
+    target = "/a" * 400
+    assert site.read(site.build(f"FROM base\nRUN --mount=type=tmpfs,target={target} test -d {target} && echo 1 > /f"), "f") == "1\n"
 
 
 def test_a_path_longer_than_the_kernel_takes_has_its_line(site):
@@ -170,6 +223,63 @@ def test_a_damaged_archive_leaves_nothing(site):
     with pytest.raises(BuildError, match="damaged"):
         site.build("FROM base\nADD a.zst /x/")
     assert not site.leftovers()
+
+
+PACKERS = {"xz": lzma.compress, "bzip2": bz2.compress}
+
+
+@pytest.mark.parametrize("kind", PACKERS)
+def test_an_archive_that_is_cut_off_or_damaged(site, kind):
+    packed = PACKERS[kind](make.tar(member("f", os.urandom(1 << 20))))
+    for data, what in (packed[: len(packed) // 2], "ends in the middle"), (packed[:5000] + b"\xff" * 9000 + packed[14000:], "is damaged"):
+        site.write("a", data)
+        with pytest.raises(BuildError, match=f"the archive's {kind} data {what}"):
+            site.build("FROM base\nADD a /x/")
+    assert not site.leftovers()
+
+
+@pytest.mark.parametrize("kind", PACKERS)
+def test_an_archive_of_several_streams(site, kind):
+    plain, pack = make.tar(member("f", b"1" * 3000)), PACKERS[kind]
+    site.write("a", pack(plain[:700]) + bytes(1 << 17) + pack(b"") + pack(plain[700:]) + bytes(8))
+    assert site.read(site.build("FROM base\nADD a /x/"), "x/f") == "1" * 3000
+
+
+def test_an_archive_that_asks_for_all_our_memory(site):
+    """Its dictionary of 4 GiB would hold all that comes out of it."""
+    packed = bytearray(lzma.compress(make.tar(member("f", b"1"))))
+    end = 12 + packed[12] * 4  # of the block's header, which lies behind the stream's of 12 bytes; then its checksum comes
+    packed[packed.index(b"\x21\x01", 12) + 2] = 40
+    packed[end : end + 4] = zlib.crc32(packed[12:end]).to_bytes(4, "little")
+    site.write("a", bytes(packed))
+    with pytest.raises(BuildError, match="asks for more than 134217728 bytes of memory"):
+        site.build("FROM base\nADD a /x/")
+
+
+def test_rules_without_end(site):
+    os.truncate(site.write(".dockerignore"), 1 << 40)
+    with pytest.raises(ignore.IgnoreError, match=r"^\.dockerignore is larger than 1048576 bytes"):
+        site.build("FROM base\nCOPY . /x/")
+
+
+@pytest.mark.parametrize("lines", ["COPY . /x/", f"COPY {'?' * 5000} /x/"])
+def test_a_pattern_longer_than_any_path(site, lines):
+    site.write(".dockerignore", "a\n" + "b*" * 2500 if "." in lines else "")
+    with pytest.raises((BuildError, ignore.IgnoreError), match="has 5000 characters, at most 4096 are taken"):
+        site.build(f"FROM base\n{lines}")
+
+
+@pytest.mark.parametrize("year", ["99999999999999999999", "9999", "0001"])
+def test_a_file_of_another_age(site, year):
+    with Fake() as server:
+        server.on = {"GET /f": lambda handler: handler.say(200, b"1", **{"Last-Modified": f"Mon, 01 Jan {year} 00:00:00 GMT"})}
+        assert site.read(site.build(f"FROM base\nADD http://{server.name}/f /f"), "f") == "1"
+
+
+@pytest.mark.parametrize("mode", ["10000", "30000000000", "0777777"])
+def test_a_mode_that_no_file_has(mode):
+    with pytest.raises(DockerfileError, match=f"mode={mode} is not a mode in octal digits"):
+        parser.parse(f"FROM base\nRUN --mount=type=cache,target=/c,mode={mode} true")
 
 
 def test_a_stage_number_of_many_digits(site):
