@@ -109,7 +109,8 @@ class Files:
 
     def unpacked(self, source: Source, target: Copying, place: str) -> bool:
         """Put what is in an archive where it belongs, with the owners that it tells; False if it is no archive."""
-        archive = None if source.is_folder else copying.extract(source, place)
+        out = source.is_folder or source.is_excluded("", target.rules, target.parents)
+        archive = None if out else copying.extract(source, place)
         if archive is None:
             return False
         folder, implied = archive

@@ -207,6 +207,13 @@ def test_an_archive_changed_between_its_hashing_and_its_unpacking(site, monkeypa
     assert site.read(site.build("FROM base\nADD a.tar /x/"), "x/tool").encode() == GOOD_TOOL and site.leftovers() == []
 
 
+def test_an_archive_that_is_excluded_is_not_unpacked(site):
+    """Its content is in no key: the next one would get the first one's."""
+    for content in (EVIL_TOOL, GOOD_TOOL):
+        site.write("a.tar", archive_of(content))
+        assert not [path for path in site.tree(site.build("FROM base\nADD --exclude=*.tar a.tar /x/")) if path.startswith("x/")]
+
+
 def test_changed_through_a_mapping(site, monkeypatch):
     """A page that is dirty already is written to without any time stamp: the digest of the build before seems to be its own."""
     monkeypatch.setattr(context, "MOMENT", 0)  # a digest is kept at once
