@@ -6,6 +6,7 @@ what the kernel calls copy-up (overlayfs.rst).
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from dataclasses import dataclass
@@ -50,8 +51,8 @@ class Changes:
         self.as_root = os.geteuid() == 0
         self.ready: set[str] = {""}  # folders that are made, or found, on top
         self.times: dict[str, int] = {}  # when each of them was changed last, ns: every file that is put there makes it now
-        self.copies: dict[tuple[int, int], str] = {}  # device and inode of a file with several names → its copy
-        self.copied: dict[str, tuple[int, int]] = {}  # the other way round
+        self.copies: dict[tuple[int, ...], tuple[str, bytes]] = {}  # device, inode and mode of a file with several names → its copy
+        self.copied: dict[str, tuple[int, ...]] = {}  # the other way round
         if below.layers:
             copy_looks(below.layers[0], top)
 
@@ -112,15 +113,19 @@ class Changes:
         if self.as_root:
             os.chown(place, *owner, follow_symlinks=False)
 
-    def copy(self, real: Place, about: os.stat_result, path: str, looks: Looks, attributes: bool = False) -> None:
-        """One file, link or node to ``path``, whose folder is there. Times are kept, and a file with several names stays one file."""
+    def copy(self, real: Place, about: os.stat_result, path: str, looks: Looks, attributes: bool = False, hashed: bool = False) -> bytes:
+        """One file, link or node to ``path``, whose folder is there. Times are kept, and a file with several names stays one file.
+
+        ``hashed``: the answer is the ``content`` of the copy.
+        """
         place = f"{self.top}/{path}"
         kind = stat.S_IFMT(about.st_mode)
         self.clear(path)
-        known = (about.st_dev, about.st_ino)
+        known = (about.st_dev, about.st_ino, about.st_mode)
         if known in self.copies:
-            os.link(f"{self.top}/{self.copies[known]}", place, follow_symlinks=False)
-            return
+            first, found = self.copies[known]
+            os.link(f"{self.top}/{first}", place, follow_symlinks=False)
+            return found
         if kind == stat.S_IFREG:
             copy_file(real, about, place)
         elif kind == stat.S_IFLNK:
@@ -128,10 +133,12 @@ class Changes:
         elif kind in (stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO):
             os.mknod(place, kind | 0o600, about.st_rdev)
         else:
-            return  # a socket: nobody listens any more
+            return b""  # a socket: nobody listens any more
+        found = content(place) if hashed else b""  # before it is dressed: we may not be allowed to read what looks like that
         self.dress(real, about, place, looks, attributes)
         if about.st_nlink > 1:
-            self.copies[known], self.copied[path] = path, known
+            self.copies[known], self.copied[path] = (path, found), known
+        return found
 
     def copy_folder(
         self, real: Place, about: os.stat_result, path: str, looks: Looks, attributes: bool = False, keep: bool = False
@@ -172,6 +179,17 @@ class Changes:
     def refuse(self, words: str) -> None:
         if not self.replaces:
             raise ImageError(f"cannot copy {words}")
+
+
+def content(place: str) -> bytes:
+    """What a copy of ours holds: the digest of a file's bytes, a link's target. A copy nobody else can change."""
+    kind = stat.S_IFMT(os.lstat(place).st_mode)
+    if kind == stat.S_IFLNK:
+        return os.fsencode(os.readlink(place))
+    if kind != stat.S_IFREG:
+        return b""
+    with open(place, "rb", buffering=0) as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def copy_file(real: Place, about: os.stat_result, place: str) -> None:

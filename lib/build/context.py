@@ -40,12 +40,11 @@ class Tree:
 
     name = "the build context"
     owned = False  # owners and extended attributes count: an image's are copied, a context's are not
+    strange = False  # somebody may change it while it is read; what lies in images never changes
 
     def __init__(self, merged: Merged, memory: Memory | None = None, ignore: Ignore | None = None):
         self.merged, self.memory, self.ignore = merged, memory or Memory(), ignore or Ignore([])
         self.known: dict[tuple[str, str], str] = {}  # place → digest: a file that two COPYs take is hashed once
-
-    # -- finding
 
     def ignored(self, path: str) -> bool:
         return bool(self.ignore.rules) and self.ignore.ignored(path)
@@ -57,8 +56,7 @@ class Tree:
         """
         if not any(sign in pattern for sign in "*?["):
             return [self.one(pattern)]
-        clean = self.clean(pattern)
-        names = clean.split("/")
+        names = (clean := self.clean(pattern)).split("/")
         try:
             found = [self.one(path) for path in (self.matching_deep(names) if deep and "**" in pattern else self.matching(names))]
         except BadGlob as error:
@@ -175,8 +173,6 @@ class Tree:
             if stat.S_ISDIR(found[1].st_mode) and not (ignored and self.ignore.skips(inner)):
                 todo += self.merged.inner(inner)
 
-    # -- digests
-
     def digests(self, file: File) -> dict[str, str]:
         """The digest of a file, or of all that is in a folder: path → digest. How the folder itself looks, is not copied."""
         if not stat.S_ISDIR(file.about.st_mode):
@@ -192,12 +188,11 @@ class Tree:
             self.known[where] = f"{found} {owner_and_attributes(file)}" if self.owned else found
         return self.known[where]
 
-    def verify(self, file: File) -> None:
-        """Is a file that was copied still the one whose digest was taken? What lies in images never changes."""
-
 
 class Context(Tree):
     """A folder of this machine, with its ``.dockerignore`` and the memory of what was read before."""
+
+    strange = True
 
     def __init__(self, folder: str, store: Store | None = None, dockerfile: str = ""):
         self.folder = os.path.realpath(folder)
@@ -207,10 +202,19 @@ class Context(Tree):
         merged = Merged([f"/proc/self/fd/{self.top.fd}"])
         super().__init__(merged, Memory(store, self.folder), open_ignore(self.folder, dockerfile))
 
-    def verify(self, file: File) -> None:
-        """Else the cache would hold a layer under the key of another content. Raises ``ContextError``."""
-        if stat.S_ISREG(file.about.st_mode) and not ((now := file.real.look()) and self.memory.knows(file._replace(about=now))):
-            raise ContextError(f"{file.path!r} changed while it was being copied: build again (is an editor, or a log, at work there?)")
+    def verify(self, file: File, content: bytes, wanted: str | None) -> None:
+        """Is the ``content`` that was copied the one that was hashed for the key (``wanted``)? Raises ``ContextError``.
+
+        Else the cache would hold a layer under the key of another content, and hand it to every other build. What stat(2) says does
+        not settle it: who writes to a page of mmap(2) that is dirty already changes no time stamp.
+        """
+        known = not stat.S_ISREG(file.about.st_mode) or ((now := file.real.look()) and self.memory.knows(file._replace(about=now)))
+        if not known or digest(file.about, content) != wanted:
+            self.memory.forget(file)
+            raise self.changed(file.path)
+
+    def changed(self, path: str) -> ContextError:
+        return ContextError(f"{path!r} changed while it was being copied: build again (is an editor, or a log, at work there?)")
 
 
 class Memory:
@@ -234,7 +238,7 @@ class Memory:
 
     def digest(self, file: File) -> str:
         if not stat.S_ISREG(file.about.st_mode):
-            return digest(file, b"")
+            return digest(file.about, os.fsencode(file.real.readlink()) if stat.S_ISLNK(file.about.st_mode) else b"")
         key, facts = self.entry(file)
         known = self.before.get(key)
         if known and known[:-1] == facts:
@@ -242,7 +246,7 @@ class Memory:
         else:
             self.read += 1
             with file.real.open(file.about) as opened:
-                found = digest(file, hashlib.file_digest(opened, "sha256").digest())
+                found = digest(file.about, hashlib.file_digest(opened, "sha256").digest())
         self.now[key] = [*facts, found]
         return found
 
@@ -250,6 +254,10 @@ class Memory:
         """Was a digest taken of the file, as it is now?"""
         key, facts = self.entry(file)
         return self.now.get(key, [])[:-1] == facts
+
+    def forget(self, file: File) -> None:
+        """Read it anew the next time, whatever stat(2) says."""
+        self.now.pop(self.entry(file)[0], None)
 
     @staticmethod
     def entry(file: File) -> tuple[str, list]:
@@ -284,12 +292,9 @@ def owner_and_attributes(file: File) -> str:
     return f"{owner(file.about)} {sorted(file.real.call(xattrs).items())}"
 
 
-def digest(file: File, content: bytes) -> str:
-    """Type, mode and content; owner and times are left out: they are not part of what a context is."""
-    about, more = file.about, content
-    if stat.S_ISLNK(about.st_mode):
-        more = os.fsencode(file.real.readlink())
-    elif stat.S_ISCHR(about.st_mode) or stat.S_ISBLK(about.st_mode):
-        more = str(about.st_rdev).encode()
+def digest(about: os.stat_result, content: bytes) -> str:
+    """Type, mode and content (see ``changes.content``); owner and times are left out: they are not part of what a context is."""
+    if stat.S_ISCHR(about.st_mode) or stat.S_ISBLK(about.st_mode):
+        content = str(about.st_rdev).encode()
     mode = 0 if stat.S_ISLNK(about.st_mode) else about.st_mode
-    return hashlib.sha256(b"%o %o " % (stat.S_IFMT(about.st_mode), mode) + more).hexdigest()
+    return hashlib.sha256(b"%o %o " % (stat.S_IFMT(about.st_mode), mode) + content).hexdigest()

@@ -8,8 +8,10 @@ import posixpath
 import re
 import stat
 from dataclasses import dataclass
+from functools import cached_property
 
 from lib import state
+from lib.build import changes
 from lib.build.changes import Changes, Looks
 from lib.build.context import ContextError, File, Tree
 from lib.build.ignore import Ignore
@@ -46,6 +48,22 @@ class Source:
             inner = f"{self.name(parents)}/{inner}".strip("/")
         return bool(rules.rules) and rules.ignored(inner)
 
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """Path → digest of all that there is to copy, as it was when the step's key was made of it."""
+        return self.tree.digests(self.file)
+
+    def verify(self, inner: str, file: File, content: bytes) -> None:
+        """Is the ``content`` that was copied the one that is in the key? Raises ``ContextError``."""
+        if self.tree.strange:
+            self.tree.verify(file, content, self.digests.get(inner))
+
+    def verify_whole(self, seen: set[str], rules: Ignore, parents: bool) -> None:
+        """Was all of the folder there that is in the key? Raises ``ContextError``."""
+        for path in sorted(self.digests.keys() - seen) if self.tree.strange else ():
+            if not self.is_excluded(path, rules, parents):
+                raise self.tree.changed(f"{self.file.path}/{path}".lstrip("/"))
+
 
 def find(tree: Tree, patterns: tuple[str, ...]) -> list[Source]:
     """Every source of the instruction, in order. Raises ``ContextError``."""
@@ -68,7 +86,7 @@ def content(sources: list[Source], exclude: tuple[str, ...] = (), parents: bool 
     for source in sources:
         name = source.text + "\0" + source.file.path if parents else "" if source.is_folder else posixpath.basename(source.file.path)
         hashed.update(b"\0source " + os.fsencode(name))
-        for path, digest in sorted(source.tree.digests(source.file).items()):
+        for path, digest in sorted(source.digests.items()):
             if not source.is_excluded(path, rules, parents):
                 hashed.update(b"\0" + os.fsencode(path) + b"\0" + digest.encode())
     return hashed.hexdigest()
@@ -107,20 +125,21 @@ class Copying:
 
     def file(self, source: Source, path: str) -> None:
         if not source.is_excluded("", self.rules, self.parents):
-            self.put(source.tree, source.file, path.lstrip("/"))
+            self.put(source, "", source.file, path.lstrip("/"))
 
-    def put(self, tree: Tree, file: File, path: str) -> None:
+    def put(self, source: Source, inner: str, file: File, path: str) -> None:
         self.changes.folder(posixpath.dirname(path), self.looks.of_new_folders, file.about.st_mtime_ns)
-        self.changes.copy(file.real, file.about, path, self.looks, self.attributes)
-        tree.verify(file)
+        content = self.changes.copy(file.real, file.about, path, self.looks, self.attributes, hashed=source.tree.strange)
+        source.verify(inner, file, content)
 
     def folder(self, source: Source) -> None:
         """What is in the folder, not the folder; ``--parents`` takes its path along."""
         top = f"{self.target}/{source.name(self.parents)}".strip("/") if self.parents else self.target
         self.changes.folder(top, self.looks.of_new_folders, source.file.about.st_mtime_ns)
-        resolved = source.tree.merged.resolve(source.file.path)
+        resolved, seen = source.tree.merged.resolve(source.file.path), set()
         for file in source.tree.below(resolved):
             inner = file.path.removeprefix(resolved).lstrip("/")
+            seen.add(inner)
             if source.is_excluded(inner, self.rules, self.parents):
                 continue
             path = f"{top}/{inner}".lstrip("/")
@@ -129,8 +148,10 @@ class Copying:
             elif stat.S_ISDIR(file.about.st_mode):
                 self.changes.folder(posixpath.dirname(path), self.looks.of_new_folders, file.about.st_mtime_ns)
                 self.changes.copy_folder(file.real, file.about, path, self.looks, self.attributes, keep=self.parents)
+                source.verify(inner, file, b"")
             else:
-                self.put(source.tree, file, path)
+                self.put(source, inner, file, path)
+        source.verify_whole(seen, self.rules, self.parents)
 
 
 # -- ADD ------------------------------------------------------------------------------------
@@ -159,16 +180,30 @@ def reader(file, kind: str):
     return compression.Streams(file, kind) if kind in compression.STREAMS else compression.unpacked(file)
 
 
-def extract(file: File, beside: str) -> tuple[str, list[str]] | None:
+def extract(source: Source, beside: str) -> tuple[str, list[str]] | None:
     """The archive unpacked into a new folder beside ``beside``, and the folders that it only implies; None if the file is no archive.
 
     A pipe or a device is none: it is not even opened, as it might make us wait, or do something. Raises ``LayerError``.
     """
-    if not stat.S_ISREG(file.about.st_mode):
+    if not stat.S_ISREG(source.file.about.st_mode):
         return None
-    with file.real.open(file.about) as opened:
+    with opened_still(source, beside) as opened:
         kind = archive_kind(opened)
         return extracted(opened, kind, beside) if kind else None
+
+
+def opened_still(source: Source, beside: str):
+    """The file, for reading. A stranger's is copied first: every byte that decides what it is, and what is in it, must be in the key."""
+    from tempfile import TemporaryDirectory
+
+    file = source.file
+    if not source.tree.strange:
+        return file.real.open(file.about)
+    with TemporaryDirectory(prefix=f"{os.path.basename(beside)}.", dir=os.path.dirname(beside)) as folder:
+        copy = f"{folder}/archive"
+        changes.copy_file(file.real, file.about, copy)
+        source.verify("", file, changes.content(copy))
+        return open(copy, "rb", buffering=0)  # its name goes with the folder, and it with the descriptor
 
 
 def extracted(opened, kind: str, beside: str) -> tuple[str, list[str]] | None:

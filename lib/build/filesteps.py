@@ -32,13 +32,14 @@ class Files:
     def copy(self) -> Work:
         one = self.one
         self.parts["how"] = [RULES, one.parents, list(one.exclude), bool(one.from_)]
-        self.parts["content"] = self.content_of() if one.from_ else self.digest(self.stage.context)
+        given = [] if one.from_ else self.found(self.stage.context)  # looked for once: what is copied is what the key was made of
+        self.parts["content"] = self.content_of() if one.from_ else self.digest(given)
 
         def do(place: str) -> None:
-            tree = self.build.tree(one.from_, one.place, self.stage.stage) if one.from_ else self.stage.context
+            found = self.found(self.build.tree(one.from_, one.place, self.stage.stage)) if one.from_ else given
             target = self.target(place, keep_owner=bool(one.from_))
             with beside(place) as folder:
-                target.copy([*self.found(tree), *self.inline(folder)])
+                target.copy([*found, *self.inline(folder)])
 
         return Work("copy", self.parts, do)
 
@@ -53,8 +54,8 @@ class Files:
             raise tree.no_match(patterns[0])
         return found
 
-    def digest(self, tree: Tree) -> str:
-        return copying.content(self.found(tree), self.one.exclude, self.one.parents)
+    def digest(self, found: list[Source]) -> str:
+        return copying.content(found, self.one.exclude, self.one.parents)
 
     def content_of(self) -> str:
         """The digest of what an earlier stage or image gives. Chains never change, so it is worked out once for each."""
@@ -65,7 +66,7 @@ class Files:
         def look() -> str:
             if self.build.options.dry:
                 raise LookupError("not built yet")
-            return self.digest(self.build.tree(one.from_, one.place, self.stage.stage))
+            return self.digest(self.found(self.build.tree(one.from_, one.place, self.stage.stage)))
 
         try:
             return self.build.cache.once(fast, look)
@@ -108,7 +109,8 @@ class Files:
 
     def unpacked(self, source: Source, target: Copying, place: str) -> bool:
         """Put what is in an archive where it belongs, with the owners that it tells; False if it is no archive."""
-        archive = None if source.is_folder else copying.extract(source.file, place)
+        out = source.is_folder or source.is_excluded("", target.rules, target.parents)
+        archive = None if out else copying.extract(source, place)
         if archive is None:
             return False
         folder, implied = archive
@@ -119,7 +121,6 @@ class Files:
             changes = Changes(target.changes.below, place, replaces=True)
             into = Copying(changes, f"{self.dest}/", looks, attributes=True, implied=frozenset(implied))
             into.copy(copying.named(copying.as_tree(folder), ("/",)))
-            source.tree.verify(source.file)
         finally:
             state.rmtree(folder)
         return True

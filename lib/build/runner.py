@@ -18,7 +18,7 @@ from pathlib import Path
 
 from lib import inside, state
 from lib.build.changes import Changes, Looks
-from lib.build.context import Tree
+from lib.build.copying import Copying, Source
 from lib.build.steps import Cancelled
 from lib.container import PATH, cgroup_mount, choose_capabilities
 from lib.dockerfile.mounts import Mount as Wish
@@ -48,10 +48,10 @@ class Runner:
     """Carries out one ``Command`` with ``upper`` as the folder that gets its changes."""
 
     def __init__(
-        self, store: Store, command: Command, upper: str, trees: Callable[[Wish], Tree], secrets: dict[str, str], ssh: dict[str, str],
+        self, store: Store, command: Command, upper: str, sources: Callable[[Wish], Source], secrets: dict[str, str], ssh: dict[str, str],
         stopping: threading.Event | None = None,
     ):  # fmt: skip
-        self.store, self.command, self.upper, self.trees = store, command, upper, trees
+        self.store, self.command, self.upper, self.sources = store, command, upper, sources
         self.secrets, self.ssh, self.stopping = secrets, ssh, stopping or threading.Event()
         self.id = state.new_id()
         self.scratch = f"{upper}.work"
@@ -115,12 +115,12 @@ class Runner:
                 size = f",size={wish.size}" if wish.size else ""
                 return Tmpfs(wish.target, f"nosuid,nodev,noexec{size}{',ro' if wish.read_only else ''}")
             case "cache":
-                return Bind(wish.target, source=self.caches[cache_name(wish)], options="ro" if wish.read_only else "")
+                return Bind(wish.target, source=self.caches[cache_name(wish)], options=options(wish))
             case "secret":
                 return self.secret(wish)
             case "ssh":
                 return self.agent(wish)
-        return Bind(wish.target, source=self.tree(wish, undo), options="ro" if wish.read_only else "")
+        return Bind(wish.target, source=self.tree(wish, undo), options=options(wish))
 
     def lock_caches(self, undo: ExitStack) -> dict[str, str]:
         """The folder of each cache by its name: each once, and always in the same order, else two commands may wait for each other."""
@@ -205,19 +205,15 @@ class Runner:
         os.mkdir(f"{self.private}/{os.path.basename(copy)}")
         os.mkdir(copy)
         undo.callback(state.rmtree, copy)
-        tree, changes = self.trees(wish), Changes(Merged([]), copy)
-        top = tree.one(wish.source or "/")
+        source = self.sources(wish)
         looks = Looks(keep_owner=bool(wish.from_))  # whose a file of the context is, is this machine's affair, and in no key
-        if not stat.S_ISDIR(top.about.st_mode):
-            changes.copy(top.real, top.about, "file", looks)
-            return f"{copy}/file"
-        resolved = tree.merged.resolve(top.path)
-        for file in tree.below(resolved):
-            inner = file.path.removeprefix(resolved).lstrip("/")
-            changes.folder(os.path.dirname(inner))
-            (changes.copy_folder if stat.S_ISDIR(file.about.st_mode) else changes.copy)(file.real, file.about, inner, looks)
-        changes.finish()
-        return copy
+        Copying(Changes(Merged([]), copy), "/" if source.is_folder else "/file", looks).copy([source])
+        return copy if source.is_folder else f"{copy}/file"
+
+
+def options(wish: Wish) -> str:
+    """Of a mount that may show what lies in an image: a node of the host's disk, a stranger's setuid program. Neither counts there."""
+    return "nosuid,nodev,ro" if wish.read_only else "nosuid,nodev"
 
 
 def cache_name(wish: Wish) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from lib.build import copying
 from lib.build.changes import Changes
-from lib.build.context import Tree
+from lib.build.copying import Source
 from lib.build.steps import PREDEFINED, BuildError, Cancelled, Work, whole_command
 from lib.dockerfile import instructions
 from lib.images import ImageError, Merged
@@ -64,7 +66,7 @@ class RunStep:
         )
         Changes(Merged(folders), place)  # the top folder looks as before
         secrets, ssh = self.entrusted()
-        self.execute(Runner(self.build.store, command, place, self.tree_of, secrets, ssh, self.build.stopping), argv)
+        self.execute(Runner(self.build.store, command, place, self.source, secrets, ssh, self.build.stopping), argv)
 
     def entrusted(self) -> tuple[dict[str, str], dict[str, str]]:
         """The secrets and the agents. A trigger (ONBUILD) of a stranger's base gets only what the Dockerfile itself names, too."""
@@ -140,12 +142,19 @@ class RunStep:
             return words
         if mount.from_:
             return [*words, mount.source, self.build.chain(mount.from_, self.one.place, self.stage.stage)]
-        return [*words, copying.content(copying.named(self.build.context, (mount.source or "/",)))]
+        return [*words, copying.content([self.source(mount)])]
 
-    def tree_of(self, mount) -> Tree:
+    def source(self, mount) -> Source:
+        """What a mount shows, or a cache begins as."""
         if not mount.from_:
-            return self.build.context
-        return self.build.tree(mount.from_, self.one.place, self.stage.stage)
+            return self.shown[mount]
+        return copying.named(self.build.tree(mount.from_, self.one.place, self.stage.stage), (mount.source or "/",))[0]
+
+    @cached_property
+    def shown(self) -> dict:
+        """What of the context is shown. It is looked for once: what is copied then is what the key was made of."""
+        mounts = [mount for mount in self.mounts if mount.type == "bind" and not mount.from_]
+        return {mount: copying.named(self.build.context, (mount.source or "/",))[0] for mount in mounts}
 
 
 def proxies(given: dict[str, str]) -> dict[str, str]:

@@ -102,7 +102,8 @@ class StageBuild:
         self.state.platform = {**self.state.platform, **found.platform}
         both = zip(found.layers, found.diff_ids, strict=True)
         config = {key: value for key, value in found.runtime.items() if value}
-        self.take_triggers(config, base)
+        if self.build.graph.folder(self.stage) is None:  # a named context only hands on an image, triggers and all, to who builds on it
+            self.take_triggers(config, base)
         self.state.config, self.state.history = config, list(found.history)
         self.state.layers = [Layer({key: one[key] for key in ("mediaType", "digest", "size")}, diff_id) for one, diff_id in both]
         self.state.shell = list(config.get("Shell") or SHELL)

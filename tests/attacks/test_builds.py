@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import io
+import mmap
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tarfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,8 +19,9 @@ from helpers.registries import Fake
 from helpers.sites import Site, cached
 
 from lib import state
-from lib.build import Build, Options, changes, copying, filesteps, sharedcache
+from lib.build import Build, Options, changes, context, copying, filesteps, sharedcache
 from lib.build.context import Memory
+from lib.build.stages import StageBuild
 from lib.cli import streams
 from lib.images import Cache, ImageError
 
@@ -102,6 +107,129 @@ def test_the_context_itself_is_exchanged(site, monkeypatch):
 
     monkeypatch.setattr(copying, "find", later)
     assert site.read(site.build("FROM base\nCOPY shadow /x/"), "x/shadow") == "mine"
+
+
+# -- the owner of the context puts a layer into the cache under the key of another content ---------
+
+GOOD_TOOL, EVIL_TOOL = b"good program\n" * 400, b"EVIL program\n" * 400
+
+
+def fill(folder: Path) -> None:
+    folder.mkdir()
+    for name in ("check", "tool"):
+        (folder / name).write_bytes(GOOD_TOOL)
+    (folder / "tool").chmod(0o755)
+    (folder / "link").symlink_to("check")
+
+
+def other_bytes(folder: Path) -> None:
+    (folder / "tool").write_bytes(EVIL_TOOL)
+
+
+def other_mode(folder: Path) -> None:
+    (folder / "tool").chmod(0o4755)
+
+
+def other_target(folder: Path) -> None:
+    (folder / "link").unlink()
+    (folder / "link").symlink_to("/etc/passwd")
+
+
+def one_less(folder: Path) -> None:
+    (folder / "check").unlink()
+
+
+def one_more(folder: Path) -> None:
+    (folder / "more").symlink_to("/etc/passwd")
+
+
+def folder_more(folder: Path) -> None:
+    (folder / "more").mkdir()
+
+
+def exchange_all(folder: Path) -> None:
+    """Every file is one that was hashed, too: for another source."""
+    folder.rename(folder.with_name("was"))
+    folder.symlink_to("e")
+
+
+def meanwhile(monkeypatch, deed) -> None:
+    """Do it once the key is known, and so that stat(2) says nothing of a file's new content."""
+    carry_out = StageBuild.carry_out
+
+    def later(self, *words):
+        deed()
+        return carry_out(self, *words)
+
+    monkeypatch.setattr(StageBuild, "carry_out", later)
+    monkeypatch.setattr(Memory, "knows", lambda *words: True)
+
+
+SHOWN = "RUN --mount=type=bind,source={},target=/ctx cp -a /ctx /x"
+CHANGES = [other_bytes, other_mode, other_target, one_less, one_more, folder_more, exchange_all]
+CHANGED = [(take, change) for take in ("COPY d /x/", "COPY --parents d /x/", "ADD d e /x/", SHOWN.format("d")) for change in CHANGES]
+CHANGED += [("COPY d/t* /x/", other_bytes), ("COPY d/* /x/", one_less), (SHOWN.format("d/tool"), other_bytes)]
+
+
+@requires("root", "overlay")
+@pytest.mark.parametrize(("take", "change"), CHANGED)
+def test_changed_between_its_hashing_and_its_copy(site, monkeypatch, take, change):
+    fill(site.context / "d")
+    fill(site.context / "e")
+    (site.context / "e/check").write_text("other")
+    meanwhile(monkeypatch, lambda: change(site.context / "d"))
+    with pytest.raises(ImageError, match=r"changed while it was being copied|put something else in its place"):
+        site.build(f"FROM base\n{take}")
+    monkeypatch.undo()
+    for name in ("d", "was"):
+        path = site.context / name
+        path.unlink() if path.is_symlink() else shutil.rmtree(path, ignore_errors=True)
+    fill(site.context / "d")
+    built = site.build(f"FROM base\n{take}")
+    assert cached(built) == [False] and site.leftovers() == []
+
+
+def archive_of(content: bytes) -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as tar:
+        info = tarfile.TarInfo("tool")
+        info.size = len(content)
+        tar.addfile(info, io.BytesIO(content))
+    return made.getvalue()
+
+
+@pytest.mark.parametrize("evil", [archive_of(EVIL_TOOL), b"no archive".ljust(len(archive_of(GOOD_TOOL)))])
+def test_an_archive_changed_between_its_hashing_and_its_unpacking(site, monkeypatch, evil):
+    place = site.write("a.tar", archive_of(GOOD_TOOL))
+    meanwhile(monkeypatch, lambda: place.write_bytes(evil))
+    with pytest.raises(ImageError, match=r"'a.tar' changed while it was being copied"):
+        site.build("FROM base\nADD a.tar /x/")
+    monkeypatch.undo()
+    place.write_bytes(archive_of(GOOD_TOOL))
+    assert site.read(site.build("FROM base\nADD a.tar /x/"), "x/tool").encode() == GOOD_TOOL and site.leftovers() == []
+
+
+def test_an_archive_that_is_excluded_is_not_unpacked(site):
+    """Its content is in no key: the next one would get the first one's."""
+    for content in (EVIL_TOOL, GOOD_TOOL):
+        site.write("a.tar", archive_of(content))
+        assert not [path for path in site.tree(site.build("FROM base\nADD --exclude=*.tar a.tar /x/")) if path.startswith("x/")]
+
+
+def test_changed_through_a_mapping(site, monkeypatch):
+    """A page that is dirty already is written to without any time stamp: the digest of the build before seems to be its own."""
+    monkeypatch.setattr(context, "MOMENT", 0)  # a digest is kept at once
+    place = site.write("tool", GOOD_TOOL)
+    with open(place, "r+b") as file, mmap.mmap(file.fileno(), 0) as pages:
+        pages[:] = GOOD_TOOL
+        os.utime(place)
+        site.build("FROM base\nCOPY tool /elsewhere/")
+        pages[:] = EVIL_TOOL
+        with suppress(ImageError):
+            site.build("FROM base\nCOPY tool /x/")
+        assert site.read(site.build("FROM base\nCOPY tool /x/"), "x/tool").encode() == EVIL_TOOL  # "build again"
+    place.write_bytes(GOOD_TOOL)
+    assert site.read(site.build("FROM base\nCOPY tool /x/"), "x/tool").encode() == GOOD_TOOL
 
 
 # -- what is no file ----------------------------------------------------------------------------
@@ -284,6 +412,34 @@ def test_a_trigger_of_the_same_file_is_our_own(site, tmp_path):
     (tmp_path / "npm").write_text("ours")
     text = "FROM base AS one\nONBUILD RUN --mount=type=secret,id=npm cp /run/secrets/npm /has\nFROM one\n"
     assert site.read(site.build(text, secrets={"npm": str(tmp_path / "npm")}), "has") == "ours"
+
+
+@requires("root", "overlay")
+def test_a_named_context_alone_has_no_triggers(site):
+    """COPY --from takes files. Who builds on it wants the triggers, whatever name the image has there."""
+    site.write("private", "mine")
+    site.build("FROM base\nONBUILD COPY private /stolen\nONBUILD RUN touch /ran\n", tags=("evil",))
+    given = {"tools": "docker-image://evil"}
+    copied = site.tree(site.build("FROM base\nCOPY --from=tools / /t/\n", contexts=given))
+    assert "t/bin" in copied and not {"t/stolen", "t/ran"} & copied.keys()
+    seen = "FROM base\nRUN --mount=type=bind,from=tools,target=/t ls /t > /seen\n"
+    assert "stolen" not in site.read(site.build(seen, contexts=given), "seen")
+    replaced = "FROM base AS tools\nFROM base\nCOPY --from=tools / /t/\n"
+    assert not {"t/stolen", "t/ran"} & site.tree(site.build(replaced, contexts=given)).keys()
+    for name in ("tools", "evil"):
+        assert {"stolen", "ran"} <= site.tree(site.build(f"FROM {name}\n", contexts=given)).keys()
+
+
+@requires("root", "overlay")
+def test_what_an_image_shows_has_neither_devices_nor_setuid_programs(site):
+    mounts = [
+        f"--mount=type={kind},from=base,source=/bin,target=/{kind}{more}" for kind in ("bind", "cache") for more in ("", "2,ro", "3,rw")
+    ]
+    built = site.build(f"FROM base\nRUN {' '.join(mounts)} cat /proc/self/mountinfo > /seen\n")
+    found = {line.split()[4]: line.split()[5] for line in site.read(built, "seen").splitlines()}
+    shown = {target: options for target, options in found.items() if target.startswith(("/bind", "/cache"))}
+    assert len(shown) == 6 and all({"nodev", "nosuid"} <= {*options.split(",")} for options in shown.values()), shown
+    assert [target for target, options in shown.items() if "ro" in options.split(",")] == ["/bind", "/bind2", "/cache2"]
 
 
 # -- a cache ------------------------------------------------------------------------------------
