@@ -12,6 +12,7 @@ from typing import BinaryIO
 import click
 
 from lib.cli.errors import Failed
+from lib.dockerfile.syntax import LARGEST
 from lib.visible import visible
 
 HEAD = 512  # bytes that tell a tar file from a text
@@ -47,7 +48,7 @@ def context(folder: str, file: str | None, undo: ExitStack) -> dict:
     """
     if folder != "-":
         told = file == "-"
-        return {"context": folder, "file": None if told else file, "text": text(b"") if told else None, "passing": False}
+        return {"context": folder, "file": None if told else file, "text": sys.stdin.read(LARGEST + 1) if told else None, "passing": False}
     if file == "-":
         raise ValueError("invalid argument: can't use stdin for both build context and dockerfile")
     place = undo.enter_context(apart())
@@ -85,14 +86,7 @@ def unpacked(file: BinaryIO, place: str) -> str | None:
     if kind := copying.archive_kind(io.BytesIO(head)):
         unpack(copying.reader(Rest(file, head), kind), place)
         return None
-    return text(head)
-
-
-def text(head: bytes) -> str:
-    """The Dockerfile on the standard input, after what has been read of it. Of one that is too large, as much as shows that it is."""
-    from lib.dockerfile.syntax import LARGEST
-
-    return (head + sys.stdin.buffer.read(4 * LARGEST + 1)).decode()
+    return (head + file.read(4 * LARGEST + 1)).decode()  # of one that is too large, as much as shows that it is
 
 
 def within(folder: str, path: str) -> str:
