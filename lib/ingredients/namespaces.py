@@ -112,7 +112,7 @@ class Join:
             for kind, path in where.items()
         ]
         joins = [Step(stage(kind), "setns", (Ref(f"ns_{kind}"), kind), why_joined(kind)) for kind in sorted(where, key=rank)]
-        null = [Step("terminal", "own_null", (), "the caller's /dev/null stays outside")] if "mnt" in where else []
+        null = [Step("pivot", "own_null", (), "the caller's /dev/null stays outside")] if "mnt" in where else []
         return opens + joins + null
 
     def differs(self, kind: str) -> bool:

@@ -132,7 +132,7 @@ def mask_steps(root: str, masked: Sequence[str] = MASKED, readonly: Sequence[str
     ]
 
 
-OWN_NULL = Step("terminal", "own_null", (), "the caller's /dev/null would be the machine's: nobody in here may change its mode")
+OWN_NULL = Step("pivot", "own_null", (), "the caller's /dev/null would be the machine's: nobody in here may change its mode")
 
 
 @dataclass
