@@ -1,11 +1,20 @@
-"""For ``pytest -p lib.lab.jupyter.nbval_sockets --nbval``: kernels that listen in files and not at TCP ports.
+"""For ``pytest -p lib.lab.jupyter.nbval_sockets --nbval``: kernels that listen in files and not at TCP ports, and end in order.
 
 nbval's manager looks for free ports, closes them, and the kernel binds them a second later. What binds one meanwhile (whatever else
-is tested at the same time) makes a dead kernel and a red notebook.
+is tested at the same time) makes a dead kernel and a red notebook. And nbval kills its kernels; what a chapter keeps to its kernel's end
+(chapter 3 its registry) is to be cleaned up then.
 """
 
 import nbval.kernel
 
 from lib.lab.jupyter.kernelmanager import OwnSockets
 
-nbval.kernel.KernelManager = OwnSockets
+
+class EndsInOrder(OwnSockets):
+    """Whoever ends its kernel asks it first, as JupyterLab does, and kills it only if it does not listen."""
+
+    def shutdown_kernel(self, now: bool = False, restart: bool = False) -> None:
+        super().shutdown_kernel(now=False, restart=restart)
+
+
+nbval.kernel.KernelManager = EndsInOrder
