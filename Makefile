@@ -1,4 +1,4 @@
-# The commands of the project; `make help` lists them. What they do stands in README.md.
+# The commands of the project; `make help` lists them. USING.md says what they do.
 #   make tutorial ONLY=02,03 PARAMS="02.memory=64m" JOBS=2 CELL_TIMEOUT=300 OUT=folder
 #   make lab NETWORK=1 (the lab VM gets a way out)
 #   make … PYTHON=/usr/bin/python3.12 (which interpreter)   VENV=folder (where the Python packages go)

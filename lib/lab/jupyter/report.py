@@ -47,5 +47,5 @@ def summary(folder: Path, jobs: list[Job], seconds: float) -> str:
         lines.append(f"  {verdict(job)}")
         if job.status != "not run":
             lines += [f"      {path}" for path in (job.executed, job.page, job.log) if os.path.exists(path)]
-    places = [f"  all pages: {folder / 'index.html'}   (browser on another machine? README.md, 'Start', tells the way)"]
+    places = [f"  all pages: {folder / 'index.html'}   (browser on another machine? USING.md tells the way)"]
     return "\n".join([*lines, *places, f"  as JSON:   {folder / 'report.json'}"])
