@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import re
 import shutil
@@ -447,6 +448,14 @@ def test_every_command_of_the_readme_exists():
     named = {one or other for one, other in named}
     assert named <= targets, f"README.md and the pages beside it name {named - targets}"
     assert {"tutorial", "test", "lab", "outputs", "bench", "doctor", "clean", "uninstall"} <= named
+
+
+def test_jupyterlab_asks_no_newcomer_whether_he_wants_news():
+    settings = ROOT / "lib/lab/jupyter/settings"
+    words = json.loads((settings / "overrides.json").read_text())["@jupyterlab/apputils-extension:notification"]
+    assert words == {"fetchNews": "false", "checkForUpdates": False}
+    for file in ("Makefile", "tools/provision.sh"):
+        assert f"/{settings.relative_to(ROOT)}" in (ROOT / file).read_text()
 
 
 def test_every_chapter_stands_in_the_readme_as_it_is():
