@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import ipywidgets
 from IPython.display import display
 
 from lib.show.controls import Panel
-from lib.show.picture import BLUE, GREY, INK, ORANGE, Picture, box, label, svg
+from lib.show.picture import BLUE, INK, Picture, box, label, svg
 
 MIB_PER_GIB = 1024
+CLAIM, LINES = "#9a4f0b", "#5b6773"
 
 
 def fits(server: float, each: float, app: float = 0, reserve: float = 0) -> int:
@@ -22,25 +25,28 @@ def fits(server: float, each: float, app: float = 0, reserve: float = 0) -> int:
 
 
 def still(counts: dict[str, int], claims: dict[str, tuple[int, int]], assumed: str) -> Picture:
-    """For each kind how many fit, on a logarithmic scale, and a mark over the range that somebody claims."""
-    import math
-
+    """For each kind how many fit, on a scale that is marked (each line ten times the last), and a mark over what somebody claims."""
     most = max([*counts.values(), *(high for _, high in claims.values()), 10])
-    scale = 420 / math.log10(most * 2)
+    scale, bottom = 400 / math.log10(most * 2), 44 + 52 * len(counts)
 
     def at(number: float) -> int:
-        return 170 + int(scale * math.log10(max(number, 1)))
+        return 124 + int(scale * math.log10(max(number, 1)))
 
-    parts, words = [label(20, 22, assumed, GREY, size=11)], []
+    parts, words = [label(14, 24, assumed, INK, size=13)], []
+    for power in range(math.ceil(math.log10(most * 2))):
+        x = at(10**power)
+        parts.append(f'<line x1="{x}" y1="38" x2="{x}" y2="{bottom}" stroke="#cfd6dd"/>')
+        parts.append(label(x, bottom + 18, f"{10**power:,}", LINES, "middle", size=13))
     for row, (name, count) in enumerate(counts.items()):
-        y = 36 + 46 * row
-        parts += [label(160, y + 17, name, INK, "end"), box(170, y, at(count) - 170, 24, BLUE), label(at(count) + 6, y + 17, f"{count:,}")]
+        y = 44 + 52 * row
+        parts += [label(114, y + 17, name, INK, "end", size=13), box(124, y, at(count) - 124, 24, BLUE)]
+        parts += [label(at(count) + 6, y + 17, f"{count:,}", INK, weight="bold", size=13)]
         words.append(f"{name}: {count}")
         if name in claims:
             low, high = claims[name]
-            parts += [box(at(low), y + 27, max(3, at(high) - at(low)), 7, ORANGE)]
-            parts += [label(at(high) + 6, y + 35, f"the series: {low} to {high}", ORANGE, size=10)]
-    return svg(700, 50 + 46 * len(counts), parts, "; ".join(words) + ". " + assumed)
+            parts += [box(at(low), y + 29, max(4, at(high) - at(low)), 9, CLAIM)]
+            parts += [label(at(high) + 6, y + 38, f"the series: {low} to {high}", CLAIM, size=13)]
+    return svg(640, bottom + 30, parts, "; ".join(words) + ". " + assumed)
 
 
 def server(each: dict[str, float], claims: dict[str, tuple[int, int]], size: int = 128, app: int = 0, reserve: int = 2) -> dict[str, int]:

@@ -65,7 +65,7 @@ def namespaces(first: int | str, second: int | str, names: tuple[str, str] = ("h
     return svg(690, 44 + 30 * len(shared), parts, alt)
 
 
-def tree(pid: int) -> str:
+def tree(pid: int, me: str = "this notebook's kernel") -> str:
     """The ancestors of a process as the host sees them, nearest last: one line each, without pids (they change)."""
     chain = []
     while pid:
@@ -73,7 +73,7 @@ def tree(pid: int) -> str:
             left, _, right = file.read().rpartition(")")
         chain.append(left.partition(" (")[2])
         if pid == os.getpid():
-            chain[-1] = "this notebook's kernel"
+            chain[-1] = me
             break
         pid = int(right.split()[1])
     return "\n".join(f"{'   ' * depth}{'└─ ' if depth else ''}{name}" for depth, name in enumerate(reversed(chain)))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from lib.show.picture import BLUE, GREEN, GREY, INK, ORANGE, RED, Picture
+from lib.show.picture import BLUE, GREEN, GREY, INK, ORANGE, PAPER, RED, Picture
 
 COLOURS = (BLUE, ORANGE, GREEN, RED, GREY)
+HATCHES = ("", "///", "...", "xxx", "---")  # so that nobody needs the colours
+LONG = {"s": "seconds"}
+NARROW = 5.8  # inches: some 640 pixels, so that the letters are read on a phone, too
 LONGER = 30  # seconds that ``watch`` goes on for what has not come
 
 
@@ -23,9 +26,9 @@ def png(figure, alt: str) -> Picture:
     return Picture("image/png", file.getvalue(), alt)
 
 
-def axes(title: str, xlabel: str, ylabel: str, height: float = 3.0):
+def axes(title: str, xlabel: str, ylabel: str, height: float = 3.0, width: float = 7.2):
     """An empty plot in the house's style."""
-    figure = Figure(figsize=(7.2, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
     plot = figure.add_subplot()
     plot.set_title(title, color=INK, fontsize=11, loc="left")
     plot.set_xlabel(xlabel, color=INK)
@@ -35,17 +38,46 @@ def axes(title: str, xlabel: str, ylabel: str, height: float = 3.0):
     return figure, plot
 
 
-def bars(title: str, values: dict[str, float], unit: str, alt: str, limit: float | None = None, limit_name: str = "") -> Picture:
-    """One bar for each name, with its number; ``limit`` draws a line across."""
-    figure, plot = axes(title, unit, "", 0.9 + 0.42 * len(values))
+def bars(title: str, values: dict[str, float], unit: str, alt: str = "", limit: float | None = None, limit_name: str = "", *,
+         per: float = 1, hatched: Collection[str] = (), against: str = "") -> Picture:  # fmt: skip
+    """One bar for each name, with its number; ``limit`` draws a line across, ``hatched`` are names of another kind.
+
+    ``per`` is how much of the values one ``unit`` is. ``against`` names one with which the others are compared, on a logarithmic axis.
+    """
+    values = {name: value / per for name, value in values.items()}
+    notes = {name: amount(value, unit) for name, value in values.items()}
+    notes |= {name: f"{notes[name]}, × {short(value / values[against])}" for name, value in values.items() if against not in ("", name)}
+    figure, plot = axes(title, LONG.get(unit, unit), "", 0.9 + 0.42 * len(values), NARROW)
     names = list(values)[::-1]
-    drawn = plot.barh(names, [values[name] for name in names], color=[RED if limit and values[name] >= limit else BLUE for name in names])
-    plot.bar_label(drawn, fmt=" %.2f", color=INK)
+    colours = [RED if limit and values[name] >= limit else ORANGE if name in hatched else BLUE for name in names]
+    drawn = plot.barh(names, [values[name] for name in names], color=colours, edgecolor=PAPER)
+    for name, bar in zip(names, drawn, strict=True):
+        bar.set_hatch("///" if name in hatched else "")
+    plot.bar_label(drawn, [f" {notes[name]}" for name in names], color=INK)
+    if against:
+        plot.set_xscale("log")
+        plot.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+        plot.set_xlabel(f"{LONG.get(unit, unit)}; each number is ten times the one before")
+        plot.set_xlim(min(values.values()) / 10, max(values.values()) * 100)
     if limit is not None:
         plot.axvline(limit, color=RED, linestyle="--", linewidth=1)
-        plot.text(limit, 1.0, f" {limit_name}", color=RED, fontsize=9, va="bottom", transform=plot.get_xaxis_transform())
-    plot.margins(x=0.12)
-    return png(figure, alt)
+        plot.text(limit, 1.0, f"{limit_name} ", color=RED, fontsize=9, va="bottom", ha="right", transform=plot.get_xaxis_transform())
+    plot.margins(x=0.3)
+    return png(figure, alt or told(title, notes))
+
+
+def short(value: float) -> str:
+    """A number with as many digits as one reads: 0.66, 15.5, 12,345."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def amount(value: float, unit: str) -> str:
+    return f"{short(value * 1000)} ms" if unit == "s" and value < 1 else f"{short(value)} {unit}"
+
+
+def told(title: str, notes: dict[str, str]) -> str:
+    """A picture of numbers, in words."""
+    return f"{title}: {'; '.join(f'{name} {words}' for name, words in notes.items())}."
 
 
 def lines(title: str, curves: dict[str, tuple[Sequence[float], Sequence[float]]], xlabel: str, ylabel: str, alt: str,
@@ -75,28 +107,35 @@ def watch(
     return rows
 
 
-def phases(title: str, rows: dict[str, dict[str, float]], alt: str) -> Picture:
-    """For each name a bar from 0 on, cut where each phase ended (phase → second), with the phases' names in it or beside it."""
-    figure, plot = axes(title, "seconds", "", 1.3 + 0.5 * len(rows))
-    longest = max(max(ends.values()) for ends in rows.values())
-    for y, (_, ends) in enumerate(reversed(rows.items())):
-        left = 0.0
-        for number, (words, end) in enumerate(ends.items()):
-            plot.barh(y, end - left, left=left, color=COLOURS[number % len(COLOURS)], label=words if y == len(rows) - 1 else None)
-            left = end
-        plot.text(left + longest * 0.01, y, f"{left:.2f} s", va="center", color=INK)
-    plot.set_yticks(range(len(rows)), list(rows)[::-1])
-    plot.margins(x=0.12)
-    plot.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
-    return png(figure, alt)
+def stack(title: str, parts: dict[str, float], unit: str, per: float = 1, mark: tuple[str, float] | None = None) -> Picture:
+    """One bar made of parts (each in ``unit`` times ``per``), and a mark across it: what somebody says that it is."""
+    figure, plot = axes(title, LONG.get(unit, unit), "", 2.2, NARROW)
+    left, notes = 0.0, {words: amount(size / per, unit) for words, size in parts.items()}
+    for (words, size), colour, hatch in zip(parts.items(), COLOURS, HATCHES, strict=False):
+        plot.barh(0, size / per, left=left, color=colour, hatch=hatch, edgecolor=PAPER, label=f"{words}: {notes[words]}")
+        left += size / per
+    plot.text(left, 0, f" {amount(left, unit)}", va="center", color=INK)
+    if mark:
+        words, where = mark[0], mark[1] / per
+        plot.plot([where, where], [-0.5, 0.5], color=INK, linewidth=3)
+        plot.text(where, 0.55, f"{words} {short(where)} {unit}", color=INK, fontsize=9, va="bottom")
+        notes[words] = f"{short(where)} {unit}"
+    plot.set_yticks([])
+    plot.set_ylim(-0.6, 1.0 if mark else 0.6)
+    plot.margins(x=0.16)
+    figure.legend(frameon=False, fontsize=9, loc="outside lower center", ncols=2)
+    return png(figure, told(title, notes))
 
 
-def growth(title: str, curves: dict[str, Sequence[float]], ylabel: str, alt: str) -> Picture:
-    """Something that was measured at the first, the second … the n-th one, a curve for each kind, on logarithmic axes."""
-    figure, plot = axes(title, "how many are alive", ylabel)
-    for colour, (name, values) in zip(COLOURS, curves.items(), strict=False):
-        plot.plot(range(1, len(values) + 1), values, color=colour, label=name, marker="o", markersize=3, linewidth=1.4)
-    plot.set_xscale("log")
-    plot.set_yscale("log")
-    plot.legend(frameon=False, fontsize=9)
-    return png(figure, alt)
+def growth(title: str, curves: dict[str, Sequence[float]], unit: str, per: float = 1) -> Picture:
+    """Something that was measured at the first, the second … the n-th one, a curve for each kind; at its end, what one of them takes."""
+    figure, plot = axes(title, "how many are alive", unit, 3.2, NARROW)
+    most, notes = max(len(values) for values in curves.values()), {}
+    for colour, marker, (name, values) in zip(COLOURS, "os", curves.items(), strict=False):
+        notes[name] = f"{short(values[-1] / per / len(values))} {unit} each"
+        plot.plot(range(1, len(values) + 1), [value / per for value in values], color=colour, marker=marker, markersize=4, linewidth=1.4)
+        far = len(values) > most / 2
+        plot.annotate(f"{name}: {notes[name]}", (len(values), values[-1] / per), (-4 if far else 10, 8 if far else -4),
+                      textcoords="offset points", color=INK, ha="right" if far else "left")  # fmt: skip
+    plot.set_ylim(bottom=0)
+    return png(figure, told(title, notes))

@@ -33,12 +33,12 @@ STARS = (
     Star(
         "1.1", "is a container a small virtual machine?", "container.py",
         'Namespaces("pid", "ipc", "cgroup")', 'Namespaces("ipc", "cgroup")',
-        "the container        the host's  with the host", needs=("root", "overlay", "vm"),
+        "AssertionError: the container's first process is as old as the machine", needs=("root", "overlay", "vm"),
     ),
     Star(
         "1.2", "containers need no virtual machine; on a Mac they do", "lab/vm/footprint.py",
         "            guest += share\n", "            pass\n",
-        "the guest's memory weighs more than QEMU itself: False", needs=("root", "overlay", "vm"),
+        "of it the guest:    0.0 MB", needs=("root", "overlay", "vm"),
     ),
     Star(
         "1.4", "exec format error", "advice.py",

@@ -87,17 +87,24 @@ def test_a_table_lines_up():
     assert repr(show.table("a | b", [("x", 1), ("long", 22)])).splitlines() == ["a     b", "────  ──", "x     1", "long  22"]
 
 
-def test_phases_and_growth_are_pictures_with_words():
-    picture = show.phases("boot", {"one": {"kernel": 0.5, "app": 2.0}, "two": {"app": 0.1}}, "one takes longer")
-    assert picture.data.startswith(b"\x89PNG") and picture.alt == "one takes longer"
-    assert show.growth("many", {"a": [1, 2, 3], "b": [4.0]}, "MB", "it grows").data.startswith(b"\x89PNG")
+def test_plots_of_numbers_tell_them():
+    stack = show.stack("boot", {"kernel": 1500.0, "app": 500.0}, "s", per=1000, mark=("told", 700.0))
+    assert stack.data.startswith(b"\x89PNG") and stack.alt == "boot: kernel 1.5 s; app 500 ms; told 0.7 s."
+    assert show.growth("many", {"a": [1, 2, 3], "b": [4.0]}, "MB").alt == "many: a 1 MB each; b 4 MB each."
+    assert show.bars("start", {"box": 2.0, "vm": 400.0}, "s", against="box").alt == "start: box 2 s; vm 400 s, × 200."
 
 
 def test_towers_stand_on_the_kernel_that_answered():
     host = show.Tower("host", "6.1.0-1-amd64", "boot-a")
     picture = show.towers(host, [show.Tower("vm", "5.10.0-2-cloud", "boot-b")], [show.Tower("box", "6.1.0-1-amd64", "boot-a")])
     assert "2 apps" in picture.alt and "1 of them carry a kernel of their own, 1 use the host's. Kernels in all: 2." in picture.alt
-    assert picture.data.count("its own system") == 1 and picture.data.count("its libraries") == 1 and "kernel 5.10.0-2" in picture.data
+    assert picture.data.count("its system") == 1 and picture.data.count("its libraries") == 1 and "Linux 5.10.0<" in picture.data
+
+
+def test_the_suitcase_holds_what_was_packed():
+    picture = show.luggage("moving", {"Python": 20_000_000, "the shop": 60}, 300_000_000)
+    assert "Python 20MB, the shop 60B; 20MB in all, and no kernel" in picture.alt and "300MB" in picture.alt
+    assert "the house: 300MB" in picture.data and "the suitcase: 20MB" in picture.data
 
 
 def test_how_many_fit_is_a_division_with_visible_assumptions(monkeypatch):

@@ -1,4 +1,4 @@
-"""The exercises of chapter 1, and what its experiments with broken programs need.
+"""The exercises of chapter 1, and what its experiments with broken programs and with a suitcase need.
 
 A check never trusts a Python object of the reader: it starts containers of its own and asks the kernel.
 """
@@ -10,12 +10,14 @@ import platform
 import random
 import shutil
 import struct
+import tarfile
 import time
 from pathlib import Path
 
 from lib import bases, linux, state
 from lib.container import start
 from lib.ingredients import RootFS
+from lib.lab.chapters import tempfolder
 from lib.lab.chapters.exercises import Exercise, NotYet, in_kind
 from lib.lab.vm import footprint
 from lib.process import Plan, StepError, TimeLimit, scratch
@@ -51,6 +53,41 @@ def broken_programs(folder: Path) -> dict[str, Path]:
     return {kind: folder / kind.replace(" ", "-") for kind in contents}
 
 
+def ago(moment: float) -> str:
+    """How long ago that was, in the largest unit that fits: ``22 hours ago``."""
+    seconds = max(0.0, time.time() - moment)
+    for size, unit in ((86400, "days"), (3600, "hours"), (60, "minutes"), (1, "seconds")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit} ago"
+    return "just now"
+
+
+def layer(name: str, files: dict[str, str]) -> str:
+    """A folder with these files (path → text): what one machine, or one image, has on top of the base."""
+    for path, text in files.items():
+        file = tempfolder.folder() / name / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return str(tempfolder.folder() / name)
+
+
+PILES = {
+    "Ann's program": lambda name: name.startswith("srv/"),
+    "the till library, as Ann has it": lambda name: name.endswith("/till.py"),
+    "Python": lambda name: "python" in name,
+    "the C library and friends": lambda name: True,
+}
+
+
+def goods(suitcase: Path) -> dict[str, int]:
+    """What is in Ann's suitcase (a tar file), in four piles: what → bytes."""
+    piles = dict.fromkeys(PILES, 0)
+    with tarfile.open(suitcase) as tar:
+        for one in tar:
+            piles[next(pile for pile, belongs in PILES.items() if belongs(one.name))] += one.size
+    return {pile: piles[pile] for pile in sorted(piles, key=piles.get, reverse=True)}
+
+
 def function(answer, words: str):
     """The answer, if it can be called."""
     if not callable(answer):
@@ -75,11 +112,14 @@ def check_find(answer, names: list[str], wanted: int) -> str:
             raise NotYet(f"{said!r} is not the number of a process of this machine")
         if said != boxes[names[wanted]].pid:
             words = linux.read(f"/proc/{said}/cmdline").replace("\0", " ").strip()
-            raise NotYet(f"process {said} is another one ({words or 'a thread of the kernel'})")
+            raise NotYet(f"process {said} is a different one ({words or 'a thread of the kernel'})")
     finally:
         for box in boxes.values():
             box.remove()
-    return "a container is a process: you have found it among all the others"
+    return (
+        "found, among everything that runs here. That's also how the kernel's OOM killer, a monitoring agent or a burglar finds it: "
+        "nobody on the host has to ask Docker"
+    )
 
 
 # -- 2: why does it not start? ------------------------------------------------------------------------
@@ -94,8 +134,11 @@ def check_diagnose(answer, order: list[str]) -> str:
             path = Path(place, f"program-{number}")
             shutil.move(programs[kind], path)
             if (said := diagnose(str(path))) != kind:
-                raise NotYet(f"of one program you say {said!r}; started in a busybox container it gives: {kernel_says(path)}")
-    return "four programs, four right answers"
+                raise NotYet(f"you call one program {said!r}; started in a busybox container it gives: {kernel_says(path)}")
+    return (
+        "four patients, four right diagnoses, and none of them had to be run. The two bytes that you read have stood at offset 18 "
+        "since the ELF format of the late 1980s; Docker's error message still doesn't read them"
+    )
 
 
 def kernel_says(path: Path) -> str:
@@ -121,14 +164,17 @@ def check_disk(answer, sizes: list[int]) -> str:
             box.exec(["sh", "-c", script], show=False)
         said, worst = blame(list(boxes)), boxes[sizes.index(max(sizes))]
         if said not in boxes:
-            raise NotYet(f"the answer must be one of the containers of the list, and this is {said!r}")
+            raise NotYet(f"the answer must be one of the containers in the list, and this is {said!r}")
         if said is not worst:
             wrote = [footprint.on_disk(f"{box.folder}/upper") >> 20 for box in (said, worst)]
-            raise NotYet(f"that one has written {wrote[0]} MiB, another one {wrote[1]} MiB")
+            raise NotYet(f"that one has written {wrote[0]} MiB, but one of the others {wrote[1]} MiB")
     finally:
         for box in boxes:
             box.remove()
-    return f"{max(sizes)} MiB, in the layer of one container; the image below has not grown"
+    return (
+        f"{max(sizes)} MiB, in the layer of one container; the image below hasn't grown by a byte. "
+        "Bob's usual suspect is a log file, and Bob is usually right"
+    )
 
 
 # -- 4: docker top, which lib does not have ---------------------------------------------------------------
@@ -154,7 +200,7 @@ def check_top(answer, seconds: list[int]) -> str:
             raise NotYet(f"{len(extra)} of them do not belong to the container")
         if not all(any(f"sleep {number}" in words for words in told.values()) for number in seconds):
             raise NotYet("the command lines are not those of the processes")
-    return "that is docker top, and lib did not have it"
+    return "that's `docker top`, and you had it before lib did. Docker's runs `ps` on the host and throws most of it away"
 
 
 def wait_for_sleeps(box, seconds: list[int], timeout: float = 20) -> None:
@@ -195,7 +241,7 @@ def exercises() -> list[Exercise]:
         ),
         Exercise(
             "top", "docker top", check_top,
-            ["Every container has a cgroup, and every process in it stands in cgroup.procs: container.cgroup.pids().",
+            ["Every container has a cgroup, and cgroup.procs lists every process in it: container.cgroup.pids().",
              "/proc/PID/cmdline is the command line, its words separated by zero bytes."],
             lambda dice: {"seconds": dice.sample(range(100, 1000), 3)},
         ),

@@ -55,6 +55,11 @@ class Memory:
     def total(self) -> int:
         return self.guest + self.translated + self.emulator
 
+    @property
+    def parts(self) -> dict[str, int]:
+        """The same by name."""
+        return {"touched by the guest": self.guest, "translated instructions": self.translated, "QEMU itself": self.emulator}
+
 
 def account(smaps: str, given: int) -> Memory:
     """Split the mappings of QEMU's process: the one as large as the guest's memory, those that it writes and runs, the rest."""

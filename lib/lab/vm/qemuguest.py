@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from itertools import pairwise
 from pathlib import Path
 
 from lib import linux
@@ -15,6 +16,7 @@ from lib.lab.vm.kernelfacts import ASK, Facts, facts
 from lib.process import Process, TimeLimit
 
 PATIENCE = {"kvm": 60, "tcg": 240}  # seconds that a boot may take
+STAGES = ("QEMU starts", "the kernel boots", "drivers and network", "the app starts", "the first answer")  # what happens before each mark
 MARKS = {"@init": "its first process runs", "@network": "drivers and network are there", "@listening": "the app listens"}
 
 
@@ -63,6 +65,11 @@ class Guest:
     def started(self) -> float:
         """Seconds from the request to the first byte of an answer."""
         return self.timeline["the first byte is served"]
+
+    @property
+    def stages(self) -> dict[str, float]:
+        """What happened until then, one thing after the other, and how many seconds it took."""
+        return {what: end - begun for what, (begun, end) in zip(STAGES, pairwise([0.0, *self.timeline.values()]), strict=True)}
 
     def sh(self, script: str) -> str:
         """Run a shell script in it as root; what it printed, errors included."""

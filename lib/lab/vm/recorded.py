@@ -23,7 +23,7 @@ class Recorded:
         self.timeline, self.given, self.accelerator = record["timeline"], record["given"], record["accelerator"]
         self.label = f"recorded on {record['machine']}, {record['date']}"
 
-    started = Guest.started
+    started, stages = Guest.started, Guest.stages
 
     def sh(self, script: str) -> str:
         """What the recorded guest answered to this script. Raises ``KeyError`` if it was never asked."""

@@ -61,7 +61,7 @@ QUESTIONS = {
     "kernel log": "dmesg | head -n 1",
     "clock": "date -s 2013-03-15 >/dev/null; date +%Y",
     "module": "insmod /drivers/dummy.ko && grep -c ^dummy /proc/modules",
-    "processes": "ps -o comm",
+    "nap": "sleep 4242 >/dev/null 2>&1 & sleep 0.5; ps -o args | grep -c '^sleep 4242'",
 }
 
 

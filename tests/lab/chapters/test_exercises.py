@@ -23,10 +23,10 @@ EXERCISES = [(chapter, one.name) for chapter, module in (("01", ch01), ("02", ch
 WRONG = [
     ("01", "find", "answer_1 = lambda hostname: 1", "1 is its pid inside"),
     ("01", "find", "answer_1 = lambda hostname: None", "is not the number of a process"),
-    ("01", "find", "answer_1 = lambda hostname: os.getpid()", "is another one"),
+    ("01", "find", "answer_1 = lambda hostname: os.getpid()", "is a different one"),
     ("01", "find", "answer_1 = 5", "must be a function"),
-    ("01", "diagnose", 'answer_2 = lambda path: "fine"', "of one program you say 'fine'"),
-    ("01", "diagnose", 'answer_2 = lambda path: "loader"', "of one program you say 'loader'"),
+    ("01", "diagnose", 'answer_2 = lambda path: "fine"', "you call one program 'fine'"),
+    ("01", "diagnose", 'answer_2 = lambda path: "loader"', "you call one program 'loader'"),
     ("01", "disk", "answer_3 = lambda boxes: min(boxes, key=lambda box: footprint.on_disk(box.folder))", "that one has written"),
     ("01", "disk", "answer_3 = lambda boxes: boxes", "must be one of the containers"),
     ("01", "top", "answer_4 = lambda box: {box.pid: 'sleep'}", "processes are missing"),

@@ -57,7 +57,7 @@ class TestGuest:
     def test_it_is_root_in_its_own_world_only(self, guest):
         year = subprocess.run(["date", "+%Y"], capture_output=True, text=True).stdout
         assert guest.sh(vm.QUESTIONS["clock"]) == "2013\n" != year
-        assert guest.sh(vm.QUESTIONS["module"]) == "1\n"
+        assert guest.sh(vm.QUESTIONS["module"]) == guest.sh(vm.QUESTIONS["nap"]) == "1\n"
         assert subprocess.run(["date", "+%Y"], capture_output=True, text=True).stdout == year
 
     def test_its_only_way_out_is_to_us(self, guest):
@@ -143,7 +143,8 @@ def test_without_a_virtual_machine_the_recorded_one_answers_and_says_so(monkeypa
         assert "recorded on" in repr(one) and one.started > 0 and one.page() == "hello\n" and not one.pid
         assert one.memory().total > one.used_inside() > 0 and one.charged() > 0 and one.size() > 0
         assert one.facts().boot_id and all(one.sh(script) is not None for script in vm.QUESTIONS.values())
-        assert list(one.timeline)[-1] == "the first byte is served" and one.accelerator in qemuguest.PATIENCE
+        assert list(one.timeline)[-1] == "the first byte is served" and abs(sum(one.stages.values()) - one.started) < 1e-6
+        assert len(one.stages) == 5 and min(one.stages.values()) >= 0 and one.accelerator in qemuguest.PATIENCE
 
 
 def test_where_it_is_required_a_recorded_one_is_an_error(monkeypatch):
