@@ -7,7 +7,7 @@ from __future__ import annotations
 
 MEANING = {
     "below": "a step before it, or the base image, gave other layers",
-    "command": "the command itself is another",
+    "command": "the command itself has changed",
     "env": "a variable that the command sees has another value",
     "workdir": "it runs in another folder",
     "user": "it runs as somebody else",
@@ -15,7 +15,7 @@ MEANING = {
     "dest": "it is copied to another place",
     "looks": "--chown or --chmod say something else",
     "mounts": "a --mount shows something else",
-    "epoch": "SOURCE_DATE_EPOCH is another, so no file may be younger than that",
+    "epoch": "SOURCE_DATE_EPOCH has changed, so no file may be younger than that",
 }
 
 
@@ -41,7 +41,7 @@ def why(parts: dict, before: dict | None, changed: list[str], first: bool = Fals
 
 
 def reason(name: str, old: object, new: object, changed: list[str]) -> str:
-    words = f"{name}: {MEANING.get(name, 'is another')}"
+    words = f"{name}: {MEANING.get(name, 'has changed')}"
     if name == "env" and isinstance(old, dict) and isinstance(new, dict):
         names = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
         return f"{words}: " + ", ".join(f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in names)

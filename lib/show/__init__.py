@@ -16,7 +16,7 @@ _HOMES = {
     "table": "tables",
     "Tower": "machines", "towers": "machines",
     "server": "capacity",
-    "cake": "layers",
+    "cake": "layers", "anatomy": "layers",
     "steps": "builds", "layered": "builds", "waterfall": "builds", "touch": "builds", "touched": "builds",
     "reorder": "lineorder",
 }  # fmt: skip

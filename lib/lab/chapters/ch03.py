@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import atexit
+import io
 import os
 import stat
+import tarfile
 from pathlib import Path
 
 from lib import bases
 from lib.engine import shortnames
-from lib.images import Image, Library, Merged, Store, compression
+from lib.images import Image, ImageError, Library, Merged, Store, compression, layers
 from lib.images.overlays import walk
 from lib.lab.chapters import tempfolder
-from lib.lab.chapters.slowapp import Index, shop
+from lib.lab.chapters.slowapp import Index, toy
 from lib.lab.registry import LocalRegistry
 from lib.process import Shield
 
 
 def begin(work: int) -> tuple[Library, Index]:
-    """A store for this notebook alone, with the base image and ``shop`` in it, and the index that ``shop`` buys from.
+    """A store for this notebook alone, with the base image and ``toy`` in it, and the index that ``toy`` gets its packages from.
 
     A second call begins anew: every build of the chapter is the first one again.
     """
@@ -26,7 +28,7 @@ def begin(work: int) -> tuple[Library, Index]:
     os.environ["SUITCASE_IMAGES"] = str(tempfolder.folder() / "images")
     library, index = Library(Store()), Index(json="1.0", log="2.1", web="3.3")
     shortnames.make(library, "localhost/busybox:static")
-    shop(library, index, work)
+    toy(library, index, work)
     _open.append(index)
     return library, index
 
@@ -90,3 +92,25 @@ def look(folders: list[str]) -> dict:
         path: (about.st_mode, about.st_uid, about.st_gid, about.st_size if stat.S_ISREG(about.st_mode) else 0)
         for path, _, about in Merged(folders).walk()
     }
+
+
+def entries(library: Library, layer: dict) -> list[str]:
+    """The names in a layer's tar file, whiteouts and all."""
+    with library.store.open(layer["digest"]) as file:
+        return [one.name for one in tarfile.open(fileobj=compression.unpacked(file), mode="r|") if one.name != "./"]
+
+
+def attack(library: Library, name: str, **words) -> str:
+    """Unpack a layer of one member (``words`` are its fields) that means harm; what the unpacker says to it."""
+    out, info = io.BytesIO(), tarfile.TarInfo(name)
+    for key, value in words.items():
+        setattr(info, key, value)
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        tar.addfile(info)
+    with library.store.using():
+        layer = layers.write(library.store, lambda sink: sink.write(out.getvalue()))
+        try:
+            library.chains.unpack([layer.descriptor], [layer.diff_id])
+        except ImageError as error:
+            return f"{error}"
+    return "nothing: it was unpacked"
