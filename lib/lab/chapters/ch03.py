@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import io
 import os
 import stat
 import tarfile
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from lib import bases
 from lib.engine import shortnames
-from lib.images import Image, ImageError, Library, Merged, Store, compression, layers
+from lib.images import Image, Library, Merged, Store, compression
 from lib.images.overlays import walk
 from lib.lab.chapters import tempfolder
 from lib.lab.chapters.slowapp import Index, toy
@@ -86,6 +85,11 @@ def contents(library: Library, image: Image) -> list[bytes]:
     return found
 
 
+def layer_texts(library: Library, image: Image) -> dict[str, str]:
+    """Each layer, the lowest first, as one text: any bytes at all."""
+    return {f"layer {number}": data.decode("latin-1") for number, data in enumerate(contents(library, image)[2:], 1)}
+
+
 def look(folders: list[str]) -> dict:
     """Path → mode, owner, size of everything in a tree."""
     return {
@@ -100,17 +104,9 @@ def entries(library: Library, layer: dict) -> list[str]:
         return [one.name for one in tarfile.open(fileobj=compression.unpacked(file), mode="r|") if one.name != "./"]
 
 
-def attack(library: Library, name: str, **words) -> str:
-    """Unpack a layer of one member (``words`` are its fields) that means harm; what the unpacker says to it."""
-    out, info = io.BytesIO(), tarfile.TarInfo(name)
-    for key, value in words.items():
-        setattr(info, key, value)
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        tar.addfile(info)
-    with library.store.using():
-        layer = layers.write(library.store, lambda sink: sink.write(out.getvalue()))
-        try:
-            library.chains.unpack([layer.descriptor], [layer.diff_id])
-        except ImageError as error:
-            return f"{error}"
-    return "nothing: it was unpacked"
+def fields(library: Library, image: Image) -> dict[str, dict]:
+    """What the tar file of an image's last layer says of each member."""
+    words = ("mtime", "uid", "gid", "mode", "size", "type")
+    with library.store.open(image.layers[-1]["digest"]) as file:
+        tar = tarfile.open(fileobj=compression.unpacked(file), mode="r|")
+        return {one.name: {key: getattr(one, key) for key in words} for one in tar}
