@@ -88,7 +88,7 @@ STARS = (
     Star(
         "3.1", "every change installs everything again", "images/cache.py",
         "            os.utime(self.place / name)\n            return record\n", "            return None\n",
-        "better order: # time, packages installed again", needs=("root", "overlay"),
+        "better order: packages installed again", needs=("root", "overlay"),
     ),
     Star(
         "3.2", "RUN apt-get update is months old", "build/runstep.py",

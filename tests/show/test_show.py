@@ -199,7 +199,7 @@ def test_lines_that_are_put_into_another_order(tmp_path, capsys, monkeypatch):
     lines.value = 2
     down.click()
     assert order.again()[0] == [("COPY needs /", False), ("RUN cat /needs > /done", False), ("COPY . /all/", True)]
-    assert "cached ✓" in repr(redrawn[-1]) and len(redrawn) == 4
+    assert "cached ✓" in repr(redrawn[-1]) and len(redrawn) == 3
     lines.value = 2
     up.click()
     assert "This order cannot be built." in repr(redrawn[-1]) and "/needs" in redrawn[-1]
