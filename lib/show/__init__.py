@@ -16,9 +16,9 @@ _HOMES = {
     "table": "tables",
     "Tower": "machines", "towers": "machines",
     "server": "capacity",
-    "cake": "layers", "anatomy": "layers",
+    "cake": "layers",
     "steps": "builds", "layered": "builds", "waterfall": "builds", "touch": "builds", "touched": "builds",
-    "reorder": "lineorder",
+    "reorder": "lineorder", "anatomy": "layers",
 }  # fmt: skip
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605
