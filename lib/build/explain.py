@@ -41,7 +41,7 @@ def why(parts: dict, before: dict | None, changed: list[str], first: bool = Fals
 
 
 def reason(name: str, old: object, new: object, changed: list[str]) -> str:
-    words = f"{name}: {MEANING.get(name, 'is another')}"
+    words = f"{name}: {MEANING.get(name, 'has changed')}"
     if name == "env" and isinstance(old, dict) and isinstance(new, dict):
         names = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
         return f"{words}: " + ", ".join(f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in names)

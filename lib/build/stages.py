@@ -52,7 +52,9 @@ class StageBuild:
 
     def failed(self, instruction, error: Exception) -> BuildError:
         """The error, with the line of the Dockerfile that it belongs to."""
-        shown = instruction.place.error(f"{error}", "").args[0].rstrip()
+        at = next((word for word in instruction.place.text.split() if repr(word) in str(error)), 0)
+        message, _, hint = str(error).partition(". ") if at else (str(error), "", "")
+        shown = instruction.place.error(message, hint, at).args[0].rstrip()
         wrapped = BuildError(shown)
         wrapped.exit_code, wrapped.errno = getattr(error, "exit_code", 1), getattr(error, "errno", None)
         return wrapped

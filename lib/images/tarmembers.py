@@ -86,7 +86,7 @@ def split(name: str) -> list[str]:
     """The components of a path in an image; a leading slash is the root's. Raises ``LayerError``."""
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if ".." in parts:
-        raise LayerError(f"{name!r} leads out of the image by '..': refused")
+        raise LayerError(f"{name!r} leads out of the image by '..'")
     if "\0" in name or len(name.encode("utf-8", "surrogateescape")) > NAME_AT_MOST:
         raise LayerError(f"{name[:60]!r}… is not a path: it holds a NUL byte, or more than {NAME_AT_MOST} bytes")
     return parts

@@ -19,7 +19,7 @@ _HOMES = {
     "luggage": "luggage",
     "cake": "layers",
     "steps": "builds", "layered": "builds", "waterfall": "builds", "touch": "builds", "touched": "builds",
-    "reorder": "lineorder",
+    "reorder": "lineorder", "anatomy": "layers",
 }  # fmt: skip
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605

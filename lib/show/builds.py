@@ -8,15 +8,18 @@ from pathlib import Path
 
 import ipywidgets
 from IPython.display import display
+from matplotlib.figure import Figure
 
 from lib.build import StepReport, plan
 from lib.build.builder import Built
 from lib.images import Library
 from lib.process import scratch
 from lib.show.controls import Panel
-from lib.show.picture import BLUE, GREEN, GREY, INK, RED, Picture, box, label, svg
-from lib.show.plots import axes, png
+from lib.show.picture import BLUE, GREEN, GREY, INK, Picture, box, label, svg
+from lib.show.plots import png
 from lib.show.tables import Table, table
+
+AGAIN = "#b4551d"  # beside GREEN it is told apart without red and green, and by its mark
 
 
 def layered(steps: Sequence[StepReport]) -> list[StepReport]:
@@ -37,14 +40,22 @@ def steps(built: Built, reasons: bool = True) -> Table:
 
 
 def waterfall(title: str, builds: dict[str, Built], alt: str) -> Picture:
-    """When each step of each build began and ended, one below the other: a wide bar is where the time goes, a grey one was cached."""
-    rows = [(f"{name}: {short(one, 34)}", one) for name, built in builds.items() for one in layered(built.steps)]
-    figure, plot = axes(title, "seconds", "", 0.9 + 0.28 * len(rows))
-    for y, (_, one) in enumerate(reversed(rows)):
-        plot.barh(y, max(one.seconds, 0.004), left=one.started, color=GREY if one.cached else BLUE)
-        plot.text(one.started + one.seconds, y, "  cached" if one.cached else f"  {one.seconds:.2f} s", va="center", fontsize=8, color=INK)
-    plot.set_yticks(range(len(rows)), [name for name, _ in reversed(rows)], fontsize=8)
-    plot.margins(x=0.15)
+    """A panel for each build, all on one axis of seconds: a wide bar is where the time goes, a grey line was cached."""
+    panels = {name: layered(built.steps) for name, built in builds.items()}
+    figure = Figure(figsize=(7.2, 1.0 + sum(0.4 + 0.3 * len(steps) for steps in panels.values())), layout="constrained")
+    plots = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=[len(steps) for steps in panels.values()])[:, 0]
+    for plot, (name, steps) in zip(plots, panels.items(), strict=True):
+        plot.set_title(name, color=INK, fontsize=11, loc="left", fontweight="bold")
+        for y, one in enumerate(steps):
+            plot.barh(y, one.seconds, left=one.started, height=0.7, color=GREY if one.cached else BLUE)
+            words = "  cached" if one.cached else f"  {one.seconds:.2f} s" if one.seconds > 0.1 else f"  {one.seconds * 1000:.0f} ms"
+            plot.text(one.started + one.seconds, y, words, va="center", fontsize=10, color="#5b6873" if one.cached else INK)
+        plot.set_yticks(range(len(steps)), [short(one, 30) for one in steps], fontsize=10)
+        plot.invert_yaxis()
+        plot.spines[["top", "right"]].set_visible(False)
+    plots[-1].set_xlabel("seconds", color=INK)
+    plots[-1].set_xlim(0, 1.18 * max(one.started + one.seconds for steps in panels.values() for one in steps))
+    figure.suptitle(title, color=INK, fontsize=12, x=0.01, ha="left")
     return png(figure, alt)
 
 
@@ -74,18 +85,20 @@ def invalidation(library: Library, context: str, **options) -> dict[str, list[bo
 
 
 def grid(found: dict[str, list[bool]], texts: list[str]) -> Picture:
-    """A row for each file, a column for each step: green would be taken from the cache, red would run again."""
-    parts = [label(14, 20 + 16 * number, f"{number + 1}  {text}", INK, size=11) for number, text in enumerate(texts)]
-    top, words = 34 + 16 * len(texts), []
+    """A row for each file, a column for each step: green with a tick would be taken from the cache, orange with ↻ would run again."""
+    parts = [label(14, 22 + 19 * number, f"{number + 1}  {text}", INK, size=13) for number, text in enumerate(texts)]
+    top, words = 34 + 19 * len(texts), []
     for row, (name, hits) in enumerate(found.items()):
-        y = top + 26 * row
-        parts.append(label(150, y + 15, name, INK, "end"))
+        y = top + 29 * row
+        parts.append(label(150, y + 17, name, INK, "end", size=13))
         for column, hit in enumerate(hits):
-            parts.append(box(160 + 46 * column, y, 42, 20, GREEN if hit else RED))
-            parts.append(label(181 + 46 * column, y + 14, str(column + 1), "#ffffff", "middle", size=11))
+            parts.append(box(160 + 56 * column, y, 52, 24, AGAIN if not hit else GREEN))
+            parts.append(label(186 + 56 * column, y + 17, f"{column + 1} {'✓' if hit else '↻'}", "#ffffff", "middle", "bold", 14))
         again = [str(column + 1) for column, hit in enumerate(hits) if not hit]
         words.append(f"{name}: step {', '.join(again)} again" if again else f"{name}: everything cached")
-    return svg(max(420, 200 + 46 * len(texts)), top + 26 * len(found) + 8, parts, "; ".join(words) + ".")
+    y = top + 29 * len(found)
+    parts.append(label(160, y + 18, "✓ from the cache   ↻ runs again", INK, size=13))
+    return svg(max(460, 200 + 56 * len(texts)), y + 30, parts, "; ".join(words) + ".")
 
 
 def touch(library: Library, context: str, **options) -> dict[str, list[bool]]:

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import ipywidgets
 from IPython.display import display
 
 from lib.build import build
-from lib.images import ImageError, Library
+from lib.images import Image, ImageError, Library
 from lib.process import StepError
 from lib.show.builds import short, touched
 from lib.show.controls import Panel
 from lib.show.tables import Table, table
 
 
-class Order:
-    """A Dockerfile of one-line instructions over a context, and the file that is about to change."""
+class Said(str):
+    """Words that are shown as they are, without quotes."""
 
-    def __init__(self, library: Library, context: str, text: str, changed: str):
+    __repr__ = str.__str__
+
+
+class Order:
+    """A Dockerfile of one-line instructions over a context, and the file that is about to change.
+
+    ``count`` asks something of the image that comes out, ``what`` says what it is: an order may be fast and wrong.
+    """
+
+    def __init__(self, library: Library, context: str, text: str, changed: str, count: Callable[[Image], object], what: str):
         self.library, self.context, self.changed = library, context, changed
+        self.count, self.what = count, what
         self.lines = text.splitlines()
 
     @property
@@ -31,23 +43,29 @@ class Order:
         self.lines.insert(line + by, self.lines.pop(line))
         return line + by
 
-    def again(self) -> list[tuple[str, bool]]:
-        """Build it, then: each step, and whether it would run again after the change. Raises ``ImageError``, ``StepError``."""
-        build(self.context, self.library, text=self.text)
-        return [(short(one), not one.cached) for one in touched(self.library, self.context, self.changed, text=self.text)]
+    def again(self) -> tuple[list[tuple[str, bool]], object]:
+        """Build it, then: each step, and whether it would run again after the change; and what the image holds.
 
-    def look(self) -> Table | str:
+        Raises ``ImageError``, ``StepError``.
+        """
+        image = build(self.context, self.library, text=self.text).image
+        steps = touched(self.library, self.context, self.changed, text=self.text)
+        return [(short(one), not one.cached) for one in steps], self.count(image)
+
+    def look(self) -> Table | Said:
         """The same for eyes; for an order that cannot be built, the builder's own words."""
         try:
-            rows = [(step, "runs again" if again else "cached") for step, again in self.again()]
+            steps, holds = self.again()
         except (ImageError, StepError) as error:
-            return f"This order cannot be built.\n{error}"
-        return table(["step", f"after a change of {self.changed}"], rows)
+            return Said(f"This order cannot be built.\n{error}")
+        rows = [(step, "runs again ↻" if again else "cached ✓") for step, again in steps]
+        return table(["step", f"after a change of {self.changed}"], [*rows, (self.what, holds)])
 
 
-def reorder(library: Library, context: str, text: str, changed: str) -> Order:
+def reorder(library: Library, context: str, text: str, changed: str, count: Callable[[Image], object], what: str) -> Order:
     """Show what a change of one file runs again, and (in JupyterLab) the lines to be moved; returns the order."""
-    order, out = Order(library, context, text, changed), ipywidgets.Output()
+    order = Order(library, context, text, changed, count, what)
+    shown = display(order.look(), display_id=True)
     lines = ipywidgets.Select(options=numbered(order), rows=len(order.lines), layout={"width": "32em"})
 
     def moved(by: int):
@@ -55,18 +73,15 @@ def reorder(library: Library, context: str, text: str, changed: str) -> Order:
             place = order.move(lines.value, by)
             lines.options = numbered(order)
             lines.value = place
-            with out:
-                out.clear_output(wait=True)
-                print(order.look())
+            shown.update(order.look())
 
         return move
 
     up, down = (ipywidgets.Button(description=word) for word in ("▲ up", "▼ down"))
     up.on_click(moved(-1))
     down.on_click(moved(1))
-    print(order.look())
-    words = f"The {len(order.lines)} lines, and two buttons to move them. They can be pressed in JupyterLab."
-    display(Panel([lines, ipywidgets.HBox([up, down]), out], words))
+    words = f"The {len(order.lines)} lines, and two buttons to move them: run this cell in JupyterLab to get them."
+    display(Panel([lines, ipywidgets.HBox([up, down])], words))
     return order
 
 

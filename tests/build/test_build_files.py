@@ -302,7 +302,13 @@ def test_an_error_has_the_line_and_the_reason(site, line, words):
     site.write(".dockerignore", "# keys\n*.key\n")
     with pytest.raises(BuildError) as caught:
         site.build(f"FROM base AS one\nRUN true\nFROM base\n{line}\n")
-    assert re.search(words, str(caught.value)) and "Dockerfile:4:1: " in str(caught.value) and f"\n    {line}\n" in str(caught.value)
+    said = str(caught.value)
+    assert re.search(words, said) and f"\n    {line}\n" in said
+    column = int(said.split(":")[2])  # the word that the error quotes; where it quotes none of the line's, the instruction
+    quoted = next((word for word in line.split() if repr(word) in said), line)
+    assert said.startswith(f"Dockerfile:4:{line.index(quoted) + 1}: ") and said.splitlines()[2] == " " * (column + 3) + "^" * (
+        len(quoted) if quoted != line else 1
+    )
 
 
 # -- ADD: archives --------------------------------------------------------------------------

@@ -88,27 +88,27 @@ STARS = (
     Star(
         "3.1", "every change installs everything again", "images/cache.py",
         "            os.utime(self.place / name)\n            return record\n", "            return None\n",
-        "installed again, slow: True · ordered: True", needs=("root", "overlay"),
+        "better order: packages installed again", needs=("root", "overlay"),
     ),
     Star(
         "3.2", "RUN apt-get update is months old", "build/runstep.py",
         '"command": argv,', '"command": [*argv, str(__import__("time").time())],',
-        "after the next release it is still the old one: False", needs=("root", "overlay"),
+        "on the server: 5.0 · in the image: 5.0", needs=("root", "overlay"),
     ),
     Star(
         "3.3", "chmod in a later RUN doubles the image", "cli/reports.py",
         "    return sum(seen.values())\n", "    return 0\n",
-        "dd     less than a megabyte", needs=("root", "overlay"),
+        "dd 0 MiB · chmod 0 MiB", needs=("root", "overlay"),
     ),
     Star(
         "3.4", "the secret that was deleted", "build/runner.py",
         'place = f"{self.private}/{hashlib', 'place = f"{self.upper}/{hashlib',
-        "the thief finds it in: ['layer 1']", needs=("root", "overlay"),
+        "the thief finds it in: layer 2", needs=("root", "overlay"),
     ),
     Star(
         "3.5", "what does .dockerignore let in?", "build/ignore.py",
         "        for rule in self.rules:\n", "        for rule in sorted(self.rules, key=lambda rule: rule.takes_back):\n",
-        "src/main.go    goes  goes     goes    goes", needs=("root", "overlay"),
+        "src/main.go    goes  goes     goes      goes", needs=("root", "overlay"),
     ),
     Star(
         "3.6", "COPY failed", "build/context.py",
@@ -118,6 +118,6 @@ STARS = (
     Star(
         "3.8", "the same Dockerfile, another digest", "images/sourcedate.py",
         "return int(text) if text else None", "return None",
-        "the same image: False\nits files' times", needs=("root", "overlay"),
+        "with an agreed time: different", needs=("root", "overlay"),
     ),
 )  # fmt: skip

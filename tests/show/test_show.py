@@ -1,6 +1,7 @@
 """Pictures: each has a text alternative that says what it shows, and is stable where it is compared."""
 
 import os
+from types import SimpleNamespace
 
 import pytest
 from helpers.needs import requires
@@ -129,6 +130,19 @@ def test_a_cake_tells_each_layer_and_the_whole():
     assert repr(picture) == "From the top: RUN x: 50MB (A /x); base: 2MB. In all 52MB."
 
 
+@requires("root", "busybox")
+def test_the_anatomy_of_an_image_leads_from_its_name_to_its_layers(tmp_path):
+    from helpers import layers as make
+
+    from lib.engine import shortnames
+
+    ours = make.library(tmp_path / "images")
+    one = shortnames.make(ours, "localhost/busybox:static")
+    picture = show.anatomy("<base>", one)
+    assert repr(picture) == "The name <base> leads to the manifest, and the manifest to: config, layer 1."
+    assert one.id[7:19] in picture.data and "&lt;base&gt;" in picture.data
+
+
 @requires("root", "overlay", "busybox")
 def test_the_map_of_what_invalidates_what(tmp_path, capsys):
     from helpers import layers as make
@@ -170,25 +184,32 @@ def test_lines_that_are_put_into_another_order(tmp_path, capsys, monkeypatch):
     place.mkdir()
     (place / "app").write_text("app")
     (place / "needs").write_text("needs")
-    shown = []
-    monkeypatch.setattr(lineorder, "display", shown.append)
-    order = show.reorder(ours, str(place), "FROM localhost/busybox:static\nCOPY . /all/\nCOPY needs /\nRUN cat /needs > /done\n", "app")
-    assert [again for _, again in order.again()] == [True, True, True]
-    assert "COPY needs /            runs again" in capsys.readouterr().out
-    lines, buttons, _ = shown[0].children
+    shown, redrawn = [], []
+
+    def display(one, **_):
+        shown.append(one)
+        return SimpleNamespace(update=redrawn.append)
+
+    monkeypatch.setattr(lineorder, "display", display)
+    text = "FROM localhost/busybox:static\nCOPY . /all/\nCOPY needs /\nRUN cat /needs > /done\n"
+    order = show.reorder(ours, str(place), text, "app", lambda image: len(image.layers), "layers")
+    assert [again for _, again in order.again()[0]] == [True, True, True] and order.again()[1] == 4
+    assert "COPY needs /            runs again ↻" in repr(shown[0]) and repr(shown[0]).endswith("layers                  4")
+    lines, buttons = shown[1].children
     up, down = buttons.children
     lines.value = 2
     up.click()
     assert lines.value == 1 and order.lines[1] == "COPY needs /"
-    assert order.again() == [("COPY needs /", False), ("COPY . /all/", True), ("RUN cat /needs > /done", True)]
+    assert order.again()[0] == [("COPY needs /", False), ("COPY . /all/", True), ("RUN cat /needs > /done", True)]
     up.click()  # FROM stays where it is
     assert lines.value == 1
     lines.value = 2
     down.click()
-    assert order.again() == [("COPY needs /", False), ("RUN cat /needs > /done", False), ("COPY . /all/", True)]
+    assert order.again()[0] == [("COPY needs /", False), ("RUN cat /needs > /done", False), ("COPY . /all/", True)]
+    assert "cached ✓" in repr(redrawn[-1]) and len(redrawn) == 3
     lines.value = 2
     up.click()
-    assert "This order cannot be built." in order.look() and "/needs" in order.look()
+    assert "This order cannot be built." in repr(redrawn[-1]) and "/needs" in redrawn[-1]
     lines.value = 0
     down.click()
     assert order.lines[0].startswith("FROM")

@@ -48,3 +48,9 @@ def docker_context(docker: peers.Docker, paths: list[str], rules: list[str]) -> 
             ours = Library(Store(f"{place}/store"))
             (image,) = archive.load(ours, file)
         return {path for path, _, _ in Merged(ours.folders(image)).walk()} & set(paths)
+
+
+def docker_contexts(paths: list[str], rules: dict[str, list[str]]) -> dict[str, set[str]]:
+    """The same for several ``.dockerignore`` files, asked of one daemon."""
+    with peers.dockerd() as docker:
+        return {name: docker_context(docker, paths, lines) for name, lines in rules.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import stat
+import tarfile
 from pathlib import Path
 
 from lib import bases
@@ -12,13 +13,13 @@ from lib.engine import shortnames
 from lib.images import Image, Library, Merged, Store, compression
 from lib.images.overlays import walk
 from lib.lab.chapters import tempfolder
-from lib.lab.chapters.slowapp import Index, shop
+from lib.lab.chapters.slowapp import Index, toy
 from lib.lab.registry import LocalRegistry
 from lib.process import Shield
 
 
 def begin(work: int) -> tuple[Library, Index]:
-    """A store for this notebook alone, with the base image and ``shop`` in it, and the index that ``shop`` buys from.
+    """A store for this notebook alone, with the base image and ``toy`` in it, and the index that ``toy`` gets its packages from.
 
     A second call begins anew: every build of the chapter is the first one again.
     """
@@ -26,7 +27,7 @@ def begin(work: int) -> tuple[Library, Index]:
     os.environ["SUITCASE_IMAGES"] = str(tempfolder.folder() / "images")
     library, index = Library(Store()), Index(json="1.0", log="2.1", web="3.3")
     shortnames.make(library, "localhost/busybox:static")
-    shop(library, index, work)
+    toy(library, index, work)
     _open.append(index)
     return library, index
 
@@ -84,9 +85,28 @@ def contents(library: Library, image: Image) -> list[bytes]:
     return found
 
 
+def layer_texts(library: Library, image: Image) -> dict[str, str]:
+    """Each layer, the lowest first, as one text: any bytes at all."""
+    return {f"layer {number}": data.decode("latin-1") for number, data in enumerate(contents(library, image)[2:], 1)}
+
+
 def look(folders: list[str]) -> dict:
     """Path → mode, owner, size of everything in a tree."""
     return {
         path: (about.st_mode, about.st_uid, about.st_gid, about.st_size if stat.S_ISREG(about.st_mode) else 0)
         for path, _, about in Merged(folders).walk()
     }
+
+
+def entries(library: Library, layer: dict) -> list[str]:
+    """The names in a layer's tar file, whiteouts and all."""
+    with library.store.open(layer["digest"]) as file:
+        return [one.name for one in tarfile.open(fileobj=compression.unpacked(file), mode="r|") if one.name != "./"]
+
+
+def fields(library: Library, image: Image) -> dict[str, dict]:
+    """What the tar file of an image's last layer says of each member."""
+    words = ("mtime", "uid", "gid", "mode", "size", "type")
+    with library.store.open(image.layers[-1]["digest"]) as file:
+        tar = tarfile.open(fileobj=compression.unpacked(file), mode="r|")
+        return {one.name: {key: getattr(one, key) for key in words} for one in tar}

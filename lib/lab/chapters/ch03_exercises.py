@@ -10,7 +10,7 @@ from lib.images import Image, ImageError, Library, Merged, Store, layers
 from lib.lab.chapters import tempfolder
 from lib.lab.chapters.ch03 import look
 from lib.lab.chapters.exercises import Exercise, NotYet, in_kind
-from lib.lab.chapters.slowapp import app, edit
+from lib.lab.chapters.slowapp import LETTER, app, edit
 from lib.process import StepError
 
 
@@ -35,27 +35,46 @@ def built(library: Library, place: Path, text: str, **options):
 
 
 def check_order(answer, name: str) -> str:
-    """A Dockerfile that installs what needs.txt says, and does not install it again when only the app has changed."""
+    """A Dockerfile for the newsletter in which each change runs again only what it must."""
     text = text_of(answer, "the text of a Dockerfile")
     ours = Library(Store())
-    place = app(f"order-{name}")
-    first = built(ours, place, text)
-    tree = Merged(ours.folders(first.image))
-    if not tree.find("opt/web/version"):
-        raise NotYet("the image does not have the packages of needs.txt in /opt: RUN pkg update && pkg install $(cat needs.txt)")
-    if not tree.find("app/app.sh"):
-        raise NotYet("the image does not have the app in /app")
-    edit(place, "app.sh", f"echo {name}\n")
-    again = [one for one in plan(str(place), ours, text=text) if one.kind == "run" and "install" in one.text]
-    if any(not one.cached for one in again):
-        raise NotYet("app.sh was changed, and that installs all packages again: what does the RUN need, and what is copied before it?")
+    place = app(f"letter-{name}", LETTER)
+    tree = Merged(ours.folders(built(ours, place, text).image))
+    for path, words in WANTED.items():
+        if not tree.find(path):
+            raise NotYet(words)
+    installs, shrinks = after(ours, place, text, "letter.sh", f"echo {name}\n")
+    if installs:
+        raise NotYet("letter.sh was changed, and that installs all packages again: what does that RUN read, and what is copied before it?")
+    if shrinks:
+        raise NotYet("letter.sh was changed, and that shrinks all pictures again: they need nothing but art/")
     new = built(ours, place, text)
-    if name not in Merged(ours.folders(new.image)).read("/app/app.sh"):
-        raise NotYet("the change of app.sh does not reach the image any more")
-    edit(place, "needs.txt", f"{name}\n")  # never seen before, by no build of this notebook
-    if all(one.cached for one in plan(str(place), ours, text=text) if one.kind == "run"):
-        raise NotYet("a new package in needs.txt is not installed: the RUN must depend on that file")
-    return "the app may change as often as it likes, and a new package is still installed"
+    if name not in Merged(ours.folders(new.image)).read("/app/letter.sh"):
+        raise NotYet("the change of letter.sh does not reach the image any more")
+    installs, shrinks = after(ours, place, text, "art/logo.txt", f"{name}\n")
+    if installs:
+        raise NotYet("a picture was changed, and that installs all packages again: the pictures come too early")
+    if not shrinks:
+        raise NotYet("a new picture is not shrunk: that RUN must depend on art/")
+    installs, _ = after(ours, place, text, "needs.lock", f"{name}\n")  # never seen before, by no build of this notebook
+    if not installs:
+        raise NotYet("a new package in needs.lock is not installed: the RUN must depend on that file")
+    return "each change now costs what it must and no more. Ann asks why the coffee breaks have become so short"
+
+
+WANTED = {
+    "opt/json/version": "the image does not have the packages of needs.lock in /opt: RUN pkg update && pkg install $(cat needs.lock)",
+    "app/small/logo.txt": "the image does not have the small pictures in /app/small: RUN sh art/shrink.sh, in /app",
+    "app/letter.sh": "the image does not have letter.sh in /app",
+    "app/test/check.sh": "the image does not have all the rest in /app: where is test/check.sh?",
+}
+
+
+def after(ours: Library, place: Path, text: str, name: str, words: str) -> tuple[bool, bool]:
+    """Change a file. Would the packages be installed again, and would the pictures be shrunk again?"""
+    edit(place, name, words)
+    again = " ".join(one.text for one in plan(str(place), ours, text=text) if one.kind == "run" and not one.cached)
+    return "install" in again, "shrink" in again
 
 
 def with_secret(library: Library, secret: str, decoys: int) -> Image:
@@ -76,7 +95,7 @@ def check_secret(answer, secret: str, decoys: int) -> str:
         raise NotYet("that is one of the notes in /tmp; the secret was in /srv/.credentials, which a later layer deletes")
     if found != secret:
         raise NotYet("that is not what stood in the file: each layer is a tar file of its own, and the one before the last holds it")
-    return "deleted, and yet delivered to everybody who pulls the image"
+    return "deleted, and yet delivered to everybody who pulls. Bots search public images for such lines all day; you did it by hand"
 
 
 def check_whiteout(answer, victim: str) -> str:
@@ -101,7 +120,7 @@ def check_whiteout(answer, victim: str) -> str:
         raise NotYet(f"too much is gone: {len(before - after)} paths instead of one")
     if after - before:
         raise NotYet(f"something new is there: {sorted(after - before)[0]}")
-    return f"/{victim} is gone, and the layer that does it has {len(answer)} bytes"
+    return f"/{victim} is gone: it took {len(answer)} bytes, all zeros but for a name, to make the kernel look away"
 
 
 def check_squash(answer, number: int) -> str:
@@ -119,19 +138,20 @@ def check_squash(answer, number: int) -> str:
     if len(flat.layers) != 1:
         raise NotYet(f"the new image has {len(flat.layers)} layers")
     if look(ours.folders(flat)) != look(ours.folders(image)):
-        raise NotYet("the trees are not equal: is a deleted file back, or a mode another?")
+        raise NotYet("the trees are not equal: is a deleted file back, or has a mode changed?")
     if flat.runtime != image.runtime:
         raise NotYet("the container would not start as before: Cmd, Env and the rest belong to the config")
-    return f"{len(image.layers)} layers became one, and nothing else changed"
+    return f"{len(image.layers)} layers became one. Docker keeps --squash for its old builder, as an experiment; yours is shorter"
 
 
 def exercises() -> list[Exercise]:
     """The chapter's exercises with fresh numbers."""
     return [
         Exercise(
-            "order", "a Dockerfile that does not install everything again", check_order,
-            ["What does `pkg install` read? Copy that, and nothing else, before the RUN.",
-             "COPY needs.txt . comes first, then the RUN, then COPY . . with all the rest."],
+            "order", "a Dockerfile in which each change costs what it must", check_order,
+            ["Two RUNs, and each reads something else. What does `pkg install` read? What does `art/shrink.sh` read?",
+             "What changes most often comes last: needs.lock hardly ever, the pictures now and then, letter.sh every day.",
+             "COPY art art copies a folder under its own name; COPY . . at the end brings all the rest."],
             lambda dice: {"name": f"n{dice.randrange(10**6):06d}"},
         ),
         Exercise(

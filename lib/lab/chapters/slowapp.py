@@ -1,4 +1,4 @@
-"""What chapter 3 builds with: an app whose build is slow, the image ``shop`` that it starts from, and the tiny package index of that."""
+"""What chapter 3 builds with: a shop whose build is slow, the image ``toy`` that it starts from, and the tiny package index of that."""
 
 from __future__ import annotations
 
@@ -78,32 +78,45 @@ def package_of(name: str, version: str) -> bytes:
     return out.getvalue()
 
 
-def shop(library: Library, index: Index, work: int) -> None:
-    """The image ``shop``: the base with ``pkg`` and a large compiler. ``work`` in MiB that each package's compilation hashes."""
-    place = tempfolder.folder() / "shop"
+def toy(library: Library, index: Index, work: int) -> None:
+    """A toy distribution, the image ``toy``: the base, its package manager ``pkg``, a large compiler.
+
+    ``work`` are the MiB that compiling a package hashes.
+    """
+    place = tempfolder.folder() / "toy"
     place.mkdir(exist_ok=True)
     (place / "pkg").write_text(PKG.replace("WORK", str(work)))
     (place / "pkg").chmod(0o755)
     with open(place / "compiler", "wb") as file:
         file.truncate(30 << 20)
     recipe = f"FROM localhost/busybox:static\nCOPY pkg compiler /bin/\nENV PKG_PORT={index.port}\n"
-    build(str(place), library, text=recipe, tags=("shop",))
+    build(str(place), library, text=recipe, tags=("toy",))
 
 
 APP = {
-    "app.sh": "#!/bin/sh\necho the app says hello, with $(ls /opt | wc -l) packages\n",
+    "shop.sh": "#!/bin/sh\necho the shop is open, with $(ls /opt | wc -l) packages\n",
     "needs.txt": "json\nlog\nweb\n",
-    "README.md": "# An app\n",
-    "test/check.sh": "#!/bin/sh\n./app.sh | grep -q hello\n",
+    "README.md": "# The shop\n",
+    "test/check.sh": "#!/bin/sh\n./shop.sh | grep -q open\n",
     ".git/HEAD": "ref: refs/heads/main\n",
     ".git/index": "\0binary\n" * 100,
 }
 
+# The shop's newsletter: two things take time here, the packages of needs.lock and the pictures of art/.
+LETTER = {
+    "letter.sh": "#!/bin/sh\necho Dear customer, all $(ls /opt | wc -l) shelves are full\n",
+    "needs.lock": "json\nlog\n",
+    "art/logo.txt": "THE SHOP\nopen all night\n",
+    "art/shrink.sh": '#!/bin/sh\nset -e\nmkdir -p small\nfor one in art/*.txt; do head -n 1 "$one" > "small/$(basename "$one")"; done\n',
+    "README.md": "# The newsletter\n",
+    "test/check.sh": "#!/bin/sh\n./letter.sh | grep -q Dear\n",
+}
 
-def app(name: str = "app") -> Path:
-    """The app in a folder of its own."""
+
+def app(name: str = "shop", files: dict[str, str] = APP) -> Path:
+    """The shop (or what else ``files`` are) in a folder of its own."""
     place = tempfolder.folder() / name
-    for path, text in APP.items():
+    for path, text in files.items():
         file = place / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)

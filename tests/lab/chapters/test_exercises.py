@@ -16,7 +16,8 @@ from lib.lab.jupyter.chapterlist import there
 
 ROOT = Path(__file__).parents[3]
 
-INSTALL = "RUN pkg update && pkg install"
+INSTALL, TOY, SHRINK = "RUN pkg update && pkg install", "FROM toy\\nWORKDIR /app\\n", "RUN sh art/shrink.sh\\n"
+LOCK = f"COPY needs.lock .\\n{INSTALL} $(cat needs.lock)\\n"
 EXERCISES = [(chapter, one.name) for chapter, module in (("01", ch01), ("02", ch02), ("03", ch03_exercises)) for one in module.exercises()]
 
 # chapter, exercise, a wrong answer, what the check must say to it
@@ -49,9 +50,13 @@ WRONG = [
     ("02", "update", "answer_4 = lambda container, memory: None", "memory.max is still"),
     ("02", "update", "answer_4 = lambda container, memory: container.stop(0)", "does not run any more"),
     ("02", "update", "answer_4 = lambda container, memory: start('busybox', ['true'], memory=memory).remove()", "memory.max is still"),
-    ("03", "order", f'answer_1 = "FROM shop\\nWORKDIR /app\\nCOPY . .\\n{INSTALL} $(cat needs.txt)\\n"', "all packages again"),
-    ("03", "order", f'answer_1 = "FROM shop\\nWORKDIR /app\\n{INSTALL} json log web\\nCOPY . .\\n"', "a new package in needs"),
-    ("03", "order", 'answer_1 = "FROM shop\\n"', "does not have the packages"),
+    ("03", "order", f'answer_1 = "{TOY}COPY . .\\n{INSTALL} $(cat needs.lock)\\n{SHRINK}"', "letter.sh was changed, and that installs"),
+    ("03", "order", f'answer_1 = "{TOY}{LOCK}COPY . .\\n{SHRINK}"', "shrinks all pictures again"),
+    ("03", "order", f'answer_1 = "{TOY}COPY art art\\n{LOCK}{SHRINK}COPY . .\\n"', "a picture was changed, and that installs"),
+    ("03", "order", f'answer_1 = "{TOY}{INSTALL} json log\\nCOPY art art\\n{SHRINK}COPY . .\\n"', "a new package in needs"),
+    ("03", "order", f'answer_1 = "{TOY}{LOCK}RUN mkdir small && touch small/logo.txt\\nCOPY . .\\n"', "a new picture is not shrunk"),
+    ("03", "order", f'answer_1 = "{TOY}{LOCK}COPY art art\\n{SHRINK}"', "does not have letter.sh"),
+    ("03", "order", 'answer_1 = "FROM toy\\n"', "does not have the packages"),
     ("03", "order", 'answer_1 = "FROM nosuch\\n"', "it cannot be built"),
     ("03", "order", "answer_1 = 5", "must be the text of a Dockerfile"),
     ("03", "secret", 'answer_2 = "decoy-1"', "one of the notes"),
