@@ -2,7 +2,7 @@
 
 nbconvert's own page asks other hosts for scripts (RequireJS, MathJax, Mermaid, widgets), cuts long lines off, and tells whoever cannot see
 a picture nothing about it; here each of these is set right (``page.css`` is the look). Cells that only bring in source (tag ``source``) or
-check what is said (``fact``, ``holds``) show no input, as in JupyterLab, where it is folded away.
+check what is said (``fact``, ``holds``) or ask the reader something (``quiz``) show no input, as in JupyterLab, where it is folded away.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import quote
 from lib.lab.jupyter.chapterlist import CHAPTERS
 from lib.lab.jupyter.outputs import WIDGET_VIEW
 
-HIDDEN = {"source", "fact", "holds"}
+HIDDEN = {"source", "fact", "holds", "quiz"}
 CSS = Path(__file__).with_name("page.css").read_text()
 TEMPLATE = """
 {%- extends 'index.html.j2' -%}
