@@ -6,6 +6,10 @@ A check never trusts a Python object of the reader: it asks the kernel, by the p
 from __future__ import annotations
 
 import os
+import select
+import sys
+import tempfile
+import time
 from pathlib import Path
 
 from lib import bases, linux, state
@@ -13,6 +17,52 @@ from lib.container import Container, start
 from lib.ingredients import Namespaces, RootFS
 from lib.lab.chapters.exercises import Exercise, NotYet, in_kind
 from lib.process import Plan, StepError
+
+
+PROGRAM = [sys.executable, "-c", "import time; print('ready'); time.sleep(1)"]  # it prints a line, then works for a second
+
+
+def hears_term(pid: int) -> bool:
+    """Has the process a handler for SIGTERM (15)? One bit of SigCgt in /proc/PID/status says so."""
+    caught = int(linux.read(f"/proc/{pid}/status").split("SigCgt:")[1].split()[0], 16)
+    return bool(caught >> 14 & 1)
+
+
+def settle(box, talks: bool) -> None:
+    """Give a container half a second; where it ``talks``, wait until it has said that its handler is there."""
+    time.sleep(0.5)
+    while talks and not box.logs():
+        time.sleep(0.01)
+
+
+def try_program(content: bytes) -> str:
+    """Put a file at /app in a container and try to run it: the advice in the error."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "app")
+        file.write_bytes(content)
+        file.chmod(0o755)
+        try:
+            return str(start("busybox", ["/app"], volumes=[f"{file}:/app:ro"]).wait())
+        except StepError as error:
+            return error.advice
+
+
+def first_byte(tty: bool = False, **env: str) -> tuple[float, float]:
+    """Run ``PROGRAM``: the seconds until its first byte of output came, and until it ended."""
+    began, came = time.monotonic(), None
+    with Plan(PROGRAM, env={"PATH": "/usr/bin:/bin", **env}, tty=tty).start() as process:
+        while came is None and process.poll() is None:
+            some = select.select([process.master], [], [], 0)[0] if tty else process.logs()
+            came = time.monotonic() - began if some else None
+            time.sleep(0.005)
+        process.wait()
+    ended = time.monotonic() - began
+    return came or ended, ended
+
+
+def lent_python() -> list[str]:
+    """busybox has no Python, so a container is lent this machine's, read-only."""
+    return ["/usr:/usr:ro", *(f"{lib}:{lib}:ro" for lib in ("/lib", "/lib64") if os.path.isdir(lib))]
 
 
 def alive(box) -> int:
