@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import tempfile
 
 import pytest
 from helpers import leakcheck
@@ -17,6 +18,9 @@ from lib.lab.doctor import leaks
 def pytest_configure(config):
     config.addinivalue_line("markers", "v2: chosen to run in the cgroup v2 guest too")
     config.addinivalue_line("markers", "may_leave: what this test leaves behind is checked by the test itself")
+    own = tempfile.TemporaryDirectory(prefix="mini-", ignore_cleanup_errors=True)
+    config.add_cleanup(own.cleanup)
+    os.environ["SUITCASE_READER"] = own.name  # the reader's own files are no test's business
     if os.geteuid() == 0:  # a mount table of our own: then its leak check is a plain difference
         linux.unshare("mnt")
         linux.mount(None, "/", None, "rprivate")

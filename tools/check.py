@@ -145,7 +145,8 @@ def lab() -> int:
         code = call(PYTHON, "-m", "lib.lab", "install", "--prefix", str(folder))
         if code == 3:
             return 0  # it has said why there is no lab VM here
-        chapters = sorted(map(str, (ROOT / "notebooks").glob("0[23]-*.ipynb")))
+        shutil.copytree(ROOT / "notebooks", folder / "notebooks")  # the guest writes beside them: mini.py
+        chapters = sorted(map(str, (folder / "notebooks").glob("0[23]-*.ipynb")))
         return code or call(
             PYTHON, "-m", "pytest", report("lab"), "-p", SOCKETS, "-p", "no:cacheprovider",
             "--nbval", "--nbval-kernel-name", "suitcase-lab", "--nbval-cell-timeout", CELL_TIMEOUT,

@@ -1,4 +1,4 @@
-"""``%%alone``: a cell that runs as a small program of its own.
+"""``%%alone``: a cell that runs as a small program of its own. (And ``load`` teaches a notebook that and ``%%mini``.)
 
 A notebook's kernel has many threads, and it must stay where it is: in its namespaces, in its root. Code that forks,
 unshares or changes its root is therefore run by a fresh Python, and what it prints comes back here. When the cell
@@ -17,6 +17,7 @@ from functools import wraps
 
 from IPython import get_ipython
 
+from lib.lab.chapters import minifile
 from lib.process import Shield
 
 RUNNER = """
@@ -93,9 +94,13 @@ def end_what_was_torn(result) -> None:
                         child.wait()
 
 
-def load() -> None:
-    """Teach the notebook the magic, and to leave no program behind when a cell is stopped."""
-    get_ipython().register_magic_function(alone, "cell")
+def load(chapter: int = 1) -> None:
+    """Teach the notebook the magics, and to leave no program behind when a cell is stopped. ``mini`` is as the last chapter left it."""
+    shell = get_ipython()
+    mini = minifile.Mini(shell, chapter)
+    shell.register_magic_function(alone, "cell")
+    shell.register_magic_function(mini.add, "cell", "mini")
+    mini.begin()
     shield_starts()
-    if end_what_was_torn not in get_ipython().events.callbacks["post_run_cell"]:
-        get_ipython().events.register("post_run_cell", end_what_was_torn)
+    if end_what_was_torn not in shell.events.callbacks["post_run_cell"]:
+        shell.events.register("post_run_cell", end_what_was_torn)

@@ -13,6 +13,9 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from lib.lab.chapters import progress
+from lib.lab.chapters.quiz import ask as ask
+
 
 class NotYet(Exception):
     """What is still missing, in one sentence."""
@@ -56,20 +59,50 @@ class Exercise:
                 raise NotYet("there is no answer yet: write it in the cell above and run that cell")
             print(f"✔ {self.name}: {self.check(answer, **self.numbers)}")
             self.done = True
+            progress.note(self.name)
         except NotYet as reason:
-            print(f"✘ {self.name}, not yet: {reason}")
+            self.not_yet(str(reason))
         except Exception as error:
             if not (line := readers_line(error)):
                 raise  # not the reader's fault
-            print(f"✘ {self.name}, not yet: your code stopped at the line `{line}` with {in_words(error)}")
+            self.not_yet(f"your code stopped at the line `{line}` with {in_words(error)}")
 
-    def hint(self) -> None:
+    def not_yet(self, reason: str) -> None:
+        """Say why, and offer a button that gives hints."""
+        from IPython.display import display
+
+        print(f"✘ {self.name}, not yet: {reason}")
+        display(HintButton(self))
+
+    def next_hint(self) -> str:
         """One hint more each time."""
         if self.hinted == len(self.hints):
-            print("no more hints: the solution is folded in below")
-            return
+            return "no more hints: the solution is folded in below"
         self.hinted += 1
-        print(f"hint {self.hinted} of {len(self.hints)}: {self.hints[self.hinted - 1]}")
+        return f"hint {self.hinted} of {len(self.hints)}: {self.hints[self.hinted - 1]}"
+
+    def hint(self) -> None:
+        print(self.next_hint())
+
+
+@dataclass
+class HintButton:
+    """A button for the next hint; where there are no buttons, the words that do the same."""
+
+    exercise: Exercise
+
+    def __repr__(self) -> str:
+        return f"Stuck? {self.exercise.name}_.hint() gives a hint, and one more each time."
+
+    def _repr_mimebundle_(self, **_) -> dict:
+        import ipywidgets
+
+        said, button = ipywidgets.VBox(), ipywidgets.Button(description="a hint, please")
+        button.on_click(lambda _: self.more(said, ipywidgets.Label))
+        return ipywidgets.VBox([button, said])._repr_mimebundle_() | {"text/plain": repr(self)}
+
+    def more(self, said, label) -> None:
+        said.children = (*said.children, label(value=self.exercise.next_hint()))
 
 
 def in_kind(answer) -> str:

@@ -66,6 +66,7 @@ def clean_environment() -> Iterator[None]:
     with tempfile.TemporaryDirectory(prefix=state.temporary("kernel"), ignore_cleanup_errors=True) as folder:
         paths = [str(ROOT), *filter(None, [before.get("PYTHONPATH")])]
         own = {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "IPYTHONDIR": folder, "JUPYTER_RUNTIME_DIR": folder}
+        own["SUITCASE_READER"] = folder  # the reader's own files are no batch run's business
         os.environ.update(own)
         try:
             yield

@@ -2,8 +2,11 @@
 
 nbval's manager looks for free ports, closes them, and the kernel binds them a second later. What binds one meanwhile (whatever else
 is tested at the same time) makes a dead kernel and a red notebook. And nbval kills its kernels; what a chapter keeps to its kernel's end
-(chapter 3 its registry) is to be cleaned up then.
+(chapter 3 its registry) is to be cleaned up then. ``nbval_measured`` comes with it.
 """
+
+import os
+import tempfile
 
 import nbval.kernel
 
@@ -17,4 +20,12 @@ class EndsInOrder(OwnSockets):
         super().shutdown_kernel(now=False, restart=restart)
 
 
+pytest_plugins = ["lib.lab.jupyter.nbval_measured"]
 nbval.kernel.KernelManager = EndsInOrder
+
+
+def pytest_configure(config):
+    """The reader's own files are no test's business: here they are the session's."""
+    folder = tempfile.TemporaryDirectory(prefix="mini-", ignore_cleanup_errors=True)
+    config.add_cleanup(folder.cleanup)
+    os.environ["SUITCASE_READER"] = folder.name

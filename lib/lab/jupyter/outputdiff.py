@@ -10,6 +10,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from lib.lab.jupyter.chapterlist import ROOT
+from lib.lab.jupyter.measured import IGNORED, MEASURED, words
 
 SANITIZE = ROOT / "tests/nbval_sanitize.cfg"
 
@@ -30,7 +31,11 @@ def sanitized(text: str, patterns: list[tuple[re.Pattern, str]]) -> str:
 
 
 def comparable(cell: NotebookNode, patterns: list, images: bool = True) -> str:
-    """The outputs of a cell as one text; pictures as their own bytes, or (``images=False``) only as "there is one"."""
+    """The outputs of a cell as one text; pictures as their own bytes, or (``images=False``) only as "there is one".
+
+    Of a measured cell only what nbval compares: its words.
+    """
+    measured = MEASURED in cell.metadata.get("tags", [])
     lines = []
     for output in cell.get("outputs", []):
         if output.output_type == "stream":
@@ -38,8 +43,9 @@ def comparable(cell: NotebookNode, patterns: list, images: bool = True) -> str:
         elif output.output_type == "error":
             lines.append(f"error: {output.ename}: {sanitized(output.evalue, patterns)}")
         else:
-            lines += [f"{kind}: {shown(kind, data, patterns, images)}" for kind, data in sorted(output.data.items())]
-    return "\n".join(lines)
+            kinds = [kind for kind in sorted(output.data) if not (measured and kind.startswith("image/"))]
+            lines += [f"{kind}: {shown(kind, output.data[kind], patterns, images)}" for kind in kinds]
+    return words("\n".join(lines)) if measured else "\n".join(lines)
 
 
 def shown(kind: str, data, patterns: list, images: bool) -> str:
@@ -49,7 +55,7 @@ def shown(kind: str, data, patterns: list, images: bool) -> str:
 
 
 def ignored(cell: NotebookNode) -> bool:
-    return "nbval-ignore-output" in cell.metadata.get("tags", [])
+    return IGNORED in cell.metadata.get("tags", [])
 
 
 def differences(old: NotebookNode, new: NotebookNode, patterns: list) -> list[str]:

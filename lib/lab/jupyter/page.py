@@ -1,8 +1,8 @@
 """An executed notebook as one HTML file that needs no network: what a browser without Jupyter shows of a chapter.
 
 nbconvert's own page asks other hosts for scripts (RequireJS, MathJax, Mermaid, widgets), cuts long lines off, and tells who cannot see
-a picture nothing about it; here each of these is set right. Cells that only bring in source (tag ``source``) or check prose (``fact``) show
-no input, as in JupyterLab, where it is folded away.
+a picture nothing about it; here each of these is set right. Cells that only bring in source (tag ``source``) or check what is said
+(``fact``, ``holds``) show no input, as in JupyterLab, where it is folded away.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from lib.lab.jupyter.chapterlist import CHAPTERS
 from lib.lab.jupyter.outputs import WIDGET_VIEW
 
-HIDDEN = {"source", "fact"}
+HIDDEN = {"source", "fact", "holds"}
 CSS = """
 body.jp-Notebook { max-width: 1150px; margin: 0 auto; }
 .highlight pre { white-space: pre-wrap; overflow-wrap: anywhere; }

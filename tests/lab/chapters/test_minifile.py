@@ -1,0 +1,197 @@
+"""The reader's own file: how it grows, what is kept of theirs, and that what the chapters' cells make of it is a runtime."""
+
+import contextlib
+import importlib.util
+import io
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers.needs import requires
+
+from lib import bases, linux, run
+from lib.lab.chapters import minifile
+from lib.lab.chapters.minifile import Mini, cells, put, read, up_to, written
+from lib.lab.jupyter.chapterlist import there
+
+
+class Shell:
+    def __init__(self):
+        self.user_ns = {}
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A reader with nothing yet."""
+    monkeypatch.setenv("SUITCASE_READER", str(tmp_path))
+    monkeypatch.delitem(sys.modules, "mini", raising=False)
+    return tmp_path / "mini.py"
+
+
+def test_a_paragraph_is_added_replaced_and_put_before_another(own):
+    shell = Shell()
+    mini = Mini(shell, 1)
+    mini.add("one", "x = 1\n")
+    mini.add("two", "y = x\n")
+    mini.add("zero before one", "w = 0\n")
+    outline = mini.add("one", "x = 1\nz = 3\n")
+    assert list(read(own.read_text())[1]) == ["zero", "one", "two"]
+    assert shell.user_ns["mini"].z == 3 and sys.modules["mini"] is shell.user_ns["mini"]
+    assert outline.marked() == ["  x = 1", "+ z = 3"]
+    assert "mini.py, 4 lines: zero · [one] · two" in repr(outline) and "<details open><summary><code>+ one" in outline._repr_html_()
+
+
+def test_run_again_it_is_the_same_file_and_the_same_words(own):
+    mini = Mini(Shell(), 1)
+    first, text = mini.add("one", "x = 1"), own.read_text()
+    second = mini.add("one", "x = 1")
+    assert own.read_text() == text and repr(first) == repr(second)
+
+
+def test_what_the_reader_wrote_stays(own, capsys):
+    mini = Mini(Shell(), 1)
+    mini.add("one", "x = 1")
+    own.write_text("# mine\n" + own.read_text().replace("x = 1", "x = 'changed by hand'") + "\n# %% extra\nextra = True\n")
+    mini.add("one", "x = 2")
+    assert own.read_text().startswith("# mine\n") and "extra = True" in own.read_text()
+    assert "changed by hand" in own.with_name("mini.py~").read_text()
+    assert "your version is kept in mini.py~" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("line", "cell", "said"),
+    [
+        ("", "x = 1", "%%mini wants a name"),
+        ("a after b", "x = 1", "wants a name"),
+        ("a before b", "x = 1", "no paragraph 'b', it has: one"),
+    ],
+)
+def test_a_wrong_word_says_what_is_right_and_changes_nothing(own, line, cell, said):
+    mini = Mini(Shell(), 1)
+    mini.add("one", "x = 1")
+    before = own.read_text()
+    with pytest.raises((ValueError, LookupError), match=re.escape(said)):
+        mini.add(line, cell)
+    with pytest.raises(SyntaxError):
+        mini.add("one", "x = (")
+    assert own.read_text() == before
+
+
+def test_a_file_that_does_not_run_is_named_and_stops_no_chapter(own, capsys):
+    own.write_text("# %% run\nrun = (\n")
+    Mini(Shell(), 1).begin()
+    assert "mini.py does not run as it is: SyntaxError" in capsys.readouterr().out
+
+
+def test_head_and_paragraphs_survive_being_read_and_written():
+    text = written(minifile.HEAD, put(put({}, "a", "x = 1"), "b", "y = 2", "a"))
+    assert read(text) == (minifile.HEAD + "\n", {"b": "y = 2", "a": "x = 1"}) and written(*read(text)) == text
+
+
+# -- what the chapters' own cells make of it ------------------------------------------------------------
+
+WRITTEN = [int(one.number) for one in there() if cells(one.number)]
+
+
+@pytest.fixture(scope="module")
+def mini(tmp_path_factory):
+    """The file as the last chapter leaves it, made from the notebooks' cells and nothing else."""
+    place = tmp_path_factory.mktemp("mini") / "mini.py"
+    place.write_text(written(minifile.HEAD, up_to(max(WRITTEN))))
+    spec = importlib.util.spec_from_file_location("mini", place)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def said(call, *words, **more) -> tuple[str, int]:
+    """What a container of mini's printed, and its exit code."""
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        code = call(*words, **more)
+    return printed.getvalue(), code
+
+
+def test_whoever_starts_at_a_chapter_gets_what_the_chapters_before_have_built(own):
+    for number in WRITTEN[1:]:
+        own.unlink(missing_ok=True)
+        shell = Shell()
+        Mini(shell, number).begin()
+        assert read(own.read_text())[1] == up_to(number - 1) and hasattr(shell.user_ns["mini"], "run")
+
+
+def test_it_is_short():
+    """The reader types or reads every line: some eighty after chapter 2, twice that after chapter 3."""
+    for number, most in ((1, 12), (2, 100), (3, 150)):
+        lines = [line for body in up_to(number).values() for line in body.splitlines() if line.strip()]
+        assert len(lines) <= most, f"after chapter {number}: {len(lines)} lines"
+
+
+@pytest.mark.v2
+@requires("root", "overlay", "memory", "pids")
+@pytest.mark.parametrize(
+    "command",
+    ["echo $$", "echo /proc/[0-9]*", "ls /", "cat /proc/net/dev | cut -d: -f1", "exit 3", "echo x > /new; cat /new", "cat /dev/null",
+     "kill -9 $$; echo still here", "cat /etc/shadow 2>&1"],
+)  # fmt: skip
+def test_it_shows_a_program_the_same_as_lib_does(mini, command):
+    root = bases.busybox()
+    text, code = said(mini.run, root, "sh", "-c", command)
+    ours = run("busybox", ["sh", "-c", command], show=False)
+    assert (text, code) == (ours.text, ours.code)
+
+
+@pytest.mark.v2
+@requires("root", "overlay", "memory", "pids")
+def test_it_has_a_name_of_its_own_and_leaves_the_machines_alone(mini):
+    name = os.uname().nodename
+    assert said(mini.run, bases.busybox(), "hostname") == ("mini\n", 0) and os.uname().nodename == name
+
+
+@pytest.mark.v2
+@requires("root", "overlay", "memory", "pids")
+def test_its_limits_are_the_kernels_and_nothing_is_left_of_them(mini):
+    root = bases.busybox()
+    text, code = said(mini.run, root, "sh", "-c", "for one in 1 2 3 4 5 6 7 8; do sleep 1 & done", pids=4)
+    assert code and "can't fork" in text
+    assert said(mini.run, root, "dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1", memory="32m")[1] == 137 or swap()
+    left = subprocess.run(["find", "/sys/fs/cgroup", "-type", "d", "-name", "mini-*"], capture_output=True, text=True)
+    assert left.stdout == ""
+
+
+def swap() -> bool:
+    """Where there is some, what has no memory left goes there: mini does not limit it."""
+    return len(linux.read("/proc/swaps").splitlines()) > 1
+
+
+@pytest.mark.v2
+@requires("root", "overlay", "memory", "pids")
+def test_when_it_is_killed_its_container_ends_with_it(mini):
+    python = "import sys, mini; mini.contain(sys.argv[1])"
+    box = f'{{"root": "{bases.busybox()}", "command": ["sleep", "4271"]}}'
+    caller = subprocess.Popen([sys.executable, "-Bc", python, box], cwd=Path(mini.__file__).parent)
+    try:
+        while not (found := sleeping()):
+            assert caller.poll() is None
+    finally:
+        caller.kill()
+        caller.wait()
+    while sleeping():
+        pass
+    assert len(found) == 1
+
+
+def sleeping() -> list[str]:
+    found = []
+    for one in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found += [one.parent.name] if one.read_bytes() == b"sleep\x004271\0" else []
+    return found
+
+
+@requires("root", "overlay")
+def test_a_command_that_is_not_there_is_said(mini):
+    text, code = said(mini.run, bases.busybox(), "nosuch")
+    assert code == 127 and "No such file or directory" in text
