@@ -91,22 +91,26 @@ def piece(module: str, name: str) -> tuple[int, int]:
 
 
 class Source:
-    """Pieces of source: folded on a page, one line in a terminal."""
+    """Pieces of source: folded on a page, one line in a terminal. ``about``: what to look for."""
 
-    def __init__(self, module: str, names: tuple[str, ...]):
-        self.module, self.names = module, names
+    def __init__(self, module: str, names: tuple[str, ...], about: str = ""):
+        self.module, self.names, self.about = module, names, about
         all_lines = text(module).splitlines()
         blocks = ["\n".join(all_lines[first - 1 : last]).strip("\n") for first, last in lines_of(module, names)]
         self.code = "\n\n".join(blocks)
 
     def __repr__(self) -> str:
         place = f"lib/{self.module.replace('.', '/')}.py"
-        return f"{place}: {', '.join(self.names).replace('..', ' … ').strip() or 'all of it'}"
+        pieces = ", ".join(self.names).replace("..", " … ").strip() or "all of it"
+        return f"{self.about or pieces} ({len(self.code.splitlines())} lines of {place})"
 
     def _repr_html_(self) -> str:
         return f"<details><summary><code>{escape(repr(self))}</code></summary>\n<pre>{escape(self.code)}</pre>\n</details>"
 
 
-def source(module: str, *names: str) -> Source:
-    """Show pieces of ``lib.<module>``, e.g. ``source("linux", "unshare", "setns")``; without names, all of it."""
-    return Source(module, names)
+def source(module: str, *names: str, about: str = "") -> Source:
+    """Show pieces of ``lib.<module>``, e.g. ``source("linux", "unshare", "setns")``; without names, all of it.
+
+    ``about``: what the reader finds there, as the folded block's label.
+    """
+    return Source(module, names, about)

@@ -103,7 +103,9 @@ def test_a_range_of_pieces_and_a_whole_module():
     assert show.source("process.handle", "LIVE..").code.endswith(sources.text("process.handle").strip("\n").splitlines()[-1])
     assert (
         "<details>" in show.source("ingredients.init")._repr_html_()
-        and repr(show.source("ingredients.init")) == "lib/ingredients/init.py: all of it"
+        and repr(show.source("ingredients.init")).startswith("all of it (")
+        and "lines of lib/ingredients/init.py)" in repr(show.source("ingredients.init"))
+        and repr(show.source("ingredients.init", about="PID 1")).startswith("PID 1 (")
     )
 
 
