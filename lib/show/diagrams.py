@@ -10,7 +10,7 @@ from lib.ingredients.namespaces import KINDS, identity
 from lib.process import STAGES, Plan
 from lib.show.picture import BLUE, GREEN, GREY, INK, ORANGE, Picture, arrow, box, label, svg
 
-LANES = {"caller": 58, "go-between": 168, "starter": 168, "child": 278}
+LANES = {"caller": 60, "go-between": 175, "starter": 175, "child": 290}
 COLOURS = {"caller": BLUE, "go-between": GREY, "starter": ORANGE, "child": GREEN}
 EXPLAINED = {
     "user": "who is root", "pid": "which processes", "mnt": "which files", "uts": "which hostname", "ipc": "which shared memory",
@@ -27,12 +27,12 @@ def plan(one: Plan) -> Picture:
     parts = [label(x, 24, text, COLOURS[text], "middle", "bold", 14) for text, x in LANES.items() if text != "go-between"]
     y, last, rows = 40, None, []
     for name, steps in stages:
-        reason, x = wrap(STAGES[name].why, 40), LANES[STAGES[name].shoes]
+        reason, x = wrap(STAGES[name].why, 39), LANES[STAGES[name].shoes]
         if last and last[0] != x:
             side = 1 if x > last[0] else -1
-            rows.append(arrow(last[0] + 51 * side, last[1] + 13, x - 51 * side, y + 11))
-        rows += [box(x - 51, y, 102, 26, COLOURS[STAGES[name].shoes]), label(x, y + 18, f"{name} · {steps}", "#ffffff", "middle", size=13)]
-        rows += [label(342, y + 15 + 17 * line, text, INK, size=13) for line, text in enumerate(reason)]
+            rows.append(arrow(last[0] + 55 * side, last[1] + 13, x - 55 * side, y + 11))
+        rows += [box(x - 55, y, 110, 26, COLOURS[STAGES[name].shoes]), label(x, y + 18, f"{name} · {steps}", "#ffffff", "middle", size=13)]
+        rows += [label(356, y + 15 + 17 * line, text, INK, size=13) for line, text in enumerate(reason)]
         last, y = (x, y), y + max(36, 17 * len(reason) + 12)
     parts += [f'<line x1="{x}" y1="34" x2="{x}" y2="{y}" stroke="#e3e8ee" stroke-width="2"/>' for x in sorted(set(LANES.values()))]
     words = "; ".join(f"{name} (in the {STAGES[name].shoes}): {steps}" for name, steps in stages)

@@ -70,4 +70,4 @@ def pivot(new: str, old: str) -> None:
         linux.pivot_root(new, old)
         print("it worked", flush=True)
     except OSError as error:
-        print(error.strerror, "→", advise("pivot_root", (new, old), error), "\n", flush=True)
+        print(f"{error.strerror} → {advise('pivot_root', (new, old), error)}\n", flush=True)
