@@ -1,4 +1,4 @@
-# The commands of the project; `make help` lists them. What they do stands in README.md.
+# The commands of the project; `make help` lists them. USING.md says what they do.
 #   make tutorial ONLY=02,03 PARAMS="02.memory=64m" JOBS=2 CELL_TIMEOUT=300 OUT=folder
 #   make lab NETWORK=1 (the lab VM gets a way out)
 #   make … PYTHON=/usr/bin/python3.12 (which interpreter)   VENV=folder (where the Python packages go)
@@ -28,7 +28,7 @@ lab: setup  ## JupyterLab with the notebooks and both kernels, on this machine's
 	@$(RUN) -m lib.lab install $(if $(NETWORK),--network) || [ $$? = 3 ]  # 3: no lab VM on this machine; the reason has been said
 	@[ "$$(id -u)" != 0 ] || echo "You are root, so every cell is root too: run only notebooks that you trust. The link below holds a secret token." >&2
 	@echo "Browser on another machine? There: ssh -L $(PORT):127.0.0.1:$(PORT) YOU@THIS_MACHINE, then open the link. Ctrl-C here ends JupyterLab." >&2
-	@cd notebooks && exec $(RUN) -m jupyterlab --ip=$(IP) --port=$(PORT) --no-browser $(if $(filter 0,$(shell id -u)),--allow-root)
+	@cd notebooks && exec $(RUN) -m jupyterlab --ip=$(IP) --port=$(PORT) --no-browser --LabApp.app_settings_dir="$(CURDIR)/lib/lab/jupyter/settings" $(if $(filter 0,$(shell id -u)),--allow-root)
 
 test-vagrant: setup-vagrant  ## boot a virtual machine by Vagrant and libvirt, without KVM, and ask it for everything (some ten minutes)
 	@tests/vagrant/run.sh

@@ -45,7 +45,7 @@ StartLimitIntervalSec=0
 [Service]
 WorkingDirectory=$PWD/notebooks
 Environment=PYTHONPATH=$PWD HOME=/root VENV=$VENV JUPYTER_TOKEN_FILE=$TOKEN
-ExecStart=$VENV/bin/python -m jupyterlab --ip=$IP --port=$PORT --ServerApp.port_retries=0 --no-browser --allow-root
+ExecStart=$VENV/bin/python -m jupyterlab --ip=$IP --port=$PORT --ServerApp.port_retries=0 --no-browser --allow-root "--LabApp.app_settings_dir=$PWD/lib/lab/jupyter/settings"
 # A shared folder may come only after the start.
 Restart=always
 RestartSec=5

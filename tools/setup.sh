@@ -176,7 +176,7 @@ mkdir -p "$NOTES"
 exec 9>> "$NOTES/lock"
 if command -v flock >/dev/null; then flock 9; fi
 
-[ "$(uname -s)" = Linux ] || say "setup: this is $(uname -s), not Linux. The notebooks can be read here, but no container can run; README.md says how to get a Linux"
+[ "$(uname -s)" = Linux ] || say "setup: this is $(uname -s), not Linux. The notebooks can be read here, but no container can run; PLATFORMS.md says how to get a Linux"
 if [ "$(uname -s)" = Linux ]; then packages; fi
 if asked python; then python_packages; fi
 if asked bases && [ "$(uname -s)" = Linux ]; then "$VENV/bin/python" -m lib.lab.doctor.prepare $(if asked peers; then echo peers; fi); fi

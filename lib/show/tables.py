@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from html import escape
 
 from lib.visible import visible
 
@@ -18,6 +19,16 @@ class Table:
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in self.rows]
         lines.insert(1, "  ".join("─" * width for width in widths))
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """The same as HTML, which wraps, and which a screen reader reads cell by cell."""
+        heading, *rows = self.rows
+        lines = [as_row("th", heading), *(as_row("td", row) for row in rows)]
+        return "<table>\n" + "\n".join(lines) + "\n</table>"
+
+
+def as_row(kind: str, row: Sequence[str]) -> str:
+    return "<tr>" + "".join(f"<{kind}>{escape(cell)}</{kind}>" for cell in row) + "</tr>"
 
 
 def table(heading: str | Sequence[str], rows: Iterable[Sequence]) -> Table:

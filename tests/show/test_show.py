@@ -211,3 +211,9 @@ def test_lines_that_are_put_into_another_order(tmp_path, capsys, monkeypatch):
     lines.value = 0
     down.click()
     assert order.lines[0].startswith("FROM")
+
+
+def test_a_table_is_html_too_with_strangers_words_as_words():
+    assert show.table("a|b", [["<b>", "x\x1b"]])._repr_html_() == (
+        "<table>\n<tr><th>a</th><th>b</th></tr>\n<tr><td>&lt;b&gt;</td><td>x\\x1b</td></tr>\n</table>"
+    )

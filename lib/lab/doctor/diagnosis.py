@@ -11,7 +11,7 @@ from lib.lab.doctor.chapterneeds import NEEDS
 
 OLDEST = (3, 11)
 CONTROLLERS = {"memory", "cpu", "pids"}
-OTHER_MACHINE = "take a Linux with root: a virtual machine will do (README.md, 'Other systems')"
+OTHER_MACHINE = "take a Linux with root: a virtual machine will do (PLATFORMS.md)"
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @dataclass(frozen=True)
 class Chapter:
-    """One chapter; ``alone`` means that it measures times, so nothing else should run beside it."""
+    """One chapter. ``about`` tells in three sentences what it is; ``alone``: it measures times, so nothing else should run beside it."""
 
     number: str
     slug: str
     title: str
+    about: str = ""
     alone: bool = False
 
     @property
@@ -27,14 +28,30 @@ class Chapter:
 
 
 CHAPTERS = (
-    Chapter("01", "why-docker-exists", "Why Docker Exists (And Why VMs Weren't Enough)", alone=True),
-    Chapter("02", "what-happens-when-you-run-a-container", "What's Actually Happening When You Run a Container"),
-    Chapter("03", "images-layers-and-slow-builds", "Images, Layers, and Why Your Builds Are Slow", alone=True),
+    Chapter(
+        "01", "why-docker-exists", "Why Docker Exists (And Why VMs Weren't Enough)",
+        "A shop that runs on Ann's laptop falls over on the server. You put it into a virtual machine and into a container and weigh them: "
+        "seconds, megabytes, how many fit. Then you make a container by hand, in ten lines.",
+        alone=True,
+    ),
+    Chapter(
+        "02", "what-happens-when-you-run-a-container", "What's Actually Happening When You Run a Container",
+        "You start with an ordinary process and add one ingredient at a time: its own process list, its own name, files, network, limits. "
+        "On the way you find out what exit 137 means, why stopping takes ten seconds, and why the log is empty. "
+        "What you have at the end is docker run.",
+    ),
+    Chapter(
+        "03", "images-layers-and-slow-builds", "Images, Layers, and Why Your Builds Are Slow",
+        "You take an image apart down to the last tar file, put it together again, and build one. "
+        "Then you watch a build cache miss, see why, and mend it by moving one line. "
+        "You also play the thief who finds the deleted password.",
+        alone=True,
+    ),
     Chapter("04", "networking", "Docker Networking: How Containers Actually Find Each Other"),
     Chapter("05", "compose", "Docker Compose: Reading the File You've Been Copy-Pasting"),
     Chapter("06", "security", "Securing Your Docker Setup (Most People Skip This)"),
     Chapter("07", "ci-cd", "From Laptop to Production: CI/CD with Docker"),
-)
+)  # fmt: skip
 
 
 def home() -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lib.atomicfile import atomic_file
 from lib.lab.jupyter.chapterlist import CHAPTERS
+from lib.lab.jupyter.page import cover, picture_of
 from lib.lab.jupyter.worker import Job
 
 
@@ -30,15 +31,16 @@ def write_report(folder: Path, jobs: list[Job], seconds: float, code: int) -> No
     report = {"exit_code": code, "seconds": round(seconds, 2), "python": sys.version.split()[0], "chapters": rows}
     with atomic_file(folder / "report.json") as file:
         file.write(f"{json.dumps(report, indent=1)}\n".encode())
-    titles = {one.number: one.title for one in CHAPTERS}
-    items = ""
-    for job in jobs:
-        words, page = html.escape(titles[job.chapter]), html.escape(os.path.basename(job.page))
-        title = f"<a href='{page}'>{words}</a>" if os.path.exists(job.page) else words
-        items += f"<li value={int(job.chapter)}>{title}: {job.status}, {job.seconds:.0f} s"
-    name = "Docker: From Zero to Production"
-    head = f"<!doctype html><html lang=en><meta charset=utf-8><title>{name}</title><h1>{name}</h1>"
-    (folder / "index.html").write_text(f"{head}<ol>{items}</ol>\n")
+    (folder / "index.html").write_text(cover([row(job) for job in jobs]))
+
+
+def row(job: Job) -> tuple[str, str, str, str]:
+    """What the first page says of a chapter."""
+    chapter = next(one for one in CHAPTERS if one.number == job.chapter)
+    words, page = f"{int(chapter.number)}. {html.escape(chapter.title)}", html.escape(os.path.basename(job.page))
+    heading = f'<a href="{page}">{words}</a>' if os.path.exists(job.page) else words
+    picture = picture_of(job.executed) if os.path.exists(job.executed) else ""
+    return heading, chapter.about, f"This run: {job.status}, {job.seconds:.0f} s.", picture
 
 
 def summary(folder: Path, jobs: list[Job], seconds: float) -> str:
@@ -47,5 +49,5 @@ def summary(folder: Path, jobs: list[Job], seconds: float) -> str:
         lines.append(f"  {verdict(job)}")
         if job.status != "not run":
             lines += [f"      {path}" for path in (job.executed, job.page, job.log) if os.path.exists(path)]
-    places = [f"  all pages: {folder / 'index.html'}   (browser on another machine? README.md, 'Start', tells the way)"]
+    places = [f"  all pages: {folder / 'index.html'}   (browser on another machine? USING.md tells the way)"]
     return "\n".join([*lines, *places, f"  as JSON:   {folder / 'report.json'}"])

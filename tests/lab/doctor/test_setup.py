@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import re
 import shutil
@@ -22,6 +23,7 @@ from lib.lab.jupyter.chapterlist import CHAPTERS, ROOT, there
 from lib.lab.vm import backends, host
 
 README = (ROOT / "README.md").read_text()
+PAGES = {name: (ROOT / name).read_text() for name in ("README.md", "USING.md", "PLATFORMS.md", "LAB.md", "CONTRIBUTING.md")}
 MAKEFILE = (ROOT / "Makefile").read_text()
 
 
@@ -440,9 +442,20 @@ def test_every_chapter_is_also_run_with_other_parameters():
 
 def test_every_command_of_the_readme_exists():
     targets = set(re.findall(r"^([a-z0-9-]+):", MAKEFILE, re.MULTILINE))
-    named = set(re.findall(r"\bmake ([a-z][a-z0-9-]*)", README))
-    assert named <= targets, f"README.md names {named - targets}"
+    named = {
+        word for page in PAGES.values() for word in re.findall(r"`(?:sudo )?make ([a-z][a-z0-9-]*)|^(?:sudo )?make ([a-z-]+)", page, re.M)
+    }
+    named = {one or other for one, other in named}
+    assert named <= targets, f"README.md and the pages beside it name {named - targets}"
     assert {"tutorial", "test", "lab", "outputs", "bench", "doctor", "clean", "uninstall"} <= named
+
+
+def test_jupyterlab_asks_no_newcomer_whether_he_wants_news():
+    settings = ROOT / "lib/lab/jupyter/settings"
+    words = json.loads((settings / "overrides.json").read_text())["@jupyterlab/apputils-extension:notification"]
+    assert words == {"fetchNews": "false", "checkForUpdates": False}
+    for file in ("Makefile", "tools/provision.sh"):
+        assert f"/{settings.relative_to(ROOT)}" in (ROOT / file).read_text()
 
 
 def test_every_chapter_stands_in_the_readme_as_it_is():
@@ -453,10 +466,15 @@ def test_every_chapter_stands_in_the_readme_as_it_is():
 
 
 def test_links_of_the_readme_lead_somewhere():
-    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", README):
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", "\n".join(PAGES.values())):
         assert (ROOT / target).exists(), target
+
+
+def test_a_newcomer_reads_the_readme_in_three_minutes():
+    prose = re.sub(r"```.*?```|^\|.*?$|\]\([^)]*\)", "", README, flags=re.DOTALL | re.MULTILINE)
+    assert len(prose.split()) <= 480
 
 
 def test_exit_codes_are_the_ones_documented():
     for code in ("0", "1", "2", "3", "130", "143"):
-        assert re.search(rf"\b{code}\b", batch.__doc__) and re.search(rf"\| `?{code}`? ", README), code
+        assert re.search(rf"\b{code}\b", batch.__doc__) and re.search(rf"\| `?{code}`? ", PAGES["USING.md"]), code

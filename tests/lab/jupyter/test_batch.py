@@ -16,8 +16,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from lib.lab.jupyter import batch, chapterlist, navigation, notebooks, outputdiff, outputs
 from lib.lab.jupyter.batch import claim
-from lib.lab.jupyter.chapterlist import CHAPTERS, ROOT
-from lib.lab.jupyter.page import page
+from lib.lab.jupyter.chapterlist import CHAPTERS, ROOT, there
+from lib.lab.jupyter.page import cover, page, picture_of
 from lib.lab.jupyter.parameters import WrongUse, check_parameters, parameters_of, split_parameters, value_for
 from lib.lab.jupyter.pool import may_start
 from lib.lab.jupyter.worker import Job
@@ -308,7 +308,10 @@ def test_a_page_needs_no_network_and_hides_what_jupyterlab_folds(tmp_path):
         new_markdown_cell("[all](../README.md#the-seven-chapters) [next](03-images-layers-and-slow-builds.ipynb)"),
         new_code_cell("bring_source()", metadata={"tags": ["source"]}, outputs=[nbformat.v4.new_output("stream", text="the source")]),
         new_code_cell("assert fact", metadata={"tags": ["fact"]}),
+        new_markdown_cell("## 1. A question?"),
+        new_code_cell("import os", metadata={"tags": ["setup"]}),
         new_code_cell("draw()", outputs=[picture('A "wall".'), picture(None, "<svg/>", "image/svg+xml"), widget]),
+        new_code_cell("ours()", outputs=[picture(None, "<svg><title>boxes</title></svg>", "image/svg+xml")]),
     ]
     path = tmp_path / CHAPTERS[1].file
     nbformat.write(new_notebook(cells=cells, metadata={"widgets": {}}), path)
@@ -318,6 +321,23 @@ def test_a_page_needs_no_network_and_hides_what_jupyterlab_folds(tmp_path):
     assert "alt='A \"wall\".'" in text and 'alt="a picture"' in text and "three knobs" in text and "model_id" not in text
     assert 'href="index.html"' in text and 'href="03-images-layers-and-slow-builds.html"' in text
     assert f"<title>2. {CHAPTERS[1].title.split(chr(39))[0]}" in text
+    assert "<svg><title>boxes</title></svg>" in text, "the pointer must find what a drawing of ours says"
+    assert text.count('<li><a href="#1.-A-question?">1. A question?</a></li>') == 2 and "<summary>Set-up (1 lines)</summary>" in text
+    assert "prefers-color-scheme: dark" in text and "white-space: pre-wrap" in text
+
+
+def test_the_first_page_tells_what_each_chapter_is_and_shows_its_emblem(tmp_path):
+    cells = [
+        new_code_cell(
+            "draw()", metadata={"tags": ["emblem"]}, outputs=[picture(None, "<svg><title>a tower</title></svg>", "image/svg+xml")]
+        )
+    ]
+    path = tmp_path / CHAPTERS[0].file
+    nbformat.write(new_notebook(cells=cells), path)
+    text = cover([("<a href='one.html'>1. Why</a>", "Two & two.", "ok, 3 s", picture_of(str(path))), ("2. What", "", "failed", "")])
+    assert "Two &amp; two." in text and "data:image/svg+xml;utf8,%3Csvg%3E%3Ctitle%3Ea%20tower" in text and 'alt="a picture"' in text
+    assert text.count("<section>") == 2 and 'src="http' not in text
+    assert all(one.about.count(". ") >= 1 for one in there())
 
 
 def test_navigation_is_written_once(tmp_path):
