@@ -7,8 +7,9 @@ from itertools import groupby
 from textwrap import wrap
 
 from lib.ingredients.namespaces import KINDS, identity
-from lib.process import STAGES, Plan
-from lib.show.picture import BLUE, GREEN, GREY, INK, ORANGE, Picture, arrow, box, label, svg
+from lib.process import STAGES, Plan, shorten
+from lib.show.picture import BLUE, GREEN, GREY, INK, ORANGE, PAPER, Picture, arrow, box, label, svg
+from lib.show.picture import words as escaped
 
 LANES = {"caller": 60, "go-between": 175, "starter": 175, "child": 290}
 COLOURS = {"caller": BLUE, "go-between": GREY, "starter": ORANGE, "child": GREEN}
@@ -21,9 +22,9 @@ EXPLAINED = {
 def plan(one: Plan) -> Picture:
     """A plan as three lanes: what the caller does, what the starter does, what the child does, from top to bottom.
 
-    Each box is a stage, with the number of its steps and the kernel's reason beside it.
+    Each box is a stage, with the number of its steps and the kernel's reason beside it; the pointer on it shows the steps.
     """
-    stages = [(name, len(list(steps))) for name, steps in groupby(one.steps, key=lambda step: step.stage)]
+    stages = [(name, list(steps)) for name, steps in groupby(one.steps, key=lambda step: step.stage)]
     parts = [label(x, 24, text, COLOURS[text], "middle", "bold", 14) for text, x in LANES.items() if text != "go-between"]
     y, last, rows = 40, None, []
     for name, steps in stages:
@@ -31,11 +32,13 @@ def plan(one: Plan) -> Picture:
         if last and last[0] != x:
             side = 1 if x > last[0] else -1
             rows.append(arrow(last[0] + 55 * side, last[1] + 13, x - 55 * side, y + 11))
-        rows += [box(x - 55, y, 110, 26, COLOURS[STAGES[name].shoes]), label(x, y + 18, f"{name} · {steps}", "#ffffff", "middle", size=13)]
+        drawn = [box(x - 55, y, 110, 26, COLOURS[STAGES[name].shoes]), label(x, y + 18, f"{name} · {len(steps)}", PAPER, "middle", size=13)]
+        told = escaped("\n".join(map(shorten, steps)))
+        rows.append(f"<g><title>{told}</title>{''.join(drawn)}</g>")
         rows += [label(356, y + 15 + 17 * line, text, INK, size=13) for line, text in enumerate(reason)]
         last, y = (x, y), y + max(36, 17 * len(reason) + 12)
     parts += [f'<line x1="{x}" y1="34" x2="{x}" y2="{y}" stroke="#e3e8ee" stroke-width="2"/>' for x in sorted(set(LANES.values()))]
-    words = "; ".join(f"{name} (in the {STAGES[name].shoes}): {steps}" for name, steps in stages)
+    words = "; ".join(f"{name} (in the {STAGES[name].shoes}): {len(steps)}" for name, steps in stages)
     return svg(640, y + 10, parts + rows, f"The plan, stage by stage, with the number of steps: {words}.")
 
 

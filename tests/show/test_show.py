@@ -13,7 +13,7 @@ from lib.show.controls import knobs, squeeze, still
 def test_a_plan_is_drawn_without_running_it():
     picture = show.plan(Plan(["true"], [Namespaces("pid")], env={}))
     assert picture.kind == "image/svg+xml" and "clone (in the starter): 1" in picture.alt
-    assert picture.data.count("<rect") == 1 + 4 and 'width="640"' in picture.data  # the paper and four stages
+    assert picture.data.count("<rect") == 1 + 4 and picture.data.count("<title>") == 1 + 4  # the paper, and four stages with their steps
 
 
 @requires("root", "overlay")
