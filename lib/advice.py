@@ -195,7 +195,7 @@ CATALOGUE = {
     ("clone3", "EBADF"): "the descriptor of the cgroup to be born in is not open",
     ("unshare", "EPERM"): NEEDS_ROOT,
     ("unshare", "EINVAL"): "this kernel does not know one of these namespaces, or this process has several threads",
-    ("setns", "EINVAL"): "the descriptor is no namespace of this kind, or this process may not change it (it has several threads)",
+    ("setns", "EINVAL"): "the descriptor is not a namespace of this kind, or this process may not change it (it has several threads)",
     ("setns", "EPERM"): NEEDS_ROOT,
     ("write", "EPERM"): "the kernel refuses this write: for uid_map, only root may map more than its own uid (user_namespaces(7))",
     ("write", "EACCES"): "this file may only be written by root (for a cgroup: by whom it was delegated to)",

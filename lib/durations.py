@@ -10,7 +10,7 @@ _PART = r"([0-9]{0,20})(?:\.([0-9]{0,20}))?(ns|us|µs|μs|ms|s|m|h)"
 
 
 class BadDuration(ValueError):
-    """A text that is no duration."""
+    """A text that is not a duration."""
 
 
 def nanoseconds(text: str) -> int:
@@ -20,10 +20,10 @@ def nanoseconds(text: str) -> int:
     while at < len(digits) and digits != "0":
         part = re.match(_PART, digits[at : at + 50])
         if not part or not (part[1] or part[2]):
-            raise BadDuration(f"'{text[:40]}' is no duration: a number and one of ns us ms s m h, like 1m30s")
+            raise BadDuration(f"'{text[:40]}' is not a duration: a number and one of ns us ms s m h, like 1m30s")
         unit = UNITS[part[3]]
         total += int(part[1] or 0) * unit + int(part[2] or 0) * unit // 10 ** len(part[2] or "")
         at += part.end()
     if not digits or total > LONGEST:
-        raise BadDuration(f"'{text[:40]}' is no duration, or one of more than 292 years")
+        raise BadDuration(f"'{text[:40]}' is not a duration, or one of more than 292 years")
     return sign * total

@@ -15,7 +15,7 @@ def volume(text: str) -> Bind:
     source, _, rest = text.partition(":")
     target, colon, mode = rest.partition(":")
     if not source.startswith("/") or not target.startswith("/"):
-        raise ValueError(f"invalid volume {text!r}: /host/path:/container/path, and :ro if it shall be read-only")
+        raise ValueError(f"invalid volume {text!r}: /host/path:/container/path, and :ro to make it read-only")
     if os.path.normpath(target).strip("/") == "":
         raise ValueError(f"invalid volume '{text}': destination can't be '/'")
     words = volume_options(text, mode) if colon else []

@@ -115,4 +115,4 @@ def opened(text: str, flag: str, names: tuple[str, ...], tag: Callable[[str], Ta
         return Folder(folder)
     if given.get("type") == "registry" and given.get("ref"):
         return tag(given["ref"])
-    raise ImageError(f"{flag} {text!r} is no cache: type=local,{names[0]}=FOLDER, or type=registry,ref=NAME:TAG")
+    raise ImageError(f"{flag} {text!r} is not a cache: type=local,{names[0]}=FOLDER, or type=registry,ref=NAME:TAG")

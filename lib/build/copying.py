@@ -216,7 +216,7 @@ def extracted(opened, kind: str, beside: str) -> tuple[str, list[str]] | None:
         return folder, unpack(reader(opened, kind), folder).implied
     except BaseException as error:
         state.rmtree(folder)
-        if kind != "tar" and "no valid tar file" in str(error):
+        if kind != "tar" and "not a valid tar file" in str(error):
             return None  # packed, but no tar file inside: ADD copies it as it is
         raise
 

@@ -6,16 +6,16 @@ A key is a hash, and two hashes only tell *that* something differs. The parts ha
 from __future__ import annotations
 
 MEANING = {
-    "below": "a step before it, or the base image, gave other layers",
-    "command": "the command itself is another",
-    "env": "a variable that the command sees has another value",
-    "workdir": "it runs in another folder",
+    "below": "a step before it, or the base image, gave different layers",
+    "command": "the command itself has changed",
+    "env": "a variable the command sees has a different value",
+    "workdir": "it runs in a different folder",
     "user": "it runs as somebody else",
     "content": "what is copied is not the same",
-    "dest": "it is copied to another place",
+    "dest": "it is copied to a different place",
     "looks": "--chown or --chmod say something else",
     "mounts": "a --mount shows something else",
-    "epoch": "SOURCE_DATE_EPOCH is another, so no file may be younger than that",
+    "epoch": "SOURCE_DATE_EPOCH has changed, and no file may be younger than that",
 }
 
 
@@ -37,7 +37,7 @@ def why(parts: dict, before: dict | None, changed: list[str], first: bool = Fals
         return ["this is the first build" if first else "there was no such step in the last build"]
     old = before["parts"]
     reasons = [reason(name, old.get(name), parts.get(name), changed) for name in sorted({*old, *parts}) if old.get(name) != parts.get(name)]
-    return reasons or ["all is as it was, but what it made then is gone from the cache"]
+    return reasons or ["nothing has changed, but what it made then is gone from the cache"]
 
 
 def reason(name: str, old: object, new: object, changed: list[str]) -> str:

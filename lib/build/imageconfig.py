@@ -133,7 +133,7 @@ def config_of(changes: tuple[str, ...]) -> dict:
         for one in parser.instructions(text, "--change"):
             if type(one) not in CHANGES:
                 names = " ".join(kind.__name__.upper() for kind in CHANGES)
-                raise one.place.error(f"{type(one).__name__.upper()} is no change to an image's config", f"there are {names}")
+                raise one.place.error(f"{type(one).__name__.upper()} does not change an image's config", f"there are {names}")
             apply(state, parser.expanded(one, state.env)[0])
     return state.config
 

@@ -161,7 +161,7 @@ class Runner:
                 return
             copy = self.tree(wish, undo)
             if not os.path.isdir(copy):
-                raise ImageError(f"the cache {wish.target} cannot begin as {wish.source} of {wish.from_}: that is no folder")
+                raise ImageError(f"the cache {wish.target} cannot begin as {wish.source} of {wish.from_}: that is not a folder")
             own(Path(copy), wish, 0o755)
             os.rename(copy, place)
 

@@ -45,7 +45,7 @@ class RunStep:
             hint = "a RUN has the rights of an ordinary container; what needs more is done outside of a build"
             raise self.one.place.error("RUN --security=insecure is not allowed", hint, "--security")
         if any(mount.type == "ssh" and (mount.mode, mount.uid, mount.gid) != (None, None, None) for mount in self.mounts):
-            words = "--mount=type=ssh: mode, uid and gid do not count: the agent's socket is shown as it lies on this machine"
+            words = "--mount=type=ssh: mode, uid and gid do not count: the agent's socket is shown as it is on this machine"
             self.build.warnings.append(f"line {self.one.place.line}: {words}")
 
     def do(self, place: str, argv: list[str]) -> None:

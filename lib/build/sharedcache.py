@@ -112,7 +112,7 @@ def read(depot: Folder | Tag) -> tuple[dict[str, Record], dict[str, str]]:
     manifest = image.document(depot.manifest(), "the cache's manifest")
     about = image.descriptor(manifest.get("config"), "the cache's config")
     if about.get("mediaType") != KIND:
-        raise CacheError(f"its config is of the type {str(about.get('mediaType'))[:100]!r}: this is no build cache of suitcase's")
+        raise CacheError(f"its config is of the type {str(about.get('mediaType'))[:100]!r}: this is not a build cache that suitcase wrote")
     with depot.blob(about) as file:
         reader = digests.Hashed(file, about["digest"], JSON_AT_MOST, "the cache's config")
         data = b"".join(iter(lambda: reader.read(1 << 16), b""))
@@ -121,7 +121,7 @@ def read(depot: Folder | Tag) -> tuple[dict[str, Record], dict[str, str]]:
     records = [checked(one) for one in image.items(found, "records", "the cache's config")]
     facts = image.items(found, "facts", "the cache's config", dict)
     if not all(KEY.fullmatch(name) and isinstance(value, str) and KEY.fullmatch(value) for name, value in facts.items()):
-        raise CacheError("the cache's facts are no digests")
+        raise CacheError("the cache's facts are not digests")
     return {one.key: one for one in records}, facts
 
 

@@ -31,7 +31,7 @@ from lib.images import Cache
 @click.option("--cache-to", multiple=True, help="Cache export destinations: type=local,dest=FOLDER or a name in a registry.")
 @click.option("--progress", type=click.Choice(["auto", "plain", "quiet"]), default="auto", help="plain shows what the commands print.")
 @click.option("-q", "--quiet", is_flag=True, help="Suppress the build output and print image ID on success.")
-@click.option("--explain", is_flag=True, help="Say of each step that was not cached why not, and what to reorder.")
+@click.option("--explain", is_flag=True, help="Say why a step was not cached, and what to reorder.")
 @click.option("--iidfile", type=click.Path(dir_okay=False), help="Write the image ID to the file.")
 def build(context: str, **options) -> None:
     """Build an image from a Dockerfile. CONTEXT is a folder; or - for a tar file of one, or for a Dockerfile alone, on STDIN."""

@@ -54,4 +54,6 @@ def way_out(error: Exception) -> str:
     """What to do about a full disk. Everything else says it itself."""
     if getattr(error, "errno", None) not in (errno.ENOSPC, errno.EDQUOT):
         return ""
-    return f": nothing half-made was kept in {library().store.place}. Room there: {NAME} prune, {NAME} builder-prune, {NAME} rmi IMAGE"
+    return (
+        f": nothing half-made was kept in {library().store.place}. To make room there: {NAME} prune, {NAME} builder-prune, {NAME} rmi IMAGE"
+    )

@@ -18,7 +18,7 @@ from lib.images import references
 @click.option("-q", "--quiet", is_flag=True, help="Only image IDs.")
 @click.option("--digests", "with_digests", is_flag=True, help="Show digests.")
 @click.option("--no-trunc", is_flag=True, help="Do not truncate IDs.")
-@click.option("-a", "--all", "every", is_flag=True, help="Show images without a name too.")
+@click.option("-a", "--all", "every", is_flag=True, help="Show images without a name, too.")
 def images(repository: str | None, quiet: bool, with_digests: bool, no_trunc: bool, every: bool) -> None:
     """List images."""
     with errors():

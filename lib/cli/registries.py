@@ -8,7 +8,7 @@ from lib.cli import distribution
 from lib.cli.errors import errors
 from lib.cli.library import library
 
-insecure = click.option("--insecure", is_flag=True, help="The registry may speak plain HTTP, or have a certificate that nobody knows.")
+insecure = click.option("--insecure", is_flag=True, help="Accept plain HTTP, and a certificate that nobody vouches for.")
 
 
 @click.command()

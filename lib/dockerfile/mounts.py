@@ -95,7 +95,7 @@ def _fields(text: str, place: Place):
         match = field.match(text, at)
         if not match:
             raise place.error(
-                "--mount: a quote stands in the middle of an option", "put quotes around the whole option, or leave them out", text
+                "--mount: there is a quote in the middle of an option", "put quotes around the whole option, or leave them out", text
             )
         yield match[2] if match[1] is None else match[1].replace('""', '"')
         at = match.end()
@@ -129,7 +129,7 @@ def _number(name: str, value: str, place: Place) -> int:
     base = NUMBERS[name]
     digits = r"0*[0-7]{1,4}" if base == 8 else r"[0-9]{1,10}"
     if not re.fullmatch(digits, value, re.ASCII) or int(value, base) >= 1 << 32:
-        what = "a mode in octal digits, like 0600" if base == 8 else "a number"
+        what = "an octal mode, like 0600" if base == 8 else "a number"
         raise place.error(
             f"--mount: {name}={value[:40]} is not {what}", f"write {name}={'0755' if base == 8 else '1000'}", f"{name}={value}"
         )
@@ -156,7 +156,7 @@ def size(text: str, place: Place) -> int:
     """``64m``, ``1.5GiB``, ``1024`` in bytes; the units are powers of 1024. Raises: DockerfileError."""
     match = re.fullmatch(_SIZE, text, re.IGNORECASE) if len(text) <= 40 else None
     if not match:
-        raise place.error(f"--mount: size={text[:40]} is no size", "write a number and a unit, for example size=64m", f"size={text}")
+        raise place.error(f"--mount: size={text[:40]} is not a size", "write a number and a unit, for example size=64m", f"size={text}")
     return int(float(match[1]) * 1024 ** UNITS.index((match[2] or "b").lower()))
 
 
@@ -177,7 +177,7 @@ def _check(mount: Mount, given: dict[str, str], place: Place) -> None:
     if mount.type == "secret":
         _check_secret(mount, place)
     elif mount.type != "ssh" and not mount.target:
-        raise place.error(f"--mount: type={mount.type} has no target", "write target=/folder: where the command shall see it", mount.text)
+        raise place.error(f"--mount: type={mount.type} has no target", "write target=/folder: where the command is to see it", mount.text)
     if mount.type == "cache" and mount.source and not mount.from_:
         hint = "source is a folder of what from= names, and what a new cache begins with; a cache of your own has an id"
         raise place.error("--mount: type=cache has a source and no from", hint, "source")

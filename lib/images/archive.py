@@ -170,7 +170,7 @@ class Content:
         name = "/".join(split(name))
         name = self.links.get(name, name)
         if name not in self.files:
-            raise ArchiveError(f"the archive speaks of {name!r}, and has no such file: it was cut off, or is no image")
+            raise ArchiveError(f"the archive speaks of {name!r}, and has no such file: it was cut off, or is not an image")
         return self.files[name]
 
     def get(self, name: str) -> bytes:
@@ -214,7 +214,7 @@ class Content:
     def oci(self) -> list[tuple[Image, list[str]]]:
         """By ``index.json``, as in an OCI layout; of an image for several platforms, this machine's is taken."""
         if "index.json" not in self.files:
-            raise ArchiveError("the archive has neither index.json nor manifest.json: it is no image (a file system? import takes it)")
+            raise ArchiveError("the archive has neither index.json nor manifest.json: it is not an image (a file system? import takes it)")
         entries = image.items(image.document(self.get("index.json"), "index.json"), "manifests", "index.json")
         found = []
         for entry in entries:

@@ -84,4 +84,4 @@ class Hashed:
     def verify(self) -> None:
         """Raises ``DigestError`` unless what came is what was promised."""
         if self.expected and self.digest != self.expected:
-            raise DigestError(f"{self.what} has the digest {self.digest}, not {self.expected}: it was damaged or exchanged on the way")
+            raise DigestError(f"{self.what} has the digest {self.digest}, not {self.expected}: it was damaged or swapped on the way")

@@ -83,7 +83,7 @@ def manifest(data: bytes, digest: str) -> dict:
         raise ManifestError(f"{what} is of Docker's schema 1, which nobody makes any more: rebuild the image")
     kind = found.get("mediaType", MANIFEST)
     if kind not in (MANIFEST, DOCKER_MANIFEST) or "manifests" in found:
-        raise ManifestError(f"{what} says that it is {str(kind)[:100]!r}, or holds 'manifests': it is no image manifest")
+        raise ManifestError(f"{what} says that it is {str(kind)[:100]!r}, or holds 'manifests': it is not an image manifest")
     descriptor(found.get("config"), f"{what}: config")
     layers = [descriptor(one, f"{what}: layer {number}") for number, one in enumerate(items(found, "layers", what))]
     if len(layers) > LAYERS_AT_MOST:
@@ -91,7 +91,7 @@ def manifest(data: bytes, digest: str) -> dict:
     for one in layers:
         if one.get("mediaType") not in LAYERS:
             kind = str(one.get("mediaType"))[:100]
-            raise ManifestError(f"{what}: a layer of the type {kind!r} is no file system: this is no container image")
+            raise ManifestError(f"{what}: a layer of the type {kind!r} is not a file system, so this is not a container image")
     return found
 
 

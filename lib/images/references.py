@@ -83,7 +83,7 @@ def _registry(text: str) -> tuple[str, str]:
     if not slash or not (first == "localhost" or "." in first or ":" in first or first != first.lower()):
         return HUB, text
     if not re.fullmatch(_HOST, first):
-        raise BadReference(f"{_short(text)}: '{_short(first)}' is no registry; write host/name or host:5000/name")
+        raise BadReference(f"{_short(text)}: '{_short(first)}' is not a registry; write host/name or host:5000/name")
     return (HUB if first == HUBS_OLD_NAME else first), rest
 
 
@@ -99,24 +99,24 @@ def _check_repository(text: str, repository: str) -> None:
 
 def _what_is_wrong(component: str) -> str:
     if not component:
-        return "two slashes stand together, or one at the end; write owner/name"
+        return "two slashes in a row, or one at the end; write owner/name"
     if ".." in component:
-        return f"'..' is not allowed in '{_short(component)}'; a single dot may stand between letters or digits"
-    return f"'{_short(component)}' is no part of a name; write a-z and 0-9, with one of . _ __ - between them"
+        return f"'..' is not allowed in '{_short(component)}'; a single dot between letters or digits is fine"
+    return f"'{_short(component)}' is not part of a name; write a-z and 0-9, with one of . _ __ - between them"
 
 
 def _check_tag(text: str, tag: str) -> None:
     if len(tag) > LONGEST_TAG:
         raise BadReference(f"{_short(text)}: a tag has at most {LONGEST_TAG} characters, this one has {len(tag)}")
     if not re.fullmatch(_TAG, tag):
-        raise BadReference(f"{_short(text)}: {_short(tag)!r} is no tag; write A-Z, a-z, 0-9, _ . -, and no dot or dash first")
+        raise BadReference(f"{_short(text)}: {_short(tag)!r} is not a tag; write A-Z, a-z, 0-9, _ . -, and no dot or dash first")
 
 
 def _check_digest(text: str, digest: str) -> None:
     algorithm, _, value = digest.partition(":")
     length = DIGEST_LENGTHS.get(algorithm)
     if length is None:
-        raise BadReference(f"{_short(text)}: '{_short(digest)}' is no digest; write sha256: and 64 hexadecimal digits")
+        raise BadReference(f"{_short(text)}: '{_short(digest)}' is not a digest; write sha256: and 64 hexadecimal digits")
     if not re.fullmatch(_HEX, value) or len(value) != length:
         raise BadReference(
             f"{_short(text)}: a {algorithm} digest has {length} digits 0-9 and a-f; '{_short(value)}' has {len(value)} characters"

@@ -62,7 +62,7 @@ class Draft:
         if self.size is not None and self.written != self.size:
             raise DigestError(f"blob {self.expected}: {self.written} bytes came, {self.size} were announced")
         if self.expected and self.digest != self.expected:
-            raise DigestError(f"blob {self.expected}: what came has the digest {self.digest}; it was damaged or exchanged on the way")
+            raise DigestError(f"blob {self.expected}: what came has the digest {self.digest}; it was damaged or swapped on the way")
         self.store.sync(self.file.fileno())
         self.file.close()
 

@@ -88,7 +88,7 @@ def split(name: str) -> list[str]:
     if ".." in parts:
         raise LayerError(f"{name!r} leads out of the image by '..': refused")
     if "\0" in name or len(name.encode("utf-8", "surrogateescape")) > NAME_AT_MOST:
-        raise LayerError(f"{name[:60]!r}… is no path: it holds a NUL byte, or more than {NAME_AT_MOST} bytes")
+        raise LayerError(f"{name[:60]!r}… is not a path: it holds a NUL byte, or more than {NAME_AT_MOST} bytes")
     return parts
 
 
@@ -140,7 +140,7 @@ class Forward:
     def seek(self, position: int) -> int:
         """Forward only; past the end is the end. Raises ``LayerError``."""
         if position < self.position:
-            raise LayerError("no valid tar file: a member begins before the end of the one before it")
+            raise LayerError("not a valid tar file: a member begins before the end of the one before it")
         while self.position < position and self.some(position - self.position):
             pass
         return self.position
@@ -163,4 +163,4 @@ def members(file) -> Iterator[tuple[tarfile.TarFile, Member]]:
                 archive.members.clear()  # it would remember them all
             raise LayerError(f"more than {ENTRIES_AT_MOST} members")
     except (tarfile.TarError, ValueError, OverflowError, EOFError, IndexError, RecursionError) as error:
-        raise LayerError(f"no valid tar file: {error}") from None
+        raise LayerError(f"not a valid tar file: {error}") from None

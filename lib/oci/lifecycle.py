@@ -22,7 +22,7 @@ VERSION = "1.0.2"
 def place(name: str) -> Path:
     """The container's folder. Its name becomes a part of paths, so it is checked first (runc's rule)."""
     if not re.fullmatch(r"[\w+.][\w+.-]*", name, re.ASCII) or name in (".", ".."):
-        raise OciError(f"{name!r} is no container name: letters, digits, _ + . and -, and no - at the start")
+        raise OciError(f"{name!r} is not a container name: letters, digits, _ + . and -, and no - at the start")
     if state.runtime_dir().exists():
         state.check_ours(state.runtime_dir())  # somebody else's would say what to remove, and whom to kill
     return state.runtime_dir() / f"oci-{name}"

@@ -145,7 +145,7 @@ def helper(config: dict, registry: str) -> str:
     """The name of the helper that keeps a registry's secret; the one for this registry before the one for all."""
     name = config.get("credHelpers", {}).get(key(registry)) or config.get("credHelpers", {}).get(registry) or config.get("credsStore")
     if name and not (isinstance(name, str) and re.fullmatch(r"[\w.-]+", name)):
-        raise CredentialError(f"{path()}: {str(name)[:50]!r} is no name of a credential helper")
+        raise CredentialError(f"{path()}: {str(name)[:50]!r} is not the name of a credential helper")
     return name or ""
 
 

@@ -169,7 +169,7 @@ class Transport:
             options = {"preload_content": False, "redirect": False, "decode_content": False}
             return self.pool_for(url).request(method, url, headers=dict(headers), body=body, **options)
         except errors.NameResolutionError:
-            raise Unreachable(f"{where}: there is no host {origin(url)[1]!r}: a typing error, or no network?") from None
+            raise Unreachable(f"{where}: there is no host {origin(url)[1]!r}: a typo, or no network?") from None
         except (errors.NewConnectionError, errors.ProxyError) as error:
             raise Unreachable(f"{where}: no connection: {why(error)}. Is the registry running, and the port right?") from None
         except errors.ConnectTimeoutError:

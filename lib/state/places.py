@@ -65,7 +65,7 @@ def runtime_dir() -> Path:
 def check_name(name: str) -> None:
     """Raises ``ValueError`` for a name that, as a part of a path, would lead elsewhere."""
     if not name or "/" in name or "\0" in name or name in (".", ".."):
-        raise ValueError(f"{name!r} is no name: it becomes a part of paths, so it cannot be empty, . or .., nor have a / in it")
+        raise ValueError(f"{name!r} is not a name: it becomes a part of paths, so it cannot be empty, . or .., nor have a / in it")
 
 
 def new_id() -> str:

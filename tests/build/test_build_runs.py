@@ -74,7 +74,7 @@ def test_a_new_cache_begins_as_a_copy(site):
 @pytest.mark.parametrize(
     "mount,words",
     [
-        ("from=tools,source=/seed/same", "the cache /c cannot begin as /seed/same of tools: that is no folder"),
+        ("from=tools,source=/seed/same", "the cache /c cannot begin as /seed/same of tools: that is not a folder"),
         ("from=tools,source=/none", "'/none' is not in the stage or image 'tools'"),
         ("source=/seed", "type=cache has a source and no from"),
     ],

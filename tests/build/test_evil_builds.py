@@ -278,7 +278,7 @@ def test_a_file_of_another_age(site, year):
 
 @pytest.mark.parametrize("mode", ["10000", "30000000000", "0777777"])
 def test_a_mode_that_no_file_has(mode):
-    with pytest.raises(DockerfileError, match=f"mode={mode} is not a mode in octal digits"):
+    with pytest.raises(DockerfileError, match=f"mode={mode} is not an octal mode"):
         parser.parse(f"FROM base\nRUN --mount=type=cache,target=/c,mode={mode} true")
 
 

@@ -219,14 +219,14 @@ def test_an_image_is_no_cache(here, there, tmp_path):
     _, document, _, _ = parts(tmp_path / "cache")
     document["config"]["mediaType"] = "application/vnd.oci.image.config.v1+json"
     sharedcache.to_write(to["cache_to"][0]).put_manifest(json.dumps(document).encode())
-    assert "this is no build cache" in run(there, **come)[1][0]
+    assert "this is not a build cache" in run(there, **come)[1][0]
 
 
 @pytest.mark.parametrize("text", ["type=gha", "type=local", "type=local,dest=", "type=registry", "a=b"])
 def test_words_that_name_no_cache(text, here):
-    with pytest.raises(ImageError, match="is no cache: type=local,"):
+    with pytest.raises(ImageError, match="is not a cache: type=local,"):
         run(here, cache_to=(text,))
-    with pytest.raises(ImageError, match="is no cache: type=local,"):
+    with pytest.raises(ImageError, match="is not a cache: type=local,"):
         run(here, cache_from=(text,))
 
 

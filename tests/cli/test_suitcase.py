@@ -238,7 +238,7 @@ def test_import_beside_docker(suitcase, docker, tmp_path):
     (mine,), (theirs,) = json.loads(suitcase("inspect imported:1").out), json.loads(docker.call("image", "inspect", "imported:1"))
     assert {key: value for key, value in theirs["Config"].items() if value and key in ("Cmd", "Env", "ExposedPorts")} == mine["Config"]
     assert "CMD RUN" not in suitcase(f"import -c 'RUN x' {tmp_path}/fs.tar y").err
-    assert "RUN is no change" in suitcase(f"import -c 'RUN x' {tmp_path}/fs.tar y").err
+    assert "RUN does not change" in suitcase(f"import -c 'RUN x' {tmp_path}/fs.tar y").err
 
 
 # -- containers --------------------------------------------------------------------------------
@@ -364,7 +364,7 @@ def test_build_says_what_it_does(suitcase, tmp_path):
     assert Path(tmp_path, "id").read_text() == suitcase("inspect -f '{{.Id}}' b:1").out.strip()
     assert "CACHED" in suitcase(f"build -t b:1 --build-arg WHO=me {tmp_path}/c").err
     explained = suitcase(f"build --explain --build-arg WHO=us {tmp_path}/c").err
-    assert "not cached, env: a variable that the command sees has another value: WHO was 'me', is 'us'" in explained
+    assert "not cached, env: a variable the command sees has a different value: WHO was 'me', is 'us'" in explained
     plain = suitcase(f"build --progress=plain --no-cache {tmp_path}/c")
     assert "=> [0 2/2] RUN echo hello" in plain.err
     assert suitcase("run b:1 cat /hello").out == "hello me\n"

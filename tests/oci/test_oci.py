@@ -163,7 +163,7 @@ def test_an_unknown_container(verb):
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "", ".", "-x"])
 def test_a_name_that_would_be_a_path(bundle, name):
-    with pytest.raises(oci.OciError, match="is no container name"):
+    with pytest.raises(oci.OciError, match="is not a container name"):
         oci.create(name, str(bundle))
 
 

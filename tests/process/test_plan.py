@@ -95,9 +95,9 @@ def test_a_path_may_be_a_word_of_a_command_and_bytes_that_are_no_text_may_be_in_
 
 @pytest.mark.parametrize("name", ["..", "a/b", "../../x", "a\0"])
 def test_a_name_that_would_lead_elsewhere(name):
-    with pytest.raises(ValueError, match="is no name"):
+    with pytest.raises(ValueError, match="is not a name"):
         Cgroup(name=name)
-    with pytest.raises(ValueError, match="is no name"):
+    with pytest.raises(ValueError, match="is not a name"):
         Record(name, ())
 
 

@@ -162,7 +162,7 @@ def test_a_helper_keeps_the_password_out_of_the_file(config, helper):
     ("name", "text", "words"),
     [
         ("gone", None, "not installed"),
-        ("../../bin/sh", None, "is no name"),
+        ("../../bin/sh", None, "is not the name"),
         ("test", "#!/bin/sh\necho broken; exit 3\n", "exit code 3.*broken"),
         ("test", "#!/bin/sh\necho '[]'\n", "something else"),
         ("test", '#!/bin/sh\necho \'{{"Username": 5, "Secret": "x"}}\'\n', "something else"),

@@ -775,7 +775,7 @@ def index_of(one: dict, **parts) -> bytes:
         (changed(layers=[entry(digest="sha256:../../../etc/passwd")]), image.MANIFEST, "is not a digest"),
         (changed(layers=[entry(size=1 << 49)]), image.MANIFEST, "SUITCASE_LAYER_LIMIT"),
         (changed(layers=[entry(size=-1)]), image.MANIFEST, "no valid size"),
-        (changed(layers=[entry(mediaType="text/plain")]), image.MANIFEST, "is no file system"),
+        (changed(layers=[entry(mediaType="text/plain")]), image.MANIFEST, "is not a file system"),
         (changed(config=entry(size=1 << 30)), image.MANIFEST, "the config of"),
         (changed(config=entry()), image.MANIFEST, "its config is of the type"),
         (changed(layers=[]), image.MANIFEST, "names 1 layers, the manifest 0"),

@@ -80,7 +80,7 @@ def namespaces_row(tried: dict) -> Row:
         without = f" (no {', '.join(bad)} namespace, which no chapter needs)" if bad else ""
         return Row("namespaces", " ".join(kind for kind in tried if kind not in bad) + without, True)
     first = next(iter(bad.values()))
-    cost = f"A container without its own {', '.join(bad)} is none"
+    cost = f"A container without its own {', '.join(bad)} is not one"
     return Row("namespaces", f"not to be had: {', '.join(bad)} ({first})", False, cost, f"run as root; if you are root, {OTHER_MACHINE}")
 
 

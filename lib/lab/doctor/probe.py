@@ -71,7 +71,7 @@ def overlay(folder: str) -> None:
     try:
         linux.mount(None, "/", None, "rprivate")
     except OSError as error:
-        raise OSError(f"/ is no mount point, so this is a chroot ({error.strerror})") from None
+        raise OSError(f"/ is not a mount point, so this is a chroot ({error.strerror})") from None
     lower, upper, work, merged = (os.path.join(folder, name) for name in ("lower", "upper", "work", "merged"))
     for path in (lower, upper, work, merged):
         os.mkdir(path)

@@ -25,7 +25,7 @@ from lib.lab.jupyter.worker import CELL_TIMEOUT, Job, work
 from lib.lab.openfiles import AS_JUPYTERLAB, more_files
 
 UNRUN = (
-    "You can still read: the notebooks hold the outputs of another machine's run (make lab shows them, as does any viewer of notebooks).",
+    "You can still read: the notebooks hold the outputs of another machine's run (make lab shows them, and so does any notebook viewer).",
     "make doctor shows all that this machine has and lacks. This is exit code 3 (make says 'Error 3').",
 )
 

@@ -257,7 +257,7 @@ LACKS = {  # what is faked → the row that tells, words of what was found, word
     "store of somebody else": (
         {"uid": 1000, "tried.overlay": "PermissionError: Permission denied"}, "overlay", "uid 1000", "SUITCASE_STORE",
     ),
-    "a chroot": ({"tried.overlay": "OSError: / is no mount point, so this is a chroot (x)"}, "overlay", "this is a chroot", "pivot_root"),
+    "a chroot": ({"tried.overlay": "OSError: this is a chroot (x)"}, "overlay", "this is a chroot", "pivot_root"),
     "no cgroup": ({"tried.cgroup": {"version": 0, "controllers": [], "error": "x"}}, "cgroup", "no cgroup file system", "mount -t cgroup2"),
     "cgroup without memory": ({"tried.cgroup.controllers": ["cpu", "pids"]}, "cgroup", "v2 without memory", "cgroup_enable=memory"),
     "cgroup read-only": ({"tried.cgroup.error": "OSError: Read-only"}, "cgroup", "no group of our own", "outside of a container"),

@@ -89,16 +89,17 @@ class Page:
         return self.js("document.body.innerText") or ""
 
 
-def jupyter(folder: Path) -> tuple[list[str], dict[str, str]]:
+def jupyter(folder: Path, kernel: str, cells: list[str]) -> tuple[list[str], dict[str, str]]:
     """The command and the environment of a JupyterLab whose files all lie in ``folder``."""
-    kernelspecs.install(folder / "data/kernels", kernelspecs.LAB)
+    kernelspecs.install(folder / "data/kernels", kernel)
+    code = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
     book = {
-        "cells": [{"cell_type": "code", "id": "a", "source": CELL, "metadata": {}, "outputs": [], "execution_count": None}],
-        "metadata": {"kernelspec": {"name": kernelspecs.LAB, "display_name": "", "language": "python"}},
+        "cells": [code | {"id": f"cell-{number}", "source": cell} for number, cell in enumerate(cells)],
+        "metadata": {"kernelspec": {"name": kernel, "display_name": "", "language": "python"}},
         "nbformat": 4, "nbformat_minor": 5,
     }  # fmt: skip
     (folder / "work").mkdir()
-    (folder / "work/slider.ipynb").write_text(json.dumps(book))
+    (folder / "work/book.ipynb").write_text(json.dumps(book))
     words = ["--no-browser", "--allow-root", "--port=0", "--ip=127.0.0.1", "--IdentityProvider.token=word", "--ServerApp.port_retries=0"]
     places = {"CONFIG": "config", "DATA": "data", "RUNTIME": "runtime"}
     return [sys.executable, "-m", "jupyterlab", *words], {f"JUPYTER_{name}_DIR": str(folder / place) for name, place in places.items()}
@@ -108,10 +109,10 @@ def address_of(folder: Path, pid: int) -> str:
     return patiently(lambda: json.loads((folder / f"runtime/jpserver-{pid}.json").read_text())["url"], "JupyterLab")
 
 
-@pytest.mark.skipif("SUITCASE_GUEST" in os.environ, reason="this is the guest")
-@requires("linux.uml", "chromium")
-def test_a_slider_moves_in_the_lab_vm(tmp_path):
-    command, places = jupyter(tmp_path)
+@contextlib.contextmanager
+def opened(tmp_path: Path, kernel: str, title: str, cells: list[str]):
+    """The page of a notebook with these cells, in JupyterLab in chromium, when its kernel is there."""
+    command, places = jupyter(tmp_path, kernel, cells)
     profile = tmp_path / "profile"
     browser = ["chromium", "--headless", "--no-sandbox", "--remote-debugging-port=0", f"--user-data-dir={profile}"]
     browser += ["--window-size=1200,800", "about:blank"]  # narrower, JupyterLab folds its toolbar up
@@ -120,11 +121,45 @@ def test_a_slider_moves_in_the_lab_vm(tmp_path):
         program(*browser, env=os.environ | {"HOME": str(tmp_path)}),
     ):
         page = Page(profile)
-        page.ask("Page.navigate", url=f"{address_of(tmp_path, server.pid)}lab/tree/slider.ipynb?token=word")
+        page.ask("Page.navigate", url=f"{address_of(tmp_path, server.pid)}lab/tree/book.ipynb?token=word")
         idle = "document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status == 'idle'"
-        patiently(lambda: page.js(idle) and "Python (lab VM)" in page.text(), "the kernel in the lab VM")
+        patiently(lambda: page.js(idle) and title in page.text(), "the kernel")
+        yield page
+
+
+@pytest.mark.skipif("SUITCASE_GUEST" in os.environ, reason="this is the guest")
+@requires("linux.uml", "chromium")
+def test_a_slider_moves_in_the_lab_vm(tmp_path):
+    with opened(tmp_path, kernelspecs.LAB, "Python (lab VM)", [CELL]) as page:
         page.press(".jp-Notebook .jp-CodeCell .cm-content", ENTER, shift=True)
         patiently(lambda: page.js("Boolean(document.querySelector('.noUi-handle'))") and "nothing yet" in page.text(), "the slider")
         for _ in range(3):
             page.press(".noUi-handle", RIGHT)
         patiently(lambda: re.search(r"lab heard 10\b", page.text()), "the kernel's answer")
+
+
+LEARNER = [
+    """from lib.lab.chapters import exercises
+task = exercises.Exercise("sum", "two and two", lambda answer: f"it is {answer}", ["count your fingers", "take both hands"])""",
+    "task.look(...)",
+    """exercises.ask("What is a container?", {
+    "a small machine": (False, "count its kernels"), "an ordinary process": (True, "with a list of ingredients")})""",
+]
+CLICK = "[...document.querySelectorAll('.jp-Notebook button')].find(one => one.innerText.trim() == '{}')?.click()"
+
+
+@pytest.mark.skipif("SUITCASE_GUEST" in os.environ, reason="this is the guest")
+@requires("chromium")
+def test_a_learner_clicks_for_a_hint_and_answers_a_question(tmp_path):
+    with opened(tmp_path, kernelspecs.HERE, "Python (this machine)", LEARNER) as page:
+        for number, sign in enumerate(("[1]", "a hint, please", "an ordinary process")):
+            page.press(f".jp-Notebook .jp-CodeCell:nth-of-type({number + 1}) .cm-content", ENTER, shift=True)
+            patiently(lambda sign=sign: sign in page.text(), f"cell {number + 1}")
+        for button, answer in (
+            ("a hint, please", "hint 1 of 2: count your fingers"),
+            ("a hint, please", "hint 2 of 2: take both hands"),
+            ("a small machine", "✘ count its kernels"),
+            ("an ordinary process", "✔ with a list of ingredients"),
+        ):
+            page.js(CLICK.format(button))
+            patiently(lambda answer=answer: answer in page.text(), answer)
