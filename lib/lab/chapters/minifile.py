@@ -84,33 +84,37 @@ def up_to(last: int) -> Paragraphs:
 
 @dataclass
 class Outline:
-    """The file after a cell: each paragraph by its name, the new one with its new lines marked."""
+    """The file after a cell: its paragraphs by name, and, to unfold, all of it with the new lines marked.
+
+    A paragraph that is new stands in the cell just above; of one that has grown the new lines are shown at once.
+    """
 
     paragraphs: Paragraphs
     name: str
     old: str
 
-    def marked(self) -> list[str]:
-        """The paragraph's lines: ``+`` before a new one. (What is the same again is new: the reader has just put it there.)"""
-        body = self.paragraphs[self.name].splitlines()
-        before = [] if self.old == self.paragraphs[self.name] else self.old.splitlines()
-        return [line for line in difflib.ndiff(before, body) if line[0] in "+ "]
+    @property
+    def grown(self) -> bool:
+        return self.old not in ("", self.paragraphs[self.name])
 
-    def __repr__(self) -> str:
+    def marked(self, name: str) -> list[str]:
+        """A paragraph's lines, ``+`` before a new one. (What is the same again is new: the reader has just put it there.)"""
+        body = self.paragraphs[name].splitlines()
+        before = body if name != self.name else self.old.splitlines() if self.grown else []
+        return [line.rstrip() for line in difflib.ndiff(before, body) if line[0] in "+ "]
+
+    def heading(self) -> str:
         lines = sum(1 for body in self.paragraphs.values() for line in body.splitlines() if line.strip())
         names = " · ".join(f"[{name}]" if name == self.name else name for name in self.paragraphs)
-        return "\n".join([f"mini.py, {lines} lines: {names}", *self.marked()])
+        return f"mini.py, {lines} line{'s' * (lines != 1)}: {names}"
+
+    def __repr__(self) -> str:
+        return "\n".join([self.heading(), *(self.marked(self.name) if self.grown else [])])
 
     def _repr_html_(self) -> str:
-        rows = []
-        for name, body in self.paragraphs.items():
-            lines = self.marked() if name == self.name else [f"  {line}" for line in body.splitlines()]
-            summary = f"{'+ ' if name == self.name else ''}{name}, {len([line for line in lines if line.strip()])} lines"
-            rows.append(
-                f"<details{' open' if name == self.name else ''}><summary><code>{escape(summary)}</code></summary>\n"
-                f"<pre>{escape(chr(10).join(lines))}</pre>\n</details>"
-            )
-        return f"<p><code>mini.py</code></p>\n{''.join(rows)}"
+        file = "\n\n".join("\n".join([f"  # %% {name}", *self.marked(name)]) for name in self.paragraphs)
+        shown = f"<pre>{escape(chr(10).join(self.marked(self.name)))}</pre>\n" if self.grown else ""
+        return f"{shown}<details><summary><code>{escape(self.heading())}</code></summary>\n<pre>{escape(file)}</pre>\n</details>"
 
 
 class Mini:

@@ -40,8 +40,16 @@ def test_a_paragraph_is_added_replaced_and_put_before_another(own):
     outline = mini.add("one", "x = 1\nz = 3\n")
     assert list(read(own.read_text())[1]) == ["zero", "one", "two"]
     assert shell.user_ns["mini"].z == 3 and sys.modules["mini"] is shell.user_ns["mini"]
-    assert outline.marked() == ["  x = 1", "+ z = 3"]
-    assert "mini.py, 4 lines: zero · [one] · two" in repr(outline) and "<details open><summary><code>+ one" in outline._repr_html_()
+    assert repr(outline) == "mini.py, 4 lines: zero · [one] · two\n  x = 1\n+ z = 3"
+    shown, _, folded = outline._repr_html_().partition("<details>")
+    assert shown == "<pre>  x = 1\n+ z = 3</pre>\n" and "  # %% zero\n  w = 0\n\n  # %% one\n  x = 1\n+ z = 3\n\n  # %% two" in folded
+
+
+def test_a_new_paragraph_is_not_printed_a_second_time(own):
+    outline = Mini(Shell(), 1).add("one", "x = 1")
+    assert (
+        repr(outline) == "mini.py, 1 line: [one]" and outline._repr_html_().startswith("<details>") and "+ x = 1" in outline._repr_html_()
+    )
 
 
 def test_run_again_it_is_the_same_file_and_the_same_words(own):
