@@ -2,7 +2,7 @@
 
 nbval's manager looks for free ports, closes them, and the kernel binds them a second later. What binds one meanwhile (whatever else
 is tested at the same time) makes a dead kernel and a red notebook. And nbval kills its kernels; what a chapter keeps to its kernel's end
-(chapter 3 its registry) is to be cleaned up then. ``nbval_measured`` comes with it.
+(chapter 3 its registry) is to be cleaned up then. ``lib.lab.nbval.plugin`` comes with it.
 """
 
 import os
@@ -20,7 +20,7 @@ class EndsInOrder(OwnSockets):
         super().shutdown_kernel(now=False, restart=restart)
 
 
-pytest_plugins = ["lib.lab.jupyter.nbval_measured"]
+pytest_plugins = ["lib.lab.nbval.plugin"]
 nbval.kernel.KernelManager = EndsInOrder
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from lib.lab.jupyter.chapterlist import ROOT
-from lib.lab.jupyter.measured import IGNORED, MEASURED, words
+from lib.lab.nbval.measured import IGNORED, MEASURED, words
 
 SANITIZE = ROOT / "tests/nbval_sanitize.cfg"
 

@@ -10,7 +10,7 @@ from helpers.replay import replay, sources, tags
 from helpers.stars import STARS
 
 from lib.lab.jupyter.chapterlist import CHAPTERS, home
-from lib.lab.jupyter.measured import IGNORED, MEASURED, words
+from lib.lab.nbval.measured import IGNORED, MEASURED, words
 
 ROOT = Path(__file__).parents[3]
 FILES = {chapter.number: chapter.path(home()) for chapter in CHAPTERS}

@@ -13,7 +13,7 @@ from statistics import median
 import pytest
 
 from lib.lab.jupyter.chapterlist import home, there
-from lib.lab.jupyter.measured import HOLDS, IGNORED, MEASURED
+from lib.lab.nbval.measured import HOLDS, IGNORED, MEASURED
 from lib.show.sources import lines_of
 
 ROOT = Path(__file__).parents[3]

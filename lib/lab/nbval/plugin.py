@@ -5,7 +5,7 @@ See ``measured`` for what is compared, and ``claims`` for how a claim is tried.
 
 from nbval.plugin import IPyNbCell
 
-from lib.lab.jupyter.measured import HOLDS, IGNORED, MEASURED, PICTURES, words
+from lib.lab.nbval.measured import HOLDS, IGNORED, MEASURED, PICTURES, words
 
 
 class Cell(IPyNbCell):
@@ -28,7 +28,7 @@ class Cell(IPyNbCell):
     def try_claims(self) -> None:
         """In the kernel, where the measured values are; it counts no cell and shows nothing."""
         kernel = self.parent.kernel
-        code = f"__import__('lib.lab.jupyter.claims', fromlist=['check']).check({self.cell.source!r}, globals())"
+        code = f"__import__('lib.lab.nbval.claims', fromlist=['check']).check({self.cell.source!r}, globals())"
         message = kernel.execute_cell_input(code, allow_stdin=False)
         timeout = self.config.option.nbval_cell_timeout
         kernel.await_reply(message, timeout=timeout)

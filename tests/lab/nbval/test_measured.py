@@ -8,8 +8,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from lib.lab.jupyter import claims
-from lib.lab.jupyter.measured import words
+from lib.lab.nbval import claims
+from lib.lab.nbval.measured import words
 
 ROOT = Path(__file__).parents[3]
 HOLDS = "assert vm > 20 * box"
