@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from itertools import groupby
+from textwrap import wrap
 
 from lib.ingredients.namespaces import KINDS, identity
 from lib.process import STAGES, Plan, shorten
-from lib.show.picture import BLUE, GREEN, GREY, INK, ORANGE, Picture, arrow, box, label, svg
+from lib.show.picture import BLUE, GREEN, GREY, INK, ORANGE, PAPER, Picture, arrow, box, label, svg
+from lib.show.picture import words as escaped
 
-LANES = {"caller": 75, "go-between": 225, "starter": 225, "child": 375}
+LANES = {"caller": 60, "go-between": 175, "starter": 175, "child": 290}
 COLOURS = {"caller": BLUE, "go-between": GREY, "starter": ORANGE, "child": GREEN}
 EXPLAINED = {
     "user": "who is root", "pid": "which processes", "mnt": "which files", "uts": "which hostname", "ipc": "which shared memory",
@@ -20,26 +22,24 @@ EXPLAINED = {
 def plan(one: Plan) -> Picture:
     """A plan as three lanes: what the caller does, what the starter does, what the child does, from top to bottom.
 
-    Each box is a stage, with the number of its steps and the kernel's reason beside it; the mouse on it shows the steps.
+    Each box is a stage, with the number of its steps and the kernel's reason beside it; the pointer on it shows the steps.
     """
     stages = [(name, list(steps)) for name, steps in groupby(one.steps, key=lambda step: step.stage)]
-    parts = [label(x, 24, text, COLOURS[text], "middle", "bold", 13) for text, x in LANES.items() if text != "go-between"]
-    bottom = 44 + 34 * len(stages)
-    parts += [f'<line x1="{x}" y1="34" x2="{x}" y2="{bottom}" stroke="#e3e8ee" stroke-width="2"/>' for x in sorted(set(LANES.values()))]
-    last = None
-    for row, (name, steps) in enumerate(stages):
-        stage, y = STAGES[name], 42 + 34 * row
-        x = LANES[stage.shoes]
-        if last is not None and last != x:
-            side = 1 if x > last else -1
-            parts.append(arrow(last + 62 * side, y - 12, x - 66 * side, y + 12))
-        hover = "\n".join([stage.why, *map(shorten, steps)])
-        parts.append(box(x - 62, y, 124, 25, COLOURS[stage.shoes], hover=hover))
-        parts.append(label(x, y + 17, f"{name} · {len(steps)}", "#ffffff", "middle"))
-        parts.append(label(450, y + 17, stage.why, GREY, size=11))
-        last = x
+    parts = [label(x, 24, text, COLOURS[text], "middle", "bold", 14) for text, x in LANES.items() if text != "go-between"]
+    y, last, rows = 40, None, []
+    for name, steps in stages:
+        reason, x = wrap(STAGES[name].why, 39), LANES[STAGES[name].shoes]
+        if last and last[0] != x:
+            side = 1 if x > last[0] else -1
+            rows.append(arrow(last[0] + 55 * side, last[1] + 13, x - 55 * side, y + 11))
+        drawn = [box(x - 55, y, 110, 26, COLOURS[STAGES[name].shoes]), label(x, y + 18, f"{name} · {len(steps)}", PAPER, "middle", size=13)]
+        told = escaped("\n".join(map(shorten, steps)))
+        rows.append(f"<g><title>{told}</title>{''.join(drawn)}</g>")
+        rows += [label(356, y + 15 + 17 * line, text, INK, size=13) for line, text in enumerate(reason)]
+        last, y = (x, y), y + max(36, 17 * len(reason) + 12)
+    parts += [f'<line x1="{x}" y1="34" x2="{x}" y2="{y}" stroke="#e3e8ee" stroke-width="2"/>' for x in sorted(set(LANES.values()))]
     words = "; ".join(f"{name} (in the {STAGES[name].shoes}): {len(steps)}" for name, steps in stages)
-    return svg(1060, bottom + 10, parts, f"The plan, stage by stage, with the number of steps: {words}.")
+    return svg(640, y + 10, parts + rows, f"The plan, stage by stage, with the number of steps: {words}.")
 
 
 def namespaces(first: int | str, second: int | str, names: tuple[str, str] = ("host", "container")) -> Picture:
@@ -50,19 +50,19 @@ def namespaces(first: int | str, second: int | str, names: tuple[str, str] = ("h
     shared = {kind: identity(first, kind) == identity(second, kind) for kind in KINDS if identity(first, kind)}
     if shared.get("time"):
         del shared["time"]
-    parts = [label(235, 22, names[0], INK, "middle", "bold"), label(445, 22, names[1], INK, "middle", "bold")]
+    parts = [label(175, 22, names[0], INK, "middle", "bold", 14), label(365, 22, names[1], INK, "middle", "bold", 14)]
     for row, (kind, same) in enumerate(shared.items()):
         y = 32 + 30 * row
-        parts.append(label(120, y + 16, kind, INK, "end", "bold"))
+        parts.append(label(70, y + 16, kind, INK, "end", "bold", 14))
         if same:
-            parts += [box(140, y, 400, 22, GREY), label(340, y + 15, "shared", "#ffffff", "middle")]
+            parts += [box(80, y, 380, 24, "#66737f"), label(270, y + 17, "shared", "#ffffff", "middle", size=13)]
         else:
-            parts += [box(140, y, 190, 22, BLUE), box(350, y, 190, 22, GREEN)]
-            parts += [label(x, y + 15, "its own", "#ffffff", "middle") for x in (235, 445)]
-        parts.append(label(555, y + 16, EXPLAINED[kind], GREY))
+            parts += [box(80, y, 185, 24, BLUE), box(275, y, 185, 24, GREEN)]
+            parts += [label(x, y + 17, "its own", "#ffffff", "middle", size=13) for x in (172, 367)]
+        parts.append(label(470, y + 17, EXPLAINED[kind], INK, size=13))
     own = [kind for kind, same in shared.items() if not same]
     alt = f"{names[0]} and {names[1]}: own namespaces: {', '.join(own) or 'none'}; all others are shared."
-    return svg(690, 44 + 30 * len(shared), parts, alt)
+    return svg(640, 44 + 30 * len(shared), parts, alt)
 
 
 def tree(pid: int, me: str = "this notebook's kernel") -> str:

@@ -81,9 +81,14 @@ def told(title: str, notes: dict[str, str]) -> str:
 
 
 def lines(title: str, curves: dict[str, tuple[Sequence[float], Sequence[float]]], xlabel: str, ylabel: str, alt: str,
-          walls: dict[str, float] | None = None) -> Picture:  # fmt: skip
-    """The first curve is what was measured, the others are to compare with; each is (x, y). ``walls`` are limits, drawn across."""
+          walls: dict[str, float] | None = None, shaded: tuple[str, Sequence[tuple[float, float]]] = ("", ())) -> Picture:  # fmt: skip
+    """The first curve is what was measured, the others are to compare with; each is (x, y). ``walls`` are limits, drawn across.
+
+    ``shaded`` is a name and the stretches of x that it is meant for.
+    """
     figure, plot = axes(title, xlabel, ylabel)
+    for number, (begin, end) in enumerate(shaded[1]):
+        plot.axvspan(begin, end, color=GREY, alpha=0.25, linewidth=0, label=shaded[0] if not number else None)
     for number, (colour, (name, (x, y))) in enumerate(zip(COLOURS, curves.items(), strict=False)):
         plot.plot(x, y, color=colour, label=name, linewidth=1.2 if number else 2.2, linestyle=":" if number else "-")
     for name, value in (walls or {}).items():
@@ -91,6 +96,17 @@ def lines(title: str, curves: dict[str, tuple[Sequence[float], Sequence[float]]]
     plot.set_ylim(bottom=0)
     plot.legend(frameon=False, fontsize=9)
     return png(figure, alt)
+
+
+def standstills(x: Sequence[float], y: Sequence[float], least: float = 0.015) -> list[tuple[float, float]]:
+    """The stretches of x, at least so long, in which y did not move."""
+    found, begin = [], 0
+    for now in range(1, len(y) + 1):
+        if now == len(y) or y[now] > y[begin]:
+            if x[now - 1] - x[begin] >= least:
+                found.append((x[begin], x[now - 1]))
+            begin = now
+    return found
 
 
 def watch(

@@ -48,7 +48,7 @@ STARS = (
     Star(
         "2.1", "why does stop take ten seconds?", "container.py",
         "extras = [Init()] if init else []", "extras = []",
-        "no handler, but --init     False                  by SIGKILL",
+        "deaf, but --init     no             SIGKILL",
     ),
     Star(
         "2.2", "zombies that nobody reaps", "ingredients/init.py",
@@ -63,12 +63,12 @@ STARS = (
     Star(
         "2.4", "three ways to 137", "ingredients/cgroups/cgroup.py",
         "return self.oom_kills > 0", "return False",
-        "exit 137: ended by signal 9 (SIGKILL)\n---",
+        "oom_killed       exit 137: ended by signal 9 (SIGKILL)",
     ),
     Star(
         "2.5", "free and nproc show the host", "ingredients/cgroups/cgroup.py",
         'words["memory.max"] = str(self.memory)', 'words["memory.max"] = str(2 * self.memory)',
-        "memory.max      256 MiB",
+        "memory.max: 256 MiB",
     ),
     Star(
         "2.7", "v1 or v2, the same words", "ingredients/cgroups/v1.py",

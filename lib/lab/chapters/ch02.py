@@ -6,6 +6,10 @@ A check never trusts a Python object of the reader: it asks the kernel, by the p
 from __future__ import annotations
 
 import os
+import select
+import sys
+import tempfile
+import time
 from pathlib import Path
 
 from lib import bases, linux, state
@@ -13,6 +17,51 @@ from lib.container import Container, start
 from lib.ingredients import Namespaces, RootFS
 from lib.lab.chapters.exercises import Exercise, NotYet, in_kind
 from lib.process import Plan, StepError
+
+PROGRAM = [sys.executable, "-c", "import time; print('ready'); time.sleep(1)"]  # it prints a line, then works for a second
+
+
+def hears_term(pid: int) -> bool:
+    """Has the process a handler for SIGTERM (15)? One bit of SigCgt in /proc/PID/status says so."""
+    caught = int(linux.read(f"/proc/{pid}/status").split("SigCgt:")[1].split()[0], 16)
+    return bool(caught >> 14 & 1)
+
+
+def settle(box, talks: bool) -> None:
+    """Give a container half a second; where it ``talks``, wait until it has said that its handler is there."""
+    time.sleep(0.5)
+    while talks and not box.logs():
+        time.sleep(0.01)
+
+
+def try_program(content: bytes) -> str:
+    """Put a file at /app in a container and try to run it: the advice in the error."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "app")
+        file.write_bytes(content)
+        file.chmod(0o755)
+        try:
+            return str(start("busybox", ["/app"], volumes=[f"{file}:/app:ro"]).wait())
+        except StepError as error:
+            return error.advice
+
+
+def first_byte(tty: bool = False, **env: str) -> tuple[float, float]:
+    """Run ``PROGRAM``: the seconds until its first byte of output came, and until it ended."""
+    began, came = time.monotonic(), None
+    with Plan(PROGRAM, env={"PATH": "/usr/bin:/bin", **env}, tty=tty).start() as process:
+        while came is None and process.poll() is None:
+            some = select.select([process.master], [], [], 0)[0] if tty else process.logs()
+            came = time.monotonic() - began if some else None
+            time.sleep(0.005)
+        process.wait()
+    ended = time.monotonic() - began
+    return came or ended, ended
+
+
+def lent_python() -> list[str]:
+    """busybox has no Python, so a container is lent this machine's, read-only."""
+    return ["/usr:/usr:ro", *(f"{lib}:{lib}:ro" for lib in ("/lib", "/lib64") if os.path.isdir(lib))]
 
 
 def alive(box) -> int:
@@ -53,7 +102,7 @@ def check_limits(box, memory: int, pids: int) -> str:
         raise NotYet(f"the kernel's memory.max for it is {found >> 20} MiB, the task asks for {memory} MiB")
     if (found := limit_of(pid, "pids.max")) != pids:
         raise NotYet(f"the kernel's pids.max for it is {found or 'max'}, the task asks for {pids}")
-    return "the kernel enforces both limits"
+    return "the kernel enforces both. Behind all the flags of docker run, that is two numbers in two files, written before anybody moved in"
 
 
 # -- 2: an ingredient of one's own ----------------------------------------------------------------
@@ -74,7 +123,7 @@ def check_ingredient(ingredient, kib: int) -> str:
         raise NotYet(f"at /scratch there is a {hits[-1][2]}, the task asks for a tmpfs")
     if f"size={kib}k" not in hits[-1][3].split(","):
         raise NotYet(f"the tmpfs at /scratch has the options {hits[-1][3]}: size={kib}k is not among them")
-    return "the container has its scratch space, and the ingredient is yours"
+    return "a scratch space, made to measure. It weighs nothing until somebody writes to it, and docker run --tmpfs is this one step"
 
 
 def mounts_with(ingredient) -> list[list[str]]:
@@ -109,7 +158,7 @@ def check_visitor(hostname_of, name: str) -> str:
         raise NotYet("that was its name when it started; it has changed it since, and only its kernel knows: ask from inside")
     if answer != name:
         raise NotYet(f"the container calls itself something else than {answer!r} (is there a line end too many?)")
-    return "you were inside, without box.exec"
+    return "you were inside, and nobody heard a door. docker exec is just this: no key, no lock, three namespaces joined"
 
 
 # -- 4: something that lib does not have ----------------------------------------------------------
@@ -132,7 +181,7 @@ def check_update(update, small: int, large: int) -> str:
         raise NotYet(f"memory.max is still {small} MiB")
     if limit != large << 20:
         raise NotYet(f"memory.max is {limit} bytes now, the task asks for {large} MiB ({large << 20} bytes)")
-    return f"from {small} to {large} MiB, and the process never noticed"
+    return f"from {small} to {large} MiB, and the process never noticed. (It can be done downwards, too. Then it may notice)"
 
 
 def exercises() -> list[Exercise]:
@@ -140,13 +189,14 @@ def exercises() -> list[Exercise]:
     return [
         Exercise(
             "limits", "a container with two given limits", check_limits,
-            ["start(…) takes the same words as docker run: memory and pids_limit.", "memory is a text with a unit, as in \"64m\"."],
+            ["start(…) takes the same words as docker run: memory and pids_limit.",
+             "memory is a text with a unit, as in \"64m\", and the command is a list: [\"sleep\", \"60\"]."],
             lambda dice: {"memory": dice.randrange(24, 120, 4), "pids": dice.randrange(6, 60)},
         ),
         Exercise(
             "ingredient", "an ingredient that mounts a tmpfs at /scratch", check_ingredient,
             ["An ingredient is a class with a method steps() that returns a list of Step(stage, call, arguments).",
-             "The stage is \"mounts\", the call \"mount_inside\"; its arguments stand in the task.",
+             "The stage is \"mounts\", the call \"mount_inside\"; its arguments are listed in the task.",
              "The size is an option of tmpfs: size=64k, for example."],
             lambda dice: {"kib": 4 * dice.randrange(16, 200)},
         ),

@@ -161,7 +161,7 @@ def test_no_magic_and_no_path_of_a_machine(book):
 def test_no_fork_in_the_notebook_s_own_kernel(book):
     for cell in book.code:
         if "os.fork(" in cell["source"]:
-            assert cell["source"].startswith("%%alone"), cell["id"]
+            assert cell["source"].startswith(("%%alone", "%%mini")), cell["id"]
 
 
 @each
