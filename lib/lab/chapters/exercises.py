@@ -1,4 +1,4 @@
-"""Exercises that look at the real state, and a quiz whose right answers are computed.
+"""Exercises that look at the real state. (``ask``, a question whose right answer is computed, and ``Board``, what is solved, are here too.)
 
 An exercise has a check, which says *why it is not done yet*, and hints that come one at a time. Numbers in it are random
 for each attempt, so that an answer cannot be copied.
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from lib.lab.chapters import progress
+from lib.lab.chapters.progress import Board as Board
 from lib.lab.chapters.quiz import ask as ask
 
 
@@ -131,54 +132,3 @@ def readers_line(error: BaseException) -> str:
     lib = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     own = [step for step in steps if not step.filename.startswith((lib, sys.prefix, sys.base_prefix))]
     return (own[-1].line or "").strip() if own else ""
-
-
-@dataclass
-class Question:
-    """A question of the quiz; ``answers`` maps each text to whether it is true: an expression over what was measured."""
-
-    text: str
-    answers: dict[str, bool]
-
-    def __post_init__(self):
-        right = [answer for answer, true in self.answers.items() if true]
-        if len(right) != 1:
-            raise ValueError(f"{self.text!r} must have one right answer, this run gives: {right or 'none'}")
-        self.right = right[0]
-
-
-def quiz(*questions: Question) -> None:
-    """Show the questions as buttons; without a front end, as text with the answers below."""
-    import ipywidgets
-    from IPython.display import display
-
-    for number, question in enumerate(questions, 1):
-        print(f"{number}. {question.text}")
-        for letter, answer in zip("abcd", question.answers, strict=False):
-            print(f"   {letter}) {answer}")
-    print("Right:", ", ".join(f"{number}{letter_of(question)}" for number, question in enumerate(questions, 1)))
-    display(panel(ipywidgets, questions))
-
-
-def letter_of(question: Question) -> str:
-    return "abcd"[list(question.answers).index(question.right)]
-
-
-def panel(widgets, questions):
-    """One row of buttons for each question; a wrong one says so and may be tried again."""
-
-    class Quiz(widgets.VBox):
-        def __repr__(self) -> str:
-            return f"{len(questions)} questions to click on, in JupyterLab."
-
-    rows = []
-    for question in questions:
-        verdict = widgets.Label()
-        choice = widgets.ToggleButtons(options=list(question.answers), value=None, style={"button_width": "auto"})
-        choice.observe(lambda change, verdict=verdict, right=question.right: tell(verdict, change["new"], right), "value")
-        rows.append(widgets.VBox([widgets.HTML(f"<b>{question.text}</b>"), choice, verdict]))
-    return Quiz(rows)
-
-
-def tell(verdict, chosen: str, right: str) -> None:
-    verdict.value = "✔ right" if chosen == right else "✘ look again at what the chapter measured"

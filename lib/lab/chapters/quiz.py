@@ -23,7 +23,7 @@ class Ask:
         words = ipywidgets.HTML()
         buttons = []
         for answer in self.answers:
-            button = ipywidgets.Button(description=answer, layout={"width": "auto"}, style={"text_align": "left"})
+            button = ipywidgets.Button(description=answer, layout={"width": "auto"})
             button.on_click(lambda button: self.judge(button, words))
             buttons.append(button)
         return ipywidgets.VBox([ipywidgets.HTML(f"<b>{self.text}</b>"), *buttons, words])

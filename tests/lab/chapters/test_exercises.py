@@ -160,23 +160,29 @@ def test_numbers_differ_from_attempt_to_attempt():
 
 def test_a_question_without_exactly_one_right_answer_is_refused():
     with pytest.raises(ValueError, match="one right answer"):
-        exercises.Question("why?", {"a": True, "b": True})
+        exercises.ask("why?", {"a": (True, "yes"), "b": (True, "yes")})
     with pytest.raises(ValueError, match="none"):
-        exercises.Question("why?", {"a": False})
+        exercises.ask("why?", {"a": (False, "no")})
 
 
-def test_the_quiz_prints_its_answers_and_its_buttons_judge(capsys):
-    question = exercises.Question("why?", {"no": 1 > 2, "yes": 2 > 1})
-    exercises.quiz(question)
-    assert "Right: 1b" in capsys.readouterr().out
-    import ipywidgets
+def test_a_question_tells_why_an_answer_is_right_or_wrong_and_nothing_before():
+    question = exercises.ask("why?", {"no": (1 > 2, "count again"), "yes": (2 > 1, "two is more")})
+    assert repr(question) == "? why?\n  a) no\n  b) yes"
+    _, no, yes, words = question.panel().children
+    no.click()
+    assert words.value == "✘ count again" and no.button_style == "danger"
+    yes.click()
+    assert words.value == "✔ two is more" and yes.button_style == "success"
 
-    row = exercises.panel(ipywidgets, [question]).children[0]
-    choice, verdict = row.children[1], row.children[2]
-    choice.value = "no"
-    assert "look again" in verdict.value
-    choice.value = "yes"
-    assert verdict.value == "✔ right"
+
+def test_what_is_solved_is_remembered_beside_mini(tmp_path, monkeypatch):
+    monkeypatch.setenv("SUITCASE_READER", str(tmp_path))
+    task = exercises.Exercise("sum", "two and two", lambda answer: "right" if answer == 4 else 1 / 0, ["count"])
+    assert repr(exercises.Board(["sum", "other"])) == "0 of 2 exercises solved:   · sum   · other"
+    task.look(4)
+    assert repr(exercises.Board(["sum", "other"])) == "1 of 2 exercises solved:   ✔ sum   · other"
+    (tmp_path / ".progress.json").write_text("{")
+    assert repr(exercises.Board(["sum"])).startswith("0 of 1")
 
 
 @pytest.mark.parametrize("chapter", [one.number for one in there() if one.number != "01"])
