@@ -12,7 +12,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from lib import linux, state
+from lib import beneath, linux, state
 from lib.images import compression, digests
 from lib.images.digests import ImageError
 from lib.images.merged import Merged
@@ -169,12 +169,16 @@ class Job:
         plain.verify()
 
     def settle(self, below: list[str], chain_id: str) -> str:
-        """Now that the layers below are there: folders that this one only implied look as they do down there."""
-        merged = Merged(below)
+        """Now that the layers below are there: folders that this one only implied look as they do down there.
+
+        A path that leads through a link of this layer is left alone: followed here, the link would lead to the host's files.
+        """
+        merged, way = Merged(below), beneath.Way()
         for path in self.implied if below else ():
-            found = merged.find(path)
-            if found and stat.S_ISDIR(found[1].st_mode):
-                found[0].call(copy_looks, f"{self.place.path}/{path}")
+            found, here = merged.find(path), beneath.Place(way, self.place.path, path).look()
+            if found and here and stat.S_ISDIR(found[1].st_mode) and stat.S_ISDIR(here.st_mode):
+                folder = way.folder(self.place.path, path)
+                found[0].call(copy_looks, f"/proc/self/fd/{folder.fd}")
         return self.place.publish(chain_id)
 
     def close(self) -> None:
@@ -182,7 +186,7 @@ class Job:
 
 
 def copy_looks(source: str, target: str) -> None:
-    """Owner, mode, attributes and times of a folder."""
+    """Owner, mode, attributes and times of a folder. ``target`` is followed to its end: no link of a stranger's may be in it."""
     about = os.lstat(source)
     if os.geteuid() == 0:
         os.chown(target, about.st_uid, about.st_gid)

@@ -9,7 +9,7 @@ import tarfile
 
 import pytest
 from helpers import layers as make
-from helpers.layers import member
+from helpers.layers import folder, link, member
 
 from lib.images import ImageError, archive, store, unpack
 
@@ -130,3 +130,24 @@ def test_every_path_that_is_remembered_is_counted(tmp_path, monkeypatch):
 def test_a_device_that_no_machine_can_have(tmp_path, numbers):
     with pytest.raises(ImageError, match="which no machine can have"):
         unpack.unpack(io.BytesIO(layer_of(info("dev/x", tarfile.CHRTYPE, **{"devmajor": 1, "devminor": 1} | numbers))), str(tmp_path))
+
+
+# -- a layer's links lead nowhere but into the layer -----------------------------------------------
+
+
+@pytest.mark.parametrize("victim", ["file", "folder"])
+def test_a_link_of_a_layer_gives_nothing_of_the_hosts_another_owner_or_mode(ours, tmp_path, victim):
+    """A folder that a layer only implies looks as it does in the layers below; the way to it may lead through a link of the same layer."""
+    host = tmp_path / "host"
+    host.mkdir()
+    (host / "file").write_text("secret")
+    (host / "folder").mkdir()
+    before = {path: (path.stat().st_mode, path.stat().st_uid, path.stat().st_mtime_ns) for path in (host, *host.iterdir())}
+    low = make.tar(folder("l", 0o6777, uid=4242, gid=4242), folder(f"l/{victim}", 0o6777, uid=4242, gid=4242))
+    ways = [folder(str(path).lstrip("/")) for path in reversed([host, *host.parents][:-1])]
+    for to in (str(host), f"../../../../../../../../../..{host}"):
+        high = make.tar(*ways, link("l", to), member(f"l/{victim}/f", b"new"))
+        made = make.image(ours, low, high)
+        *_, top = ours.folders(made)
+        assert before == {path: (path.stat().st_mode, path.stat().st_uid, path.stat().st_mtime_ns) for path in (host, *host.iterdir())}
+        assert open(f"{top}{host}/{victim}/f").read() == "new" and not (host / victim / "f").exists()
