@@ -70,21 +70,24 @@ class Chains:
         told=lambda descriptor: None,
         ready=lambda descriptor: None,
         stopping: threading.Event | None = None,
+        room=None,
     ) -> list[str]:
         """The folders of a stack of layers, the lowest first; those that are missing are unpacked side by side.
 
         ``layers`` are descriptors of blobs in the store; for one that is still on the way, ``ready`` waits. Once ``stopping`` is set,
-        all ends with ``Stopped``; the first error, or an interrupt, sets it. Raises ``LayerError``, ``DigestError``; then nothing
-        half-made stays.
+        all ends with ``Stopped``; the first error, or an interrupt, sets it. ``room`` (``unpack.Room``) is what they may take,
+        together with others. Raises ``LayerError``, ``DigestError``; then nothing half-made stays.
         """
         chain = digests.chain_ids(diff_ids)
         missing = [number for number, one in enumerate(chain) if self.find(one) is None]
         if not missing:
             return [self.find(one) for one in chain]
-        stopping, jobs = stopping or threading.Event(), {}
+        from lib.images.unpack import Room  # mostly all is unpacked already, and no command waits for it
+
+        stopping, room, jobs = stopping or threading.Event(), room or Room(), {}
         try:
             for number in missing:
-                jobs[number] = Job(self, layers[number], diff_ids[number], told, ready, stopping)
+                jobs[number] = Job(self, layers[number], diff_ids[number], told, ready, stopping, room)
             side_by_side(list(jobs.values()), stopping)
             folders: list[str] = []
             for number, one in enumerate(chain):
@@ -148,9 +151,9 @@ def side_by_side(jobs: list[Job], stopping: threading.Event) -> None:
 class Job:
     """One layer that is being unpacked, in a thread of its own; it does not wait for the layers below it."""
 
-    def __init__(self, chains: Chains, descriptor: dict, diff_id: str, told, ready, stopping: threading.Event):
+    def __init__(self, chains: Chains, descriptor: dict, diff_id: str, told, ready, stopping: threading.Event, room):
         self.chains, self.descriptor, self.diff_id, self.told, self.ready = chains, descriptor, diff_id, told, ready
-        self.stopping, self.place = stopping, chains.draft()
+        self.stopping, self.room, self.place = stopping, room, chains.draft()
 
     def run(self) -> None:
         digest = self.descriptor["digest"]
@@ -167,12 +170,13 @@ class Job:
 
     def unpack(self, packed: digests.Hashed) -> None:
         """Unpack and verify both digests: of the blob as it came, and of the tar file in it."""
-        from lib.images.unpack import unpack  # mostly all is unpacked already, and no command waits for it
+        from lib.images.unpack import unpack
 
-        plain = digests.Hashed(compression.unpacked(packed), self.diff_id, 2 * compression.limit(), f"{packed.what}, unpacked,")
+        counted = compression.Counted(compression.unpacked(packed), packed.what, self.room.passing)
+        plain = digests.Hashed(counted, self.diff_id, what=f"{packed.what}, unpacked,")
         with compression.Ahead(plain) as ahead:
             tar = compression.Until(ahead, self.stopping)
-            self.implied = unpack(tar, self.place.path).implied
+            self.implied = unpack(tar, self.place.path, self.room).implied
             while tar.read():  # a tar file's end is not the file's, and the digest is of the whole
                 pass
         packed.drain()

@@ -92,6 +92,35 @@ def split(name: str) -> list[str]:
     return parts
 
 
+class Names:
+    """Paths of folders, so that all below one are found without looking at the others: a layer may have a million, and replace each."""
+
+    def __init__(self):
+        self.below: dict[str, set[str]] = {}
+
+    def add(self, path: str) -> int:
+        """How many bytes this keeps: of the path, and of each above it that was not known."""
+        kept = 0
+        while path:
+            above = path.rpartition("/")[0]
+            known = self.below.setdefault(above, set())
+            if path in known:
+                break
+            known.add(path)
+            kept += len(path)
+            path = above
+        return kept
+
+    def take(self, path: str) -> Iterator[str]:
+        """``path`` and all below it; they are forgotten."""
+        self.below.get(path.rpartition("/")[0], set()).discard(path)
+        todo = [path]
+        while todo:
+            one = todo.pop()
+            yield one
+            todo += self.below.pop(one, ())
+
+
 class Forward:
     """A tar file that is only read forward: what ``tarfile`` asks for is cut out of the pieces as they come, without copying the rest.
 

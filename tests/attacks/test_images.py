@@ -11,7 +11,7 @@ import pytest
 from helpers import layers as make
 from helpers.layers import folder, link, member
 
-from lib.images import ImageError, archive, store, unpack
+from lib.images import ImageError, archive, compression, digests, image, store, unpack
 
 
 @pytest.fixture
@@ -51,6 +51,42 @@ def test_an_archive_may_not_unpack_to_more_than_the_limit(ours, other, monkeypat
         with pytest.raises(ImageError, match=r"unpacks to more than 1000000 bytes.*SUITCASE_LAYER_LIMIT allows more"):
             archive.load(other, io.BytesIO(bomb(ours, *files)))
         assert blobs(other) == {} and os.listdir(other.store.place / "ingest") == []
+
+
+def repeated(library, times: int, images: int = 1) -> bytes:
+    """A saved archive in which one small blob is ``times`` layers, of each of several images."""
+    data = make.tar(member("zeros", bytes(200_000)))
+    blob = {"mediaType": compression.MEDIA_TYPES["gzip"], "digest": library.store.put(packed := gzip.compress(data)), "size": len(packed)}
+    for number in range(images):
+        first = make.image(library, make.tar(member(f"first{number}")), name="first:1")
+        rootfs = {"type": "layers", "diff_ids": [*first.diff_ids, *[digests.of(data)] * times]}
+        made = image.save(library.store, {**image.here(), "rootfs": rootfs}, [*first.layers, *[blob] * times])
+        library.store.tag(f"docker.io/library/app:{number}", made.descriptor)
+    out = io.BytesIO()
+    archive.save(library, [f"app:{number}" for number in range(images)], out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(("times", "images"), [(20, 1), (2, 10)])
+def test_a_small_blob_that_is_many_layers_counts_each_time(ours, other, monkeypatch, times, images):
+    monkeypatch.setenv("SUITCASE_LAYER_LIMIT", "1000000")
+    with pytest.raises(ImageError, match=r"more than 1000000 bytes.*SUITCASE_LAYER_LIMIT allows more"):
+        archive.load(other, io.BytesIO(repeated(ours, times, images)))
+    kept = [path.stat().st_size for path in other.chains.layers.glob("*/zeros")]
+    assert sum(kept) < 1_000_000
+
+
+def test_what_layers_need_without_any_content_counts_for_all_of_them(ours, monkeypatch):
+    """Empty files and folders, the names of folders, and what is passed over: 40 layers may not have 40 times as much of it."""
+    many = make.tar(*(member(f"{number}/x/f") for number in range(20)))
+    for name, blob, words in (("implied", many, "more than"), ("tail", make.tar(member("f")) + bytes(100_000), "far more than")):
+        monkeypatch.setenv("SUITCASE_LAYER_LIMIT", "1000000")
+        with pytest.raises(ImageError, match=words):
+            ours.folders(make.image(ours, *[blob] * 40, name=name))
+    monkeypatch.delenv("SUITCASE_LAYER_LIMIT")
+    monkeypatch.setattr(unpack, "FOLDERS_AT_MOST", 2000)  # one of them needs some hundred bytes
+    with pytest.raises(ImageError, match="names and attributes need more than 2000 bytes"):
+        ours.folders(make.image(ours, *[many] * 40, name="names"))
 
 
 def test_what_follows_the_files_of_an_import_counts_too(other, monkeypatch):
