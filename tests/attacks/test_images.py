@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
 import os
 import tarfile
 
 import pytest
 from helpers import layers as make
 from helpers.layers import folder, link, member
+from helpers.sites import Site
 
+from lib.cli import streams
 from lib.images import ImageError, archive, compression, digests, image, store, unpack
 
 
@@ -122,6 +126,26 @@ def test_a_damaged_archive_leaves_nothing(ours, other):
 def test_a_huge_manifest(ours, other):
     with pytest.raises(ImageError, match="bytes"):
         archive.load(other, io.BytesIO(bomb(ours, member("manifest.json", b" " * (store.JSON_AT_MOST + 1)), only=("manifest.json",))))
+
+
+def passed_over(size: int) -> bytes:
+    """A tar file of one sparse file that is empty, though ``size`` bytes of data are stored for it."""
+    said = {"minor": "1", "major": "0", "map": "0,0", "realsize": "0", "name": "f"}
+    return make.tar(member("f", bytes(size), pax_headers={f"GNU.sparse.{key}": value for key, value in said.items()}))
+
+
+@pytest.mark.parametrize("pack", [bytes, bz2.compress, gzip.compress, lzma.compress])
+def test_what_an_archive_only_passes_over_counts_too(tmp_path, monkeypatch, pack):
+    """A kilobyte may be half a terabyte of it: ADD, or a context on the standard input, would go on for ever."""
+    site, packed = Site(tmp_path), pack(passed_over(5_000_000))
+    site.write("a.tar", packed)
+    monkeypatch.setenv("SUITCASE_LAYER_LIMIT", "1000000")
+    with pytest.raises(ImageError, match="SUITCASE_LAYER_LIMIT allows more"):
+        site.build("FROM scratch\nADD a.tar /x/\n")
+    (tmp_path / "place").mkdir()
+    with pytest.raises(ImageError, match="SUITCASE_LAYER_LIMIT allows more"):
+        streams.unpacked(io.BytesIO(packed), str(tmp_path / "place"))
+    assert site.leftovers() == []
 
 
 # -- an archive that fills the memory, or that no machine could hold ---------------------------
