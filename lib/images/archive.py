@@ -112,8 +112,8 @@ class Content:
         """Raises ``ArchiveError`` for more than one may unpack to, ``LayerError`` for what is no tar file."""
         for archive, member in members(file):
             name = "/".join(member.parts)
+            self.count(member)
             if member.kind == "file":
-                self.count(member)
                 self.files[name] = self.keep(archive.extractfile(member), member.size, kind_of(member.parts))
             elif member.kind in ("symbolic link", "hard link"):
                 here = os.path.dirname(name) if member.kind == "symbolic link" else ""
@@ -122,7 +122,7 @@ class Content:
                     raise ArchiveError(f"the archive holds more than {LINKS_AT_MOST} links: no image has so many layers")
 
     def count(self, member) -> None:
-        if not self.budget.take(member.size):
+        if not self.budget.take(member.size + member.weight):
             words = f"the archive unpacks to more than {compression.limit()} bytes (at {member.name[:60]!r}): a bomb?"
             raise ArchiveError(f"{words} SUITCASE_LAYER_LIMIT allows more")
         if len(self.files) >= FILES_AT_MOST:

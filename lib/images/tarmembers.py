@@ -14,7 +14,10 @@ from contextlib import contextmanager
 from lib.images.digests import ImageError
 
 HEADER_AT_MOST = 1 << 20  # bytes of one extra header (pax records, a long name): it is held in memory
-HEADERS_AT_MOST = 4 << 20  # bytes of all that stands before one member's content, and of what is said for all members together
+HEADERS_AT_MOST = 4 << 20  # bytes of all that stands before one member's content
+LINES_AT_MOST = 200_000  # of those headers: each is a record, or a number in the map of a sparse file
+FOR_ALL_AT_MOST = 4096  # bytes of the headers that are for all members: every one of them gets a copy
+LEAST = 4096  # bytes that anything counts, be it empty, and each line that is said of it: a folder is a block on disk
 ENTRIES_AT_MOST = 10_000_000
 NO_ID = (1 << 32) - 1  # chown(2) takes it as "leave it as it is"
 NAME_AT_MOST = 4096  # bytes of a path; PATH_MAX in limits.h
@@ -33,14 +36,34 @@ class LayerError(ImageError):
 
 
 class Member(tarfile.TarInfo):
-    """A tar member whose headers may not be of any size that a stranger likes."""
+    """A tar member whose headers may not be of any size that a stranger likes.
+
+    ``weight`` are the bytes that it counts, beside its content.
+    """
+
+    weight = LEAST
 
     def _proc_member(self, archive):
         if self.type in EXTRA and self.size > HEADER_AT_MOST:
             raise LayerError(f"a header of {self.size} bytes before {self.name[:60]!r}: at most {HEADER_AT_MOST} are read")
         if self.type == tarfile.XGLTYPE:
-            archive.fileobj.remembered += self.size  # every later member has these records
+            archive.fileobj.remember(self.size)
         return super()._proc_member(archive)
+
+    def _proc_gnusparse_10(self, next, pax_headers, archive):
+        """The map of a sparse file stands before its content: how many pieces there are, then two numbers for each, a line for each number.
+
+        ``tarfile`` looks for one line after the other in all that is left, and needs ever longer for one that has no end.
+        """
+        found, lines, wanted = [], 0, 1
+        while lines < wanted:
+            found.append(archive.fileobj.read(tarfile.BLOCKSIZE))
+            if not (more := found[-1].count(b"\n")):
+                raise LayerError(f"the map of the sparse file {next.name[:60]!r} has a line without an end")
+            lines += more
+            wanted = 1 + 2 * int(found[0].partition(b"\n")[0])
+        numbers = [int(line) for line in b"".join(found).split(b"\n")[1:wanted]]
+        next.offset_data, next.sparse = archive.fileobj.tell(), list(zip(numbers[::2], numbers[1::2], strict=True))
 
     def check(self) -> None:
         """Numbers that are none, or that the kernel cannot take. Raises ``LayerError``."""
@@ -131,6 +154,7 @@ class Forward:
         self.file, self.piece, self.at, self.position = file, memoryview(b""), 0, 0
         # Bytes that may still be read of a member's headers. ``tarfile`` reads the first member's as soon as it is made.
         self.left: int | None = HEADERS_AT_MOST
+        self.lines = 0  # of those headers
         self.remembered = 0  # bytes of the headers that are for all members
 
     def some(self, size: int) -> memoryview:
@@ -145,15 +169,26 @@ class Forward:
     @contextmanager
     def headers(self) -> Iterator[None]:
         """Meanwhile ``read`` raises ``LayerError`` for headers without end: all that ``tarfile`` reads of them it keeps."""
-        self.left = HEADERS_AT_MOST - self.remembered
+        self.left = HEADERS_AT_MOST
         yield
-        self.left = None
+        self.left, self.lines = None, 0
+
+    def remember(self, size: int) -> None:
+        self.remembered += size
+        if self.remembered > FOR_ALL_AT_MOST:
+            raise LayerError(f"more than {FOR_ALL_AT_MOST} bytes of headers that are for all members: refused")
 
     def read(self, size: int) -> bytes:
-        if self.left is not None:
-            self.left -= size
-            if self.left < 0:
-                raise LayerError(f"more than {HEADERS_AT_MOST} bytes of headers before one member, or for all: refused")
+        if self.left is None:
+            return self.whole(size)
+        self.left -= size
+        found = self.whole(size) if self.left >= 0 else b""
+        self.lines += found.count(b"\n")
+        if self.left < 0 or self.lines > LINES_AT_MOST:
+            raise LayerError(f"more than {HEADERS_AT_MOST} bytes of headers before one member, or {LINES_AT_MOST} lines of them: refused")
+        return found
+
+    def whole(self, size: int) -> bytes:
         found = self.some(size)
         if len(found) == size:
             return bytes(found)
@@ -184,9 +219,9 @@ def members(file) -> Iterator[tuple[tarfile.TarFile, Member]]:
         with tarfile.TarFile(fileobj=Forward(file), mode="r", tarinfo=Member) as archive:
             for _ in range(ENTRIES_AT_MOST):
                 with archive.fileobj.headers():
-                    member = archive.next()
-                if member is None:
-                    return
+                    if (member := archive.next()) is None:
+                        return
+                    member.weight = LEAST * (1 + archive.fileobj.lines)
                 member.check()
                 yield archive, member
                 archive.members.clear()  # it would remember them all

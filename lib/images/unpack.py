@@ -19,10 +19,9 @@ from lib.images import compression, ondisk
 from lib.images.compression import Budget
 from lib.images.ondisk import copy, copy_sparse, named
 from lib.images.overlays import OPAQUE, WHITEOUT, opaque_attribute
-from lib.images.tarmembers import LayerError, Member, Names, members, split
+from lib.images.tarmembers import LEAST, LayerError, Member, Names, members, split
 
 FOLDERS_AT_MOST = 256 << 20  # bytes of the names and attributes of one image's folders: they are held in memory to the end
-LEAST = 4096  # bytes that anything counts, be it empty: a folder is a block on disk
 
 
 @dataclass
@@ -64,7 +63,7 @@ class Unpacking:
     def place(self, archive, member: Member) -> None:
         """One member, whatever it is."""
         parts = member.parts
-        self.take(LEAST, member.name)
+        self.take(member.weight, member.name)
         with named(member):
             if not parts:
                 self.root_itself(member)
@@ -209,7 +208,7 @@ class Unpacking:
         try:
             self.take(member.size, member.name)
             if member.issparse():
-                copy_sparse(archive.extractfile(member), out, member.size)
+                copy_sparse(archive.fileobj, out, member.sparse, member.size)
             else:
                 copy(archive.fileobj, out, member.size)
             ondisk.give_open(member, out, self.as_root)

@@ -128,6 +128,14 @@ def test_a_huge_manifest(ours, other):
         archive.load(other, io.BytesIO(bomb(ours, member("manifest.json", b" " * (store.JSON_AT_MOST + 1)), only=("manifest.json",))))
 
 
+def info(name: str, kind: bytes = tarfile.REGTYPE, **about) -> tarfile.TarInfo:
+    one = tarfile.TarInfo(name)
+    one.type = kind
+    for key, value in about.items():
+        setattr(one, key, value)
+    return one
+
+
 def passed_over(size: int) -> bytes:
     """A tar file of one sparse file that is empty, though ``size`` bytes of data are stored for it."""
     said = {"minor": "1", "major": "0", "map": "0,0", "realsize": "0", "name": "f"}
@@ -148,6 +156,57 @@ def test_what_an_archive_only_passes_over_counts_too(tmp_path, monkeypatch, pack
     assert site.leftovers() == []
 
 
+# -- work without end: headers that are slow to read, and next to nothing when they are packed
+
+
+def said_of(kind: bytes, data: bytes) -> bytes:
+    """A header before a member, with this in it."""
+    return info("x", kind, size=len(data)).tobuf() + data + bytes(-len(data) % 512)
+
+
+def mapped(numbers: bytes, size: int = 0) -> bytes:
+    """A sparse file that begins with this map, in GNU's format 1.0."""
+    words = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "f", "GNU.sparse.realsize": str(size)}
+    return make.tar(member("f", numbers + bytes(-len(numbers) % 512), pax_headers=words))
+
+
+@pytest.mark.parametrize("said", [said_of(tarfile.XHDTYPE, b"5 x=\n" * 1000) + info("f").tobuf(), mapped(b"500\n" + b"0\n" * 1000)])
+def test_each_line_that_is_said_of_a_file_counts_as_if_it_were_one(tmp_path, other, monkeypatch, said):
+    unpack.unpack(io.BytesIO(said), str(tmp_path))
+    monkeypatch.setenv("SUITCASE_LAYER_LIMIT", "1000000")
+    with pytest.raises(ImageError, match="SUITCASE_LAYER_LIMIT allows more"):
+        unpack.unpack(io.BytesIO(said), str(tmp_path))
+    with pytest.raises(ImageError, match="SUITCASE_LAYER_LIMIT allows more"):
+        archive.load(other, io.BytesIO(said))
+
+
+def test_a_map_of_millions_of_pieces(tmp_path):
+    with pytest.raises(ImageError, match="200000 lines"):
+        unpack.unpack(io.BytesIO(mapped(b"1000000\n" + b"0\n" * 2_000_000)), str(tmp_path))
+
+
+def test_a_line_of_a_map_that_does_not_end(tmp_path):
+    """Each block of it made ``tarfile`` look at all the others again."""
+    file = io.BytesIO(mapped(b"1\n" + b" " * 3_000_000 + b"0\n0\n"))
+    with pytest.raises(ImageError, match="a line without an end"):
+        unpack.unpack(file, str(tmp_path))
+    assert file.tell() < 1_000_000
+
+
+@pytest.mark.parametrize("pieces", [b"5\n5\n0\n5\n", b"0\n5\n4\n5\n", b"0\n5\n96\n5\n", b"-5\n5\n0\n5\n", b"0\n-5\n0\n5\n"])
+def test_a_map_that_goes_back_or_out_of_the_file(tmp_path, pieces):
+    with pytest.raises(ImageError, match=r"no valid tar file|which goes back, or out of its 100 bytes"):
+        unpack.unpack(io.BytesIO(mapped(b"2\n" + pieces + bytes(512), 100)), str(tmp_path))
+
+
+def test_little_is_said_of_all_members_together(tmp_path):
+    """Each of a million members gets a copy of it."""
+    files = info("a").tobuf() + info("b").tobuf()
+    unpack.unpack(io.BytesIO(said_of(tarfile.XGLTYPE, b"52 comment=" + b"a" * 40 + b"\n") + files), str(tmp_path))
+    with pytest.raises(ImageError, match="headers that are for all members"):
+        unpack.unpack(io.BytesIO(said_of(tarfile.XGLTYPE, b"5 x=\n" * 1000) + files), str(tmp_path))
+
+
 # -- an archive that fills the memory, or that no machine could hold ---------------------------
 
 
@@ -157,14 +216,6 @@ def layer_of(*members) -> bytes:
         for info in members:
             tar.addfile(info)
     return out.getvalue()
-
-
-def info(name: str, kind: bytes = tarfile.REGTYPE, **about) -> tarfile.TarInfo:
-    one = tarfile.TarInfo(name)
-    one.type = kind
-    for key, value in about.items():
-        setattr(one, key, value)
-    return one
 
 
 def test_an_archive_of_links_is_no_image(other):
