@@ -17,7 +17,7 @@ HEADER_AT_MOST = 1 << 20  # bytes of one extra header (pax records, a long name)
 HEADERS_AT_MOST = 4 << 20  # bytes of all that stands before one member's content
 LINES_AT_MOST = 200_000  # of those headers: each is a record, or a number in the map of a sparse file
 FOR_ALL_AT_MOST = 4096  # bytes of the headers that are for all members: every one of them gets a copy
-LEAST = 4096  # bytes that anything counts, be it empty, and each line that is said of it: a folder is a block on disk
+LEAST = 4096  # bytes that anything counts, be it empty, and each line that is said of it, too: a folder is a block on disk
 ENTRIES_AT_MOST = 10_000_000
 NO_ID = (1 << 32) - 1  # chown(2) takes it as "leave it as it is"
 NAME_AT_MOST = 4096  # bytes of a path; PATH_MAX in limits.h
@@ -152,9 +152,8 @@ class Forward:
 
     def __init__(self, file):
         self.file, self.piece, self.at, self.position = file, memoryview(b""), 0, 0
-        # Bytes that may still be read of a member's headers. ``tarfile`` reads the first member's as soon as it is made.
-        self.left: int | None = HEADERS_AT_MOST
-        self.lines = 0  # of those headers
+        self.in_headers = True  # ``tarfile`` reads the first member's as soon as it is made
+        self.bytes = self.lines = 0  # of a member's headers, so far
         self.remembered = 0  # bytes of the headers that are for all members
 
     def some(self, size: int) -> memoryview:
@@ -169,9 +168,14 @@ class Forward:
     @contextmanager
     def headers(self) -> Iterator[None]:
         """Meanwhile ``read`` raises ``LayerError`` for headers without end: all that ``tarfile`` reads of them it keeps."""
-        self.left = HEADERS_AT_MOST
+        self.in_headers = True
         yield
-        self.left, self.lines = None, 0
+        self.in_headers, self.bytes, self.lines = False, 0, 0
+
+    @property
+    def weight(self) -> int:
+        """What the headers of a member count: each block and each line of them is work."""
+        return LEAST * (self.bytes // tarfile.BLOCKSIZE + self.lines)
 
     def remember(self, size: int) -> None:
         self.remembered += size
@@ -179,12 +183,12 @@ class Forward:
             raise LayerError(f"more than {FOR_ALL_AT_MOST} bytes of headers that are for all members: refused")
 
     def read(self, size: int) -> bytes:
-        if self.left is None:
+        if not self.in_headers:
             return self.whole(size)
-        self.left -= size
-        found = self.whole(size) if self.left >= 0 else b""
+        self.bytes += size
+        found = self.whole(size) if self.bytes <= HEADERS_AT_MOST else b""
         self.lines += found.count(b"\n")
-        if self.left < 0 or self.lines > LINES_AT_MOST:
+        if self.bytes > HEADERS_AT_MOST or self.lines > LINES_AT_MOST:
             raise LayerError(f"more than {HEADERS_AT_MOST} bytes of headers before one member, or {LINES_AT_MOST} lines of them: refused")
         return found
 
@@ -221,7 +225,7 @@ def members(file) -> Iterator[tuple[tarfile.TarFile, Member]]:
                 with archive.fileobj.headers():
                     if (member := archive.next()) is None:
                         return
-                    member.weight = LEAST * (1 + archive.fileobj.lines)
+                    member.weight = archive.fileobj.weight
                 member.check()
                 yield archive, member
                 archive.members.clear()  # it would remember them all

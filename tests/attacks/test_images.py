@@ -170,8 +170,11 @@ def mapped(numbers: bytes, size: int = 0) -> bytes:
     return make.tar(member("f", numbers + bytes(-len(numbers) % 512), pax_headers=words))
 
 
-@pytest.mark.parametrize("said", [said_of(tarfile.XHDTYPE, b"5 x=\n" * 1000) + info("f").tobuf(), mapped(b"500\n" + b"0\n" * 1000)])
-def test_each_line_that_is_said_of_a_file_counts_as_if_it_were_one(tmp_path, other, monkeypatch, said):
+LONG = make.tar(member("f", pax_headers={"GNU.sparse.map": "0," * 100_000 + "0", "GNU.sparse.realsize": "0", "GNU.sparse.name": "f"}))
+
+
+@pytest.mark.parametrize("said", [said_of(tarfile.XHDTYPE, b"5 x=\n" * 1000) + info("f").tobuf(), mapped(b"500\n" + b"0\n" * 1000), LONG])
+def test_each_line_and_each_block_that_is_said_of_a_file_counts_as_if_it_were_one(tmp_path, other, monkeypatch, said):
     unpack.unpack(io.BytesIO(said), str(tmp_path))
     monkeypatch.setenv("SUITCASE_LAYER_LIMIT", "1000000")
     with pytest.raises(ImageError, match="SUITCASE_LAYER_LIMIT allows more"):
