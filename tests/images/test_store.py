@@ -167,6 +167,16 @@ def test_an_image_by_the_beginning_of_its_id(ours):
         ours.find("test:3")
 
 
+def test_no_id_takes_the_place_of_a_name(ours):
+    """Whoever makes an image can try until its id begins with the letters of a name (feed, cafe, 2048)."""
+    one, strange = simple(ours), simple(ours, "stranger/tool:1", b"2")
+    name = strange.id[7:13]
+    assert ours.find(name).id == strange.id  # nothing is called so, yet
+    ours.tag("test:1", name)
+    assert ours.find(name).id == one.id and ours.find(strange.id[7:14]).id == strange.id
+    assert ours.remove(name) == [f"Untagged: {name}:latest"] and ours.find(name).id == strange.id
+
+
 def test_rmi_takes_a_name_and_with_the_last_name_the_image(ours):
     one = simple(ours)
     ours.folders(one)
