@@ -184,7 +184,7 @@ class Content:
 
     def json(self, name: str) -> object:
         try:
-            return json.loads(self.get(name))
+            return image.parsed(self.get(name))
         except (ValueError, RecursionError):
             raise ArchiveError(f"{name} in the archive is not valid JSON") from None
 

@@ -262,6 +262,21 @@ def test_a_bad_config_gets_one_clear_error(words):
         image.config(json.dumps({"rootfs": {"diff_ids": []}, "config": words}).encode(), "config", 0)
 
 
+HALF = {"author": "half \ud800"}  # a character of which the other half is missing
+
+
+@pytest.mark.parametrize(
+    "data",
+    [json.dumps(HALF).encode(), json.dumps(HALF, ensure_ascii=False).encode("utf-8", "surrogatepass"), json.dumps({}).encode("utf-16")],
+)
+def test_a_document_that_could_not_be_written_again(ours, data):
+    with pytest.raises(ManifestError, match="is not valid JSON"):
+        image.document(data, "config")
+    evil = make.tar(member("manifest.json", b"[" + data + b"]" if data.startswith(b"{") else data))
+    with pytest.raises(ArchiveError, match="is not valid JSON"):
+        archive.load(ours, io.BytesIO(evil))
+
+
 def test_a_config_that_names_other_layers_than_the_manifest():
     with pytest.raises(ManifestError, match="names 1 layers, the manifest 2"):
         image.config(json.dumps({"rootfs": {"diff_ids": ["sha256:" + "0" * 64]}}).encode(), "config", 2)
