@@ -82,6 +82,7 @@ def test_a_small_blob_that_is_many_layers_counts_each_time(ours, other, monkeypa
 
 def test_what_layers_need_without_any_content_counts_for_all_of_them(ours, monkeypatch):
     """Empty files and folders, the names of folders, and what is passed over: 40 layers may not have 40 times as much of it."""
+    ours.store.durable = False  # only faster
     many = make.tar(*(member(f"{number}/x/f") for number in range(20)))
     for name, blob, words in (("implied", many, "more than"), ("tail", make.tar(member("f")) + bytes(100_000), "far more than")):
         monkeypatch.setenv("SUITCASE_LAYER_LIMIT", "1000000")
@@ -114,6 +115,19 @@ def test_only_what_a_manifest_names_is_kept(ours, other, only):
     named = {found.descriptor["digest"], found.id, *(one["digest"] for one in found.layers)}
     assert {f"sha256:{name}" for name in blobs(other)} == named
     assert os.listdir(other.store.place / "ingest") == [] and make.tree(other.folders(found))["hello"][4] == b"content"
+
+
+def test_the_disk_is_waited_for_only_where_a_manifest_names_it(ours, other, monkeypatch):
+    """Each file of an archive may have four bytes, and a hundred thousand of them fit into half a megabyte."""
+    synced, fsync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.fstat(fd).st_ino) or fsync(fd))
+    archive.load(other, io.BytesIO(bomb(ours)))
+    usual = len(synced)
+    assert {path.stat().st_ino for path in (other.store.place / "blobs/sha256").iterdir()} <= set(synced)
+    other.remove("app:1")
+    synced.clear()
+    archive.load(other, io.BytesIO(bomb(ours, *(member(f"f{number}", b"%d" % number) for number in range(500)))))
+    assert len(synced) <= usual
 
 
 def test_a_damaged_archive_leaves_nothing(ours, other):
