@@ -176,8 +176,9 @@ def archive_kind(file) -> str | None:
 
 
 def reader(file, kind: str):
-    """A reader of the tar file in it."""
-    return compression.Streams(file, kind) if kind in compression.STREAMS else compression.unpacked(file)
+    """A reader of the tar file in it. What is passed over counts, too: a sparse file's data may be half a terabyte, and its size 0."""
+    plain = compression.Streams(file, kind) if kind in compression.STREAMS else compression.unpacked(file)
+    return compression.Counted(plain, "the archive")
 
 
 def extract(source: Source, beside: str) -> tuple[str, list[str]] | None:

@@ -13,7 +13,7 @@ from lib.build.context import Tree
 from lib.build.copying import Copying, Source
 from lib.build.steps import Work
 from lib.dockerfile import modes
-from lib.images import ImageError, Merged
+from lib.images import ImageError, Merged, digests
 from lib.images.cache import key
 
 RULES = 2  # of how files are put into a layer: another number, and no layer made by older rules is taken from a cache
@@ -80,8 +80,7 @@ class Files:
         one = self.one
         if any(copying.is_git(source) for source in one.sources):
             raise ImageError("ADD from a Git repository is not known here: RUN git clone, or clone it beside the Dockerfile and COPY it")
-        if one.checksum and not (len(one.sources) == 1 and copying.is_url(one.sources[0])):
-            raise one.place.error("ADD --checksum is for one http(s) source", "COPY counts files by their content anyway", "--checksum")
+        self.check_checksum()
         fetched = [self.fetch(source) for source in one.sources if copying.is_url(source)]
         local = tuple(source for source in one.sources if not copying.is_url(source))
         found = self.some(self.stage.context, local, copying.find(self.stage.context, local), fetched or one.heredocs)
@@ -98,6 +97,19 @@ class Files:
                     target.copy(plain)
 
         return Work("copy", self.parts, do)
+
+    def check_checksum(self) -> None:
+        """Before anything is fetched. Raises ``DockerfileError``."""
+        one = self.one
+        if not one.checksum:
+            return
+        if len(one.sources) != 1 or not copying.is_url(one.sources[0]):
+            raise one.place.error("ADD --checksum is for one http(s) source", "COPY counts files by their content anyway", "--checksum")
+        try:
+            digests.check(one.checksum, digests.CHECKSUMS)
+        except digests.DigestError as error:
+            words = f"ADD --checksum: {error}"
+            raise one.place.error(words, "sha256sum FILE shows it; sha384: and sha512: will do, too", "--checksum") from None
 
     def fetch(self, url: str) -> Source:
         """A download, in a folder of its own that the build removes."""

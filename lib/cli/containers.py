@@ -116,8 +116,11 @@ def export(container: str, output: str | None) -> None:
 
 
 def running(name: str) -> dict:
-    """The record of a container that runs now, by its name or the beginning of its id."""
-    found = [facts for facts in state.records() if "called" in facts and (facts["called"] == name or facts["id"].startswith(name))]
+    """The record of a container that runs now, by its name, or else by the beginning of its id: that is nobody's choice."""
+    records = [facts for facts in state.records() if "called" in facts]
+    found = [facts for facts in records if facts["called"] == name] or [facts for facts in records if name and facts["id"].startswith(name)]
+    if len(found) > 1:
+        raise Failed(f"{name} is the name, or begins the ids, of {len(found)} containers: {', '.join(one['id'][:12] for one in found)}")
     if not found:
         raise Failed(f"No such container: {name} (only running ones can be looked into: those of another terminal or notebook)")
     return found[0]

@@ -12,7 +12,7 @@ import os
 import tarfile
 from collections.abc import Sequence
 
-from lib.images import compression, digests, image, layers, references
+from lib.images import compression, digests, image, layers, references, unpack
 from lib.images.digests import ImageError
 from lib.images.image import Image
 from lib.images.library import Library
@@ -88,10 +88,11 @@ def docker_entry(one: Image, name: str) -> dict:
 def load(library: Library, file) -> list[Image]:
     """``docker load``: take every image out of an archive (OCI or Docker, packed or not). Raises ``ArchiveError`` and ``LayerError``."""
     with library.store.using(), Content(library.store) as content:
-        content.read(compression.Counted(compression.unpacked(file), 2 * compression.limit(), "the archive"))
+        content.read(compression.Counted(compression.unpacked(file), "the archive"))
         found = content.docker() if "manifest.json" in content.files else content.oci()
+        room = unpack.Room()
         for one, names in found:
-            library.chains.unpack(one.layers, one.diff_ids)
+            library.chains.unpack(one.layers, one.diff_ids, room=room)
             for name in names:
                 library.store.tag(name, one.descriptor)
     return [image.load(library.store, one.descriptor, tuple(names)) for one, names in found]
@@ -105,14 +106,14 @@ class Content:
 
     def __init__(self, store: Store):
         self.store, self.files, self.links = store, {}, {}
-        self.left, self.drafts = compression.limit(), {}  # by digest
+        self.budget, self.drafts = compression.Budget(compression.limit()), {}  # by digest
 
     def read(self, file) -> None:
         """Raises ``ArchiveError`` for more than one may unpack to, ``LayerError`` for what is no tar file."""
         for archive, member in members(file):
             name = "/".join(member.parts)
+            self.count(member)
             if member.kind == "file":
-                self.count(member)
                 self.files[name] = self.keep(archive.extractfile(member), member.size, kind_of(member.parts))
             elif member.kind in ("symbolic link", "hard link"):
                 here = os.path.dirname(name) if member.kind == "symbolic link" else ""
@@ -121,8 +122,7 @@ class Content:
                     raise ArchiveError(f"the archive holds more than {LINKS_AT_MOST} links: no image has so many layers")
 
     def count(self, member) -> None:
-        self.left -= member.size
-        if self.left < 0:
+        if not self.budget.take(member.size + member.weight):
             words = f"the archive unpacks to more than {compression.limit()} bytes (at {member.name[:60]!r}): a bomb?"
             raise ArchiveError(f"{words} SUITCASE_LAYER_LIMIT allows more")
         if len(self.files) >= FILES_AT_MOST:
@@ -184,7 +184,7 @@ class Content:
 
     def json(self, name: str) -> object:
         try:
-            return json.loads(self.get(name))
+            return image.parsed(self.get(name))
         except (ValueError, RecursionError):
             raise ArchiveError(f"{name} in the archive is not valid JSON") from None
 
@@ -259,7 +259,7 @@ def believed(names: list) -> list[str]:
 def import_(library: Library, file, name: str | None = None, config: dict | None = None, message: str = "") -> Image:
     """``docker import``: a tar file of a whole file system becomes an image of one layer; ``config`` is its runtime part."""
     name = str(references.parse(name)) if name else None  # a name that is none is refused now, not after the work
-    tar = compression.Counted(compression.unpacked(file), 2 * compression.limit(), "the tar file")
+    tar = compression.Counted(compression.unpacked(file), "the tar file")
 
     def fill(sink) -> None:
         while data := tar.read(1 << 18):

@@ -13,13 +13,13 @@ import threading
 import zlib
 from functools import partial
 
-from lib.images.digests import ImageError
+from lib.images.digests import ImageError, Stopped
 
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 CHUNK = 1 << 19  # bytes that are unpacked at once: a bomb of a gigabyte comes in small pieces, and is counted
 PIECE = 1 << 16  # bytes that are read of an archive at once: one made of many tiny streams has the rest copied for each
 MEMORY = 1 << 27  # bytes that a stranger's data may make us remember: 128 MiB, what zstd takes unasked, and twice what xz -9 needs
-UNPACKED_AT_MOST = 64 << 30  # bytes of one layer; SUITCASE_LAYER_LIMIT changes it
+UNPACKED_AT_MOST = 64 << 30  # bytes of one image, all its layers together; SUITCASE_LAYER_LIMIT changes it
 LEVEL = 3  # of gzip, for our own layers: level 6 takes twice as long and makes them 8 % smaller
 MEDIA_TYPES = {
     "gzip": "application/vnd.oci.image.layer.v1.tar+gzip",
@@ -29,7 +29,7 @@ MEDIA_TYPES = {
 
 
 def limit() -> int:
-    """Bytes that one layer may have, unpacked."""
+    """Bytes that one layer, or all of an image, may have, unpacked."""
     return int(os.environ.get("SUITCASE_LAYER_LIMIT", UNPACKED_AT_MOST))
 
 
@@ -132,18 +132,45 @@ class Rest:
         return head or self.file.read(size)
 
 
-class Counted:
-    """A file of which at most ``limit`` bytes are read: what is small when packed may have no end. ``what`` is its name in the error."""
+class Budget:
+    """Bytes that may still come. Several threads use it up together: one small blob may be each layer of an image."""
 
-    def __init__(self, file, limit: int, what: str):
-        self.file, self.left, self.what = file, limit, what
+    def __init__(self, left: int):
+        self.left, self.lock = left, threading.Lock()
+
+    def take(self, size: int) -> bool:
+        """False if there were fewer."""
+        with self.lock:
+            self.left -= size
+            return self.left >= 0
+
+
+class Counted:
+    """A file that is read as long as the ``budget`` lasts: what is small when packed may have no end. ``what`` is its name in the error.
+
+    Without one it may have twice the limit: that is of files, and headers and holes of sparse files count here, too.
+    """
+
+    def __init__(self, file, what: str, budget: Budget | None = None):
+        self.file, self.what, self.budget = file, what, budget or Budget(2 * limit())
 
     def read(self, size: int = CHUNK) -> bytes:
         data = self.file.read(size)
-        self.left -= len(data)
-        if self.left < 0:
+        if not self.budget.take(len(data)):
             raise ImageError(f"{self.what} unpacks to far more than {limit()} bytes: a bomb? SUITCASE_LAYER_LIMIT allows more")
         return data
+
+
+class Until:
+    """A file that is read until ``stopping`` is set: to unpack a few bytes may take hours, and perhaps nobody wants it any more."""
+
+    def __init__(self, file, stopping: threading.Event):
+        self.file, self.stopping = file, stopping
+
+    def read(self, size: int = CHUNK) -> bytes:
+        if self.stopping.is_set():
+            raise Stopped("the unpacking was stopped")
+        return self.file.read(size)
 
 
 class Raw(io.RawIOBase):

@@ -9,21 +9,26 @@ import hashlib
 import re
 
 ALGORITHMS = {"sha256": 64, "sha512": 128}  # and how many hexadecimal digits each has
-GRAMMAR = re.compile(r"(sha256|sha512):([a-f0-9]+)")
+CHECKSUMS = {**ALGORITHMS, "sha384": 96}  # of what is in no store, as for ADD: what is broken (md5, sha1) would protect nobody
+GRAMMAR = re.compile(r"([a-z0-9]+):([a-f0-9]+)")
 
 
 class ImageError(Exception):
     """Something about an image, a layer or the store is wrong; the message says what, where, and what to do."""
 
 
+class Stopped(ImageError):
+    """Something else failed, or somebody pressed Ctrl-C: this is not wanted any more."""
+
+
 class DigestError(ImageError):
     """The content is not what its digest, or its length, says."""
 
 
-def check(digest: object) -> str:
+def check(digest: object, algorithms: dict[str, int] = ALGORITHMS) -> str:
     """The digest, if it is one; it becomes a path in the store, so nothing else may pass. Raises ``DigestError``."""
     found = GRAMMAR.fullmatch(digest) if isinstance(digest, str) else None
-    if not found or len(found[2]) != ALGORITHMS[found[1]]:
+    if not found or len(found[2]) != algorithms.get(found[1]):
         raise DigestError(f"{str(digest)[:100]!r} is not a digest: sha256: and 64 hexadecimal digits in lower case")
     return digest
 

@@ -40,14 +40,24 @@ def here() -> dict[str, str]:
     return {"os": "linux", "architecture": processor.architecture()}
 
 
+def parsed(data: bytes) -> object:
+    """JSON from a stranger, in UTF-8. Raises ``ValueError``, ``RecursionError``.
+
+    Half of a character can neither be shown nor written again: Python would take it written as \\ud800, and (from bytes) as it is, too.
+    """
+    text = data.decode()
+    found = json.loads(text)
+    if "\\u" in text:
+        json.dumps(found, ensure_ascii=False).encode()
+    return found
+
+
 def document(data: bytes, what: str) -> dict:
     """A JSON object from a stranger. Raises ``ManifestError``."""
     if len(data) > JSON_AT_MOST:
         raise ManifestError(f"{what} has {len(data)} bytes: at most {JSON_AT_MOST} are taken")
     try:
-        found = json.loads(data)
-        if b"\\u" in data:
-            json.dumps(found, ensure_ascii=False).encode()  # half of a character (\\ud800) can neither be shown nor written again
+        found = parsed(data)
     except (ValueError, RecursionError) as error:
         raise ManifestError(f"{what} is not valid JSON: {str(error)[:200]}") from None
     if not isinstance(found, dict):

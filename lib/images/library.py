@@ -37,18 +37,29 @@ class Library:
         return sorted(loaded, key=lambda one: str(one.config.get("created", "")), reverse=True)
 
     def find(self, text: str) -> Image:
-        """An image by a name, a digest, an id, or the beginning of an id. Raises ``StoreError``."""
+        """An image by a name, a digest, an id, or the beginning of an id. Raises ``StoreError``.
+
+        Names come first: whoever makes an image can have its id begin as somebody else's is called (feed, cafe, 2048).
+        """
         names = self.store.names()
+        if found := self.by_name(text, names):
+            return found
         if re.fullmatch(r"(sha(256|512):)?[a-f0-9]{4,128}", text) and (hits := self.by_id(text.rpartition(":")[2])):
             if len(hits) > 1:
                 raise StoreError(f"{text!r} begins {len(hits)} images' ids: {', '.join(digests.short(one.id) for one in hits)}")
             return hits[0]
-        wanted = references.parse(text)
+        raise StoreError(f"No such image: {text}{self.meant(references.parse(text), names)}")
+
+    def by_name(self, text: str, names: dict[str, dict]) -> Image | None:
+        try:
+            wanted = references.parse(text)
+        except references.BadReference:
+            return None
         for name, descriptor in names.items():
             if name == str(wanted) or (wanted.digest and wanted.digest == descriptor["digest"]):
                 same = tuple(other for other, one in names.items() if one["digest"] == descriptor["digest"])
                 return image.load(self.store, descriptor, same)
-        raise StoreError(f"No such image: {text}{self.meant(wanted, names)}")
+        return None
 
     def by_id(self, beginning: str) -> list[Image]:
         return [one for one in self.images() if one.id.partition(":")[2].startswith(beginning)]

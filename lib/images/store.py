@@ -58,16 +58,18 @@ class Draft:
         return self.publish()
 
     def seal(self) -> None:
-        """Check it, and have it on disk: no more is written. Raises ``DigestError``."""
+        """Check it: no more is written. Raises ``DigestError``."""
         if self.size is not None and self.written != self.size:
             raise DigestError(f"blob {self.expected}: {self.written} bytes came, {self.size} were announced")
         if self.expected and self.digest != self.expected:
             raise DigestError(f"blob {self.expected}: what came has the digest {self.digest}; it was damaged or swapped on the way")
-        self.store.sync(self.file.fileno())
         self.file.close()
 
     def publish(self) -> str:
+        """Have it on disk, and give it its name. Of many drafts perhaps few get that far, and only those are waited for."""
         target = self.store.path(self.digest)
+        with open(self.path, "rb") as file:
+            self.store.sync(file.fileno())
         os.rename(self.path, target)
         self.store.sync_folder(target.parent)
         return self.digest

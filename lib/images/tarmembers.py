@@ -14,7 +14,10 @@ from contextlib import contextmanager
 from lib.images.digests import ImageError
 
 HEADER_AT_MOST = 1 << 20  # bytes of one extra header (pax records, a long name): it is held in memory
-HEADERS_AT_MOST = 4 << 20  # bytes of all that stands before one member's content, and of what is said for all members together
+HEADERS_AT_MOST = 4 << 20  # bytes of all that stands before one member's content
+LINES_AT_MOST = 200_000  # of those headers: each is a record, or a number in the map of a sparse file
+FOR_ALL_AT_MOST = 4096  # bytes of the headers that are for all members: every one of them gets a copy
+LEAST = 4096  # bytes that anything counts, be it empty, and each line that is said of it, too: a folder is a block on disk
 ENTRIES_AT_MOST = 10_000_000
 NO_ID = (1 << 32) - 1  # chown(2) takes it as "leave it as it is"
 NAME_AT_MOST = 4096  # bytes of a path; PATH_MAX in limits.h
@@ -33,14 +36,34 @@ class LayerError(ImageError):
 
 
 class Member(tarfile.TarInfo):
-    """A tar member whose headers may not be of any size that a stranger likes."""
+    """A tar member whose headers may not be of any size that a stranger likes.
+
+    ``weight`` are the bytes that it counts, beside its content.
+    """
+
+    weight = LEAST
 
     def _proc_member(self, archive):
         if self.type in EXTRA and self.size > HEADER_AT_MOST:
             raise LayerError(f"a header of {self.size} bytes before {self.name[:60]!r}: at most {HEADER_AT_MOST} are read")
         if self.type == tarfile.XGLTYPE:
-            archive.fileobj.remembered += self.size  # every later member has these records
+            archive.fileobj.remember(self.size)
         return super()._proc_member(archive)
+
+    def _proc_gnusparse_10(self, next, pax_headers, archive):
+        """The map of a sparse file stands before its content: how many pieces there are, then two numbers for each, a line for each number.
+
+        ``tarfile`` looks for one line after the other in all that is left, and needs ever longer for one that has no end.
+        """
+        found, lines, wanted = [], 0, 1
+        while lines < wanted:
+            found.append(archive.fileobj.read(tarfile.BLOCKSIZE))
+            if not (more := found[-1].count(b"\n")):
+                raise LayerError(f"the map of the sparse file {next.name[:60]!r} has a line without an end")
+            lines += more
+            wanted = 1 + 2 * int(found[0].partition(b"\n")[0])
+        numbers = [int(line) for line in b"".join(found).split(b"\n")[1:wanted]]
+        next.offset_data, next.sparse = archive.fileobj.tell(), list(zip(numbers[::2], numbers[1::2], strict=True))
 
     def check(self) -> None:
         """Numbers that are none, or that the kernel cannot take. Raises ``LayerError``."""
@@ -92,6 +115,35 @@ def split(name: str) -> list[str]:
     return parts
 
 
+class Names:
+    """Paths of folders, so that all below one are found without looking at the others: a layer may have a million, and replace each."""
+
+    def __init__(self):
+        self.below: dict[str, set[str]] = {}
+
+    def add(self, path: str) -> int:
+        """How many bytes this keeps: of the path, and of each above it that was not known."""
+        kept = 0
+        while path:
+            above = path.rpartition("/")[0]
+            known = self.below.setdefault(above, set())
+            if path in known:
+                break
+            known.add(path)
+            kept += len(path)
+            path = above
+        return kept
+
+    def take(self, path: str) -> Iterator[str]:
+        """``path`` and all below it; they are forgotten."""
+        self.below.get(path.rpartition("/")[0], set()).discard(path)
+        todo = [path]
+        while todo:
+            one = todo.pop()
+            yield one
+            todo += self.below.pop(one, ())
+
+
 class Forward:
     """A tar file that is only read forward: what ``tarfile`` asks for is cut out of the pieces as they come, without copying the rest.
 
@@ -100,8 +152,8 @@ class Forward:
 
     def __init__(self, file):
         self.file, self.piece, self.at, self.position = file, memoryview(b""), 0, 0
-        # Bytes that may still be read of a member's headers. ``tarfile`` reads the first member's as soon as it is made.
-        self.left: int | None = HEADERS_AT_MOST
+        self.in_headers = True  # ``tarfile`` reads the first member's as soon as it is made
+        self.bytes = self.lines = 0  # of a member's headers, so far
         self.remembered = 0  # bytes of the headers that are for all members
 
     def some(self, size: int) -> memoryview:
@@ -116,15 +168,31 @@ class Forward:
     @contextmanager
     def headers(self) -> Iterator[None]:
         """Meanwhile ``read`` raises ``LayerError`` for headers without end: all that ``tarfile`` reads of them it keeps."""
-        self.left = HEADERS_AT_MOST - self.remembered
+        self.in_headers = True
         yield
-        self.left = None
+        self.in_headers, self.bytes, self.lines = False, 0, 0
+
+    @property
+    def weight(self) -> int:
+        """What the headers of a member count: each block and each line of them is work."""
+        return LEAST * (self.bytes // tarfile.BLOCKSIZE + self.lines)
+
+    def remember(self, size: int) -> None:
+        self.remembered += size
+        if self.remembered > FOR_ALL_AT_MOST:
+            raise LayerError(f"more than {FOR_ALL_AT_MOST} bytes of headers that are for all members: refused")
 
     def read(self, size: int) -> bytes:
-        if self.left is not None:
-            self.left -= size
-            if self.left < 0:
-                raise LayerError(f"more than {HEADERS_AT_MOST} bytes of headers before one member, or for all: refused")
+        if not self.in_headers:
+            return self.whole(size)
+        self.bytes += size
+        found = self.whole(size) if self.bytes <= HEADERS_AT_MOST else b""
+        self.lines += found.count(b"\n")
+        if self.bytes > HEADERS_AT_MOST or self.lines > LINES_AT_MOST:
+            raise LayerError(f"more than {HEADERS_AT_MOST} bytes of headers before one member, or {LINES_AT_MOST} lines of them: refused")
+        return found
+
+    def whole(self, size: int) -> bytes:
         found = self.some(size)
         if len(found) == size:
             return bytes(found)
@@ -155,9 +223,9 @@ def members(file) -> Iterator[tuple[tarfile.TarFile, Member]]:
         with tarfile.TarFile(fileobj=Forward(file), mode="r", tarinfo=Member) as archive:
             for _ in range(ENTRIES_AT_MOST):
                 with archive.fileobj.headers():
-                    member = archive.next()
-                if member is None:
-                    return
+                    if (member := archive.next()) is None:
+                        return
+                    member.weight = archive.fileobj.weight
                 member.check()
                 yield archive, member
                 archive.members.clear()  # it would remember them all

@@ -10,56 +10,37 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 
 from lib import inside, linux, state
 from lib.images import compression, ondisk
+from lib.images.compression import Budget
 from lib.images.ondisk import copy, copy_sparse, named
 from lib.images.overlays import OPAQUE, WHITEOUT, opaque_attribute
-from lib.images.tarmembers import LayerError, Member, members, split
+from lib.images.tarmembers import LEAST, LayerError, Member, Names, members, split
 
-FOLDERS_AT_MOST = 256 << 20  # bytes of the names and attributes of one layer's folders: they are held in memory to its end
+FOLDERS_AT_MOST = 256 << 20  # bytes of the names and attributes of one image's folders: they are held in memory to the end
 
 
-class Names:
-    """Paths of folders, so that all below one are found without looking at the others: a layer may have a million, and replace each."""
+@dataclass
+class Room:
+    """What an image may take, all its layers together: they are unpacked side by side, and one small blob may be each of them."""
 
-    def __init__(self):
-        self.below: dict[str, set[str]] = {}
-
-    def add(self, path: str) -> int:
-        """How many bytes this keeps: of the path, and of each above it that was not known."""
-        kept = 0
-        while path:
-            above = path.rpartition("/")[0]
-            known = self.below.setdefault(above, set())
-            if path in known:
-                break
-            known.add(path)
-            kept += len(path)
-            path = above
-        return kept
-
-    def take(self, path: str) -> Iterator[str]:
-        """``path`` and all below it; they are forgotten."""
-        self.below.get(path.rpartition("/")[0], set()).discard(path)
-        todo = [path]
-        while todo:
-            one = todo.pop()
-            yield one
-            todo += self.below.pop(one, ())
+    content: Budget = field(default_factory=lambda: Budget(compression.limit()))
+    passing: Budget = field(default_factory=lambda: Budget(2 * compression.limit()))  # bytes of the tar files
+    folders: Budget = field(default_factory=lambda: Budget(FOLDERS_AT_MOST))
 
 
 class Unpacking:
     """One layer on its way into ``target``, an empty folder. ``implied`` are folders that the layer uses but does not describe."""
 
-    def __init__(self, target: str):
+    def __init__(self, target: str, room: Room | None = None):
         self.target, self.root = target, inside.open_root(target)
-        self.left, self.as_root = compression.limit(), os.geteuid() == 0
+        self.room, self.as_root = room or Room(), os.geteuid() == 0
         self.folders: dict[str, Member | None] = {"": None}  # of this layer; None: implied, not described
         self.names = Names()
-        self.room = FOLDERS_AT_MOST
         self.opaque: set[str] = set()
         self.removed: set[str] = set()  # names that got a whiteout
         self.last: tuple[str, int] | None = None  # the folder that the member before lay in, still open
@@ -82,6 +63,7 @@ class Unpacking:
     def place(self, archive, member: Member) -> None:
         """One member, whatever it is."""
         parts = member.parts
+        self.take(member.weight, member.name)
         with named(member):
             if not parts:
                 self.root_itself(member)
@@ -89,6 +71,11 @@ class Unpacking:
                 self.whiteout("/".join(parts[:-1]), parts[-1])
             else:
                 self.make(archive, member, "/".join(parts[:-1]), parts[-1])
+
+    def take(self, size: int, name: str) -> None:
+        if not self.room.content.take(size):
+            words = f"all that is unpacked has more than {compression.limit()} bytes (at {name[:60]!r}): a bomb?"
+            raise LayerError(f"{words} SUITCASE_LAYER_LIMIT allows more")
 
     def root_itself(self, member: Member) -> None:
         if member.kind != "folder":
@@ -127,6 +114,7 @@ class Unpacking:
                 self.imply_one(above, name, done)
 
     def imply_one(self, above: str, name: str, path: str) -> None:
+        self.take(LEAST, path)
         fd = self.opened(above)
         try:
             if path in self.removed:  # deleted below, and a new one put in its place
@@ -190,8 +178,7 @@ class Unpacking:
         self.charge(self.names.add(path) + sum(len(key) + len(value) for key, value in said.items()), path)
 
     def charge(self, size: int, path: str) -> None:
-        self.room -= size
-        if self.room < 0:
+        if not self.room.folders.take(size):
             raise LayerError(f"a bomb? The folders' names and attributes need more than {FOLDERS_AT_MOST} bytes (at {path[:60]!r})")
 
     def forget(self, path: str) -> None:
@@ -219,12 +206,9 @@ class Unpacking:
         except FileExistsError:
             return False
         try:
-            self.left -= member.size
-            if self.left < 0:
-                words = f"the layer unpacks to more than {compression.limit()} bytes (at {member.name!r}): a bomb?"
-                raise LayerError(f"{words} SUITCASE_LAYER_LIMIT allows more")
+            self.take(member.size, member.name)
             if member.issparse():
-                copy_sparse(archive.extractfile(member), out, member.size)
+                copy_sparse(archive.fileobj, out, member.sparse, member.size)
             else:
                 copy(archive.fileobj, out, member.size)
             ondisk.give_open(member, out, self.as_root)
@@ -295,6 +279,6 @@ class Unpacking:
             os.close(fd)
 
 
-def unpack(file, target: str) -> Unpacking:
+def unpack(file, target: str, room: Room | None = None) -> Unpacking:
     """Unpack the tar ``file`` (already decompressed) into the empty folder ``target``. Raises ``LayerError``."""
-    return Unpacking(target).unpack(file)
+    return Unpacking(target, room).unpack(file)

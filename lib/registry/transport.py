@@ -16,7 +16,7 @@ from functools import cached_property
 from urllib.parse import urljoin
 from weakref import WeakSet
 
-from lib.images import ImageError
+from lib.images import ImageError, Stopped
 
 CONNECT, SILENCE = 5, 60  # seconds
 TRIES, PAUSE = 5, 0.25  # the pause doubles from try to try: 4 s in all
@@ -48,10 +48,6 @@ class Unreachable(RegistryError):
 
 class Broken(RegistryError):
     """The connection ended in the middle. It may be tried again."""
-
-
-class Stopped(RegistryError):
-    """Something else failed, or somebody pressed Ctrl-C: this is not wanted any more."""
 
 
 class NotTLS(RegistryError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import hashlib
 import http.server
 import lzma
 import os
@@ -445,6 +446,27 @@ def test_add_checksum(site):
         assert site.read(site.build(f"FROM scratch\nADD --checksum={good} {url}/file.txt /x\n"), "x") == "hello"
         with pytest.raises(BuildError, match=r"(?s)Dockerfile:2:1: .*the download has the digest.*ADD --checksum="):
             site.build(f"FROM scratch\nADD --checksum={digests.of(b'other')} {url}/file.txt /x\n")
+
+
+@pytest.mark.parametrize("kind", ["sha256", "sha384", "sha512"])
+def test_add_checksum_of_each_kind(site, kind):
+    with web(file_txt=b"hello") as url:
+        good, bad = (f"{kind}:{hashlib.new(kind, data).hexdigest()}" for data in (b"hello", b"other"))
+        assert site.read(site.build(f"FROM scratch\nADD --checksum={good} {url}/file.txt /x\n"), "x") == "hello"
+        with pytest.raises(BuildError, match="the download has the digest"):
+            site.build(f"FROM scratch\nADD --checksum={bad} {url}/file.txt /x\n")
+
+
+MD5 = "md5:" + "0" * 32
+
+
+@pytest.mark.parametrize(
+    "checksum", [MD5, "sha1:" + "0" * 40, "shake_128:00", "blake2b:" + "0" * 128, "sha256:xyz", "sha256", "sha256:" + "A" * 64, "$X"]
+)
+def test_add_checksum_that_would_protect_nobody(site, checksum):
+    """Nothing is fetched for it: nobody is asked at that address."""
+    with pytest.raises(DockerfileError, match=r"Dockerfile:3:5: ADD --checksum: .*is not a digest"):
+        site.build(f"FROM scratch\nARG X={MD5}\nADD --checksum={checksum} http://127.0.0.1:1/x /x\n")
 
 
 @pytest.mark.parametrize("sources", ["a", "http://127.0.0.1:1/x http://127.0.0.1:1/y", "a http://127.0.0.1:1/x"])

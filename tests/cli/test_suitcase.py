@@ -24,7 +24,8 @@ from helpers.needs import requires
 from helpers.registries import with_password
 
 from lib import state
-from lib.cli import text
+from lib.cli import containers, text
+from lib.cli.errors import Failed
 from lib.cli.main import main
 from lib.engine import shortnames
 from lib.images import Library, Store
@@ -284,6 +285,17 @@ def test_a_short_name_leads_to_a_stand_in_and_it_is_said(suitcase):
     said = suitcase("run busybox:1.36 echo hello")
     assert said.out == "hello\n" and "localhost/busybox:static, made on this machine, stands in" in said.err
     assert suitcase("run mysql true").code == 125, "there is none for that"
+
+
+def test_a_running_container_by_its_name_before_any_id(monkeypatch):
+    records = [
+        {"id": ident, "called": called} for ident, called in (("feed01", "one"), ("feed02", "two"), ("0ff000", "feed"), ("abc000", ""))
+    ]
+    monkeypatch.setattr(state, "records", lambda: records)
+    assert [containers.running(word)["id"] for word in ("feed", "feed0" + "1", "0ff")] == ["0ff000", "feed01", "0ff000"]
+    for word, words in (("feed0", "of 2 containers"), ("nobody", "No such container")):
+        with pytest.raises(Failed, match=words):
+            containers.running(word)
 
 
 def test_diff_and_export_of_a_running_container(suitcase, ours, docker, tmp_path):

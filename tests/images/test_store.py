@@ -167,6 +167,16 @@ def test_an_image_by_the_beginning_of_its_id(ours):
         ours.find("test:3")
 
 
+def test_no_id_takes_the_place_of_a_name(ours):
+    """Whoever makes an image can try until its id begins with the letters of a name (feed, cafe, 2048)."""
+    one, strange = simple(ours), simple(ours, "stranger/tool:1", b"2")
+    name = strange.id[7:13]
+    assert ours.find(name).id == strange.id  # nothing is called so, yet
+    ours.tag("test:1", name)
+    assert ours.find(name).id == one.id and ours.find(strange.id[7:14]).id == strange.id
+    assert ours.remove(name) == [f"Untagged: {name}:latest"] and ours.find(name).id == strange.id
+
+
 def test_rmi_takes_a_name_and_with_the_last_name_the_image(ours):
     one = simple(ours)
     ours.folders(one)
@@ -250,6 +260,21 @@ def test_a_bad_manifest_gets_one_clear_error(kind):
 def test_a_bad_config_gets_one_clear_error(words):
     with pytest.raises(ManifestError):
         image.config(json.dumps({"rootfs": {"diff_ids": []}, "config": words}).encode(), "config", 0)
+
+
+HALF = {"author": "half \ud800"}  # a character of which the other half is missing
+
+
+@pytest.mark.parametrize(
+    "data",
+    [json.dumps(HALF).encode(), json.dumps(HALF, ensure_ascii=False).encode("utf-8", "surrogatepass"), json.dumps({}).encode("utf-16")],
+)
+def test_a_document_that_could_not_be_written_again(ours, data):
+    with pytest.raises(ManifestError, match="is not valid JSON"):
+        image.document(data, "config")
+    evil = make.tar(member("manifest.json", b"[" + data + b"]" if data.startswith(b"{") else data))
+    with pytest.raises(ArchiveError, match="is not valid JSON"):
+        archive.load(ours, io.BytesIO(evil))
 
 
 def test_a_config_that_names_other_layers_than_the_manifest():
