@@ -20,7 +20,7 @@ from helpers.steps import Steps
 from helpers.waiting import wait_for
 
 import lib
-from lib import bases, inside, linux, oci, state
+from lib import bases, images, inside, linux, oci, state
 from lib.ingredients import Capabilities, Namespaces, RunAs, capabilities, users
 from lib.process import Plan, Step, StepError, output
 from lib.process.line import Line
@@ -269,6 +269,40 @@ def test_nobody_else_gets_into_the_store():
         assert stat.S_IMODE(state.folder(name).stat().st_mode) == 0o700
 
 
+def test_a_store_is_closed_to_others_whatever_the_umask(tmp_path, monkeypatch):
+    """Who may write in a folder above ours moves ours away, and has root start programs out of his own."""
+    monkeypatch.setenv("SUITCASE_STORE", str(tmp_path / "var/lib/store"))
+    before = os.umask(0)
+    try:
+        state.folder("containers")
+        images.Store(tmp_path / "other/images")
+        state.make_folder(tmp_path / "mem/run")
+    finally:
+        os.umask(before)
+    made = [
+        path
+        for folder in ("var/lib/store/containers", "other/images", "mem/run")
+        for path in (tmp_path / folder, *(tmp_path / folder).parents)
+    ]
+    assert not [path for path in made if path.is_relative_to(tmp_path) and path.stat().st_mode & 0o022]
+
+
+def test_a_store_that_others_had_in_their_hands(tmp_path, monkeypatch):
+    monkeypatch.setenv("SUITCASE_STORE", str(tmp_path / "store"))
+    containers = state.folder("containers")
+    containers.parent.chmod(0o777)
+    assert state.folder("containers").parent.stat().st_mode & 0o777 == 0o755, "it is ours to close"
+    for stranger in (containers, containers.parent):
+        os.chown(stranger, 1234, 1234)
+        with pytest.raises(PermissionError, match=r"belongs to uid 1234.*SUITCASE_STORE"):
+            state.folder("containers")
+        os.chown(stranger, 0, 0)
+    containers.parent.chmod(0o777)
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    with pytest.raises(PermissionError, match="others may write in it"):
+        state.folder("containers")
+
+
 @pytest.mark.parametrize("moment", ["listed", "entered"])
 def test_a_removal_follows_no_link_that_is_put_in_its_way(tmp_path, monkeypatch, moment):
     victim, doomed = tmp_path / "victim", tmp_path / "doomed"
@@ -323,6 +357,13 @@ def test_records_of_somebody_else_are_not_believed(tmp_path, monkeypatch):
     for deed in (state.records, state.gc, lambda: oci.state_json("web"), lambda: oci.delete("web")):
         with pytest.raises(PermissionError, match="uid 1234"):
             deed()
+    os.chown(tmp_path / "run", 0, 0)
+    (tmp_path / "run/web.json").write_text('{"id": "web", "owner": "dead", "maker": "dead", "pid": 0, "undos": [["rmtree", "/nowhere"]]}')
+    for theirs in ("web.json", "oci-web"):
+        os.chown(tmp_path / "run" / theirs, 1234, 1234)
+    assert state.records() == state.gc() == []
+    with pytest.raises(PermissionError, match="uid 1234"):
+        oci.delete("web")
 
 
 def test_what_could_not_be_undone_is_tried_again_by_the_next_gc(tmp_path):
