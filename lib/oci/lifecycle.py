@@ -146,6 +146,6 @@ def delete(name: str, force: bool = False) -> None:
             raise OciError(f"cannot delete container {name!r}: it is {now} (kill it first, or use --force)")
         state.kill_recorded(about)
     with suppress(ChildProcessError):
-        os.waitpid(about["pid"], 0)  # only if this very process made it; else somebody else waits for it
+        os.waitid(os.P_PID, about["pid"], os.WEXITED | os.WNOHANG)  # only if this very process made it; else somebody else waits for it
     state.undo_all(about["undos"])
     state.unlink(str(state.runtime_dir() / f"oci-{name}.json"))

@@ -22,12 +22,7 @@ from lib.process.errors import StepError, TimeLimit
 from lib.process.interrupts import Shield
 from lib.process.messages import MESSAGE, understood
 from lib.process.steps import CHILD, STAGES, Step
-
-
-def pid_of(pidfd: int) -> int:
-    """The pid behind a pidfd, as this process sees it. See pidfd_open(2), /proc/PID/fdinfo."""
-    rows = dict(line.split(":", 1) for line in linux.read(f"/proc/self/fdinfo/{pidfd}").splitlines())
-    return int(rows["Pid"])
+from lib.process.waiting import has_ended
 
 
 class Line:
@@ -110,7 +105,7 @@ class Line:
         self.birth.close()
 
     def remember(self, pid: int, pidfd: int) -> None:
-        self.pid, self.pidfd = pid or pid_of(pidfd), pidfd
+        self.pid, self.pidfd = pid or linux.pid_of(pidfd), pidfd
         self.refs["pid"] = self.pid
 
     # talking
@@ -192,11 +187,11 @@ class Line:
     def reap_go_between(self) -> None:
         """Who has joined for the child is our child, too; it ends when it has cloned. One that stands still is not waited for twice."""
         if self.go_between >= 0:
-            if not linux.readable([self.go_between], self.patience):
+            if not has_ended(self.go_between, self.patience):
                 signal.pidfd_send_signal(self.go_between, signal.SIGKILL)
-            if linux.readable([self.go_between], self.patience):
+            if has_ended(self.go_between, self.patience):
                 with suppress(ChildProcessError):  # somebody else has waited for it, or nobody need (SIGCHLD is ignored)
-                    os.waitid(os.P_PIDFD, self.go_between, os.WEXITED)
+                    os.waitid(os.P_PIDFD, self.go_between, os.WEXITED | os.WNOHANG)
             os.close(self.go_between)
         self.go_between = -1
 

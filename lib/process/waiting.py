@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 from lib import linux
@@ -14,13 +15,29 @@ def until_the_next_look(deadline: float | None) -> float:
     return LOOK if deadline is None else max(0, min(LOOK, deadline - time.monotonic()))
 
 
+def has_ended(pidfd: int, seconds: float) -> bool:
+    """Does a child end within this time, so that it can be waited for? A zombie that somebody traces can be seen, and that is all."""
+    deadline = time.monotonic() + seconds
+    while linux.readable([pidfd], deadline - time.monotonic()):
+        try:
+            if os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                return True
+        except ChildProcessError:  # nobody need wait for it any more
+            return True
+        if not time.monotonic() < deadline:
+            break
+        time.sleep(0.01)
+    return False
+
+
 def see_it_end(process) -> None:
     """After its SIGKILL. Raises ``TimeoutError``.
 
     Who has joined a frozen container stands still, SIGKILL or not, until taken out of its cgroup; and may be put back, again and again.
     """
     deadline = time.monotonic() + UNKILLABLE
-    while process.exit is None and not linux.readable([process.pidfd], 0.01):
+    while process.exit is None and not has_ended(process.pidfd, 0.01):
+        process.look_round(process.pidfd)
         for one in process.plan.ingredients:
             if hasattr(one, "set_free"):
                 one.set_free(process.pid)

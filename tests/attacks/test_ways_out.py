@@ -10,14 +10,13 @@ import socket
 import stat
 import subprocess
 import sys
-import threading
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from helpers.needs import requires
 from helpers.steps import Steps
-from helpers.waiting import wait_for
+from helpers.waiting import ends, wait_for
 
 import lib
 from lib import bases, images, inside, linux, oci, state
@@ -381,13 +380,6 @@ def test_what_could_not_be_undone_is_tried_again_by_the_next_gc(tmp_path):
 
 
 # -- waits -------------------------------------------------------------------------------------------------
-
-
-def ends(deed, seconds: float = 30) -> bool:
-    thread = threading.Thread(target=deed, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return not thread.is_alive()
 
 
 @pytest.mark.parametrize("order", ["remove", "wait"])

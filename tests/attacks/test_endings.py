@@ -1,0 +1,81 @@
+"""Who keeps a process from ending, or us from hearing of it: tracers, and children of ours that we never made. See ptrace(2), clone(2)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from helpers.needs import requires
+from helpers.waiting import ends, wait_for
+
+import lib
+from lib import state
+from lib.process import TimeLimit
+
+pytestmark = requires("root", "overlay", "busybox")
+
+PYTHON = os.path.realpath(sys.executable)
+VOLUMES = [f"{path}:{path}:ro" for path in {"/usr", "/lib", "/lib64", sys.base_prefix} if os.path.exists(path)]
+ZOMBIE, ON_ITS_WAY_OUT = 0, 0x40  # where it is held: PTRACE_O_TRACEEXIT stops it before it is dead
+
+# A process whose child traces it, and never looks after it. (PR_SET_PTRACER: it agrees, where Yama asks for that.)
+TRACED = """
+import ctypes, os, sys, time
+libc = ctypes.CDLL(None)
+libc.prctl(0x59616D61, ctypes.c_ulong(-1), 0, 0, 0)
+told, tell = os.pipe()
+if os.fork() == 0:
+    os.setsid()
+    os.write(tell, b"%d" % libc.ptrace(0x4206, os.getppid(), None, ctypes.c_void_p(int(sys.argv[1]))))
+    time.sleep(600)
+print("seized" if os.read(told, 9) == b"0" else "refused", flush=True)
+time.sleep(float(sys.argv[2]))
+sys.exit(7)
+"""
+
+
+def traced(held: int, seconds: float) -> list[str]:
+    return [PYTHON, "-c", TRACED, str(held), str(seconds)]
+
+
+def answer(deed):
+    """What it returns or raises; where it does not end, the attacker is ended, so that the test fails and does not hang."""
+    found = []
+
+    def collect():
+        try:
+            found.append(deed())
+        except Exception as error:
+            found.append(error)
+
+    if not ends(collect):
+        for facts in state.records():
+            state.kill_groups(facts["undos"])
+        pytest.fail("it does not end")
+    return found[0]
+
+
+@pytest.mark.v2
+def test_a_second_command_that_is_traced_ends_all_the_same():
+    """As a zombie it is its tracer's alone to wait for: our pidfd tells that it has ended, and waitid(2) has no end."""
+    with lib.start("busybox", ["sleep", "600"], volumes=VOLUMES) as box:
+        assert answer(lambda: box.exec(traced(ZOMBIE, 0), show=False)).code == 7
+
+
+@pytest.mark.v2
+@pytest.mark.parametrize("held", [ZOMBIE, ON_ITS_WAY_OUT])
+def test_a_time_limit_holds_for_a_second_command_that_is_traced(held):
+    with lib.start("busybox", ["sleep", "600"], volumes=VOLUMES) as box:
+        assert type(answer(lambda: box.exec(traced(held, 600), timeout=2, show=False))) is TimeLimit
+
+
+@pytest.mark.v2
+def test_a_debugger_in_a_container_may_go_on_debugging():
+    """Nobody has asked for the end of whom it traces."""
+    with lib.start("busybox", traced(ON_ITS_WAY_OUT, 600), volumes=VOLUMES) as box:
+        wait_for(lambda: "seized" in box.logs())
+        with pytest.raises(TimeoutError):
+            box.wait(1)
+        assert "TracerPid:\t0\n" not in Path(f"/proc/{box.pid}/status").read_text()
