@@ -135,6 +135,7 @@ def kill(name: str, number: str = "TERM") -> None:
         signal.pidfd_send_signal(pidfd, value)
         if value == signal.SIGKILL:
             state.thaw_groups(about["undos"])  # a paused container goes on, to its end
+            state.kill_tracers(about["pid"])
 
 
 def delete(name: str, force: bool = False) -> None:

@@ -210,6 +210,7 @@ class Process:
                 signal.pidfd_send_signal(self.pidfd, number)
                 if number == signal.SIGKILL:
                     state.thaw_groups(self.undos)
+                    state.kill_tracers(self.pid)
 
     def kill(self) -> Exit:
         """SIGKILL, and wait; then for all that is left in its cgroup. A frozen process dies only after a thaw."""

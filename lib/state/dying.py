@@ -1,5 +1,5 @@
-"""Who is traced does not die of SIGKILL as long as its tracer likes (PTRACE_O_TRACEEXIT), and once dead it is the tracer's to wait for before
-it is its parent's. So whoever traces what is to die dies, too. See ptrace(2).
+"""Who is traced does not die of SIGKILL as long as its tracer likes (PTRACE_O_TRACEEXIT); then its end is for the tracer to see, not for us.
+So whoever traces what is to die dies, too. See ptrace(2).
 """
 
 from __future__ import annotations

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from helpers.waiting import ends, wait_for
 
 import lib
 from lib import state
+from lib.oci import lifecycle
 from lib.process import TimeLimit
 
 pytestmark = requires("root", "overlay", "busybox")
@@ -69,6 +72,39 @@ def test_a_second_command_that_is_traced_ends_all_the_same():
 def test_a_time_limit_holds_for_a_second_command_that_is_traced(held):
     with lib.start("busybox", ["sleep", "600"], volumes=VOLUMES) as box:
         assert type(answer(lambda: box.exec(traced(held, 600), timeout=2, show=False))) is TimeLimit
+
+
+@contextmanager
+def traced_pid_1():
+    with lib.start("busybox", traced(ON_ITS_WAY_OUT, 600), volumes=VOLUMES) as box:
+        wait_for(lambda: "seized" in box.logs())
+        yield box
+
+
+@pytest.mark.v2
+def test_pid_1_that_is_traced_is_killed():
+    """Before it is dead it stops, and the kernel has not killed the rest of its PID namespace yet, nor its tracer."""
+    with traced_pid_1() as box:
+        box.kill(9)
+        wait_for(lambda: box.process.poll())
+    with traced_pid_1() as box:
+        assert box.process.kill().code == 137
+
+
+@pytest.mark.v2
+def test_pid_1_that_is_traced_is_killed_by_gc_and_by_an_oci_runtime():
+    """Without the help of a cgroup: not everybody has one."""
+    for kill in (lambda about: lifecycle.kill(about["id"], "KILL"), state.kill_recorded):
+        with traced_pid_1() as box:
+            about = {**box.process.record.facts, "id": "traced", "undos": []}
+            folder = lifecycle.place("traced")
+            folder.mkdir()
+            (folder / "state.json").write_text(json.dumps(about))
+            try:
+                kill(about)
+                wait_for(lambda: box.process.poll())
+            finally:
+                state.rmtree(str(folder))
 
 
 @pytest.mark.v2
