@@ -24,7 +24,7 @@ from lib.process.line import Line
 from lib.process.output import KEEP, Pipes
 from lib.process.plan import StepPlan
 from lib.process.steps import CALLER, plain
-from lib.process.waiting import has_ended, see_it_end, until_the_next_look
+from lib.process.waiting import has_ended, reap_siblings, see_it_end, until_the_next_look
 
 LIVE: dict[int, Process] = {}
 
@@ -171,6 +171,7 @@ class Process:
         pid = linux.pid_of(pidfd)  # another thread may have waited for it
         if self.killed_by_us or state.is_ending(pid):
             state.kill_tracers(pid)
+            reap_siblings({one.pid for one in list(LIVE.values())})
 
     @contextmanager
     def watched(self):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 
-from lib import linux
+from lib import linux, state
 
 LOOK = 0.5  # seconds between two looks at those who have joined a process that is waited for
 UNKILLABLE = 30  # seconds after SIGKILL: the kernel itself holds the process then (a disk that does not answer, say)
@@ -28,6 +29,17 @@ def has_ended(pidfd: int, seconds: float) -> bool:
             break
         time.sleep(0.01)
     return False
+
+
+def reap_siblings(known: set[int]) -> None:
+    """Wait for children of ours that we have not made: who has joined a container may make such (CLONE_PARENT), and PID 1 ends after them.
+
+    A 0 among the known ones is being made just now, and may be any.
+    """
+    for pid in state.contained_children(os.getpid()) - known if all(known) else ():
+        state.kill_tracers(pid)
+        with suppress(ChildProcessError):
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
 
 
 def see_it_end(process) -> None:

@@ -10,7 +10,7 @@ __getattr__, __all__ = hand_on(
         "removal": "rmtree",
         "owner": "Owner alive check_ours",
         "record": "Record records start_time of_others",
-        "dying": "is_ending kill_tracers",
+        "dying": "contained_children is_ending kill_tracers",
         "reaping": "new_record same_process kill_recorded reap gc",
         "uninstalling": "disk_used uninstall",
     },

@@ -1,4 +1,4 @@
-"""Who is traced does not die of SIGKILL as long as its tracer likes (PTRACE_O_TRACEEXIT); then its end is for the tracer to see, not for us.
+"""Who is traced does not die of SIGKILL as long as its tracer likes (PTRACE_O_TRACEEXIT); then its end is for the tracer to see, not us.
 So whoever traces what is to die dies, too. See ptrace(2).
 """
 
@@ -27,15 +27,18 @@ def tasks(pid: int) -> list[str]:
     return []
 
 
-def children(task: str) -> list[int]:
-    with suppress(OSError):
-        return [int(pid) for pid in linux.read(f"{task}/children").split()]
-    return []
-
-
 def contained(about: dict[str, str]) -> bool:
     """Is it in a PID namespace below ours? It has a number in each. See pid_namespaces(7)."""
     return len(about.get("NSpid", "").split()) > 1
+
+
+def contained_children(pid: int) -> set[int]:
+    """Those of its children that are in containers, zombies, too."""
+    found = []
+    for task in tasks(pid):
+        with suppress(OSError):
+            found += linux.read(f"{task}/children").split()
+    return {int(child) for child in found if contained(facts(f"/proc/{child}"))}
 
 
 def is_ending(pid: int) -> bool:
@@ -50,11 +53,8 @@ def kill_tracers(pid: int) -> None:
     """SIGKILL for who traces this process, or anybody whom it waits for: its descendants in a container, and the tracers themselves."""
     doomed = [pid]
     for one in doomed:
-        for task in tasks(one):
-            more = [child for child in children(task) if contained(facts(f"/proc/{child}"))]
-            if tracer := kill_tracer(task):
-                more.append(tracer)
-            doomed += [new for new in more if new not in doomed]
+        more = contained_children(one) | {kill_tracer(task) for task in tasks(one)}
+        doomed += more - {0, *doomed}
 
 
 def kill_tracer(task: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -105,6 +106,30 @@ def test_pid_1_that_is_traced_is_killed_by_gc_and_by_an_oci_runtime():
                 wait_for(lambda: box.process.poll())
             finally:
                 state.rmtree(str(folder))
+
+
+# Children that are the parent's: they end at once, and one of them is PID 1 of a namespace below.
+SIBLINGS = """
+import ctypes, os, struct
+libc = ctypes.CDLL(None)
+libc.unshare(0x10000000)
+for flags in (0x8000, 0x8000, 0x20008000):
+    pid = libc.syscall(435, struct.pack("=8Q", flags, *[0] * 7), ctypes.c_size_t(64))
+    if pid == 0:
+        os._exit(0)
+    print("made" if pid > 0 else "refused", flush=True)
+"""
+
+
+@pytest.mark.v2
+@pytest.mark.parametrize("how", ["wait", "kill"])
+def test_children_of_ours_that_we_never_made_do_not_keep_a_container_from_ending(how):
+    """PID 1 ends when everybody in its PID namespace was waited for; and whoever has joined it is our child, and may make siblings."""
+    with lib.start("busybox", ["sleep", "600"], volumes=VOLUMES) as box:
+        assert box.exec([PYTHON, "-c", SIBLINGS], show=False).text.split()[:2] == ["made", "made"]
+        if how == "wait":
+            os.kill(box.pid, signal.SIGKILL)  # somebody else does
+        assert answer(box.wait if how == "wait" else box.process.kill).code == 137
 
 
 @pytest.mark.v2
