@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +16,9 @@ from helpers.waiting import ends, wait_for
 
 import lib
 from lib import state
+from lib.ingredients import RunAs
 from lib.oci import lifecycle
-from lib.process import TimeLimit
+from lib.process import TimeLimit, waiting
 
 pytestmark = requires("root", "overlay", "busybox")
 
@@ -130,6 +132,54 @@ def test_children_of_ours_that_we_never_made_do_not_keep_a_container_from_ending
         if how == "wait":
             os.kill(box.pid, signal.SIGKILL)  # somebody else does
         assert answer(box.wait if how == "wait" else box.process.kill).code == 137
+
+
+AGREES = """
+import ctypes, os, time
+ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(-1), 0, 0, 0)
+os.fork()
+print("here", flush=True)
+time.sleep(600)
+"""
+TRACES = """
+import ctypes, sys, time
+print(ctypes.CDLL(None).ptrace(0x4206, int(sys.argv[1]), None, ctypes.c_void_p(int(sys.argv[2]))), flush=True)
+time.sleep(600)
+"""
+
+
+@contextmanager
+def traced_from_outside(whom: str, held: int, uid: int):
+    """A container of uid 4711, whose PID 1 or a child of it is traced by a process of the machine's."""
+    somebody = RunAs(4711, 4711, (4711,), "/")
+    with lib.start("busybox", [PYTHON, "-c", AGREES], volumes=VOLUMES, user=somebody) as box:
+        wait_for(lambda: box.logs().count("here") == 2)
+        child = Path(f"/proc/{box.pid}/task/{box.pid}/children").read_text().strip()
+        argv = [PYTHON, "-c", TRACES, str(box.pid) if whom == "PID 1" else child, str(held)]
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd="/", user=uid, group=uid, extra_groups=[]) as tracer:
+            try:
+                assert tracer.stdout.readline() == "0\n"
+                yield box, tracer
+            finally:
+                tracer.kill()
+
+
+@pytest.mark.v2
+@pytest.mark.parametrize("held", [ZOMBIE, ON_ITS_WAY_OUT])
+@pytest.mark.parametrize("whom", ["PID 1", "a child"])
+def test_who_has_a_containers_uid_outside_does_not_keep_it_from_ending(whom, held):
+    """The kernel lets him trace it. He must not keep root waiting."""
+    with traced_from_outside(whom, held, uid=4711) as (box, _):
+        assert answer(box.process.kill).code == 137
+
+
+@pytest.mark.v2
+def test_ones_own_debugger_is_left_alone(monkeypatch):
+    """It stands at its prompt, say; our waiting has an end all the same."""
+    monkeypatch.setattr(waiting, "UNKILLABLE", 0.2)
+    with traced_from_outside("PID 1", ZOMBIE, uid=0) as (box, tracer):
+        assert "did not end within" in str(answer(box.process.kill))
+        assert tracer.poll() is None
 
 
 @pytest.mark.v2
