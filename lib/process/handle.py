@@ -24,7 +24,7 @@ from lib.process.line import Line
 from lib.process.output import KEEP, Pipes
 from lib.process.plan import StepPlan
 from lib.process.steps import CALLER, plain
-from lib.process.waiting import has_ended, reap_siblings, see_it_end, until_the_next_look
+from lib.process.waiting import has_ended, let_it_end, see_it_end, until_the_next_look
 
 LIVE: dict[int, Process] = {}
 
@@ -167,11 +167,14 @@ class Process:
     def look_round(self, pidfd: int) -> None:
         """Who has joined it is waited for; and once it is to end, nobody may hold it back."""
         for guest in self.guests():
-            guest.poll()
+            if guest.lock.acquire(blocking=False):  # who makes it just now, or ends it, sees to that himself
+                try:
+                    guest.poll()
+                finally:
+                    guest.lock.release()
         pid = linux.pid_of(pidfd)  # another thread may have waited for it
         if self.killed_by_us or state.is_ending(pid):
-            state.kill_tracers(pid)
-            reap_siblings({one.pid for one in list(LIVE.values())})
+            let_it_end(pid, {one.pid for one in list(LIVE.values())})
 
     @contextmanager
     def watched(self):

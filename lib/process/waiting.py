@@ -31,15 +31,16 @@ def has_ended(pidfd: int, seconds: float) -> bool:
     return False
 
 
-def reap_siblings(known: set[int]) -> None:
-    """Wait for children of ours that we have not made: who has joined a container may make such (CLONE_PARENT), and PID 1 ends after them.
+def let_it_end(pid: int, known: set[int]) -> None:
+    """Kill who traces a process that is to end, and wait for children of ours that we have not made (or ``known``).
 
-    A 0 among the known ones is being made just now, and may be any.
+    Who has joined a container may make such (CLONE_PARENT), and PID 1 ends after them. A known 0 is being made just now, and may be any.
     """
-    for pid in state.contained_children(os.getpid()) - known if all(known) else ():
-        state.kill_tracers(pid)
+    state.kill_tracers(pid)
+    for sibling in state.contained_children(os.getpid()) - known if all(known) else ():
+        state.kill_tracers(sibling)
         with suppress(ChildProcessError):
-            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
+            os.waitid(os.P_PID, sibling, os.WEXITED | os.WNOHANG)
 
 
 def see_it_end(process) -> None:

@@ -183,6 +183,13 @@ def test_ones_own_debugger_is_left_alone(monkeypatch):
 
 
 @pytest.mark.v2
+def test_a_second_command_that_stands_still_while_it_is_made_does_not_prolong_a_wait():
+    """Root in the container stops it; the thread that makes it holds its lock until it has lost its patience."""
+    with lib.start("busybox", ["sleep", "600"]) as box, box.exec_plan(["sleep", "600"]).start() as guest, guest.lock:
+        assert "still running" in str(answer(lambda: box.wait(0.1)))
+
+
+@pytest.mark.v2
 def test_a_debugger_in_a_container_may_go_on_debugging():
     """Nobody has asked for the end of whom it traces."""
     with lib.start("busybox", traced(ON_ITS_WAY_OUT, 600), volumes=VOLUMES) as box:
