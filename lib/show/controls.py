@@ -6,6 +6,7 @@ the same experiment with the values that it was called with.
 
 from __future__ import annotations
 
+import re
 import time
 
 import ipywidgets
@@ -41,7 +42,7 @@ def squeeze(memory: int, cpus: float, pids: int, seconds: float = 0.5) -> dict[s
 
 def count(done, limit: int) -> int:
     """How many processes it could have; a shell that may not fork any more cannot count them either."""
-    return min(int(done.text), limit) if done.code == 0 and done.text.strip().isdigit() else limit
+    return min(int(done.text), limit) if re.fullmatch(r"\s*[0-9]{1,9}\s*", done.text) and done.code == 0 else limit
 
 
 def still(limits: dict[str, float], got: dict[str, float]) -> Picture:
