@@ -221,8 +221,8 @@ class Process:
         with self.lock:
             self.signal(signal.SIGKILL)
             if (guests := self.guests()) or (self.exit is None and not has_ended(self.pidfd, 0.05)):
-                state.kill_groups(self.undos)
                 state.release_groups(self.undos)
+                state.kill_groups(self.undos)
             for guest in guests:
                 with suppress(TimeoutError):
                     guest.kill()

@@ -35,8 +35,8 @@ def kill_recorded(facts: dict) -> None:
     """Kill the process of a record, if it is still there. Raises ``TimeoutError`` if it does not end."""
     with suppress(ProcessLookupError), same_process(facts) as pidfd:
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        kill_groups(facts["undos"])  # a frozen process dies only when it is thawed
         release_groups(facts["undos"])
+        kill_groups(facts["undos"])  # a frozen process dies only when it is thawed
         for _ in range(50):
             if linux.readable([pidfd], 0.1):  # its files can be removed only when it writes no more
                 return

@@ -15,6 +15,10 @@ from pathlib import Path
 from lib import linux
 from lib.state.removal import FOLDER, open_folder, rmtree, walk
 
+# Files of limits for the processor, and the word that lifts each; of who is idle no share can be written. See sched-bwc.rst, cgroup-v2.rst.
+PROCESSOR_LIMITS = (
+    ("cpu.cfs_quota_us", "-1"), ("cpu.max", "max"), ("cpu.idle", "0"), ("cpu.shares", "1024"), ("cpu.weight", "100"),
+)  # fmt: skip
 # Files of limits for a disk, a line for each, and the words that lift one. See blkio-controller.rst (v1) and cgroup-v2.rst, "IO".
 DISK_LIMITS = {f"blkio.throttle.{one}_device": "0" for one in ("read_bps", "write_bps", "read_iops", "write_iops")}
 DISK_LIMITS["io.max"] = "rbps=max wbps=max riops=max wiops=max"
@@ -69,8 +73,8 @@ def thaw_groups(undos) -> None:
 
 
 def release_groups(undos) -> None:
-    """Lift every limit that keeps a process from ending: who may run for a millisecond a second, or waits for a disk that is let give it
-    a byte a second, takes minutes to die. What runs inside may have set them, below limits of ours or in them.
+    """Lift every limit that keeps a process from ending: who runs a millisecond a second, or while nobody else wants to, or waits for
+    a disk that is let give it a byte a second, takes minutes to die. What runs inside may have set them, below limits of ours too.
     """
     for call, *args in undos:
         if call == "rmdir":
@@ -80,8 +84,8 @@ def release_groups(undos) -> None:
 
 
 def _release(above: int, name: str) -> None:
-    _write(above, f"{name}/cpu.cfs_quota_us", "-1")
-    _write(above, f"{name}/cpu.max", "max")
+    for file, free in PROCESSOR_LIMITS:
+        _write(above, f"{name}/{file}", free)
     for file, free in DISK_LIMITS.items():
         for line in _read(above, f"{name}/{file}").splitlines():
             _write(above, f"{name}/{file}", f"{line.split()[0]} {free}")

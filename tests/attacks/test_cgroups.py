@@ -158,8 +158,14 @@ def test_limits_that_keep_it_from_ending_are_lifted():
             linux.write(f"{below}/cpu.cfs_quota_us", "1000")
             throttle = f"{folders['blkio']}/blkio.throttle.read_bps_device"
             linux.write(throttle, f"{block_device()} 1")
+        share = f"{below}/cpu.shares" if box.cgroup.backend.version == 1 else f"{folders['']}/cpu.weight"
+        idle, usual = f"{os.path.dirname(share)}/cpu.idle", linux.read(share)
+        linux.write(share, "2")
+        if os.path.exists(idle):  # Linux 5.15
+            linux.write(idle, "1")
         state.release_groups(box.process.undos)
         assert box.cgroup.read("cpu.max").startswith("max")
+        assert linux.read(share) == usual and (not os.path.exists(idle) or linux.read(idle) == "0\n")
         if box.cgroup.backend.version == 1:
             assert linux.read(f"{below}/cpu.cfs_quota_us").strip() == "-1" and not linux.read(throttle).strip()
 
