@@ -22,7 +22,7 @@ from lib.process.errors import StepError, TimeLimit
 from lib.process.interrupts import Shield
 from lib.process.messages import MESSAGE, understood
 from lib.process.steps import CHILD, STAGES, Step
-from lib.process.waiting import has_ended
+from lib.process.waiting import end_by_number, has_ended
 
 
 class Line:
@@ -127,7 +127,7 @@ class Line:
         if not message:
             return None
         if flags & socket.MSG_CTRUNC:
-            raise self.too_many_open_files(message)
+            raise self.too_many_open_files(line, message)
         return self.understand_message(message, fds)
 
     def understand_message(self, message: bytes, fds: list[int]) -> tuple[dict, list[int]]:
@@ -166,14 +166,22 @@ class Line:
             raise ConnectionError("the process said something of a step that is not in its plan")
         return StepError(step, words["error"], words["path"], words["advice"], words["words"])
 
-    def too_many_open_files(self, message: bytes) -> OSError:
+    def too_many_open_files(self, line: socket.socket, message: bytes) -> OSError:
         """A descriptor came and there was no place for it. A process that we cannot hold must not be left as a zombie either."""
-        self.close()  # it ends by itself then
-        words = understood(message, [-1])  # (as if one had come)
-        for pid in filter(None, (words.get("pid"), words.get("go_between"))):
-            with suppress(ChildProcessError):
-                os.waitpid(pid, 0)
+        self.socket.close()  # it ends by itself then
+        if line is self.birth:  # what a process says of itself is not believed
+            self.bury(message)
         return OSError(errno.EMFILE, "no descriptor is left for the new process: close some, or raise the limit (ulimit -n)")
+
+    def bury(self, message: bytes | None) -> None:
+        """End those whose numbers come, the go-between's child after itself: without their descriptors."""
+        pids = []
+        while message:
+            words = understood(message, [-1])  # (as if one had come)
+            pids += filter(None, (words.get("pid"), words.get("go_between")))
+            message = self.birth.recv(MESSAGE) if linux.readable([self.birth.fileno()], self.patience) else None
+        for pid in pids:
+            end_by_number(pid)
 
     def where_it_hangs(self) -> str:
         """The stage, from the title that the process gives itself."""

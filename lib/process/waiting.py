@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from contextlib import suppress
 
@@ -29,6 +30,16 @@ def has_ended(pidfd: int, seconds: float) -> bool:
             break
         time.sleep(0.01)
     return False
+
+
+def end_by_number(pid: int) -> None:
+    """SIGKILL for a child that nobody has waited for, so that its number is its own still; then wait for it, but not for ever."""
+    deadline = time.monotonic() + UNKILLABLE
+    with suppress(ProcessLookupError, ChildProcessError):
+        os.kill(pid, signal.SIGKILL)
+        while not os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG) and time.monotonic() < deadline:
+            state.kill_tracers(pid)
+            time.sleep(0.01)
 
 
 def let_it_end(pid: int, known: set[int]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from lib import state
 from lib.ingredients import RunAs
 from lib.oci import lifecycle
 from lib.process import TimeLimit, waiting
+from lib.process.line import Line
 
 pytestmark = requires("root", "overlay", "busybox")
 
@@ -132,6 +134,28 @@ def test_children_of_ours_that_we_never_made_do_not_keep_a_container_from_ending
         if how == "wait":
             os.kill(box.pid, signal.SIGKILL)  # somebody else does
         assert answer(box.wait if how == "wait" else box.process.kill).code == 137
+
+
+@pytest.mark.v2
+@pytest.mark.parametrize("room", [0, 1])
+def test_a_second_command_for_which_no_descriptor_is_left_leaves_no_zombie(room, monkeypatch):
+    """Another thread takes the last ones, just when its go-between (or it) is born: nobody would ever wait for it."""
+    born, limits = Line.be_born, resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def be_born(self, streams):
+        free = os.open("/dev/null", os.O_RDONLY)
+        os.close(free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free + room, limits[1]))
+        try:
+            born(self, streams)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+    with lib.start("busybox", ["sleep", "600"]) as box:
+        monkeypatch.setattr(Line, "be_born", be_born)
+        with pytest.raises(OSError, match="no descriptor is left"):
+            box.exec(["true"])
+        assert state.contained_children(os.getpid()) == {box.pid}
 
 
 AGREES = """
