@@ -23,6 +23,8 @@ PROCESSOR_LIMITS = (
 DISK_LIMITS = {f"blkio.throttle.{one}_device": "0" for one in ("read_bps", "write_bps", "read_iops", "write_iops")}
 DISK_LIMITS["io.max"] = "rbps=max wbps=max riops=max wiops=max"
 
+AT_ONCE = 20  # descriptors of processes that we hold at a time
+
 
 def kill_cgroup(path: str) -> None:
     """Kill every process of a cgroup, frozen ones too: in one write on v2, by pid on v1. See cgroups(7)."""
@@ -56,11 +58,28 @@ def _kill_frozen(path: str) -> None:
     with suppress(FileNotFoundError):
         linux.write(f"{path}/freezer.state", "FROZEN")
     for above, name in _cgroups(path):
-        for pid in _members(above, name):  # listed while nobody can end: a pid that is free again may be another's by the next line
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        _kill_listed(above, name)
     for above, name in _cgroups(path):
         _thaw(above, name)
+
+
+def _kill_listed(above: int, name: str) -> None:
+    """By pidfds, and only who is listed still when we hold his: until then he may have ended, and his number be another's."""
+    listed = _members(above, name)
+    while some := listed[:AT_ONCE]:
+        del listed[:AT_ONCE]
+        held = {pid: pidfd for pid in some if (pidfd := _pidfd(pid)) >= 0}
+        for pid in held.keys() & set(_members(above, name)):
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(held[pid], signal.SIGKILL)
+        for pidfd in held.values():
+            os.close(pidfd)
+
+
+def _pidfd(pid: int) -> int:
+    with suppress(OSError):  # it has ended, or there is no descriptor left
+        return os.pidfd_open(pid)
+    return -1
 
 
 def thaw_groups(undos) -> None:
