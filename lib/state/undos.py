@@ -145,7 +145,7 @@ def _cgroups(path: str) -> Iterator[tuple[int, str]]:
     above = os.open(parent, FOLDER)
     try:
         if (fd := open_folder(name, above)) is not None:
-            yield from ((one, below) for one, below, is_folder in walk(fd, path) if is_folder)
+            yield from ((one, below) for one, below, is_folder in walk(fd, path, whole=True) if is_folder)
             yield above, name
     finally:
         os.close(above)

@@ -339,6 +339,22 @@ def test_a_folder_of_any_depth_is_removed(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+def test_a_folder_with_any_number_of_files_is_removed_in_little_memory(tmp_path, monkeypatch):
+    """As many names as one list holds, and a few more: in a folder, in one below it, and folders themselves."""
+    monkeypatch.setattr(removal, "AT_ONCE", 10)
+    for folder, number in (("full", 25), ("full/7", 10), ("full/7/0", 9), ("full/8", 21)):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        for name in map(str, range(number)):
+            if name in ("0", "7", "8"):
+                (tmp_path / folder / name).mkdir()
+            else:
+                (tmp_path / folder / name).touch()
+    longest, read = [], removal.listing
+    monkeypatch.setattr(removal, "listing", lambda fd: longest.append(read(fd)) or longest[-1][:])
+    removal.rmtree(str(tmp_path / "full"))
+    assert os.listdir(tmp_path) == [] and max(map(len, longest)) == 10 + 1
+
+
 def test_read_only_means_all_of_it():
     done = sh("for f in hosts hostname resolv.conf; do echo x > /etc/$f && echo wrote $f; done", read_only=True)
     assert "wrote" not in done.text
