@@ -249,6 +249,12 @@ def exit_code(pidfd: int) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
+def pid_of(pidfd: int) -> int:
+    """The pid behind a pidfd, as this process sees it; -1 when it has been waited for. See pidfd_open(2), /proc/PID/fdinfo."""
+    rows = dict(line.split(":", 1) for line in read(f"/proc/self/fdinfo/{pidfd}").splitlines())
+    return int(rows["Pid"])
+
+
 def kill_group(pidfd: int, pid: int) -> None:
     """SIGKILL for the process group that a process leads. By its pidfd where the kernel can (Linux 6.9): no later group can be meant."""
     try:

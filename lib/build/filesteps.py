@@ -151,7 +151,7 @@ class Files:
 
             name, _, group = one.chown.partition(":")
             who = users.find(name or "0", merged.read)
-            uid, gid = who.uid, users.find_group(group, merged.read) if group else (who.uid if name.isdigit() else who.gid)
+            uid, gid = who.uid, users.find_group(group, merged.read) if group else (who.uid if users.number(name) is not None else who.gid)
         return Looks(uid, gid, mode_of(one.chmod, one.place), keep_owner)
 
     def inline(self, folder: str) -> list[Source]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 
 from lib.build.steps import State, whole_command
@@ -121,7 +122,8 @@ def ports_of(text: str, place) -> list[str]:
     ports, _, kind = text.partition("/")
     first, _, last = ports.rpartition(":")[2].partition("-")
     kind = (kind or "tcp").lower()
-    if not first.isdigit() or not (last or "0").isdigit() or kind not in ("tcp", "udp", "sctp") or int(last or first) > LARGEST_PORT:
+    numbers = all(re.fullmatch("[0-9]{1,5}", port) for port in (first, last or first))
+    if not numbers or kind not in ("tcp", "udp", "sctp") or int(last or first) > LARGEST_PORT:
         raise place.error(f"EXPOSE {text[:40]} is not a port", "write EXPOSE 80, 80/udp or 8000-8002", text)
     return [f"{port}/{kind}" for port in range(int(first), int(last or first) + 1)]
 

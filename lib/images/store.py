@@ -96,6 +96,7 @@ class Store:
         self.check_format()
 
     def lay_out(self) -> None:
+        state.make_folder(self.place)
         for folder in ("blobs/sha256", "blobs/sha512", "ingest"):
             (self.place / folder).mkdir(parents=True, exist_ok=True)
         self.place.chmod(0o700)  # secrets of images, setuid programs of strangers: for nobody else

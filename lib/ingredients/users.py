@@ -6,6 +6,7 @@ See passwd(5), group(5), credentials(7). To the kernel there are only numbers; t
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -41,7 +42,7 @@ def rows(text: str) -> list[list[str]]:
 
 
 def number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and int(text) <= LARGEST else None
+    return int(text) if re.fullmatch("[0-9]{1,19}", text) and int(text) <= LARGEST else None
 
 
 def find(user: str, read: Callable[[str], str]) -> RunAs:
@@ -51,7 +52,7 @@ def find(user: str, read: Callable[[str], str]) -> RunAs:
     """
     name, _, group = user.partition(":")
     people = rows(content(read, "/etc/passwd"))
-    column = 2 if name.isdigit() else 0  # a number is a uid, even where somebody is *called* so
+    column = 2 if number(name) is not None else 0  # a number is a uid, even where somebody is *called* so
     row = next((one for one in people if len(one) >= 6 and one[column] == name), None)
     uid = number(row[2]) if row else number(name or "0")
     if uid is None:

@@ -23,9 +23,11 @@ def place(name: str) -> Path:
     """The container's folder. Its name becomes a part of paths, so it is checked first (runc's rule)."""
     if not re.fullmatch(r"[\w+.][\w+.-]*", name, re.ASCII) or name in (".", ".."):
         raise OciError(f"{name!r} is not a container name: letters, digits, _ + . and -, and no - at the start")
-    if state.runtime_dir().exists():
-        state.check_ours(state.runtime_dir())  # somebody else's would say what to remove, and whom to kill
-    return state.runtime_dir() / f"oci-{name}"
+    folder = state.runtime_dir() / f"oci-{name}"
+    for one in (folder.parent, folder):
+        if one.exists():
+            state.check_ours(one)  # somebody else's would say what to remove, and whom to kill
+    return folder
 
 
 def facts(name: str) -> dict:
@@ -133,6 +135,7 @@ def kill(name: str, number: str = "TERM") -> None:
         signal.pidfd_send_signal(pidfd, value)
         if value == signal.SIGKILL:
             state.thaw_groups(about["undos"])  # a paused container goes on, to its end
+            state.kill_tracers(about["pid"])
 
 
 def delete(name: str, force: bool = False) -> None:
@@ -144,6 +147,6 @@ def delete(name: str, force: bool = False) -> None:
             raise OciError(f"cannot delete container {name!r}: it is {now} (kill it first, or use --force)")
         state.kill_recorded(about)
     with suppress(ChildProcessError):
-        os.waitpid(about["pid"], 0)  # only if this very process made it; else somebody else waits for it
+        os.waitid(os.P_PID, about["pid"], os.WEXITED | os.WNOHANG)  # only if this very process made it; else somebody else waits for it
     state.undo_all(about["undos"])
     state.unlink(str(state.runtime_dir() / f"oci-{name}.json"))

@@ -64,14 +64,14 @@ def signal_number(word: str) -> int:
     return names[name]
 
 
-def collect(pidfd: int, flags: int) -> os.waitid_result | None:
-    """Wait for a child, as waitid(2) does it; None if it still runs and ``flags`` say WNOHANG.
+def collect(pidfd: int) -> os.waitid_result | None:
+    """Wait for a child, as waitid(2) does it, but never without WNOHANG; None if it still runs, or is a zombie that somebody traces.
 
     Of a caller that ignores SIGCHLD the kernel takes the children away at once, and os.wait() in a notebook cell takes any child: then
     the kernel is asked what it remembers. Raises ``ChildProcessError`` where it remembers nothing. See waitpid(2), NOTES.
     """
     try:
-        return os.waitid(os.P_PIDFD, pidfd, os.WEXITED | flags)
+        return os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
     except ChildProcessError:
         code = linux.exit_code(pidfd)
         return os.waitid_result((0, 0, signal.SIGCHLD, abs(code), os.CLD_EXITED if code >= 0 else os.CLD_KILLED))

@@ -24,7 +24,7 @@ from lib.process.line import Line
 from lib.process.output import KEEP, Pipes
 from lib.process.plan import StepPlan
 from lib.process.steps import CALLER, plain
-from lib.process.waiting import see_it_end, until_the_next_look
+from lib.process.waiting import has_ended, let_it_end, see_it_end, until_the_next_look
 
 LIVE: dict[int, Process] = {}
 
@@ -133,43 +133,11 @@ class Process:
 
     def poll(self) -> Exit | None:
         """How it ended, or None if it has not."""
-        return self._reap(os.WNOHANG)
-
-    def wait(self, timeout: float | None = None) -> Exit:
-        """Wait until it has ended; ``TimeoutError`` (and nothing killed) if that takes longer than ``timeout`` seconds."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        with Shield() as shield, self.watched() as pidfd, shield.opened():
-            while pidfd is not None and not linux.readable([pidfd], until_the_next_look(deadline)):
-                self.reap_guests()
-                if deadline is not None and not time.monotonic() < deadline:  # a limit may be no number (NaN)
-                    raise TimeoutError(f"still running after {timeout:g} s")
-        return self._reap(0)
-
-    def guests(self) -> list[Process]:
-        """Processes of ours that have joined this one's PID namespace. It cannot end before we have waited for each of them."""
-        return [one for one in list(LIVE.values()) if self.pid and one.joined == self.pid]
-
-    def reap_guests(self) -> None:
-        for guest in self.guests():
-            guest.poll()
-
-    @contextmanager
-    def watched(self):
-        """A pidfd to wait at, or None if it has ended: one's own, as another thread may remove the process meanwhile."""
-        with self.lock:
-            pidfd = os.dup(self.pidfd) if self.exit is None else None
-        try:
-            yield pidfd
-        finally:
-            if pidfd is not None:
-                os.close(pidfd)
-
-    def _reap(self, flags: int) -> Exit | None:
         with self.lock:
             if self.exit is not None:
                 return self.exit
             try:
-                found = collect(self.pidfd, flags)
+                found = collect(self.pidfd)
             except ChildProcessError:
                 code, reason = 255, "exit code unknown: this program ignores SIGCHLD, or another part of this program waited for it"
             else:
@@ -182,6 +150,43 @@ class Process:
             self.exit = Exit(code, reason, seconds=time.monotonic() - self.created_at)
             return self.exit
 
+    def wait(self, timeout: float | None = None) -> Exit:
+        """Wait until it has ended; ``TimeoutError`` (and nothing killed) if that takes longer than ``timeout`` seconds."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with Shield() as shield, self.watched() as pidfd, shield.opened():
+            while pidfd is not None and not has_ended(pidfd, until_the_next_look(deadline)):
+                self.look_round(pidfd)
+                if deadline is not None and not time.monotonic() < deadline:  # a limit may be no number (NaN)
+                    raise TimeoutError(f"still running after {timeout:g} s")
+        return self.poll()
+
+    def guests(self) -> list[Process]:
+        """Processes of ours that have joined this one's PID namespace. It cannot end before we have waited for each of them."""
+        return [one for one in list(LIVE.values()) if self.pid and one.joined == self.pid]
+
+    def look_round(self, pidfd: int) -> None:
+        """Who has joined it is waited for; and once it is to end, nobody may hold it back."""
+        for guest in self.guests():
+            if guest.lock.acquire(blocking=False):  # who makes it just now, or ends it, sees to that himself
+                try:
+                    guest.poll()
+                finally:
+                    guest.lock.release()
+        pid = linux.pid_of(pidfd)  # another thread may have waited for it
+        if self.killed_by_us or state.is_ending(pid):
+            let_it_end(pid, {one.pid for one in list(LIVE.values())})
+
+    @contextmanager
+    def watched(self):
+        """A pidfd to wait at, or None if it has ended: one's own, as another thread may remove the process meanwhile."""
+        with self.lock:
+            pidfd = os.dup(self.pidfd) if self.exit is None else None
+        try:
+            yield pidfd
+        finally:
+            if pidfd is not None:
+                os.close(pidfd)
+
     def follow(self, pipes: Pipes, timeout: float | None, show, shield: Shield) -> Exit:
         """Copy the output live until the process ends, then take what is still in the pipes."""
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -190,10 +195,11 @@ class Process:
                 left = until_the_next_look(deadline)
                 with shield.opened():  # not around the whole: what ``watched`` has just opened would be left open
                     ready = pipes.wait(pidfd, left)
-                    pipes.copy(show)
-                self.reap_guests()
-                if pidfd in ready:
+                    more = pipes.copy(show)
+                if pidfd in ready and has_ended(pidfd, left):
                     break
+                if not more:
+                    self.look_round(pidfd)
                 if deadline is not None and not time.monotonic() < deadline:
                     raise TimeLimit(timeout, pipes.content(0))
         self.kill_group()
@@ -208,19 +214,20 @@ class Process:
                 signal.pidfd_send_signal(self.pidfd, number)
                 if number == signal.SIGKILL:
                     state.thaw_groups(self.undos)
+                    state.kill_tracers(self.pid)
 
     def kill(self) -> Exit:
         """SIGKILL, and wait; then for all that is left in its cgroup. A frozen process dies only after a thaw."""
         with self.lock:
             self.signal(signal.SIGKILL)
-            if (guests := self.guests()) or (self.exit is None and not linux.readable([self.pidfd], 0.05)):
-                state.kill_groups(self.undos)
+            if (guests := self.guests()) or (self.exit is None and not has_ended(self.pidfd, 0.05)):
                 state.release_groups(self.undos)
+                state.kill_groups(self.undos)
             for guest in guests:
                 with suppress(TimeoutError):
                     guest.kill()
             see_it_end(self)
-            ended = self._reap(0)
+            ended = self.poll()
         state.kill_groups(self.undos)
         return ended
 

@@ -22,12 +22,7 @@ from lib.process.errors import StepError, TimeLimit
 from lib.process.interrupts import Shield
 from lib.process.messages import MESSAGE, understood
 from lib.process.steps import CHILD, STAGES, Step
-
-
-def pid_of(pidfd: int) -> int:
-    """The pid behind a pidfd, as this process sees it. See pidfd_open(2), /proc/PID/fdinfo."""
-    rows = dict(line.split(":", 1) for line in linux.read(f"/proc/self/fdinfo/{pidfd}").splitlines())
-    return int(rows["Pid"])
+from lib.process.waiting import end_by_number, has_ended
 
 
 class Line:
@@ -110,7 +105,7 @@ class Line:
         self.birth.close()
 
     def remember(self, pid: int, pidfd: int) -> None:
-        self.pid, self.pidfd = pid or pid_of(pidfd), pidfd
+        self.pid, self.pidfd = pid or linux.pid_of(pidfd), pidfd
         self.refs["pid"] = self.pid
 
     # talking
@@ -132,7 +127,7 @@ class Line:
         if not message:
             return None
         if flags & socket.MSG_CTRUNC:
-            raise self.too_many_open_files(message)
+            raise self.too_many_open_files(line, message)
         return self.understand_message(message, fds)
 
     def understand_message(self, message: bytes, fds: list[int]) -> tuple[dict, list[int]]:
@@ -171,14 +166,22 @@ class Line:
             raise ConnectionError("the process said something of a step that is not in its plan")
         return StepError(step, words["error"], words["path"], words["advice"], words["words"])
 
-    def too_many_open_files(self, message: bytes) -> OSError:
+    def too_many_open_files(self, line: socket.socket, message: bytes) -> OSError:
         """A descriptor came and there was no place for it. A process that we cannot hold must not be left as a zombie either."""
-        self.close()  # it ends by itself then
-        words = understood(message, [-1])  # (as if one had come)
-        for pid in filter(None, (words.get("pid"), words.get("go_between"))):
-            with suppress(ChildProcessError):
-                os.waitpid(pid, 0)
+        self.socket.close()  # it ends by itself then
+        if line is self.birth:  # what a process says of itself is not believed
+            self.bury(message)
         return OSError(errno.EMFILE, "no descriptor is left for the new process: close some, or raise the limit (ulimit -n)")
+
+    def bury(self, message: bytes | None) -> None:
+        """End those whose numbers come, the go-between's child after itself: without their descriptors."""
+        pids = []
+        while message:
+            words = understood(message, [-1])  # (as if one had come)
+            pids += filter(None, (words.get("pid"), words.get("go_between")))
+            message = self.birth.recv(MESSAGE) if linux.readable([self.birth.fileno()], self.patience) else None
+        for pid in pids:
+            end_by_number(pid)
 
     def where_it_hangs(self) -> str:
         """The stage, from the title that the process gives itself."""
@@ -192,11 +195,11 @@ class Line:
     def reap_go_between(self) -> None:
         """Who has joined for the child is our child, too; it ends when it has cloned. One that stands still is not waited for twice."""
         if self.go_between >= 0:
-            if not linux.readable([self.go_between], self.patience):
+            if not has_ended(self.go_between, self.patience):
                 signal.pidfd_send_signal(self.go_between, signal.SIGKILL)
-            if linux.readable([self.go_between], self.patience):
+            if has_ended(self.go_between, self.patience):
                 with suppress(ChildProcessError):  # somebody else has waited for it, or nobody need (SIGCHLD is ignored)
-                    os.waitid(os.P_PIDFD, self.go_between, os.WEXITED)
+                    os.waitid(os.P_PIDFD, self.go_between, os.WEXITED | os.WNOHANG)
             os.close(self.go_between)
         self.go_between = -1
 

@@ -5,11 +5,12 @@ from lib.lazy import hand_on
 __getattr__, __all__ = hand_on(
     __name__,
     {
-        "places": "check_name home store folder memory_place runtime_dir new_id temporary",
+        "places": "check_name home store folder make_folder memory_place runtime_dir new_id temporary",
         "undos": "UNDOS kill_cgroup kill_groups thaw_groups release_groups rmdir unlink undo_all",
         "removal": "rmtree",
         "owner": "Owner alive check_ours",
         "record": "Record records start_time of_others",
+        "dying": "contained_children is_ending kill_tracers",
         "reaping": "new_record same_process kill_recorded reap gc",
         "uninstalling": "disk_used uninstall",
     },

@@ -13,7 +13,7 @@ import os
 import threading
 from pathlib import Path
 
-from lib.state.places import runtime_dir
+from lib.state.places import make_folder, runtime_dir
 
 
 class Owner:
@@ -26,7 +26,7 @@ class Owner:
         self.folder, self.pid = folder, os.getpid()
         self.name = os.urandom(4).hex()
         self.reaping, self.has_reaped = threading.Lock(), False  # see reaping.new_record
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(folder)
         check_ours(folder)
         self.path = folder / f"{self.name}.owner"
         draft = folder / f"{self.name}.locking"  # gc must never see an owner's file before it is locked

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from functools import cache
 from pathlib import Path
 
@@ -35,14 +37,40 @@ def folder(name: str) -> Path:
     """A folder of the store, made if it is missing; its owner's alone, as strangers' setuid programs may lie in it."""
     place = store() / name
     try:
-        place.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if (about := place.stat()).st_mode & 0o077 and about.st_uid == os.geteuid():  # made by an earlier version of ours
-            place.chmod(0o700)
+        make_folder(place)
+        keep_others_out(store(), 0o022)
+        keep_others_out(place, 0o077)
     except OSError as error:
-        raise OSError(
-            error.errno, f"{error.strerror} ({why_there()}SUITCASE_STORE=/some/folder puts the store elsewhere)", str(place)
-        ) from None
+        words = f"{error.strerror} ({why_there()}SUITCASE_STORE=/some/folder puts the store elsewhere)"
+        raise OSError(error.errno, words, error.filename) from None
     return place
+
+
+def make_folder(place: Path, mode: int = 0o700) -> None:
+    """Make a folder, and those above it that are missing: in none of them may anybody else write, though the umask be 0 (a daemon's is)."""
+    try:
+        place.mkdir(mode)
+    except FileNotFoundError:
+        make_folder(place.parent, 0o755)
+        place.mkdir(mode, exist_ok=True)
+    except FileExistsError:
+        if not place.is_dir():
+            raise
+
+
+def keep_others_out(place: Path, bits: int) -> None:
+    """Take these rights in a folder of ours away from others: it was made by an earlier version of ours, or under another umask.
+
+    In /tmp, say, they cannot touch what is ours. Raises ``PermissionError`` where they could put a folder in the place of ours, or have.
+    """
+    about = place.stat()
+    if about.st_uid not in (0, os.geteuid()):
+        raise PermissionError(errno.EPERM, f"it belongs to uid {about.st_uid}, not to uid {os.geteuid()}", str(place))
+    if about.st_mode & bits and not about.st_mode & stat.S_ISVTX:
+        if about.st_uid == os.geteuid():
+            place.chmod(stat.S_IMODE(about.st_mode) & ~bits)
+        elif about.st_mode & 0o022:
+            raise PermissionError(errno.EPERM, f"others may write in it, though it belongs to uid {about.st_uid}", str(place))
 
 
 @cache

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lib import linux
+from lib.state.dying import kill_tracers
 from lib.state.owner import Owner, check_ours
 from lib.state.places import runtime_dir
 from lib.state.record import Record, records, start_time
@@ -34,10 +35,13 @@ def kill_recorded(facts: dict) -> None:
     """Kill the process of a record, if it is still there. Raises ``TimeoutError`` if it does not end."""
     with suppress(ProcessLookupError), same_process(facts) as pidfd:
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        kill_groups(facts["undos"])  # a frozen process dies only when it is thawed
         release_groups(facts["undos"])
-        if not linux.readable([pidfd], 5):  # its files can be removed only when it writes no more
-            raise TimeoutError(f"process {facts['pid']} did not end within 5 s of SIGKILL: its record stays, the next gc tries again")
+        kill_groups(facts["undos"])  # a frozen process dies only when it is thawed
+        for _ in range(50):
+            if linux.readable([pidfd], 0.1):  # its files can be removed only when it writes no more
+                return
+            kill_tracers(linux.pid_of(pidfd))
+        raise TimeoutError(f"process {facts['pid']} did not end within 5 s of SIGKILL: its record stays, the next gc tries again")
 
 
 def reap(facts: dict) -> None:

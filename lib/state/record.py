@@ -69,7 +69,8 @@ def records() -> list[dict]:
         check_ours(runtime_dir())
     for path in sorted(runtime_dir().glob("*.json")):
         try:
-            found.append(json.loads(path.read_text()))
+            if path.lstat().st_uid == os.geteuid():  # the folder may be one that others may write in: a tmpfs, say
+                found.append(json.loads(path.read_text()))
         except (FileNotFoundError, json.JSONDecodeError):
             continue
     return found

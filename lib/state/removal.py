@@ -10,8 +10,11 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
+from itertools import islice
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+AT_ONCE, MORE = 5000, ""  # names in one list; what stands in it where there may be more
 
 
 def rmtree(path: str) -> None:
@@ -35,13 +38,15 @@ def empty(fd: int, path: str) -> None:
         remove(os.rmdir if is_folder else os.unlink, name, above)
 
 
-def walk(fd: int, path: str) -> Iterator[tuple[int, str, bool]]:
+def walk(fd: int, path: str, whole: bool = False) -> Iterator[tuple[int, str, bool]]:
     """What is in the folder ``fd``, depth first: a descriptor of the folder above, the name in it, whether that is a folder. Closes ``fd``.
 
-    A folder comes after all that is in it, so that it may be removed. ``path`` is for an error to name.
+    A folder comes after all that is in it, so that it may be removed. ``path`` is for an error to name. Unless it is ``whole``, a list ends
+    after some thousand names, and what comes is taken to be removed before the next ones are read: there may be millions.
     """
+    read = partial(listing, whole=True) if whole else listing
     stack: list[tuple[list, tuple[int, int], str]] = []  # of each folder above: what is left in it, which it is, where we went down
-    left = listing(fd)
+    left = read(fd)
     try:
         while left or stack:
             if not left:
@@ -50,21 +55,25 @@ def walk(fd: int, path: str) -> Iterator[tuple[int, str, bool]]:
                 yield fd, name, True
                 continue
             name, is_folder = left.pop()
-            if is_folder and (below := open_folder(name, fd)) is not None:
+            if name == MORE:
+                left = read(fd)
+            elif is_folder and (below := open_folder(name, fd)) is not None:
                 stack.append((left, identity(fd), name))
                 os.close(fd)
                 fd = below
-                left = listing(fd)
+                left = read(fd)
             else:
                 yield fd, name, False
     finally:
         os.close(fd)
 
 
-def listing(fd: int) -> list[tuple[str, bool]]:
-    """Names in a folder, and whether each is a folder itself. The list is whole before the first is removed."""
+def listing(fd: int, whole: bool = False) -> list[tuple[str, bool]]:
+    """Names in a folder, and whether each is a folder itself. Taken from the end: ``MORE`` comes last."""
+    most = None if whole else AT_ONCE
     with os.scandir(fd) as entries:
-        return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+        found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in islice(entries, most)]
+    return [(MORE, False), *found] if len(found) == most else found
 
 
 def identity(fd: int) -> tuple[int, int]:

@@ -15,9 +15,15 @@ from pathlib import Path
 from lib import linux
 from lib.state.removal import FOLDER, open_folder, rmtree, walk
 
+# Files of limits for the processor, and the word that lifts each; of who is idle no share can be written. See sched-bwc.rst, cgroup-v2.rst.
+PROCESSOR_LIMITS = (
+    ("cpu.cfs_quota_us", "-1"), ("cpu.max", "max"), ("cpu.idle", "0"), ("cpu.shares", "1024"), ("cpu.weight", "100"),
+)  # fmt: skip
 # Files of limits for a disk, a line for each, and the words that lift one. See blkio-controller.rst (v1) and cgroup-v2.rst, "IO".
 DISK_LIMITS = {f"blkio.throttle.{one}_device": "0" for one in ("read_bps", "write_bps", "read_iops", "write_iops")}
 DISK_LIMITS["io.max"] = "rbps=max wbps=max riops=max wiops=max"
+
+AT_ONCE = 20  # descriptors of processes that we hold at a time
 
 
 def kill_cgroup(path: str) -> None:
@@ -52,11 +58,28 @@ def _kill_frozen(path: str) -> None:
     with suppress(FileNotFoundError):
         linux.write(f"{path}/freezer.state", "FROZEN")
     for above, name in _cgroups(path):
-        for pid in _members(above, name):  # listed while nobody can end: a pid that is free again may be another's by the next line
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        _kill_listed(above, name)
     for above, name in _cgroups(path):
         _thaw(above, name)
+
+
+def _kill_listed(above: int, name: str) -> None:
+    """By pidfds, and only who is listed still when we hold his: until then he may have ended, and his number be another's."""
+    listed = _members(above, name)
+    while some := listed[:AT_ONCE]:
+        del listed[:AT_ONCE]
+        held = {pid: pidfd for pid in some if (pidfd := _pidfd(pid)) >= 0}
+        for pid in held.keys() & set(_members(above, name)):
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(held[pid], signal.SIGKILL)
+        for pidfd in held.values():
+            os.close(pidfd)
+
+
+def _pidfd(pid: int) -> int:
+    with suppress(OSError):  # it has ended, or there is no descriptor left
+        return os.pidfd_open(pid)
+    return -1
 
 
 def thaw_groups(undos) -> None:
@@ -69,8 +92,8 @@ def thaw_groups(undos) -> None:
 
 
 def release_groups(undos) -> None:
-    """Lift every limit that keeps a process from ending: who may run for a millisecond a second, or waits for a disk that is let give it
-    a byte a second, takes minutes to die. What runs inside may have set them, below limits of ours or in them.
+    """Lift every limit that keeps a process from ending: who runs a millisecond a second, or while nobody else wants to, or waits for
+    a disk that is let give it a byte a second, takes minutes to die. What runs inside may have set them, below limits of ours too.
     """
     for call, *args in undos:
         if call == "rmdir":
@@ -80,8 +103,8 @@ def release_groups(undos) -> None:
 
 
 def _release(above: int, name: str) -> None:
-    _write(above, f"{name}/cpu.cfs_quota_us", "-1")
-    _write(above, f"{name}/cpu.max", "max")
+    for file, free in PROCESSOR_LIMITS:
+        _write(above, f"{name}/{file}", free)
     for file, free in DISK_LIMITS.items():
         for line in _read(above, f"{name}/{file}").splitlines():
             _write(above, f"{name}/{file}", f"{line.split()[0]} {free}")
@@ -122,7 +145,7 @@ def _cgroups(path: str) -> Iterator[tuple[int, str]]:
     above = os.open(parent, FOLDER)
     try:
         if (fd := open_folder(name, above)) is not None:
-            yield from ((one, below) for one, below, is_folder in walk(fd, path) if is_folder)
+            yield from ((one, below) for one, below, is_folder in walk(fd, path, whole=True) if is_folder)
             yield above, name
     finally:
         os.close(above)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import lib
 from lib import linux, state
 from lib.ingredients import cgroups
 from lib.process import TimeLimit, waiting
-from lib.state import reaping
+from lib.state import reaping, undos
 
 pytestmark = requires("root", "overlay", "busybox")
 
@@ -147,6 +148,24 @@ def test_one_who_joined_and_cannot_be_killed_does_not_save_the_container(monkeyp
         assert box.process.kill().code == 137 and guest.wait(30).code == 137
 
 
+@requires("cgroup1")
+def test_a_number_that_is_somebody_elses_by_now_is_not_killed(monkeypatch):
+    """Who was listed a moment ago has ended, on his way out of a cgroup that is not yet frozen."""
+    real, told = undos._members, []
+
+    def members(above, name):
+        told.append(name)
+        return real(above, name) + ([bystander.pid] if len(told) == 2 else [])  # the first one asks if anybody is there
+
+    with lib.start("busybox", ["sleep", "600"]) as box, subprocess.Popen(["sleep", "600"]) as bystander:
+        monkeypatch.setattr(undos, "_members", members)
+        state.kill_groups(box.process.undos)
+        try:
+            assert box.wait(30).code == 137 and len(told) > 2 and bystander.poll() is None
+        finally:
+            bystander.kill()
+
+
 @pytest.mark.v2
 def test_limits_that_keep_it_from_ending_are_lifted():
     """Some hundred pages at a millisecond of a processor in a second, and a disk that is let give a byte a second: minutes, or days."""
@@ -158,8 +177,14 @@ def test_limits_that_keep_it_from_ending_are_lifted():
             linux.write(f"{below}/cpu.cfs_quota_us", "1000")
             throttle = f"{folders['blkio']}/blkio.throttle.read_bps_device"
             linux.write(throttle, f"{block_device()} 1")
+        share = f"{below}/cpu.shares" if box.cgroup.backend.version == 1 else f"{folders['']}/cpu.weight"
+        idle, usual = f"{os.path.dirname(share)}/cpu.idle", linux.read(share)
+        linux.write(share, "2")
+        if os.path.exists(idle):  # Linux 5.15
+            linux.write(idle, "1")
         state.release_groups(box.process.undos)
         assert box.cgroup.read("cpu.max").startswith("max")
+        assert linux.read(share) == usual and (not os.path.exists(idle) or linux.read(idle) == "0\n")
         if box.cgroup.backend.version == 1:
             assert linux.read(f"{below}/cpu.cfs_quota_us").strip() == "-1" and not linux.read(throttle).strip()
 

@@ -10,17 +10,16 @@ import socket
 import stat
 import subprocess
 import sys
-import threading
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from helpers.needs import requires
 from helpers.steps import Steps
-from helpers.waiting import wait_for
+from helpers.waiting import ends, wait_for
 
 import lib
-from lib import bases, inside, linux, oci, state
+from lib import bases, images, inside, linux, oci, state
 from lib.ingredients import Capabilities, Namespaces, RunAs, capabilities, users
 from lib.process import Plan, Step, StepError, output
 from lib.process.line import Line
@@ -269,6 +268,40 @@ def test_nobody_else_gets_into_the_store():
         assert stat.S_IMODE(state.folder(name).stat().st_mode) == 0o700
 
 
+def test_a_store_is_closed_to_others_whatever_the_umask(tmp_path, monkeypatch):
+    """Who may write in a folder above ours moves ours away, and has root start programs out of his own."""
+    monkeypatch.setenv("SUITCASE_STORE", str(tmp_path / "var/lib/store"))
+    before = os.umask(0)
+    try:
+        state.folder("containers")
+        images.Store(tmp_path / "other/images")
+        state.make_folder(tmp_path / "mem/run")
+    finally:
+        os.umask(before)
+    made = [
+        path
+        for folder in ("var/lib/store/containers", "other/images", "mem/run")
+        for path in (tmp_path / folder, *(tmp_path / folder).parents)
+    ]
+    assert not [path for path in made if path.is_relative_to(tmp_path) and path.stat().st_mode & 0o022]
+
+
+def test_a_store_that_others_had_in_their_hands(tmp_path, monkeypatch):
+    monkeypatch.setenv("SUITCASE_STORE", str(tmp_path / "store"))
+    containers = state.folder("containers")
+    containers.parent.chmod(0o777)
+    assert state.folder("containers").parent.stat().st_mode & 0o777 == 0o755, "it is ours to close"
+    for stranger in (containers, containers.parent):
+        os.chown(stranger, 1234, 1234)
+        with pytest.raises(PermissionError, match=r"belongs to uid 1234.*SUITCASE_STORE"):
+            state.folder("containers")
+        os.chown(stranger, 0, 0)
+    containers.parent.chmod(0o777)
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    with pytest.raises(PermissionError, match="others may write in it"):
+        state.folder("containers")
+
+
 @pytest.mark.parametrize("moment", ["listed", "entered"])
 def test_a_removal_follows_no_link_that_is_put_in_its_way(tmp_path, monkeypatch, moment):
     victim, doomed = tmp_path / "victim", tmp_path / "doomed"
@@ -306,6 +339,22 @@ def test_a_folder_of_any_depth_is_removed(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+def test_a_folder_with_any_number_of_files_is_removed_in_little_memory(tmp_path, monkeypatch):
+    """As many names as one list holds, and a few more: in a folder, in one below it, and folders themselves."""
+    monkeypatch.setattr(removal, "AT_ONCE", 10)
+    for folder, number in (("full", 25), ("full/7", 10), ("full/7/0", 9), ("full/8", 21)):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        for name in map(str, range(number)):
+            if name in ("0", "7", "8"):
+                (tmp_path / folder / name).mkdir()
+            else:
+                (tmp_path / folder / name).touch()
+    longest, read = [], removal.listing
+    monkeypatch.setattr(removal, "listing", lambda fd: longest.append(read(fd)) or longest[-1][:])
+    removal.rmtree(str(tmp_path / "full"))
+    assert os.listdir(tmp_path) == [] and max(map(len, longest)) == 10 + 1
+
+
 def test_read_only_means_all_of_it():
     done = sh("for f in hosts hostname resolv.conf; do echo x > /etc/$f && echo wrote $f; done", read_only=True)
     assert "wrote" not in done.text
@@ -323,6 +372,13 @@ def test_records_of_somebody_else_are_not_believed(tmp_path, monkeypatch):
     for deed in (state.records, state.gc, lambda: oci.state_json("web"), lambda: oci.delete("web")):
         with pytest.raises(PermissionError, match="uid 1234"):
             deed()
+    os.chown(tmp_path / "run", 0, 0)
+    (tmp_path / "run/web.json").write_text('{"id": "web", "owner": "dead", "maker": "dead", "pid": 0, "undos": [["rmtree", "/nowhere"]]}')
+    for theirs in ("web.json", "oci-web"):
+        os.chown(tmp_path / "run" / theirs, 1234, 1234)
+    assert state.records() == state.gc() == []
+    with pytest.raises(PermissionError, match="uid 1234"):
+        oci.delete("web")
 
 
 def test_what_could_not_be_undone_is_tried_again_by_the_next_gc(tmp_path):
@@ -340,13 +396,6 @@ def test_what_could_not_be_undone_is_tried_again_by_the_next_gc(tmp_path):
 
 
 # -- waits -------------------------------------------------------------------------------------------------
-
-
-def ends(deed, seconds: float = 30) -> bool:
-    thread = threading.Thread(target=deed, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return not thread.is_alive()
 
 
 @pytest.mark.parametrize("order", ["remove", "wait"])

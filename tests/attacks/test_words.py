@@ -16,8 +16,12 @@ from helpers.needs import requires
 from helpers.sites import Site
 
 from lib import run, show
-from lib.process import StepError
+from lib.build.imageconfig import config_of
+from lib.dockerfile import DockerfileError
+from lib.ingredients import users
+from lib.process import Exit, StepError
 from lib.show import picture
+from lib.show.controls import count
 
 EVIL = "\x1b]0;title\x07 \x9b2J \x08 \u202e gnp.exe \ud800 \ufffe"
 HARMFUL = ("\x1b", "\x07", "\x9b", "\x08", "\u202e", "\ud800", "\ufffe")
@@ -107,3 +111,12 @@ def test_an_error_that_a_notebook_shows(tmp_path):
     with pytest.raises(StepError, match="interpreter in its first line") as caught:
         run("busybox", ["/script"], volumes=[f"{script}:/script:ro"], show=False)
     assert not [word for word in HARMFUL if word in str(caught.value)], str(caught.value)
+
+
+@pytest.mark.parametrize("digits", ["\u00b2", "\u0663", "9" * 5000], ids=["superscript", "Arabic", "many"])
+def test_digits_that_int_does_not_take_or_nobody_means(digits):
+    with pytest.raises(DockerfileError, match="is not a port"):
+        config_of((f"EXPOSE {digits}",))
+    with pytest.raises(users.UnknownUser, match="unable to find user"):
+        users.find(digits, lambda path: "")
+    assert count(Exit(0, output=digits.encode()), limit=30) == 30

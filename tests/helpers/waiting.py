@@ -1,7 +1,8 @@
-"""One way to wait, for every test: look until it is so."""
+"""One way to wait, for every test: look until it is so, or until a deed has ended."""
 
 from __future__ import annotations
 
+import threading
 import time
 
 
@@ -12,3 +13,11 @@ def wait_for(question, seconds: float = 20):
         assert time.monotonic() < deadline, "it never became so"
         time.sleep(0.01)
     return found
+
+
+def ends(deed, seconds: float = 30) -> bool:
+    """In a thread: what has no end must not keep the test from failing."""
+    thread = threading.Thread(target=deed, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return not thread.is_alive()

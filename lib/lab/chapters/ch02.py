@@ -86,7 +86,7 @@ def limit_of(pid: int, word: str) -> int | None:
         place = Path(tops[0] + path, file) if tops and (kind == "cgroup" or not controllers) else None
         if place and place.exists():
             text = place.read_text().strip()
-            return int(text) if text.isdigit() and int(text) < 1 << 60 else None
+            return int(text) if text.isdecimal() and int(text) < 1 << 60 else None
     return None
 
 

@@ -58,8 +58,10 @@ def ours() -> dict[int, str]:
 
 
 def same_place(pid: int) -> bool:
-    """Does a process keep its records where we keep ours? Else it is somebody else's orphan."""
+    """Is it a process of our own user's, that keeps its records where we keep ours? Else it is somebody else's orphan."""
     try:
+        if linux.read(f"/proc/{pid}/status").partition("\nUid:")[2].split()[0] != str(os.geteuid()):
+            return False
         words = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
         return False
@@ -132,17 +134,24 @@ def nft_rules() -> set[str]:
 
 def folders() -> set[str]:
     """Temporary folders with our name, containers' folders in the store, records."""
-    found = set(Path(tempfile.gettempdir()).glob(f"{LABEL}-*-*"))
+    found = {path for path in Path(tempfile.gettempdir()).glob(f"{LABEL}-*-*") if is_ours(path)}
     found |= set(Path(state.store(), "containers").glob("*"))
     found |= {path for path in state.runtime_dir().glob("*") if path.suffix in (".json", ".new") or path.is_dir()}
     return {str(path) for path in found}
+
+
+def is_ours(path: Path) -> bool:
+    """Anybody may make a folder in /tmp, and call it as he likes."""
+    with suppress(FileNotFoundError):
+        return path.lstat().st_uid == os.geteuid()
+    return False
 
 
 def of_others(name: str) -> bool:
     """Does a temporary folder or a named namespace belong to another process that lives? ``state.temporary`` put a pid into its name."""
     label, _, rest = os.path.basename(name.removeprefix("named ")).partition("-")
     pid = rest.partition("-")[0]
-    return label == LABEL and (not pid.isdigit() or (int(pid) != os.getpid() and os.path.exists(f"/proc/{pid}")))
+    return label == LABEL and (not (pid.isascii() and pid.isdigit()) or (int(pid) != os.getpid() and os.path.exists(f"/proc/{pid}")))
 
 
 def descriptors() -> set[str]:

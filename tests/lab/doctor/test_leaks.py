@@ -188,6 +188,33 @@ def test_what_is_not_ours_at_all_is_not_looked_at():
         assert not found(look)
 
 
+def test_what_other_users_call_as_ours_is_called_is_not_ours(tmp_path):
+    """Anybody may make a folder in /tmp, or an orphan with a title; not every character that is a digit is one to int()."""
+    look, title = Look(), "open('/proc/self/comm', 'w').write('suitcase:mounts')"
+    folders = [os.path.join(tempfile.gettempdir(), name) for name in ("suitcase-\u00b2-x", "suitcase-999999-x")]
+    for folder in folders:
+        os.mkdir(folder)
+        os.chown(folder, 4711, 4711)
+    code = f"import os, time\nif os.fork() == 0:\n {title}; print(os.getpid(), flush=True); os.close(1); time.sleep(60)"
+    who = {"user": 4711, "group": 4711, "extra_groups": [], "cwd": "/"}
+    orphan = subprocess.run([os.path.realpath(sys.executable), "-c", code], stdout=subprocess.PIPE, check=True, **who)
+    try:
+        assert not found(look)
+    finally:
+        os.kill(int(orphan.stdout), signal.SIGKILL)
+        for folder in folders:
+            os.rmdir(folder)
+
+
+def test_a_digit_that_is_no_number_in_our_own_folders_name():
+    look, folder = Look(), os.path.join(tempfile.gettempdir(), "suitcase-\u00b2-x")
+    os.mkdir(folder)
+    try:
+        assert "folder or record" not in found(look)
+    finally:
+        os.rmdir(folder)
+
+
 def test_the_report_names_the_leak(tmp_path):
     look = Look()
     folder = state.folder("containers") / "leaked"

@@ -47,7 +47,7 @@ def test_the_chosen_tests_on_cgroup_v2():
         "-q",
     ]
     files = ["tests/ingredients/test_cgroups.py", "tests/lab/vm/test_guest.py", "tests/test_advice.py"]
-    files += ["tests/attacks/test_ways_out.py", "tests/attacks/test_cgroups.py"]
+    files += ["tests/attacks/test_ways_out.py", "tests/attacks/test_cgroups.py", "tests/attacks/test_endings.py"]
     done = in_guest(*argv, *files, work=str(work), timeout=180, env={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"})
     cases = ElementTree.parse(work / "report.xml").getroot().findall(".//testcase") if (work / "report.xml").exists() else []
     told = {case.get("name"): next((child.tag for child in case), "passed") for case in cases}
