@@ -23,9 +23,7 @@ def place(name: str) -> Path:
     """The container's folder. Its name becomes a part of paths, so it is checked first (runc's rule)."""
     if not re.fullmatch(r"[\w+.][\w+.-]*", name, re.ASCII) or name in (".", ".."):
         raise OciError(f"{name!r} is not a container name: letters, digits, _ + . and -, and no - at the start")
-    if state.runtime_dir().exists():
-        state.check_ours(state.runtime_dir())  # somebody else's would say what to remove, and whom to kill
-    return state.runtime_dir() / f"oci-{name}"
+    return state.our_runtime_dir() / f"oci-{name}"  # somebody else's would say what to remove, and whom to kill
 
 
 def facts(name: str) -> dict:

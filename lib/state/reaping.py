@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lib import linux
-from lib.state.owner import Owner, check_ours
+from lib.state.owner import Owner, our_runtime_dir
 from lib.state.places import runtime_dir
 from lib.state.record import Record, records, start_time
 from lib.state.undos import kill_groups, release_groups, undo_all, unlink
@@ -66,9 +66,7 @@ def gc() -> list[str]:
     What could not be undone stays on record for the next try, and is raised at the end.
     """
     reaped, errors = [], []
-    if runtime_dir().exists():
-        check_ours(runtime_dir())
-    for path in sorted(runtime_dir().glob("*.owner")):
+    for path in sorted(our_runtime_dir().glob("*.owner")):
         with lock_of_dead(path) as dead:
             if dead and not (failed := reap_owner(path.stem, reaped)):
                 path.unlink(missing_ok=True)

@@ -325,6 +325,37 @@ def test_records_of_somebody_else_are_not_believed(tmp_path, monkeypatch):
             deed()
 
 
+@pytest.mark.parametrize("moment", ["before", "meanwhile"])
+def test_a_note_in_somebody_elses_folder_is_neither_believed_nor_written(tmp_path, monkeypatch, moment):
+    """Who makes the folder of the records first, in /tmp, may put a link there that leads to a file of ours."""
+    from lib.lab.vm import hypervisor
+
+    precious, place = tmp_path / "precious", tmp_path / "run"
+    precious.write_text("all my work")
+
+    def theirs(*_):
+        place.mkdir()
+        (place / "accelerator").symlink_to(precious)
+        os.chown(place, 1234, 1234)
+
+    if moment == "before":
+        theirs()
+    monkeypatch.setattr(hypervisor, "kvm_works", theirs if moment == "meanwhile" else bool)
+    monkeypatch.setenv("SUITCASE_RUN", str(place))
+    with pytest.raises(PermissionError, match="uid 1234"):
+        hypervisor.accelerator()
+    assert precious.read_text() == "all my work"
+
+
+def test_a_note_that_says_what_is_no_accelerator_is_not_believed(tmp_path, monkeypatch):
+    from lib.lab.vm import hypervisor
+
+    (tmp_path / "accelerator").write_text(f"{linux.read('/proc/sys/kernel/random/boot_id').strip()} tcg,tb-size=1")
+    monkeypatch.setattr(hypervisor, "kvm_works", bool)
+    monkeypatch.setenv("SUITCASE_RUN", str(tmp_path))
+    assert hypervisor.accelerator() == "tcg"
+
+
 def test_what_could_not_be_undone_is_tried_again_by_the_next_gc(tmp_path):
     code = (
         "import sys\nfrom lib import state\nfrom lib.process import Plan, Step\n"
