@@ -38,8 +38,6 @@ def create(name: str, bundle: str) -> None:
     config, folder = load(bundle), place(name)
     if folder.exists():
         raise OciError(f"container {name!r} exists already: delete it first, or choose another name")
-    for word in not_understood(config):
-        print(f"oci: {word} is not carried out yet", file=sys.stderr)
     process = start_waiting(config, bundle, name, folder)
     about = {"id": name, "pid": process.pid, "start_time": state.start_time(process.pid), "bundle": os.path.abspath(bundle)}
     draft = folder / "state.new"
@@ -50,6 +48,8 @@ def create(name: str, bundle: str) -> None:
 
 def start_waiting(config: dict, bundle: str, name: str, folder: Path):
     try:
+        for word in not_understood(config):
+            print(f"oci: {word} is not carried out yet", file=sys.stderr)
         env = dict(word.partition("=")[::2] for word in config["process"].get("env", []))
         parts = [Gate(str(folder)), *ingredients(config, bundle, f"oci-{name}")]
         plan = Plan(config["process"]["args"], parts, env, gate="gate", name=f"oci-{name}")

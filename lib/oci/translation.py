@@ -17,6 +17,7 @@ from lib.process import Step
 
 KINDS = {"network": "net", "mount": "mnt"} | {kind: kind for kind in ("pid", "ipc", "uts", "cgroup", "user", "time")}
 CGROUP_MOUNT = "cgroup"
+EVERY_DEVICE = ("a", "*", "*")
 # The options of mounts (config.md, Linux mount options): of one mount, of a whole tree, of a file system whoever mounts it.
 PLAIN = {
     *("ro", "rw", "nosuid", "suid", "nodev", "dev", "noexec", "exec", "noatime", "atime", "nodiratime", "diratime", "relatime"),
@@ -26,6 +27,16 @@ RECURSIVE = {f"r{word}": word for word in PLAIN}
 OF_THE_FILE_SYSTEM = {
     *("sync", "async", "dirsync", "mand", "nomand", "silent", "loud", "iversion", "noiversion", "lazytime", "nolazytime", "defaults"),
     "remount",
+}
+# The words that are read here, by the part of the configuration that they stand in.
+UNDERSTOOD = {
+    "": {"ociVersion", "process", "root", "hostname", "mounts", "annotations", "linux"},
+    "process": {"args", "env", "cwd", "user", "capabilities", "rlimits", "noNewPrivileges"},
+    "linux": {"namespaces", "resources", "maskedPaths", "readonlyPaths"},
+    "linux.resources": {"devices", "memory", "cpu", "pids"},
+    "linux.resources.memory": {"limit", "swap"},
+    "linux.resources.cpu": {"quota", "period", "cpus"},
+    "linux.resources.pids": {"limit"},
 }
 
 
@@ -80,18 +91,53 @@ def capabilities_of(process: dict) -> list:
 
 
 def devices(rows: list[dict]) -> tuple[str, ...] | None:
-    """``linux.resources.devices`` as rules, with the harmless ones that runc adds itself; None if all of them are allowed first."""
-    if not rows:
-        return ALLOWED
-    if rows[0].get("allow") or rows[0].get("type", "a") != "a":
-        return None
-    given = (row for row in rows[1:] if row.get("allow"))
-    more = (f"{row.get('type', 'a')} {number(row, 'major')}:{number(row, 'minor')} {row.get('access', 'rwm')}" for row in given)
-    return (*ALLOWED, *more)
+    """``linux.resources.devices`` as rules, with the harmless ones that runc adds itself; None if everything may be opened in the end.
+
+    As runc reads them: nothing is allowed at first, and a row of all kinds makes those before it void. Raises ``OciError``.
+    """
+    everything, allowed = False, {}
+    for place, row in enumerate(rows):
+        node, access, allow = *device(row, place), bool(row.get("allow"))
+        if node == EVERY_DEVICE:
+            everything, allowed = allow, {}
+        elif not everything and allow:
+            allowed[node] = allowed.get(node, set()) | access
+        elif not everything:
+            take_away(allowed, node, access, place)
+        elif not allow:
+            raise OciError(f"linux.resources.devices[{place}]: all were allowed before it; deny all first, then allow what may be opened")
+    more = (
+        f"{kind} {major}:{minor} {''.join(sorted(access, key='rwm'.index))}" for (kind, major, minor), access in allowed.items() if access
+    )
+    return None if everything else (*ALLOWED, *more)
 
 
-def number(row: dict, name: str) -> str:
-    return "*" if row.get(name, -1) in (-1, None) else str(row[name])
+def device(row: dict, place: int) -> tuple[tuple[str, str, str], set[str]]:
+    """((kind, major, minor), what of it) of one row; a ``*`` is any. Raises ``OciError``."""
+    kind, access = {"u": "c"}.get(row.get("type") or "a", row.get("type") or "a"), set(row.get("access") or "rwm")
+    major, minor = ("*" if row.get(name) in (-1, None) else str(int(row[name])) for name in ("major", "minor"))
+    if kind not in ("a", "b", "c") or not access <= set("rwm"):
+        raise OciError(f"linux.resources.devices[{place}]: the type is a, b or c, the access of the letters r, w and m")
+    if kind == "a" and row.get("allow") and (major, minor) != ("*", "*"):  # the kernel would overlook the numbers
+        raise OciError(f"linux.resources.devices[{place}]: whoever allows one number says the type, b or c")
+    return (kind, major, minor) if kind != "a" else EVERY_DEVICE, access
+
+
+def take_away(allowed: dict, node: tuple[str, str, str], access: set[str], place: int) -> None:
+    """What a row denies of the rows before it. Raises ``OciError`` for one device of many: the kernel's list has no holes."""
+    for other in allowed:
+        if covers(node, other):
+            allowed[other] -= access
+        elif meets(node, other) and allowed[other] & access:
+            raise OciError(f"linux.resources.devices[{place}]: {' '.join(other)} was allowed before it, and no single one can be left out")
+
+
+def covers(many: tuple[str, ...], one: tuple[str, ...]) -> bool:
+    return all(word in ("*", other) for word, other in zip(many, one, strict=True))
+
+
+def meets(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    return all("*" in pair or pair[0] == pair[1] for pair in zip(one, other, strict=True))
 
 
 def cgroup(resources: dict, name: str) -> Cgroup:
@@ -169,18 +215,11 @@ class User:
 
 
 def not_understood(config: dict) -> list[str]:
-    """What the configuration asks for and this translation does not do yet."""
-    process, linux_part = config["process"], config.get("linux", {})
-    asked = {
-        "process.apparmorProfile": process.get("apparmorProfile"),
-        "linux.seccomp": linux_part.get("seccomp"),
-        "linux.resources.cpu.shares": linux_part.get("resources", {}).get("cpu", {}).get("shares"),
-        "linux.resources.memory.reservation": linux_part.get("resources", {}).get("memory", {}).get("reservation"),
-        "linux.sysctl": linux_part.get("sysctl"),
-        "linux.uidMappings": linux_part.get("uidMappings"),
-        "linux.rootfsPropagation": linux_part.get("rootfsPropagation"),
-        "process.oomScoreAdj": process.get("oomScoreAdj"),
-        "hooks": config.get("hooks"),
-        "process.terminal": process.get("terminal"),
-    }
-    return [word for word, value in asked.items() if value]
+    """What the configuration asks for and this translation does not do yet: every word that nobody here reads."""
+    found = []
+    for path, known in UNDERSTOOD.items():
+        part = config
+        for name in filter(None, path.split(".")):
+            part = part.get(name) or {}
+        found += [f"{path}.{name}".lstrip(".") for name, value in part.items() if value and name not in known]
+    return found
