@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Set
 from pathlib import Path
 
 from lib.ingredients import Bind, Capabilities, Cgroup, Hostname, Join, Loopback, Mount, Namespaces, RootFS
+from lib.ingredients.capabilities import name_of
 from lib.ingredients.cgroups import ALLOWED, PERIOD, backend
-from lib.ingredients.rootfs import OWN_NULL, device_steps, mask_steps
+from lib.ingredients.rootfs import DEV, OWN_NULL, device_steps, mask_steps
 from lib.linux import PROPAGATION
 from lib.process import Step
 
@@ -68,8 +70,14 @@ def ingredients(config: dict, bundle: str, name: str) -> list:
         parts.append(Hostname(config["hostname"]))
     if "net" in made:
         parts.append(Loopback())
-    parts.append(cgroup(linux_part.get("resources", {}), name))
-    return [*parts, Root(config, bundle), *capabilities_of(config["process"]), User(config["process"])]
+    group, root = cgroup(linux_part.get("resources", {}), name), Root(config, bundle)
+    return [
+        *parts,
+        group,
+        root,
+        *capabilities_of(config["process"], without={"MKNOD"} if root.unfiltered else set()),
+        User(config["process"]),
+    ]
 
 
 def namespaces(rows: list[dict]) -> tuple[list[str], dict[str, str]]:
@@ -81,13 +89,14 @@ def namespaces(rows: list[dict]) -> tuple[list[str], dict[str, str]]:
     return [kind for kind, path in kinds.items() if not path], {kind: path for kind, path in kinds.items() if path}
 
 
-def capabilities_of(process: dict) -> list:
+def capabilities_of(process: dict, without: Set[str] = frozenset()) -> list:
     """``process.capabilities``: what is permitted is effective, too; none, if it says nothing of them, as runc does it.
 
     Raises ``ValueError`` for one that Linux does not have.
     """
     asked = process.get("capabilities") or {}
-    return [Capabilities(set(asked.get("bounding", [])) & set(asked.get("permitted", asked.get("bounding", []))))]
+    given = set(asked.get("bounding", [])) & set(asked.get("permitted", asked.get("bounding", [])))
+    return [Capabilities({name_of(name) for name in given} - without)]
 
 
 def devices(rows: list[dict]) -> tuple[str, ...] | None:
@@ -151,17 +160,26 @@ def cgroup(resources: dict, name: str) -> Cgroup:
     )  # fmt: skip
 
 
+def device_rows(config: dict) -> list[dict]:
+    return config.get("linux", {}).get("resources", {}).get("devices", [])
+
+
 class Root:
-    """``root``, ``mounts``, ``maskedPaths`` and ``readonlyPaths``."""
+    """``root``, ``mounts``, ``maskedPaths`` and ``readonlyPaths``.
+
+    Where no cgroup filters devices (v2) they are closed by ``nodev`` on all but /dev itself and its terminals, and nobody may make one.
+    """
 
     def __init__(self, config: dict, bundle: str):
         self.config, self.bundle = config, os.path.abspath(bundle)
         path = os.path.join(self.bundle, config["root"]["path"])
         if not os.path.isdir(path):
             raise OciError(f"root.path: {path} is not a folder")
+        rules = devices(device_rows(config))
+        self.unfiltered = rules is not None and not backend().filters_devices
         mounts = [self.mount(row) for row in config.get("mounts", []) if row.get("type") != CGROUP_MOUNT]
-        own_dev = any(os.path.normpath(one.target) == "/dev" for one in mounts)  # else the nodes that we make lie in the root itself
-        self.nodev = own_dev and not backend().filters_devices  # where the cgroup filters, the root is as runc leaves it
+        if self.unfiltered and not any(os.path.normpath(one.target) == "/dev" for one in mounts):
+            mounts.insert(0, DEV)  # the nodes that we make cannot lie in the root itself
         self.rootfs = RootFS([path], mounts=mounts, read_only=config["root"].get("readonly", False), bare=True)
 
     def mount(self, row: dict) -> Mount:
@@ -170,6 +188,8 @@ class Root:
             raise OciError(f"mounts: {row['destination']}: the option {min(unknown)!r} is not carried out yet")
         if row.get("type") == "bind" or {"bind", "rbind"} & set(options):
             return self.bind(row, options)
+        furnished = row["type"] == "devpts" or (row["type"] == "tmpfs" and os.path.normpath(row["destination"]) == "/dev")
+        options += ["nodev"] if self.unfiltered and not furnished else []
         plain = ",".join(RECURSIVE.get(word, word) for word in options)  # below a new file system nothing is mounted yet
         return Mount(row["destination"], row["type"], row.get("source", ""), plain)
 
@@ -178,6 +198,8 @@ class Root:
         every, own = [RECURSIVE[word] for word in options if word in RECURSIVE], [word for word in options if word in PLAIN]
         if unknown := [word for word in options if word not in {*RECURSIVE, *PLAIN, *OF_THE_FILE_SYSTEM, "bind", "rbind"}]:
             raise OciError(f"mounts: {row['destination']}: a bind mount has no option {unknown[0]!r}")
+        if self.unfiltered:
+            every, own = [*every, "nodev"], [*own, "nodev"]
         source = os.path.join(self.bundle, row["source"])  # a relative one is meant from the bundle (config.md, Mounts)
         recursive = "rbind" in options or "bind" not in options
         return Bind(row["destination"], source=source, options=",".join(every), recursive=recursive, own=",".join(own))
@@ -185,7 +207,9 @@ class Root:
     def steps(self) -> list[Step]:
         linux_part, root = self.config.get("linux", {}), self.rootfs.root
         nodes = device_steps(root)
-        closed = [Step("root", "restrict", (root, "nodev"), "a bundle may bring a node of the host's disk along")] if self.nodev else []
+        closed = (
+            [Step("root", "restrict", (root, "nodev"), "a bundle may bring a node of the host's disk along")] if self.unfiltered else []
+        )
         masks = mask_steps(root, linux_part.get("maskedPaths", []), linux_part.get("readonlyPaths", []))
         return self.rootfs.steps() + closed + nodes + masks + [OWN_NULL]
 
@@ -222,4 +246,5 @@ def not_understood(config: dict) -> list[str]:
         for name in filter(None, path.split(".")):
             part = part.get(name) or {}
         found += [f"{path}.{name}".lstrip(".") for name, value in part.items() if value and name not in known]
-    return found
+    more = set(devices(device_rows(config)) or ()) - set(ALLOWED)
+    return found + (["linux.resources.devices"] if more and not backend().filters_devices else [])

@@ -259,6 +259,31 @@ def test_a_device_that_somebody_makes_cannot_be_opened():
     assert "read" not in done.text and "null works" in done.text
 
 
+@pytest.mark.v2
+@pytest.mark.parametrize(
+    ("node", "mounts"),
+    [
+        ("/dev/log", [{"destination": "/dev", "type": "tmpfs", "source": "tmpfs"}]),  # made by root inside
+        ("/log", []),  # brought along, and no /dev of its own
+        ("/log", [{"destination": "/dev", "type": "tmpfs", "source": "tmpfs"}]),
+        ("/mnt/log", [{"destination": "/mnt", "type": "bind", "source": "rootfs", "options": ["rbind", "dev", "rdev"]}]),
+    ],
+)
+def test_a_bundle_that_denies_all_devices_opens_none(node, mounts, tmp_path):
+    shutil.copytree(bases.busybox(), tmp_path / "rootfs", symlinks=True)
+    (tmp_path / "rootfs/mnt").mkdir(exist_ok=True)
+    os.mknod(tmp_path / "rootfs/log", stat.S_IFCHR | 0o600, os.makedev(1, 11))
+    config = {
+        "process": {"args": ["sh"], "capabilities": {"bounding": ["CAP_MKNOD"], "permitted": ["CAP_MKNOD"]}},
+        "root": {"path": "rootfs"},
+        "mounts": mounts,
+        "linux": {"namespaces": [{"type": "pid"}, {"type": "mount"}], "resources": {"devices": [{"allow": False, "access": "rwm"}]}},
+    }
+    script = f"echo > /dev/null && echo null works; [ -c {node} ] || mknod {node} c 1 11; [ -c {node} ] && exec 3>{node} && echo opened"
+    done = Plan(["sh", "-c", script], oci.ingredients(config, str(tmp_path), f"oci-{state.new_id()}")).run(show=False, timeout=60)
+    assert "null works" in done.text and "opened" not in done.text, done.errors
+
+
 # -- files on the host ------------------------------------------------------------------------------------
 
 
