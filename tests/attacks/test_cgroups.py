@@ -192,6 +192,23 @@ def test_limits_that_keep_it_from_ending_are_lifted():
             assert linux.read(f"{below}/cpu.cfs_quota_us").strip() == "-1" and not linux.read(throttle).strip()
 
 
+@pytest.mark.v2
+def test_limits_that_keep_a_second_command_from_ending_are_lifted_and_no_limit_of_ours():
+    with lib.start("busybox", ["sleep", "99"], cpus=0.5) as box, box.exec_plan(["sleep", "99"]).start() as guest:
+        (member,) = (one for one in guest.plan.ingredients if hasattr(one, "set_free"))
+        group = box.cgroup
+        if group.backend.version == 1:
+            throttle = f"{group.folders['blkio']}/blkio.throttle.read_bps_device"
+            linux.write(throttle, f"{block_device()} 1")
+            linux.write(f"{group.folders['cpu']}/cpu.cfs_quota_us", "1000")
+        else:
+            linux.write(f"{group.folders['']}/cpu.max", "1000 100000")
+        member.set_free(guest.pid)
+        assert group.read("cpu.max") == "50000 100000"
+        if group.backend.version == 1:
+            assert not linux.read(throttle).strip()
+
+
 def block_device() -> str:
     return next(Path("/sys/block").glob("[!lr]*/dev"), Path("/sys/block/loop0/dev")).read_text().strip()
 
