@@ -196,6 +196,14 @@ def test_a_second_command_is_whom_the_container_is():
         assert re.search(r"CapBnd:\t(\w+)", first)[1] == box.exec(["grep", "CapBnd", "/proc/self/status"], show=False).text.split()[1]
 
 
+def test_nobody_follows_pid_1_into_a_user_namespace_that_it_enters_by_itself():
+    """It would be nobody in there, and could not even join the rest."""
+    with lib.start("busybox", ["unshare", "-U", "sleep", "60"]) as box:
+        wait_for(lambda: os.readlink(f"/proc/{box.pid}/ns/user") != os.readlink("/proc/self/ns/user"))
+        done = box.exec(["sh", "-c", "id -u; hostname; echo $$"], show=False, timeout=60)
+        assert done.text.split()[:2] == ["0", box.id] and int(done.text.split()[2]) < 100
+
+
 def test_a_number_is_a_number_whoever_is_called_so():
     files = {"/etc/passwd": "1000:x:0:0:root:/root:/bin/sh\n", "/etc/group": "50:x:0:\n"}
     found = users.find("1000:50", lambda path: files[path])
