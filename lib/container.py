@@ -27,6 +27,7 @@ from lib.ingredients import (
     capabilities,
 )
 from lib.ingredients.cgroups import ALLOWED, EVERYTHING
+from lib.ingredients.namespaces import made_by
 from lib.process import Exit, Plan, Process, check_text
 from lib.volumes import own_mounts
 
@@ -143,7 +144,7 @@ class Container:
             raise RuntimeError(f"container {self.name} is not running: there is nothing to join; start it first")
         if self.cgroup and self.cgroup.frozen:
             raise RuntimeError(f"container {self.name} is paused: what joins it would stand still too; thaw it first (docker unpause)")
-        joined = [*([self.cgroup.join()] if self.cgroup else []), Join(self.process.pid)]
+        joined = [*([self.cgroup.join()] if self.cgroup else []), Join(self.process.pid, made_by(self.process.steps))]
         joined += [WorkDir(absolute(workdir or self.workdir), self.ulimits, make=False), self.capabilities]
         who = user or self.user
         terminal = {"TERM": "xterm"} if tty else {}

@@ -7,6 +7,7 @@ import socket
 import stat
 
 import pytest
+from helpers.needs import requires
 
 from lib.atomicfile import InvalidOutputPath, atomic_file
 
@@ -42,6 +43,39 @@ def test_a_link_stays_a_link_and_one_to_nowhere_gets_its_file(tmp_path):
     write(tmp_path / "dangling")
     assert (tmp_path / "link").is_symlink() and (tmp_path / "dangling").is_symlink()
     assert (tmp_path / "real").read_bytes() == (tmp_path / "made").read_bytes() == b"new"
+
+
+@requires("root")
+@pytest.mark.parametrize("leads", ["straight", "by a link of ours", "to nowhere yet"])
+def test_a_link_that_somebody_else_has_put_into_a_folder_of_everybodys_is_not_followed(tmp_path, leads):
+    shared, precious = tmp_path / "shared", tmp_path / "precious"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    if leads != "to nowhere yet":
+        precious.write_bytes(b"all my work")
+    (shared / "app.tar").symlink_to(precious)
+    os.chown(shared / "app.tar", 1234, 1234, follow_symlinks=False)
+    (tmp_path / "mine.tar").symlink_to("shared/app.tar")
+    with pytest.raises(PermissionError, match="uid 1234"):
+        write(tmp_path / "mine.tar" if leads == "by a link of ours" else shared / "app.tar")
+    assert precious.exists() == (leads != "to nowhere yet") and (not precious.exists() or precious.read_bytes() == b"all my work")
+
+
+@requires("root")
+@pytest.mark.parametrize(("mode", "owner"), [(0o1777, 0), (0o755, 1234)])
+def test_a_link_of_ours_there_is_followed_and_anybodys_in_a_folder_of_ours(tmp_path, mode, owner):
+    (tmp_path / "link").symlink_to("real")
+    os.chown(tmp_path / "link", owner, owner, follow_symlinks=False)
+    tmp_path.chmod(mode)
+    write(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "real").read_bytes() == b"new"
+
+
+def test_links_in_a_circle(tmp_path):
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(OSError, match="Too many levels"):
+        write(tmp_path / "a")
 
 
 def test_what_is_no_plain_file_is_refused_and_stays_what_it_is(tmp_path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lib import state
@@ -124,6 +125,13 @@ class Join:
 
     def gone(self) -> ProcessLookupError:
         return ProcessLookupError(errno.ESRCH, f"process {self.pid} has ended (or is not yours to look at): there is nothing to join")
+
+
+def made_by(steps: Sequence[Step]) -> tuple[str, ...]:
+    """The kinds that these steps make. A process may enter others by itself later, into which nobody need follow it."""
+    made = {kind for step in steps if step.call == "clone3" for kind in step.args[0]}
+    made |= {kind for step in steps if step.call == "unshare" for kind in step.args}
+    return tuple(kind for kind in KINDS if kind in made)
 
 
 def rank(kind: str) -> int:

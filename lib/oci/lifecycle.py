@@ -23,10 +23,9 @@ def place(name: str) -> Path:
     """The container's folder. Its name becomes a part of paths, so it is checked first (runc's rule)."""
     if not re.fullmatch(r"[\w+.][\w+.-]*", name, re.ASCII) or name in (".", ".."):
         raise OciError(f"{name!r} is not a container name: letters, digits, _ + . and -, and no - at the start")
-    folder = state.runtime_dir() / f"oci-{name}"
-    for one in (folder.parent, folder):
-        if one.exists():
-            state.check_ours(one)  # somebody else's would say what to remove, and whom to kill
+    folder = state.our_runtime_dir() / f"oci-{name}"
+    if folder.exists():
+        state.check_ours(folder)  # somebody else's would say what to remove, and whom to kill
     return folder
 
 
@@ -42,8 +41,6 @@ def create(name: str, bundle: str) -> None:
     config, folder = load(bundle), place(name)
     if folder.exists():
         raise OciError(f"container {name!r} exists already: delete it first, or choose another name")
-    for word in not_understood(config):
-        print(f"oci: {word} is not carried out yet", file=sys.stderr)
     process = start_waiting(config, bundle, name, folder)
     about = {"id": name, "pid": process.pid, "start_time": state.start_time(process.pid), "bundle": os.path.abspath(bundle)}
     draft = folder / "state.new"
@@ -54,6 +51,8 @@ def create(name: str, bundle: str) -> None:
 
 def start_waiting(config: dict, bundle: str, name: str, folder: Path):
     try:
+        for word in not_understood(config):
+            print(f"oci: {word} is not carried out yet", file=sys.stderr)
         env = dict(word.partition("=")[::2] for word in config["process"].get("env", []))
         parts = [Gate(str(folder)), *ingredients(config, bundle, f"oci-{name}")]
         plan = Plan(config["process"]["args"], parts, env, gate="gate", name=f"oci-{name}")

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Set
 from pathlib import Path
 
 from lib.ingredients import Bind, Capabilities, Cgroup, Hostname, Join, Loopback, Mount, Namespaces, RootFS
+from lib.ingredients.capabilities import name_of
 from lib.ingredients.cgroups import ALLOWED, PERIOD, backend
-from lib.ingredients.rootfs import OWN_NULL, device_steps, mask_steps
+from lib.ingredients.rootfs import DEV, OWN_NULL, device_steps, mask_steps
 from lib.linux import PROPAGATION
 from lib.process import Step
 
 KINDS = {"network": "net", "mount": "mnt"} | {kind: kind for kind in ("pid", "ipc", "uts", "cgroup", "user", "time")}
 CGROUP_MOUNT = "cgroup"
+EVERY_DEVICE = ("a", "*", "*")
 # The options of mounts (config.md, Linux mount options): of one mount, of a whole tree, of a file system whoever mounts it.
 PLAIN = {
     *("ro", "rw", "nosuid", "suid", "nodev", "dev", "noexec", "exec", "noatime", "atime", "nodiratime", "diratime", "relatime"),
@@ -26,6 +29,16 @@ RECURSIVE = {f"r{word}": word for word in PLAIN}
 OF_THE_FILE_SYSTEM = {
     *("sync", "async", "dirsync", "mand", "nomand", "silent", "loud", "iversion", "noiversion", "lazytime", "nolazytime", "defaults"),
     "remount",
+}
+# The words that are read here, by the part of the configuration that they stand in.
+UNDERSTOOD = {
+    "": {"ociVersion", "process", "root", "hostname", "mounts", "annotations", "linux"},
+    "process": {"args", "env", "cwd", "user", "capabilities", "rlimits", "noNewPrivileges"},
+    "linux": {"namespaces", "resources", "maskedPaths", "readonlyPaths"},
+    "linux.resources": {"devices", "memory", "cpu", "pids"},
+    "linux.resources.memory": {"limit", "swap"},
+    "linux.resources.cpu": {"quota", "period", "cpus"},
+    "linux.resources.pids": {"limit"},
 }
 
 
@@ -57,8 +70,14 @@ def ingredients(config: dict, bundle: str, name: str) -> list:
         parts.append(Hostname(config["hostname"]))
     if "net" in made:
         parts.append(Loopback())
-    parts.append(cgroup(linux_part.get("resources", {}), name))
-    return [*parts, Root(config, bundle), *capabilities_of(config["process"]), User(config["process"])]
+    group, root = cgroup(linux_part.get("resources", {}), name), Root(config, bundle)
+    return [
+        *parts,
+        group,
+        root,
+        *capabilities_of(config["process"], without={"MKNOD"} if root.unfiltered else set()),
+        User(config["process"]),
+    ]
 
 
 def namespaces(rows: list[dict]) -> tuple[list[str], dict[str, str]]:
@@ -70,28 +89,64 @@ def namespaces(rows: list[dict]) -> tuple[list[str], dict[str, str]]:
     return [kind for kind, path in kinds.items() if not path], {kind: path for kind, path in kinds.items() if path}
 
 
-def capabilities_of(process: dict) -> list:
+def capabilities_of(process: dict, without: Set[str] = frozenset()) -> list:
     """``process.capabilities``: what is permitted is effective, too; none, if it says nothing of them, as runc does it.
 
     Raises ``ValueError`` for one that Linux does not have.
     """
     asked = process.get("capabilities") or {}
-    return [Capabilities(set(asked.get("bounding", [])) & set(asked.get("permitted", asked.get("bounding", []))))]
+    given = set(asked.get("bounding", [])) & set(asked.get("permitted", asked.get("bounding", [])))
+    return [Capabilities({name_of(name) for name in given} - without)]
 
 
 def devices(rows: list[dict]) -> tuple[str, ...] | None:
-    """``linux.resources.devices`` as rules, with the harmless ones that runc adds itself; None if all of them are allowed first."""
-    if not rows:
-        return ALLOWED
-    if rows[0].get("allow") or rows[0].get("type", "a") != "a":
-        return None
-    given = (row for row in rows[1:] if row.get("allow"))
-    more = (f"{row.get('type', 'a')} {number(row, 'major')}:{number(row, 'minor')} {row.get('access', 'rwm')}" for row in given)
-    return (*ALLOWED, *more)
+    """``linux.resources.devices`` as rules, with the harmless ones that runc adds itself; None if everything may be opened in the end.
+
+    As runc reads them: nothing is allowed at first, and a row of all kinds makes those before it void. Raises ``OciError``.
+    """
+    everything, allowed = False, {}
+    for place, row in enumerate(rows):
+        node, access, allow = *device(row, place), bool(row.get("allow"))
+        if node == EVERY_DEVICE:
+            everything, allowed = allow, {}
+        elif not everything and allow:
+            allowed[node] = allowed.get(node, set()) | access
+        elif not everything:
+            take_away(allowed, node, access, place)
+        elif not allow:
+            raise OciError(f"linux.resources.devices[{place}]: all were allowed before it; deny all first, then allow what may be opened")
+    more = (
+        f"{kind} {major}:{minor} {''.join(sorted(access, key='rwm'.index))}" for (kind, major, minor), access in allowed.items() if access
+    )
+    return None if everything else (*ALLOWED, *more)
 
 
-def number(row: dict, name: str) -> str:
-    return "*" if row.get(name, -1) in (-1, None) else str(row[name])
+def device(row: dict, place: int) -> tuple[tuple[str, str, str], set[str]]:
+    """((kind, major, minor), what of it) of one row; a ``*`` is any. Raises ``OciError``."""
+    kind, access = {"u": "c"}.get(row.get("type") or "a", row.get("type") or "a"), set(row.get("access") or "rwm")
+    major, minor = ("*" if row.get(name) in (-1, None) else str(int(row[name])) for name in ("major", "minor"))
+    if kind not in ("a", "b", "c") or not access <= set("rwm"):
+        raise OciError(f"linux.resources.devices[{place}]: the type is a, b or c, the access of the letters r, w and m")
+    if kind == "a" and row.get("allow") and (major, minor) != ("*", "*"):  # the kernel would overlook the numbers
+        raise OciError(f"linux.resources.devices[{place}]: whoever allows one number says the type, b or c")
+    return (kind, major, minor) if kind != "a" else EVERY_DEVICE, access
+
+
+def take_away(allowed: dict, node: tuple[str, str, str], access: set[str], place: int) -> None:
+    """What a row denies of the rows before it. Raises ``OciError`` for one device of many: the kernel's list has no holes."""
+    for other in allowed:
+        if covers(node, other):
+            allowed[other] -= access
+        elif meets(node, other) and allowed[other] & access:
+            raise OciError(f"linux.resources.devices[{place}]: {' '.join(other)} was allowed before it, and no single one can be left out")
+
+
+def covers(many: tuple[str, ...], one: tuple[str, ...]) -> bool:
+    return all(word in ("*", other) for word, other in zip(many, one, strict=True))
+
+
+def meets(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    return all("*" in pair or pair[0] == pair[1] for pair in zip(one, other, strict=True))
 
 
 def cgroup(resources: dict, name: str) -> Cgroup:
@@ -105,17 +160,26 @@ def cgroup(resources: dict, name: str) -> Cgroup:
     )  # fmt: skip
 
 
+def device_rows(config: dict) -> list[dict]:
+    return config.get("linux", {}).get("resources", {}).get("devices", [])
+
+
 class Root:
-    """``root``, ``mounts``, ``maskedPaths`` and ``readonlyPaths``."""
+    """``root``, ``mounts``, ``maskedPaths`` and ``readonlyPaths``.
+
+    Where no cgroup filters devices (v2) they are closed by ``nodev`` on all but /dev itself and its terminals, and nobody may make one.
+    """
 
     def __init__(self, config: dict, bundle: str):
         self.config, self.bundle = config, os.path.abspath(bundle)
         path = os.path.join(self.bundle, config["root"]["path"])
         if not os.path.isdir(path):
             raise OciError(f"root.path: {path} is not a folder")
+        rules = devices(device_rows(config))
+        self.unfiltered = rules is not None and not backend().filters_devices
         mounts = [self.mount(row) for row in config.get("mounts", []) if row.get("type") != CGROUP_MOUNT]
-        own_dev = any(os.path.normpath(one.target) == "/dev" for one in mounts)  # else the nodes that we make lie in the root itself
-        self.nodev = own_dev and not backend().filters_devices  # where the cgroup filters, the root is as runc leaves it
+        if self.unfiltered and not any(os.path.normpath(one.target) == "/dev" for one in mounts):
+            mounts.insert(0, DEV)  # the nodes that we make cannot lie in the root itself
         self.rootfs = RootFS([path], mounts=mounts, read_only=config["root"].get("readonly", False), bare=True)
 
     def mount(self, row: dict) -> Mount:
@@ -124,6 +188,8 @@ class Root:
             raise OciError(f"mounts: {row['destination']}: the option {min(unknown)!r} is not carried out yet")
         if row.get("type") == "bind" or {"bind", "rbind"} & set(options):
             return self.bind(row, options)
+        furnished = row["type"] == "devpts" or (row["type"] == "tmpfs" and os.path.normpath(row["destination"]) == "/dev")
+        options += ["nodev"] if self.unfiltered and not furnished else []
         plain = ",".join(RECURSIVE.get(word, word) for word in options)  # below a new file system nothing is mounted yet
         return Mount(row["destination"], row["type"], row.get("source", ""), plain)
 
@@ -132,6 +198,8 @@ class Root:
         every, own = [RECURSIVE[word] for word in options if word in RECURSIVE], [word for word in options if word in PLAIN]
         if unknown := [word for word in options if word not in {*RECURSIVE, *PLAIN, *OF_THE_FILE_SYSTEM, "bind", "rbind"}]:
             raise OciError(f"mounts: {row['destination']}: a bind mount has no option {unknown[0]!r}")
+        if self.unfiltered:
+            every, own = [*every, "nodev"], [*own, "nodev"]
         source = os.path.join(self.bundle, row["source"])  # a relative one is meant from the bundle (config.md, Mounts)
         recursive = "rbind" in options or "bind" not in options
         return Bind(row["destination"], source=source, options=",".join(every), recursive=recursive, own=",".join(own))
@@ -139,7 +207,9 @@ class Root:
     def steps(self) -> list[Step]:
         linux_part, root = self.config.get("linux", {}), self.rootfs.root
         nodes = device_steps(root)
-        closed = [Step("root", "restrict", (root, "nodev"), "a bundle may bring a node of the host's disk along")] if self.nodev else []
+        closed = (
+            [Step("root", "restrict", (root, "nodev"), "a bundle may bring a node of the host's disk along")] if self.unfiltered else []
+        )
         masks = mask_steps(root, linux_part.get("maskedPaths", []), linux_part.get("readonlyPaths", []))
         return self.rootfs.steps() + closed + nodes + masks + [OWN_NULL]
 
@@ -169,18 +239,12 @@ class User:
 
 
 def not_understood(config: dict) -> list[str]:
-    """What the configuration asks for and this translation does not do yet."""
-    process, linux_part = config["process"], config.get("linux", {})
-    asked = {
-        "process.apparmorProfile": process.get("apparmorProfile"),
-        "linux.seccomp": linux_part.get("seccomp"),
-        "linux.resources.cpu.shares": linux_part.get("resources", {}).get("cpu", {}).get("shares"),
-        "linux.resources.memory.reservation": linux_part.get("resources", {}).get("memory", {}).get("reservation"),
-        "linux.sysctl": linux_part.get("sysctl"),
-        "linux.uidMappings": linux_part.get("uidMappings"),
-        "linux.rootfsPropagation": linux_part.get("rootfsPropagation"),
-        "process.oomScoreAdj": process.get("oomScoreAdj"),
-        "hooks": config.get("hooks"),
-        "process.terminal": process.get("terminal"),
-    }
-    return [word for word, value in asked.items() if value]
+    """What the configuration asks for and this translation does not do yet: every word that nobody here reads."""
+    found = []
+    for path, known in UNDERSTOOD.items():
+        part = config
+        for name in filter(None, path.split(".")):
+            part = part.get(name) or {}
+        found += [f"{path}.{name}".lstrip(".") for name, value in part.items() if value and name not in known]
+    more = set(devices(device_rows(config)) or ()) - set(ALLOWED)
+    return found + (["linux.resources.devices"] if more and not backend().filters_devices else [])

@@ -8,7 +8,7 @@ __getattr__, __all__ = hand_on(
         "places": "check_name home store folder make_folder memory_place runtime_dir new_id temporary",
         "undos": "UNDOS kill_cgroup kill_groups thaw_groups release_groups rmdir unlink undo_all",
         "removal": "rmtree",
-        "owner": "Owner alive check_ours",
+        "owner": "Owner alive check_ours our_runtime_dir",
         "record": "Record records start_time of_others",
         "dying": "contained_children is_ending kill_tracers",
         "reaping": "new_record same_process kill_recorded reap gc",

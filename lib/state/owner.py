@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from lib.state.places import make_folder, runtime_dir
@@ -67,6 +68,17 @@ def check_ours(folder: Path) -> None:
     if owner != os.geteuid():
         words = f"it belongs to uid {owner}, not to uid {os.geteuid()}: remove it, or set SUITCASE_RUN"
         raise PermissionError(errno.EPERM, words, str(folder))
+
+
+def our_runtime_dir() -> Path:
+    """``runtime_dir()``, if it is ours or nobody has made it yet: what is read there is believed, and a link there would be followed.
+
+    Raises ``PermissionError``.
+    """
+    place = runtime_dir()
+    with suppress(FileNotFoundError):
+        check_ours(place)
+    return place
 
 
 def alive(owner: str) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lib import linux
 from lib.state.dying import kill_tracers
-from lib.state.owner import Owner, check_ours
+from lib.state.owner import Owner, our_runtime_dir
 from lib.state.places import runtime_dir
 from lib.state.record import Record, records, start_time
 from lib.state.undos import kill_groups, release_groups, undo_all, unlink
@@ -52,6 +52,11 @@ def reap(facts: dict) -> None:
     unlink(str(runtime_dir() / f"{facts['id']}.json"))
 
 
+def containers_first(found: list[dict]) -> list[dict]:
+    """Before the second commands in them, which have nothing to undo: those may stand frozen in a container's cgroup, and end with it."""
+    return sorted(found, key=lambda facts: not facts["undos"])
+
+
 def attempted(facts: dict, reaped: list[str]) -> list[Exception]:
     """Reap one record; what went wrong, so that the others are reaped all the same."""
     errors = []
@@ -70,15 +75,15 @@ def gc() -> list[str]:
     What could not be undone stays on record for the next try, and is raised at the end.
     """
     reaped, errors = [], []
-    if runtime_dir().exists():
-        check_ours(runtime_dir())
-    for path in sorted(runtime_dir().glob("*.owner")):
+    for path in sorted(our_runtime_dir().glob("*.owner")):
         with lock_of_dead(path) as dead:
             if dead and not (failed := reap_owner(path.stem, reaped)):
                 path.unlink(missing_ok=True)
             elif dead:
                 errors += failed
-    for facts in records():  # an owner that ended in good order, but could not undo everything, has left no file of its own
+    for facts in containers_first(
+        records()
+    ):  # an owner that ended in good order, but could not undo everything, has left no file of its own
         if facts["owner"] and not (runtime_dir() / f"{facts['owner']}.owner").exists():
             errors += attempted(facts, reaped)
     if errors:
@@ -106,7 +111,7 @@ def lock_of_dead(path: Path) -> Iterator[bool]:
 def reap_owner(owner: str, reaped: list[str]) -> list[Exception]:
     """Reap each record of a dead owner, and the drafts of records that it could not finish; returns what went wrong."""
     errors = []
-    for facts in records():
+    for facts in containers_first(records()):
         if facts["owner"] == owner:
             errors += attempted(facts, reaped)
     for draft in runtime_dir().glob(f"*.{owner}.new"):

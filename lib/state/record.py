@@ -10,7 +10,7 @@ import os
 import threading
 
 from lib import linux
-from lib.state.owner import Owner, alive, check_ours
+from lib.state.owner import Owner, alive, our_runtime_dir
 from lib.state.places import check_name, new_id, runtime_dir
 from lib.state.undos import unlink
 
@@ -65,9 +65,7 @@ class Record:
 def records() -> list[dict]:
     """Every record on this machine, dead or alive; one that vanishes while we look is left out. Raises ``PermissionError``."""
     found = []
-    if runtime_dir().exists():
-        check_ours(runtime_dir())
-    for path in sorted(runtime_dir().glob("*.json")):
+    for path in sorted(our_runtime_dir().glob("*.json")):
         try:
             if path.lstat().st_uid == os.geteuid():  # the folder may be one that others may write in: a tmpfs, say
                 found.append(json.loads(path.read_text()))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,31 @@ def test_no_tree_of_cgroups_shows_more_than_the_containers_own():
     for name, (path, folders, who) in trees.items():
         assert (path, folders) == ("/", 0), (name, path, folders)
         assert "0" not in who.split(","), f"{name}: a 0 is a process of the host's, which has no number in here"
+
+
+@pytest.mark.v2
+@pytest.mark.skipif("SUITCASE_GUEST" not in os.environ, reason="a tree more is the whole machine's: only in the lab VM")
+def test_nor_does_a_tree_of_v1_that_somebody_has_mounted_beside_v2(tmp_path):
+    """A VPN has net_cls so, say. Who joins a container is in its folder, too."""
+    code = f"""
+import lib
+from pathlib import Path
+print(lib.run("busybox", {[*AS_ROOT_OF_ITS_OWN, EVERY_TREE]}, volumes={TOOLS}, show=False, timeout=60).text)
+with lib.start("busybox", ["sleep", "99"]) as box, box.exec_plan(["sleep", "99"]).start() as guest:
+    print(*(Path("/proc", str(one), "cgroup").read_text() for one in (box.pid, guest.pid)))
+print(list(Path({str(tmp_path)!r}, {cgroups.PARENT!r}).glob("*/")))
+"""
+    subprocess.run(["mount", "-t", "cgroup", "-o", "none,name=vpn", "vpn", str(tmp_path)], check=True)
+    try:
+        (tmp_path / "excluded").mkdir()
+        said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=90)
+    finally:
+        for folder in (*tmp_path.glob("*/*/"), *tmp_path.glob("*/")):
+            folder.rmdir()
+        linux.umount(str(tmp_path))
+    assert re.search(r"^name=vpn / 0 [^0]", said.stdout, re.MULTILINE), said.stdout + said.stderr
+    theirs = re.findall(f"name=vpn:/{cgroups.PARENT}/(.+)", said.stdout)
+    assert len(theirs) == 2 and len(set(theirs)) == 1 and said.stdout.endswith("\n[]\n"), said.stdout + said.stderr
 
 
 @pytest.mark.v2
@@ -187,6 +214,23 @@ def test_limits_that_keep_it_from_ending_are_lifted():
         assert linux.read(share) == usual and (not os.path.exists(idle) or linux.read(idle) == "0\n")
         if box.cgroup.backend.version == 1:
             assert linux.read(f"{below}/cpu.cfs_quota_us").strip() == "-1" and not linux.read(throttle).strip()
+
+
+@pytest.mark.v2
+def test_limits_that_keep_a_second_command_from_ending_are_lifted_and_no_limit_of_ours():
+    with lib.start("busybox", ["sleep", "99"], cpus=0.5) as box, box.exec_plan(["sleep", "99"]).start() as guest:
+        (member,) = (one for one in guest.plan.ingredients if hasattr(one, "set_free"))
+        group = box.cgroup
+        if group.backend.version == 1:
+            throttle = f"{group.folders['blkio']}/blkio.throttle.read_bps_device"
+            linux.write(throttle, f"{block_device()} 1")
+            linux.write(f"{group.folders['cpu']}/cpu.cfs_quota_us", "1000")
+        else:
+            linux.write(f"{group.folders['']}/cpu.max", "1000 100000")
+        member.set_free(guest.pid)
+        assert group.read("cpu.max") == "50000 100000"
+        if group.backend.version == 1:
+            assert not linux.read(throttle).strip()
 
 
 def block_device() -> str:

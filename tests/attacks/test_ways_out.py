@@ -195,6 +195,14 @@ def test_a_second_command_is_whom_the_container_is():
         assert re.search(r"CapBnd:\t(\w+)", first)[1] == box.exec(["grep", "CapBnd", "/proc/self/status"], show=False).text.split()[1]
 
 
+def test_nobody_follows_pid_1_into_a_user_namespace_that_it_enters_by_itself():
+    """It would be nobody in there, and could not even join the rest."""
+    with lib.start("busybox", ["unshare", "-U", "sleep", "60"]) as box:
+        wait_for(lambda: os.readlink(f"/proc/{box.pid}/ns/user") != os.readlink("/proc/self/ns/user"))
+        done = box.exec(["sh", "-c", "id -u; hostname; echo $$"], show=False, timeout=60)
+        assert done.text.split()[:2] == ["0", box.id] and int(done.text.split()[2]) < 100
+
+
 def test_a_number_is_a_number_whoever_is_called_so():
     files = {"/etc/passwd": "1000:x:0:0:root:/root:/bin/sh\n", "/etc/group": "50:x:0:\n"}
     found = users.find("1000:50", lambda path: files[path])
@@ -256,6 +264,31 @@ def test_a_device_that_somebody_makes_cannot_be_opened():
     """In /dev nodes work: there a list says which (v1), or nobody may make one (v2)."""
     done = sh("mknod /dev/other c 1 1; cat /dev/other && echo read; echo x > /dev/null && echo null works")
     assert "read" not in done.text and "null works" in done.text
+
+
+@pytest.mark.v2
+@pytest.mark.parametrize(
+    ("node", "mounts"),
+    [
+        ("/dev/log", [{"destination": "/dev", "type": "tmpfs", "source": "tmpfs"}]),  # made by root inside
+        ("/log", []),  # brought along, and no /dev of its own
+        ("/log", [{"destination": "/dev", "type": "tmpfs", "source": "tmpfs"}]),
+        ("/mnt/log", [{"destination": "/mnt", "type": "bind", "source": "rootfs", "options": ["rbind", "dev", "rdev"]}]),
+    ],
+)
+def test_a_bundle_that_denies_all_devices_opens_none(node, mounts, tmp_path):
+    shutil.copytree(bases.busybox(), tmp_path / "rootfs", symlinks=True)
+    (tmp_path / "rootfs/mnt").mkdir(exist_ok=True)
+    os.mknod(tmp_path / "rootfs/log", stat.S_IFCHR | 0o600, os.makedev(1, 11))
+    config = {
+        "process": {"args": ["sh"], "capabilities": {"bounding": ["CAP_MKNOD"], "permitted": ["CAP_MKNOD"]}},
+        "root": {"path": "rootfs"},
+        "mounts": mounts,
+        "linux": {"namespaces": [{"type": "pid"}, {"type": "mount"}], "resources": {"devices": [{"allow": False, "access": "rwm"}]}},
+    }
+    script = f"echo > /dev/null && echo null works; [ -c {node} ] || mknod {node} c 1 11; [ -c {node} ] && exec 3>{node} && echo opened"
+    done = Plan(["sh", "-c", script], oci.ingredients(config, str(tmp_path), f"oci-{state.new_id()}")).run(show=False, timeout=60)
+    assert "null works" in done.text and "opened" not in done.text, done.errors
 
 
 # -- files on the host ------------------------------------------------------------------------------------
@@ -379,6 +412,37 @@ def test_records_of_somebody_else_are_not_believed(tmp_path, monkeypatch):
     assert state.records() == state.gc() == []
     with pytest.raises(PermissionError, match="uid 1234"):
         oci.delete("web")
+
+
+@pytest.mark.parametrize("moment", ["before", "meanwhile"])
+def test_a_note_in_somebody_elses_folder_is_neither_believed_nor_written(tmp_path, monkeypatch, moment):
+    """Who makes the folder of the records first, in /tmp, may put a link there that leads to a file of ours."""
+    from lib.lab.vm import hypervisor
+
+    precious, place = tmp_path / "precious", tmp_path / "run"
+    precious.write_text("all my work")
+
+    def theirs(*_):
+        place.mkdir()
+        (place / "accelerator").symlink_to(precious)
+        os.chown(place, 1234, 1234)
+
+    if moment == "before":
+        theirs()
+    monkeypatch.setattr(hypervisor, "kvm_works", theirs if moment == "meanwhile" else bool)
+    monkeypatch.setenv("SUITCASE_RUN", str(place))
+    with pytest.raises(PermissionError, match="uid 1234"):
+        hypervisor.accelerator()
+    assert precious.read_text() == "all my work"
+
+
+def test_a_note_that_says_what_is_no_accelerator_is_not_believed(tmp_path, monkeypatch):
+    from lib.lab.vm import hypervisor
+
+    (tmp_path / "accelerator").write_text(f"{linux.read('/proc/sys/kernel/random/boot_id').strip()} tcg,tb-size=1")
+    monkeypatch.setattr(hypervisor, "kvm_works", bool)
+    monkeypatch.setenv("SUITCASE_RUN", str(tmp_path))
+    assert hypervisor.accelerator() == "tcg"
 
 
 def test_what_could_not_be_undone_is_tried_again_by_the_next_gc(tmp_path):

@@ -322,10 +322,60 @@ def test_capabilities_and_devices_are_those_of_the_configuration(bundle):
     parts = {type(one).__name__: one for one in oci.ingredients(config, str(bundle), "x")}
     asked = config["process"]["capabilities"]["bounding"]
     assert {f"CAP_{name}" for name in parts["Capabilities"].names} == set(asked)
-    rows = [{"allow": False, "access": "rwm"}, {"allow": True, "type": "c", "major": 10, "minor": 200, "access": "rwm"}]
-    assert "c 10:200 rwm" in oci.devices(rows) and "c 1:3 rwm" in oci.devices(rows)
-    assert oci.devices(rows[1:]) is None, "nothing was denied first, so nothing is filtered"
     assert oci.devices([]) == ALLOWED, "runc filters, too, if the configuration says nothing"
+
+
+NONE, ALL = {"allow": False, "access": "rwm"}, {"allow": True, "access": "rwm"}
+
+
+def row(words: str, allow: bool = True) -> dict:
+    kind, numbers, access = words.split()
+    major, minor = (-1 if word == "*" else int(word) for word in numbers.split(":"))
+    return {"allow": allow, "type": kind, "major": major, "minor": minor, "access": access}
+
+
+@pytest.mark.parametrize(
+    ("rows", "more"),
+    [
+        ([NONE], []),
+        ([NONE, row("c 10:200 rwm")], ["c 10:200 rwm"]),
+        ([row("c 10:200 rwm")], ["c 10:200 rwm"]),  # nothing is allowed to begin with
+        ([row("c 10:200 rwm"), NONE], []),
+        ([ALL, NONE, row("b 7:* r"), row("b 7:* w")], ["b 7:* rw"]),
+        ([row("u 9:1 rwm"), row("c 9:1 w", allow=False)], ["c 9:1 rm"]),
+        ([row("c 9:1 rwm"), row("b 7:0 rw"), row("c *:* rwm", allow=False)], ["b 7:0 rw"]),
+        ([row("b 7:0 rwm"), row("b 8:* rwm", allow=False)], ["b 7:0 rwm"]),
+    ],
+)
+def test_rows_of_devices_are_read_in_their_order(rows, more):
+    assert oci.devices(rows) == (*ALLOWED, *more)
+
+
+@pytest.mark.parametrize("rows", [[ALL], [NONE, ALL], [row("c 9:1 rwm", allow=False), ALL]])
+def test_everything_may_be_opened_only_if_the_last_word_is_all(rows):
+    assert oci.devices(rows) is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([ALL, row("b 8:0 rwm", allow=False)], r"\[1\]: all were allowed before it"),
+        ([row("b 8:* rwm"), row("b 8:0 w", allow=False)], r"\[1\]: b 8 \* was allowed before it"),
+        ([row("c 1:* rwm"), row("c *:11 r", allow=False)], r"\[1\]: c 1 \* was allowed before it"),
+        ([NONE, {"allow": True, "major": 1, "minor": 11}], r"\[1\]: whoever allows one number says the type"),
+        ([row("p 1:2 rwm")], r"\[0\]: the type is"),
+        ([row("c 1:2 rwx")], r"\[0\]: the type is"),
+    ],
+)
+def test_rows_of_devices_that_cannot_be_carried_out_are_refused(rows, words):
+    with pytest.raises(oci.OciError, match=words):
+        oci.devices(rows)
+
+
+def test_a_bundle_that_allows_one_device_more_opens_no_other(bundle):
+    os.mknod(bundle / "rootfs/loop", 0o666 | stat.S_IFCHR, os.makedev(10, 237))
+    change(bundle, lambda config: config["linux"]["resources"].update(devices=[row("c 1:11 r")]))
+    assert re.search("/loop: (Operation not permitted|Permission denied)", told_by(bundle, "head -c 1 /loop"))
 
 
 def test_who_is_given_no_capabilities_has_none(bundle):
@@ -339,7 +389,12 @@ def test_a_device_node_that_a_bundle_brings_along_is_closed(bundle):
     """By the list of devices, or on v2, where there is none, by ``nodev`` on the root; the null device in its own /dev works."""
     os.mknod(bundle / "rootfs/disk", 0o666 | stat.S_IFBLK, os.makedev(7, 0))
     change(bundle, lambda config: config["linux"]["resources"].clear())
-    change(bundle, lambda config: config["process"].update(args=["sh", "-c", "echo > /dev/null && head -c 1 /disk"]))
+    assert re.search("/disk: (Operation not permitted|Permission denied)", told_by(bundle, "echo > /dev/null && head -c 1 /disk"))
+
+
+def told_by(bundle: Path, script: str) -> str:
+    """What a shell in it says, of its errors too."""
+    change(bundle, lambda config: config["process"].update(args=["sh", "-c", script]))
     with (bundle / "told").open("w+") as told:
         create = [sys.executable, "-m", "lib.oci", "create", "--bundle", str(bundle), "node"]
         subprocess.run(create, check=True, stdout=told, stderr=told, stdin=subprocess.DEVNULL)
@@ -347,7 +402,7 @@ def test_a_device_node_that_a_bundle_brings_along_is_closed(bundle):
         until("node", "stopped")
         oci.delete("node")
         told.seek(0)
-        assert re.search("/disk: (Operation not permitted|Permission denied)", told.read())
+        return told.read()
 
 
 def test_resources_in_dockers_words():
@@ -362,7 +417,20 @@ def test_wrong_use_of_the_command_line():
 def test_no_memory_limit_and_what_is_not_understood():
     assert oci.cgroup({"memory": {"limit": -1}}, "x").limits == {}
     config = {"process": {"args": ["x"], "oomScoreAdj": 5}, "linux": {"sysctl": {"a": "b"}, "resources": {"cpu": {"shares": 9}}}}
-    assert {"linux.sysctl", "linux.resources.cpu.shares", "process.oomScoreAdj"} <= set(oci.not_understood(config))
+    assert {"linux.sysctl", "linux.resources.cpu.shares", "process.oomScoreAdj"} == set(oci.not_understood(config))
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["linux.devices", "linux.resources.unified", "linux.resources.blockIO", "linux.resources.memory.disableOOMKiller", "process.scheduler",
+     "linux.resources.cpu.mems", "linux.resources.hugepageLimits", "domainname", "linux.resources.aWordOfTheFuture"],
+)  # fmt: skip
+def test_a_word_that_nobody_reads_is_named(path):
+    *above, last = path.split(".")
+    part = {last: {"some": "thing"}}
+    for name in reversed(above):
+        part = {name: part}
+    assert oci.not_understood({"process": {"args": ["x"]}} | part) == [path]
 
 
 def test_a_relative_bind_source_is_meant_from_the_bundle(tmp_path):

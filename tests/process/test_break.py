@@ -373,6 +373,19 @@ def test_gc_goes_on_after_an_error_and_keeps_the_record_for_the_next_try(tmp_pat
     assert state.gc() == ["one"] and not state.records()
 
 
+@requires("cgroup1", "overlay")
+def test_one_gc_is_enough_for_second_commands_in_a_container_that_stands_still():
+    """Their records may come first, by their names; but they end only with their container, in whose ice they stand."""
+    code = (
+        "import lib, time\nbox = lib.start('busybox', ['sleep', '99'])\nplan = box.exec_plan(['sleep', '99'])\n"
+        "plan.name = '000000000000'\nguest = plan.start()\nbox.cgroup.freeze()\nprint(box.id, flush=True)\ntime.sleep(99)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as caller:
+        name = caller.stdout.readline().strip()
+        caller.kill()
+    assert sorted(state.gc()) == sorted(["000000000000", name])
+
+
 def test_gc_does_not_kill_a_later_process_with_the_same_pid():
     owner = dead_owner()
     with subprocess.Popen(["sleep", "100"]) as innocent:

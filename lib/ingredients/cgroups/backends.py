@@ -18,7 +18,7 @@ def backend() -> V1 | V2:
         return V1(tops, unified)
     if unified is None:
         raise RuntimeError("no cgroup file system is mounted: limits cannot work here (mount -t cgroup2 none /sys/fs/cgroup)")
-    return V2(unified)
+    return V2(unified, tops)
 
 
 def mounted() -> tuple[dict[str, str], str | None]:

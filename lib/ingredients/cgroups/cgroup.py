@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 from lib import linux, sizes, state
@@ -149,6 +150,15 @@ class Cgroup:
         """Kill all of its processes, frozen ones too."""
         state.kill_cgroup(unique(self.folders)[0])
 
+    def lift_limits_of_others(self) -> None:
+        """Root inside may have set some, here or in cgroups of its own, that keep a process from ending; those of the plan stay."""
+        state.release_groups(("rmdir", folder) for folder in unique(self.folders))
+        for word, value in self.limits.items():
+            if word in ("cpu.max", "cpu.weight", "io.max"):
+                for controller, name, text in self.backend.translate(word, value):
+                    with suppress(OSError):  # it has been removed meanwhile
+                        linux.write(f"{self.folders[controller]}/{name}", text)
+
     def freeze(self) -> None:
         """Stop all of its processes where they are, as ``docker pause`` does; returns when they stand."""
         self._freeze("1", "FROZEN")
@@ -187,5 +197,6 @@ class Member:
         return self.cgroup.backend.member_steps(self.cgroup.folders)
 
     def set_free(self, pid: int) -> None:
-        """See to it that a SIGKILL ends the process ``pid``, also where the cgroup stands still."""
+        """See to it that a SIGKILL ends the process ``pid``, also where the cgroup stands still, or holds it by a limit."""
         self.cgroup.backend.set_free(self.cgroup.folders, pid)
+        self.cgroup.lift_limits_of_others()

@@ -7,8 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from lib import linux
-from lib.ingredients.cgroups.v2 import PARENT, born_in
-from lib.process import Ref, Step
+from lib.ingredients.cgroups.v2 import PARENT, born_in, move_itself, move_itself_from_inside
+from lib.process import Step
 
 V1_FILES = {
     "memory.current": ("memory", "memory.usage_in_bytes"),
@@ -97,19 +97,10 @@ class V1:
         return [Step("provide", "write", (f"{parent}/{word}", text), why) for word, text in words.items()]
 
     def join_steps(self, folders: dict[str, str]) -> list[Step]:
-        """The process moves itself, by a 0: to move another one, the kernel stops all forks and may take 10 ms for it."""
-        why = "0 means myself; v1 has no clone into a cgroup"
-        steps = [Step("limit", "write", (f"{folder}/tasks", "0"), why) for folder in self.trees_of_v1(folders)]
-        return self.birth_steps(folders) + steps
+        return self.birth_steps(folders) + move_itself(self.trees_of_v1(folders))
 
     def member_steps(self, folders: dict[str, str]) -> list[Step]:
-        """The same for one who joins a container: it sees no path of the host's any more when it moves, so it has descriptors.
-
-        It moves by itself, too, and no go-between for it: what runs inside may have frozen its cgroup, and whoever moves in stands still.
-        """
-        tasks = [(f"{folder}/tasks", f"tasks_{number}") for number, folder in enumerate(self.trees_of_v1(folders))]
-        opens = [Step("prepare", "open_rw", (path,), "while the host's paths are seen", gives=name) for path, name in tasks]
-        return self.birth_steps(folders) + opens + [Step("limit", "write_to", (Ref(name), "0"), "0 means myself") for _, name in tasks]
+        return self.birth_steps(folders) + move_itself_from_inside(self.trees_of_v1(folders))
 
     def trees_of_v1(self, folders: dict[str, str]) -> list[str]:
         return unique({name: folder for name, folder in folders.items() if name != "unified"})

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lib import state
-from lib.lab.vm.mux import Mux
+from lib.lab.vm.mux import PIECE, Mux
 
 ROOT = Path(__file__).resolve().parents[3]
 HERE = Path(__file__).resolve().parent
@@ -34,7 +34,7 @@ DEVICES = ("/dev/null", "/dev/zero")  # every back end wants them
 WORLD = ("PIP_", "SSL_CERT_", "REQUESTS_CA", "CURL_CA")  # with a network: what says how to get out
 MEMORY = "2G"  # a promise: a guest takes what it uses. Chapter 1 boots a Debian of 1 GiB in it
 BASES, SHOWN = "/var/lib/suitcase/bases", "/var/lib/suitcase-prepared"  # in the guest: its store, and where ours is shown
-LAST_WORDS = 1500  # characters of the console that an error shows
+KEEP, LAST_WORDS = 1 << 16, 1500  # bytes of the console that are kept, characters that an error shows
 
 
 # -- what a guest gets ------------------------------------------------------------------------------
@@ -132,10 +132,35 @@ class Backend(Protocol):
 # -- a booted guest ---------------------------------------------------------------------------------
 
 
+class Console:
+    """What a guest writes to its console: the end of it is kept, as root in there may write without an end."""
+
+    def __init__(self):
+        self.ours, self.theirs = os.pipe()
+        os.set_blocking(self.ours, False)
+        self.text, self.ended = b"", False
+
+    def read(self) -> None:
+        """Once only, which is all that a pipe holds: else a guest that never stops writing would keep us."""
+        with contextlib.suppress(BlockingIOError):
+            piece = os.read(self.ours, PIECE)
+            self.text, self.ended = (self.text + piece)[-KEEP:], not piece
+
+    def given(self) -> None:
+        """The guest has its end: when it closes that, the console has ended."""
+        os.close(self.theirs)
+        self.theirs = -1
+
+    def close(self) -> None:
+        for fd in (self.ours, self.theirs):
+            if fd >= 0:
+                os.close(fd)
+
+
 class Guest:
     """A guest that boots, runs its job and ends, as its host sees it. Nothing may be sent to it before it is ``up``."""
 
-    def __init__(self, process: subprocess.Popen, line: socket.socket, console, message: dict, show: Callable, told: Callable):
+    def __init__(self, process: subprocess.Popen, line: socket.socket, console: Console, message: dict, show: Callable, told: Callable):
         self.pid, self.console, self.message, self.told = os.pidfd_open(process.pid), console, message, told
         self.mux = Mux(line.fileno(), self.hear, show)
         self.code: int | None = None  # the command's exit code
@@ -155,10 +180,11 @@ class Guest:
     def turn(self, fds=(), timeout: float | None = None) -> list[int]:
         """Move what waits; which of ``fds`` can be read. Notes the guest's end, also if only its main process was killed."""
         try:
-            ready = self.mux.turn([*fds, self.pid], timeout)
+            ready = self.mux.turn([*fds, self.pid, *([] if self.console.ended else [self.console.ours])], timeout)
         except EOFError:
             self.gone = True
             return []
+        self.console.read()
         self.gone = self.pid in ready
         return ready
 
@@ -168,8 +194,8 @@ class Guest:
 
     def last_words(self) -> str:
         """What stands on its console, without the registers and calls that a panicking kernel adds."""
-        self.console.seek(0)
-        return self.console.read().decode(errors="replace").split("\nCPU:")[0].strip()[-LAST_WORDS:]
+        self.console.read()
+        return self.console.text.decode(errors="replace").split("\nCPU:")[0].strip()[-LAST_WORDS:]
 
 
 @contextlib.contextmanager
@@ -185,18 +211,19 @@ def booted(
     with contextlib.ExitStack() as undo:
         run = undo.enter_context(run_folder(backend.place()))
         ours, theirs = map(undo.enter_context, socket.socketpair())
-        console = undo.enter_context(open(f"{run}/console", "w+b", buffering=0))
+        console = undo.enter_context(contextlib.closing(Console()))
         groups: list[subprocess.Popen] = []
         undo.callback(kill_groups, groups)
         card = undo.enter_context(way_out(groups)) if job.network else None
-        line = backend.command(job, run, memory, theirs.fileno(), console.fileno(), card)
-        fds = [theirs.fileno(), console.fileno(), *([] if card is None else [card])]
+        line = backend.command(job, run, memory, theirs.fileno(), console.theirs, card)
+        fds = [theirs.fileno(), console.theirs, *([] if card is None else [card])]
         # Its own environment carries no more: root in the guest can read it.
         env = {"PATH": os.environ.get("PATH", PATH), "TMPDIR": run, "HOME": run}
         process = subprocess.Popen(
-            [*cage(backend, job, run), *line], stdin=subprocess.DEVNULL, stdout=console, stderr=console, pass_fds=fds, env=env,
-            start_new_session=True,
+            [*cage(backend, job, run), *line], stdin=subprocess.DEVNULL, stdout=console.theirs, stderr=console.theirs, pass_fds=fds,
+            env=env, start_new_session=True,
         )  # fmt: skip
+        console.given()
         groups.append(process)
         undo.enter_context(watch_over(groups, run))
         theirs.close()
@@ -217,7 +244,7 @@ def cage(backend: Backend, job: Job, run: str) -> list[str]:
 
 @contextlib.contextmanager
 def run_folder(place: str | None) -> Iterator[str]:
-    """A folder for one guest's memory and console. It stands on record, so that a later start removes what a killed one has left."""
+    """A folder for one guest's memory. It stands on record, so that a later start removes what a killed one has left."""
     path = Path(place or tempfile.gettempdir(), f"{state.temporary('guest')}{state.new_id()}")
     record = state.new_record(path.name, [("rmtree", str(path))])
     try:

@@ -37,13 +37,14 @@ def accelerator() -> str:
 
     That /dev/kvm is there says little: in many a virtual machine it is, and guests hang. The answer is kept until the next boot.
     """
-    note, boot = state.runtime_dir() / "accelerator", linux.read("/proc/sys/kernel/random/boot_id").strip()
+    note, boot = state.our_runtime_dir() / "accelerator", linux.read("/proc/sys/kernel/random/boot_id").strip()
     with suppress(FileNotFoundError):
         known, _, found = note.read_text().strip().partition(" ")
-        if known == boot and found:
+        if known == boot and found in ("kvm", "tcg"):
             return found
     found = "kvm" if kvm_works() else "tcg"
     note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    state.our_runtime_dir()  # trying takes seconds: somebody else may have made the folder meanwhile
     note.write_text(f"{boot} {found}\n")
     return found
 

@@ -176,6 +176,8 @@ class Mux:
         """The whole frames that have come."""
         while len(self.inbox) >= HEAD.size:
             kind, number, size = HEAD.unpack_from(self.inbox)
+            if not self.dial and (kind == OPEN or size > PIECE):  # whoever is root in a guest may say what no guest has to say
+                raise EOFError("this is no line to a guest of ours")
             end = HEAD.size + size
             if len(self.inbox) < end:
                 return
@@ -196,6 +198,8 @@ class Mux:
             self.show(payload)
         elif channel and kind == DATA:
             channel.waiting += payload
+            if len(channel.waiting) > WINDOW + PIECE:
+                raise EOFError("more came than was asked for")
         elif channel and kind == MORE:
             channel.credit += int(payload)
         elif channel and kind == END:

@@ -22,7 +22,7 @@ from lib.lab.bench import labbench
 from lib.lab.doctor.leaks import processes
 from lib.lab.jupyter import kernelproxy, kernelspecs
 from lib.lab.vm import backends, host, hypervisor
-from lib.lab.vm.mux import WINDOW, Mux
+from lib.lab.vm.mux import DATA, HEAD, OPEN, WINDOW, Mux
 
 ROOT = Path(__file__).parents[3]
 guests = pytest.mark.skipif("SUITCASE_GUEST" in os.environ, reason="this is the guest")
@@ -284,6 +284,16 @@ def test_an_end_comes_after_the_last_byte(line):
     client.close()
     turns(host, guest, times=20)
     assert far.recv(10) == b"bye" and not host.channels and not guest.channels
+
+
+@pytest.mark.parametrize("frame", [HEAD.pack(OPEN, 9, 2) + b"22", HEAD.pack(DATA, 0, (1 << 32) - 1) + bytes(9)])
+def test_a_guest_that_says_what_no_guest_has_to_say_is_given_up(frame):
+    """Whoever is root in it may: to be connected to a port of ours, or to have us wait for 4 GiB."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(frame)
+        with pytest.raises(EOFError):
+            Mux(ours.fileno(), lambda _: None).turn(timeout=5)
 
 
 def test_the_end_of_the_line_is_told(line):
