@@ -43,7 +43,11 @@ class Way:
         """The folder ``inner`` below ``top``. Raises ``OSError``; ELOOP where a link is on the way."""
         if found := self.opened.get((top, inner)):
             return found
-        found = Folder(linux.openat2(self.folder(top, "").fd, inner, FOLDER, BENEATH) if inner else os.open(top, FOLDER))
+        if inner:
+            above = self.folder(top, "")  # held: another thread may close ours meanwhile, and its number be another folder's
+            found = Folder(linux.openat2(above.fd, inner, FOLDER, BENEATH))
+        else:
+            found = Folder(os.open(top, FOLDER))
         if len(self.opened) >= AT_ONCE:
             self.close()
         self.opened[top, inner] = found

@@ -18,7 +18,7 @@ from helpers.needs import requires
 from helpers.registries import Fake
 from helpers.sites import Site, cached
 
-from lib import state
+from lib import beneath, linux, state
 from lib.build import Build, Options, changes, context, copying, filesteps, sharedcache
 from lib.build.context import Memory
 from lib.build.stages import StageBuild
@@ -107,6 +107,23 @@ def test_the_context_itself_is_exchanged(site, monkeypatch):
 
     monkeypatch.setattr(copying, "find", later)
     assert site.read(site.build("FROM base\nCOPY shadow /x/"), "x/shadow") == "mine"
+
+
+def test_what_another_thread_closes_is_still_held(site, monkeypatch):
+    """Stages side by side share the open folders of their context: a number that was closed would be another folder, or none."""
+    (site.context / "d").mkdir()
+    (site.top / "other/d").mkdir(parents=True)
+    way, openat2, others = beneath.Way(), linux.openat2, []
+
+    def later(*words):
+        way.close()
+        others.append(os.open(site.top / "other", os.O_PATH))  # the number that is free now, if one is
+        return openat2(*words)
+
+    monkeypatch.setattr(linux, "openat2", later)
+    found = os.fstat(way.folder(str(site.context), "d").fd)
+    os.close(*others)
+    assert os.path.samestat(found, os.stat(site.context / "d"))
 
 
 # -- the owner of the context puts a layer into the cache under the key of another content ---------
