@@ -11,7 +11,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from lib.build.context import Context, Tree
+from lib.beneath import FOLDER, Folder, Outside
+from lib.build.context import Context, ContextError, Tree
 from lib.build.explain import advice, align
 from lib.build.graph import Graph
 from lib.build.options import Built, Options
@@ -35,8 +36,9 @@ class Build:
         self.library, self.options, self.tell = library, options, tell
         self.store, self.cache = library.store, Cache(library.store)
         self.names = tuple(str(references.parse(tag)) for tag in options.tags)  # a name that is none is refused now, not after the work
+        self.top = opened(options.context)
         file = self.read()
-        self.context = Context(options.context, None if options.passing else self.store, self.path)
+        self.context = Context(self.top, None if options.passing else self.store, self.place())
         self.graph = Graph(file, options, self.path)
         self.file = self.graph.file
         self.contexts: dict[int, Context] = {}  # of stages that are folders (``--build-context``)
@@ -62,17 +64,23 @@ class Build:
         if self.options.text is not None:
             return parser.parse(self.options.text)
         try:
-            with open_regular(self.path) as file:
-                self.check_place(file.fileno())
+            folder, name = self.place()
+            with folder.open(name) if folder is self.top else open_regular(self.path) as file:
                 return parser.read_from(file, self.path)
         except FileNotFoundError:
             raise BuildError(f"failed to read dockerfile: open {self.path}: no such file or directory (-f names another)") from None
+        except Outside as error:  # an error would show lines of it, and whoever made the context chose the link
+            words = f"{self.path} leads out of the build context. If {error.real} is meant, name it with -f"
+            raise BuildError(f"failed to read dockerfile: {words}") from None
 
-    def check_place(self, fd: int) -> None:
-        """A link may lead to it, but not out of the context: an error shows lines of it, and whoever made the context chose the link."""
-        top, real = os.path.realpath(self.options.context), os.readlink(f"/proc/self/fd/{fd}")
-        if not self.options.file and os.path.commonpath([top, real]) != top:
-            raise BuildError(f"failed to read dockerfile: {self.path} leads out of the build context. If {real} is meant, name it with -f")
+    def place(self) -> tuple[Folder, str]:
+        """The folder of the Dockerfile, and its name there: the context, if it lies in there by its name or really; else one of our own."""
+        folder, name = os.path.split(self.path)
+        real = os.path.join(os.path.realpath(folder), name)
+        for top, path in ((os.path.abspath(self.options.context), os.path.abspath(self.path)), (self.top.path, real)):
+            if os.path.commonpath([top, path]) == top:
+                return self.top, os.path.relpath(path, top)
+        return Folder(os.open(folder or ".", FOLDER)), name
 
     # -- the build
 
@@ -82,7 +90,7 @@ class Build:
         with self.store.using(), self.library.chains.draft() as place:
             self.scratch = place.path  # for downloads
             needed = self.graph.needed(target)
-            self.contexts = {stage.index: Context(folder, self.store) for stage in needed if (folder := self.graph.folder(stage))}
+            self.contexts = {stage.index: Context(opened(folder), self.store) for stage in needed if (folder := self.graph.folder(stage))}
             self.check_arguments()
             self.look_back(sorted(needed, key=lambda stage: stage.index))
             if self.options.cache_from and not self.options.dry:
@@ -247,6 +255,14 @@ class Build:
         """What the cache has of the steps of this build."""
         found = [self.cache.find(key(one.parts)) for one in self.steps if one.kind != "config"]
         return [one for one in found if one]
+
+
+def opened(folder: str) -> Folder:
+    """A context: from here on it is this folder, whatever its path comes to mean. Raises ``ContextError``."""
+    try:
+        return Folder(os.open(folder, FOLDER))
+    except (FileNotFoundError, NotADirectoryError):
+        raise ContextError(f"unable to prepare context: path {folder!r} not found") from None
 
 
 def dated(history: list[dict], moment: str) -> list[dict]:

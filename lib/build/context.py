@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from itertools import islice, takewhile
 from typing import NamedTuple
 
-from lib.beneath import FOLDER, Folder, Place
+from lib.beneath import Folder, Place
 from lib.build.globs import BadGlob, compile_glob, compile_ignore
 from lib.build.ignore import Ignore, open_ignore
 from lib.images import ImageError, Merged, Store
@@ -194,13 +194,10 @@ class Context(Tree):
 
     strange = True
 
-    def __init__(self, folder: str, store: Store | None = None, dockerfile: str = ""):
-        self.folder = os.path.realpath(folder)
-        if not os.path.isdir(self.folder):
-            raise ContextError(f"unable to prepare context: path {folder!r} not found")
-        self.top = Folder(os.open(self.folder, FOLDER))  # from here on it is this folder, whatever its path comes to mean
-        merged = Merged([f"/proc/self/fd/{self.top.fd}"])
-        super().__init__(merged, Memory(store, self.folder), open_ignore(self.folder, dockerfile))
+    def __init__(self, top: Folder, store: Store | None = None, beside: tuple[Folder, str] | None = None):
+        self.top = top
+        merged = Merged([f"/proc/self/fd/{top.fd}"])
+        super().__init__(merged, Memory(store, top.path), open_ignore(top, beside))
 
     def verify(self, file: File, content: bytes, wanted: str | None) -> None:
         """Is the ``content`` that was copied the one that was hashed for the key (``wanted``)? Raises ``ContextError``.

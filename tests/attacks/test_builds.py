@@ -18,11 +18,13 @@ from helpers.needs import requires
 from helpers.registries import Fake
 from helpers.sites import Site, cached
 
-from lib import beneath, linux, state
+from lib import beneath, linux, regularfile, state
 from lib.build import Build, Options, changes, context, copying, filesteps, sharedcache
 from lib.build.context import Memory
+from lib.build.ignore import IgnoreError
 from lib.build.stages import StageBuild
 from lib.cli import streams
+from lib.dockerfile import parser
 from lib.images import Cache, ImageError
 
 SECRET, MINE = "HOSTLINE a file of the host", "a file of my very own, so!!"  # as long as the other: no more is read than was listed
@@ -48,6 +50,12 @@ def exchange_file(site: Site) -> None:
     if not (site.context / "d/shadow").is_symlink():
         (site.context / "d/shadow").unlink()
         (site.context / "d/shadow").symlink_to(site.top / "host/shadow")
+
+
+def exchange_context(site: Site) -> None:
+    if not site.context.is_symlink():
+        site.context.rename(site.top / "was")
+        site.context.symlink_to(site.top / "host")
 
 
 def nothing_came(site: Site) -> None:
@@ -100,13 +108,50 @@ def test_the_context_itself_is_exchanged(site, monkeypatch):
     find = copying.find
 
     def later(tree, patterns):
-        if not site.context.is_symlink():
-            site.context.rename(site.top / "was")
-            site.context.symlink_to(site.top / "host")
+        exchange_context(site)
         return find(tree, patterns)
 
     monkeypatch.setattr(copying, "find", later)
     assert site.read(site.build("FROM base\nCOPY shadow /x/"), "x/shadow") == "mine"
+
+
+def test_the_context_itself_is_exchanged_once_its_Dockerfile_is_read(site, monkeypatch):
+    site.write("Dockerfile", "FROM base\nCOPY shadow /x/\n")
+    site.write("shadow", MINE)
+    read_from = parser.read_from
+
+    def later(*words):
+        exchange_context(site)
+        return read_from(*words)
+
+    monkeypatch.setattr(parser, "read_from", later)
+    assert site.read(site.build(None), "x/shadow") == MINE
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", ".dockerignore", "Dockerfile.dockerignore"])
+def test_a_file_of_the_hosts_seems_to_lie_in_the_context(site, monkeypatch, name):
+    """A link of the context leads to it; once it is open, the context's own path leads there, too."""
+    site.write("Dockerfile", "FROM base\nCOPY . /x/\n")
+    (site.context / name).unlink(missing_ok=True)
+    (site.context / name).symlink_to(site.top / "host/shadow")
+    refuse = regularfile.refuse
+
+    def later(about, path):
+        if os.path.basename(path) == name:
+            exchange_context(site)
+        refuse(about, path)
+
+    monkeypatch.setattr(regularfile, "refuse", later)
+    with pytest.raises((ImageError, IgnoreError), match="leads out of the build context") as told:
+        site.build(None)
+    assert "HOSTLINE" not in str(told.value)
+
+
+def test_f_names_a_Dockerfile_behind_a_link_of_the_contexts(site):
+    (site.top / "host/Dockerfile").write_text(f"{SECRET}\n")
+    (site.context / "docker").symlink_to(site.top / "host")
+    with pytest.raises(ImageError, match="leads out of the build context"):
+        site.build(None, file=f"{site.context}/docker/Dockerfile")
 
 
 def test_what_another_thread_closes_is_still_held(site, monkeypatch):
