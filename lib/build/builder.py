@@ -42,6 +42,8 @@ class Build:
         self.graph = Graph(file, options, self.path)
         self.file = self.graph.file
         self.contexts: dict[int, Context] = {}  # of stages that are folders (``--build-context``)
+        self.bases: dict[tuple, Image] = {}  # by name and platform
+        self.asking: dict[tuple, threading.Lock] = {}
         self.futures: dict[int, object] = {}
         self.stopping = threading.Event()
         self.running: set[str] = set()  # names of the RUNs that run now
@@ -178,13 +180,22 @@ class Build:
         """
         wanted = platform or self.platform
         try:
-            found = self.options.resolve(name, platform=wanted) if self.options.resolve else self.library.find(name)
+            found = self.resolved(name, wanted)
         except (ImageError, references.BadReference) as error:
             raise place.error(str(error), self.hint(name), name) from None
         if not image.suits(found.platform, wanted):
             words = f"{name} is for {image.platform_name(found.platform)}, and {image.platform_name(wanted)} is wanted"
             raise place.error(words, "FROM --platform=$BUILDPLATFORM takes this machine's, for a stage whose programs only run here", name)
         return found
+
+    def resolved(self, name: str, platform: dict[str, str]) -> Image:
+        """A name is one image for the length of a build, whoever moves it meanwhile: what is copied is what the key was made of."""
+        asked = name, *sorted(platform.items())
+        with self.asking.setdefault(asked, threading.Lock()):
+            if asked not in self.bases:
+                resolve = self.options.resolve
+                self.bases[asked] = resolve(name, platform=platform) if resolve else self.library.find(name)
+            return self.bases[asked]
 
     def hint(self, name: str) -> str:
         from difflib import get_close_matches

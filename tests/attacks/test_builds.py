@@ -504,6 +504,21 @@ def test_what_an_image_shows_has_neither_devices_nor_setuid_programs(site):
     assert [target for target, options in shown.items() if "ro" in options.split(",")] == ["/bind", "/bind2", "/cache2"]
 
 
+@requires("root", "overlay")
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("text", ["COPY --from=tools /tool /x", "RUN --mount=type=bind,from=tools,target=/t cp /t/tool /x"])
+def test_a_name_is_one_image_for_the_length_of_a_build(site, text, times):
+    """A registry that answers with a well-known image, and with its own the next time, gets nothing under the well-known one's key."""
+    for name in ("good", "evil"):
+        site.build(f"FROM base\nRUN echo {name} > /tool\n", tags=(name,))
+    answers = ["good"] * times + ["evil"] * 9
+    wanted = {"base": lambda: "base", "tools": lambda: answers.pop(0), "good": lambda: "good"}
+    given = {"resolve": lambda name, platform: site.library.find(wanted[name]())}
+    assert site.read(site.build(f"FROM base\n{text}\n", **given), "x") == "good\n"
+    built = site.build(f"FROM base\n{text.replace('tools', 'good')}\n", **given)
+    assert site.read(built, "x") == "good\n" and cached(built) == [True]
+
+
 # -- a cache ------------------------------------------------------------------------------------
 
 GOOD, EVIL = "FROM base\nRUN echo good > /tool", "FROM base\nRUN echo evil > /tool"
