@@ -43,6 +43,9 @@ class RunStep:
         if self.one.security == "insecure":
             hint = "a RUN has the rights of an ordinary container; what needs more is done outside of a build"
             raise self.one.place.error("RUN --security=insecure is not allowed", hint, "--security")
+        if self.one.network == "host" and self.build.options.network == "none":
+            hint = "whoever builds decides, not the Dockerfile: leave out build's --network none if this command may reach the net"
+            raise self.one.place.error("RUN --network=host is not allowed: the build was started with --network none", hint, "--network")
         if any(mount.type == "ssh" and (mount.mode, mount.uid, mount.gid) != (None, None, None) for mount in self.mounts):
             words = "--mount=type=ssh: mode, uid and gid do not count: the agent's socket is shown as it is on this machine"
             self.build.warnings.append(f"line {self.one.place.line}: {words}")

@@ -24,7 +24,7 @@ from lib.build.context import Memory
 from lib.build.ignore import IgnoreError
 from lib.build.stages import StageBuild
 from lib.cli import streams
-from lib.dockerfile import parser
+from lib.dockerfile import DockerfileError, parser
 from lib.images import Cache, ImageError
 
 SECRET, MINE = "HOSTLINE a file of the host", "a file of my very own, so!!"  # as long as the other: no more is read than was listed
@@ -490,6 +490,17 @@ def test_a_named_context_alone_has_no_triggers(site):
     assert not {"t/stolen", "t/ran"} & site.tree(site.build(replaced, contexts=given)).keys()
     for name in ("tools", "evil"):
         assert {"stolen", "ran"} <= site.tree(site.build(f"FROM {name}\n", contexts=given)).keys()
+
+
+@requires("root", "overlay")
+def test_no_RUN_overrules_the_network_of_the_command_line(site):
+    site.build("FROM base\nONBUILD RUN --network=host ip -o link > /a\n", tags=("evil",))
+    for text in ("FROM base\nRUN --network=host ip -o link > /a\n", "FROM evil\n"):
+        site.build(text)  # nor is it taken from the cache
+        with pytest.raises(DockerfileError, match="RUN --network=host is not allowed: the build was started with --network none"):
+            site.build(text, network="none")
+    for word in ("none", "default"):
+        assert site.read(site.build(f"FROM base\nRUN --network={word} ip -o link | wc -l > /a\n", network="none"), "a") == "1\n"
 
 
 @requires("root", "overlay")
