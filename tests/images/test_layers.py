@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib import linux
-from lib.images import DigestError, ImageError, Merged, Store, digests, pack
+from lib.images import DigestError, ImageError, Merged, Store, compression, digests, pack
 from lib.images.chains import Chains
 from lib.images.layers import from_folder
 from lib.images.tarmembers import LayerError
@@ -194,6 +194,16 @@ def test_every_packing_is_read(tmp_path, packing):
     ours = make.library(tmp_path / "s")
     image = make.image(ours, make.tar(member("x", b"content" * 1000)), pack=ways[packing])
     assert Path(ours.folders(image)[0], "x").read_bytes() == b"content" * 1000
+
+
+@pytest.mark.parametrize("flag", [8, 16], ids=["name", "comment"])
+def test_a_gzip_header_longer_than_any_buffer(flag):
+    """It is an error of ours, wherever gzip is read, not one of the library's that nobody expects."""
+    header = b"\x1f\x8b\x08" + bytes([flag]) + bytes(6) + b"n" * (2 << 20) + b"\0"
+    reader = compression.unpacked(io.BytesIO(gzip.compress(b"first") + header + gzip.compress(b"second")[10:]))
+    with pytest.raises(ImageError, match="gzip data is damaged"):
+        while reader.read():
+            pass
 
 
 def test_three_hundred_layers_are_mounted(tmp_path):
