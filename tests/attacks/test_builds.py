@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import tarfile
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -292,6 +292,43 @@ def test_changed_through_a_mapping(site, monkeypatch):
         assert site.read(site.build("FROM base\nCOPY tool /x/"), "x/tool").encode() == EVIL_TOOL  # "build again"
     place.write_bytes(GOOD_TOOL)
     assert site.read(site.build("FROM base\nCOPY tool /x/"), "x/tool").encode() == GOOD_TOOL
+
+
+def remembered(site: Site) -> list[str]:
+    """Build, and say what was remembered of the build before."""
+    job = Build(site.library, Options(str(site.context), text="FROM scratch\nCOPY . /\n"))
+    before = sorted(job.context.memory.before)
+    job.run()
+    return before
+
+
+@contextmanager
+def disk(place: Path):
+    """Another one each time. Whoever made it chose its inodes and times."""
+    place.mkdir(exist_ok=True)
+    linux.mount("tmpfs", str(place), "tmpfs")
+    try:
+        (place / "tool").write_bytes(GOOD_TOOL)
+        yield
+    finally:
+        linux.umount(str(place))
+
+
+@requires("root")
+def test_what_is_remembered_of_a_disk_is_not_believed_of_another_one(site, monkeypatch):
+    monkeypatch.setattr(context, "MOMENT", 0)
+    for _ in range(2):
+        with disk(site.context):
+            assert remembered(site) == []
+            assert remembered(site) == (["tool"] if linux.mount_id(0) else [])
+        with disk(site.context), monkeypatch.context() as old:
+            old.setattr(linux, "mount_id", lambda fd: None)  # before Linux 6.8
+            assert remembered(site) == remembered(site) == []
+    site.write("ours")
+    for _ in range(2):
+        with disk(site.context / "d"):
+            remembered(site)
+            assert remembered(site) == ["ours"]
 
 
 # -- what is no file ----------------------------------------------------------------------------
