@@ -12,9 +12,10 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from io import FileIO
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from lib import linux
+from lib.regularfile import open_regular
 
 BENEATH = 0x08 | 0x04 | linux.RESOLVE_NO_MAGICLINKS  # RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS
 FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
@@ -23,11 +24,33 @@ GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 AT_ONCE = 32  # folders that are held open
 
 
+class Outside(OSError):
+    """A link has led out of the folder, to ``real``."""
+
+    def __init__(self, path: str, real: str):
+        super().__init__(errno.EXDEV, "a link there leads out of the folder", path)
+        self.real = real
+
+
 class Folder:
     """An open folder. It is closed when the last one who holds it lets go: several threads may walk the same tree."""
 
     def __init__(self, fd: int):
         self.fd = fd
+
+    @property
+    def path(self) -> str:
+        """Where it lies now. The kernel says it, whatever the path comes to mean by which it was opened."""
+        return os.readlink(f"/proc/self/fd/{self.fd}")
+
+    def open(self, inner: str) -> BinaryIO:
+        """A regular file in it, for reading. Links may lead there, also from the root on, but not out of the folder. Raises ``OSError``."""
+        file = open_regular(inner, self.fd)
+        real = os.path.join("/", os.readlink(f"/proc/self/fd/{file.fileno()}"))  # a pipe's is no path
+        if os.path.commonpath([self.path, real]) != self.path:
+            file.close()
+            raise Outside(inner, real)
+        return file
 
     def __del__(self):
         os.close(self.fd)
@@ -43,7 +66,11 @@ class Way:
         """The folder ``inner`` below ``top``. Raises ``OSError``; ELOOP where a link is on the way."""
         if found := self.opened.get((top, inner)):
             return found
-        found = Folder(linux.openat2(self.folder(top, "").fd, inner, FOLDER, BENEATH) if inner else os.open(top, FOLDER))
+        if inner:
+            above = self.folder(top, "")  # held: another thread may close ours meanwhile, and its number be another folder's
+            found = Folder(linux.openat2(above.fd, inner, FOLDER, BENEATH))
+        else:
+            found = Folder(os.open(top, FOLDER))
         if len(self.opened) >= AT_ONCE:
             self.close()
         self.opened[top, inner] = found

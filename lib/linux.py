@@ -2,8 +2,8 @@
 
 The C library's own function is used where it has one. The rest goes through
 ``syscall(2)`` with the numbers of one table: since Linux 5.1 every architecture
-gives a new call the same number, so one column serves x86-64 and arm64. The one
-older call has a number on each.
+gives a new call the same number, so one column serves x86-64 and arm64. The few
+older calls have a number on each.
 
 Every function raises ``OSError`` with the kernel's errno, and nothing else.
 
@@ -35,8 +35,8 @@ NR = {
     "landlock_restrict_self": 446,
 }
 NR |= {
-    "x86_64": {"rt_sigaction": 13, "finit_module": 313, "keyctl": 250},
-    "aarch64": {"rt_sigaction": 134, "finit_module": 273, "keyctl": 219},
+    "x86_64": {"rt_sigaction": 13, "finit_module": 313, "keyctl": 250, "statx": 332},
+    "aarch64": {"rt_sigaction": 134, "finit_module": 273, "keyctl": 219, "statx": 291},
 }.get(os.uname().machine, {})
 
 # clone(2), unshare(2), setns(2): one bit for each kind of namespace.
@@ -103,6 +103,7 @@ RESOLVE_NO_MAGICLINKS = 0x02
 RESOLVE_NO_SYMLINKS = 0x04
 RESOLVE_IN_ROOT = 0x10
 O_PATH = os.O_PATH
+STATX_MNT_ID_UNIQUE = 0x4000
 
 PR_SET_DUMPABLE = 4
 PR_SET_NAME = 15
@@ -373,6 +374,20 @@ def openat2(dir_fd: int, path: str, flags: int, resolve: int, mode: int = 0) -> 
             return syscall("openat2", dir_fd, encoded(path), how, ctypes.c_size_t(len(how)), path=path)
         except BlockingIOError:  # EAGAIN: somebody renamed a folder just then, and the kernel could not be sure about a ".."
             continue
+
+
+def mount_id(fd: int) -> int | None:
+    """The number of the mount that an open file lies on; no other one gets it before the machine is started anew. See statx(2).
+
+    None before Linux 6.8.
+    """
+    found = ctypes.create_string_buffer(256)
+    try:
+        syscall("statx", fd, b"", AT_EMPTY_PATH, ctypes.c_uint(STATX_MNT_ID_UNIQUE), found)
+    except OSError:
+        return None
+    mask, number = struct.unpack_from("I140xQ", found)
+    return number if mask & STATX_MNT_ID_UNIQUE else None
 
 
 def load_module(path: str) -> None:

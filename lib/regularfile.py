@@ -14,12 +14,12 @@ OURS = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")  # whoever called us has han
 KINDS = {stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
 
 
-def open_regular(path: str | os.PathLike) -> BinaryIO:
-    """The file at ``path``, links followed, for reading. Raises ``OSError``."""
+def open_regular(path: str | os.PathLike, folder: int | None = None) -> BinaryIO:
+    """The file at ``path`` (in the open ``folder``, if one is given), links followed, for reading. Raises ``OSError``."""
     if os.fspath(path).startswith(OURS):
         return open(path, "rb")
-    refuse(os.stat(path), path)
-    file = open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC), "rb")
+    refuse(os.stat(path, dir_fd=folder), path)
+    file = open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, dir_fd=folder), "rb")
     try:
         refuse(os.fstat(file.fileno()), path)  # it may be another one by now
     except OSError:

@@ -11,7 +11,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from lib.build.context import Context, Tree
+from lib.beneath import FOLDER, Folder, Outside
+from lib.build.context import Context, ContextError, Tree
 from lib.build.explain import advice, align
 from lib.build.graph import Graph
 from lib.build.options import Built, Options
@@ -35,11 +36,14 @@ class Build:
         self.library, self.options, self.tell = library, options, tell
         self.store, self.cache = library.store, Cache(library.store)
         self.names = tuple(str(references.parse(tag)) for tag in options.tags)  # a name that is none is refused now, not after the work
+        self.top = opened(options.context)
         file = self.read()
-        self.context = Context(options.context, None if options.passing else self.store, self.path)
+        self.context = Context(self.top, None if options.passing else self.store, self.place())
         self.graph = Graph(file, options, self.path)
         self.file = self.graph.file
         self.contexts: dict[int, Context] = {}  # of stages that are folders (``--build-context``)
+        self.bases: dict[tuple, Image] = {}  # by name and platform
+        self.asking: dict[tuple, threading.Lock] = {}
         self.futures: dict[int, object] = {}
         self.stopping = threading.Event()
         self.running: set[str] = set()  # names of the RUNs that run now
@@ -62,17 +66,23 @@ class Build:
         if self.options.text is not None:
             return parser.parse(self.options.text)
         try:
-            with open_regular(self.path) as file:
-                self.check_place(file.fileno())
+            folder, name = self.place()
+            with folder.open(name) if folder is self.top else open_regular(self.path) as file:
                 return parser.read_from(file, self.path)
         except FileNotFoundError:
             raise BuildError(f"failed to read dockerfile: open {self.path}: no such file or directory (-f names another)") from None
+        except Outside as error:  # an error would show lines of it, and whoever made the context chose the link
+            words = f"{self.path} leads out of the build context. If {error.real} is meant, name it with -f"
+            raise BuildError(f"failed to read dockerfile: {words}") from None
 
-    def check_place(self, fd: int) -> None:
-        """A link may lead to it, but not out of the context: an error shows lines of it, and whoever made the context chose the link."""
-        top, real = os.path.realpath(self.options.context), os.readlink(f"/proc/self/fd/{fd}")
-        if not self.options.file and os.path.commonpath([top, real]) != top:
-            raise BuildError(f"failed to read dockerfile: {self.path} leads out of the build context. If {real} is meant, name it with -f")
+    def place(self) -> tuple[Folder, str]:
+        """The folder of the Dockerfile, and its name there: the context, if it lies in there by its name or really; else one of our own."""
+        folder, name = os.path.split(self.path)
+        real = os.path.join(os.path.realpath(folder), name)
+        for top, path in ((os.path.abspath(self.options.context), os.path.abspath(self.path)), (self.top.path, real)):
+            if os.path.commonpath([top, path]) == top:
+                return self.top, os.path.relpath(path, top)
+        return Folder(os.open(folder or ".", FOLDER)), name
 
     # -- the build
 
@@ -82,7 +92,7 @@ class Build:
         with self.store.using(), self.library.chains.draft() as place:
             self.scratch = place.path  # for downloads
             needed = self.graph.needed(target)
-            self.contexts = {stage.index: Context(folder, self.store) for stage in needed if (folder := self.graph.folder(stage))}
+            self.contexts = {stage.index: Context(opened(folder), self.store) for stage in needed if (folder := self.graph.folder(stage))}
             self.check_arguments()
             self.look_back(sorted(needed, key=lambda stage: stage.index))
             if self.options.cache_from and not self.options.dry:
@@ -170,13 +180,22 @@ class Build:
         """
         wanted = platform or self.platform
         try:
-            found = self.options.resolve(name, platform=wanted) if self.options.resolve else self.library.find(name)
+            found = self.resolved(name, wanted)
         except (ImageError, references.BadReference) as error:
             raise place.error(str(error), self.hint(name), name) from None
         if not image.suits(found.platform, wanted):
             words = f"{name} is for {image.platform_name(found.platform)}, and {image.platform_name(wanted)} is wanted"
             raise place.error(words, "FROM --platform=$BUILDPLATFORM takes this machine's, for a stage whose programs only run here", name)
         return found
+
+    def resolved(self, name: str, platform: dict[str, str]) -> Image:
+        """A name is one image for the length of a build, whoever moves it meanwhile: what is copied is what the key was made of."""
+        asked = name, *sorted(platform.items())
+        with self.asking.setdefault(asked, threading.Lock()):
+            if asked not in self.bases:
+                resolve = self.options.resolve
+                self.bases[asked] = resolve(name, platform=platform) if resolve else self.library.find(name)
+            return self.bases[asked]
 
     def hint(self, name: str) -> str:
         from difflib import get_close_matches
@@ -247,6 +266,14 @@ class Build:
         """What the cache has of the steps of this build."""
         found = [self.cache.find(key(one.parts)) for one in self.steps if one.kind != "config"]
         return [one for one in found if one]
+
+
+def opened(folder: str) -> Folder:
+    """A context: from here on it is this folder, whatever its path comes to mean. Raises ``ContextError``."""
+    try:
+        return Folder(os.open(folder, FOLDER))
+    except (FileNotFoundError, NotADirectoryError):
+        raise ContextError(f"unable to prepare context: path {folder!r} not found") from None
 
 
 def dated(history: list[dict], moment: str) -> list[dict]:

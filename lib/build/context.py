@@ -11,10 +11,13 @@ import json
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice, takewhile
+from time import time_ns
 from typing import NamedTuple
 
-from lib.beneath import FOLDER, Folder, Place
+from lib import linux
+from lib.beneath import Folder, Place
 from lib.build.globs import BadGlob, compile_glob, compile_ignore
 from lib.build.ignore import Ignore, open_ignore
 from lib.images import ImageError, Merged, Store
@@ -194,13 +197,10 @@ class Context(Tree):
 
     strange = True
 
-    def __init__(self, folder: str, store: Store | None = None, dockerfile: str = ""):
-        self.folder = os.path.realpath(folder)
-        if not os.path.isdir(self.folder):
-            raise ContextError(f"unable to prepare context: path {folder!r} not found")
-        self.top = Folder(os.open(self.folder, FOLDER))  # from here on it is this folder, whatever its path comes to mean
-        merged = Merged([f"/proc/self/fd/{self.top.fd}"])
-        super().__init__(merged, Memory(store, self.folder), open_ignore(self.folder, dockerfile))
+    def __init__(self, top: Folder, store: Store | None = None, beside: tuple[Folder, str] | None = None):
+        self.top = top
+        merged = Merged([f"/proc/self/fd/{top.fd}"])
+        super().__init__(merged, Memory(store, top), open_ignore(top, beside))
 
     def verify(self, file: File, content: bytes, wanted: str | None) -> None:
         """Is the ``content`` that was copied the one that was hashed for the key (``wanted``)? Raises ``ContextError``.
@@ -218,23 +218,19 @@ class Context(Tree):
 
 
 class Memory:
-    """What was read of the files of a context, the last time: path → what stat(2) said, and the digest.
+    """What was read of a context, the last time: path → what stat(2) said, and the digest. Without a store nothing is remembered."""
 
-    Without a store nothing is remembered.
-    """
-
-    def __init__(self, store: Store | None = None, folder: str = ""):
-        self.store, self.folder = store, folder
-        self.path = f"contexts/{hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]}"
-        self.before: dict[str, list] = {}
-        self.now: dict[str, list] = {}
+    def __init__(self, store: Store | None = None, top: Folder | None = None):
+        self.store, self.before, self.now = None, {}, {}
+        self.device = top and os.fstat(top.fd).st_dev
         self.read = 0  # files that were opened
-        if store:
+        if store and (mount := believed(top.fd, store)) is not None:
+            self.store, self.mount = store, [mount]
+            self.path = f"contexts/{hashlib.sha256(os.fsencode(top.path)).hexdigest()[:32]}"
             (store.place / "contexts").mkdir(exist_ok=True)
-            try:
-                self.before = json.loads((store.place / self.path).read_bytes())
-            except (FileNotFoundError, ValueError):
-                self.before = {}
+            with suppress(FileNotFoundError, ValueError):
+                found = json.loads((store.place / self.path).read_bytes())
+                self.before = found if found.pop("", None) == self.mount else {}
 
     def digest(self, file: File) -> str:
         if not stat.S_ISREG(file.about.st_mode):
@@ -259,11 +255,10 @@ class Memory:
         """Read it anew the next time, whatever stat(2) says."""
         self.now.pop(self.entry(file)[0], None)
 
-    @staticmethod
-    def entry(file: File) -> tuple[str, list]:
+    def entry(self, file: File) -> tuple[str, list]:
         """Under which name it is remembered (where it lies: links may lead there under others), and what stat(2) says."""
         about = file.about
-        facts = [about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino, about.st_mode]
+        facts = [about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino, about.st_mode, about.st_dev == self.device]
         return os.fsencode(file.real.inner).decode("latin-1"), facts
 
     def changed(self) -> list[str]:
@@ -274,18 +269,20 @@ class Memory:
         """Keep what was seen, if something of it is new. A file that changed within the last moment may change again unseen."""
         if self.store and self.now != self.before:
             newest = max((facts[2] for facts in self.now.values()), default=0)
-            kept = {path: facts for path, facts in self.now.items() if facts[2] < newest or facts[2] < time_ns() - MOMENT}
+            kept = {path: facts for path, facts in self.now.items() if facts[5] and (facts[2] < newest or facts[2] < time_ns() - MOMENT)}
             with self.store.locked("index"):
-                self.store.replace(self.path, kept)
+                self.store.replace(self.path, kept | {"": self.mount})
+
+
+def believed(fd: int, store: Store) -> str | None:
+    """The mount on which stat(2) is believed; "": the store's disk. None: another one in its place, a stranger's, could say the same."""
+    if os.fstat(fd).st_dev == store.place.stat().st_dev:
+        return ""
+    number = linux.mount_id(fd)
+    return number and f"{linux.read('/proc/sys/kernel/random/boot_id').strip()} {number}"
 
 
 MOMENT = 20_000_000  # ns; a clock tick of the file system's time stamps is 4 to 10 ms
-
-
-def time_ns() -> int:
-    import time
-
-    return time.time_ns()
 
 
 def owner_and_attributes(file: File) -> str:

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import NamedTuple
 
+from lib.beneath import Folder, Outside
 from lib.build.globs import BadGlob, compile_glob, compile_ignore
 from lib.dockerfile.expansion import SPACE
-from lib.regularfile import open_regular
 
 AT_MOST = 1 << 20  # bytes of a .dockerignore, as of a Dockerfile
 
@@ -75,16 +75,19 @@ class Ignore:
         return not any(rule.takes_back and _reaches_below(rule.pattern, folder) for rule in later)
 
 
-def open_ignore(folder: str, dockerfile: str = "") -> Ignore:
-    """The rules for a context: ``<Dockerfile>.dockerignore`` beside the Dockerfile, or else ``.dockerignore`` at the top.
+def open_ignore(top: Folder, beside: tuple[Folder, str] | None = None) -> Ignore:
+    """The rules for a context: ``<Dockerfile>.dockerignore`` beside the Dockerfile (a folder, and the name in it), or ``.dockerignore``.
 
+    A link may lead to it, but not out of the folder: which files come into the image tells what the rules are.
     Raises: IgnoreError, OSError.
     """
-    for path in (*([f"{dockerfile}.dockerignore"] if dockerfile else []), f"{folder}/.dockerignore"):
-        if os.path.isfile(path):
-            name = os.path.relpath(path, folder)
-            with open_regular(path) as file:
-                data = file.read(AT_MOST + 1)
+    for folder, name in (*([(beside[0], f"{beside[1]}.dockerignore")] if beside else []), (top, ".dockerignore")):
+        if os.path.isfile(f"/proc/self/fd/{folder.fd}/{name}"):
+            try:
+                with folder.open(name) as file:
+                    data = file.read(AT_MOST + 1)
+            except Outside:
+                raise IgnoreError(f"{name} leads out of the build context: put the rules themselves in its place") from None
             if len(data) > AT_MOST:
                 raise IgnoreError(f"{name} is larger than {AT_MOST} bytes: name folders instead of each file in them")
             return Ignore(data.decode("utf-8", "surrogateescape").splitlines(), name)

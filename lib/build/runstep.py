@@ -14,7 +14,7 @@ from lib.images import ImageError, Merged
 HIDDEN = {
     *PREDEFINED,
     *(name.lower() for name in PREDEFINED),
-}  # ARGs that are given to the command, but neither in the key nor in the history
+}  # what a --build-arg gives to the command without an ARG: it is neither in the key nor in the history. What an ARG declares, is
 
 
 class RunStep:
@@ -23,8 +23,7 @@ class RunStep:
     def __init__(self, stage, one: instructions.Run):
         self.stage, self.build, self.state, self.one = stage, stage.build, stage.state, one
         self.user, self.mounts = self.state.config.get("User") or "", self.with_targets()
-        self.args = {name: value for name, value in self.state.args.items() if name not in HIDDEN}
-        self.env = {**self.args, **self.state.env}
+        self.env = {**self.state.args, **self.state.env}
         self.network = self.build.options.network if one.network == "default" else one.network
         self.workdir = self.state.config.get("WorkingDir") or "/"
 
@@ -35,7 +34,7 @@ class RunStep:
             "command": argv, "env": self.env, "user": self.user, "workdir": self.workdir, "network": self.network,
             "mounts": [self.mount_part(mount) for mount in self.mounts],
         }  # fmt: skip
-        words = [f"{name}={value}" for name, value in self.args.items()]
+        words = [f"{name}={value}" for name, value in self.state.args.items()]
         shown = f"|{len(words)} {' '.join(words)} {' '.join(argv)}" if words else f"RUN {text}"
         return Work("run", parts, lambda place: self.do(place, argv), shown)
 
@@ -44,6 +43,9 @@ class RunStep:
         if self.one.security == "insecure":
             hint = "a RUN has the rights of an ordinary container; what needs more is done outside of a build"
             raise self.one.place.error("RUN --security=insecure is not allowed", hint, "--security")
+        if self.one.network == "host" and self.build.options.network == "none":
+            hint = "whoever builds decides, not the Dockerfile: leave out build's --network none if this command may reach the net"
+            raise self.one.place.error("RUN --network=host is not allowed: the build was started with --network none", hint, "--network")
         if any(mount.type == "ssh" and (mount.mode, mount.uid, mount.gid) != (None, None, None) for mount in self.mounts):
             words = "--mount=type=ssh: mode, uid and gid do not count: the agent's socket is shown as it is on this machine"
             self.build.warnings.append(f"line {self.one.place.line}: {words}")

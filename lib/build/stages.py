@@ -11,7 +11,7 @@ from lib.build.changes import Changes
 from lib.build.explain import why
 from lib.build.filesteps import Files
 from lib.build.ignore import IgnoreError
-from lib.build.runstep import HIDDEN, RunStep
+from lib.build.runstep import RunStep
 from lib.build.steps import SHELL, BuildError, Cancelled, State, StepReport, Work
 from lib.dockerfile import instructions, parser
 from lib.images import ImageError, Layer, Merged, Record, layers
@@ -218,7 +218,7 @@ class StageBuild:
             value = self.build.graph.globals.get(name) if value is None else value
             if value is not None:
                 self.state.args[name] = value
-        self.note("ARG " + " ".join(name if value is None or name in HIDDEN else f"{name}={value}" for name, value in found.items()))
+        self.note("ARG " + " ".join(name if value is None else f"{name}={value}" for name, value in found.items()))
 
 
 def expected() -> tuple:

@@ -39,7 +39,7 @@ class Gunzip:
     def __init__(self, file, head: bytes):
         from isal import igzip, isal_zlib  # only where it is met: a command that unpacks nothing starts without
 
-        self.bad = igzip.BadGzipFile, isal_zlib.error
+        self.bad = igzip.BadGzipFile, isal_zlib.error, OverflowError  # the last of a header longer than its buffer
         self.reader = igzip.IGzipFile(fileobj=Raw(Rest(file, head)), mode="rb")  # unlike isal's other ways, it lets our threads run
 
     def read(self, size: int = CHUNK) -> bytes:

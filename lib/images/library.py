@@ -75,7 +75,8 @@ class Library:
         target = references.parse(name)
         if target.digest:
             raise ImageError(f"refusing to create a tag with a digest reference: {name}")
-        self.store.tag(str(target), self.find(source).descriptor)
+        with self.store.using():  # what is found must still be there when it gets its name
+            self.store.tag(str(target), self.find(source).descriptor)
 
     def remove(self, text: str, force: bool = False, in_use: frozenset[str] = frozenset()) -> list[str]:
         """``docker rmi``: take a name away, and with the last name the image. Returns what was done, in Docker's words.
@@ -94,10 +95,9 @@ class Library:
         if last and found.id in in_use and not force:
             raise StoreError(f"conflict: unable to remove {text} - image {digests.short(found.id)} is being used by a container")
         for name in going:
-            self.store.untag(name)
+            self.store.untag(name, found.descriptor["digest"])
         told = [f"Untagged: {references.parse(name).familiar}" for name in going]
-        if last:
-            self.store.forget(found.descriptor["digest"])
+        if last and self.store.forget(found.descriptor["digest"]):
             self.gc()
             told.append(f"Deleted: {found.id}")
         return told
@@ -105,10 +105,9 @@ class Library:
     def prune(self, in_use: frozenset[str] = frozenset()) -> list[str]:
         """``docker image prune``: forget every image without a name that no container stands on; returns their ids."""
         going = [one for one in self.images() if not one.names and one.id not in in_use]
-        for one in going:
-            self.store.forget(one.descriptor["digest"])
+        gone = [one.id for one in going if self.store.forget(one.descriptor["digest"])]
         self.gc()
-        return [one.id for one in going]
+        return gone
 
     @staticmethod
     def canonical(text: str) -> str:

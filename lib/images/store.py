@@ -177,19 +177,19 @@ class Store:
         with self.locked("index"):
             self.write_index([*self.without(name), entry])
 
-    def untag(self, name: str) -> dict:
-        """Forget a name; returns what it pointed to, which stays without one. Raises ``StoreError``."""
+    def untag(self, name: str, digest: str) -> None:
+        """Forget a name of a manifest, which stays without it. Raises ``StoreError``, also if it is another one's by now."""
         with self.locked("index"):
-            names = self.names()
-            if name not in names:
+            if self.names().get(name, {}).get("digest") != digest:
                 raise StoreError(f"No such image: {name}")
             self.write_index(self.without(name))
-        return names[name]
 
-    def forget(self, digest: str) -> None:
-        """Forget a manifest, with all its names."""
+    def forget(self, digest: str) -> bool:
+        """Forget a manifest, unless it has a name: somebody may just have given it one. True if it is gone."""
         with self.locked("index"):
-            self.write_index([one for one in self.index() if one["digest"] != digest])
+            left = [one for one in self.index() if one["digest"] != digest or "annotations" in one]
+            self.write_index(left)
+        return digest not in {one["digest"] for one in left}
 
     def without(self, name: str | None) -> list[dict]:
         """The index in which nothing is called ``name``."""

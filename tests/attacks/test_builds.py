@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import tarfile
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -18,11 +18,13 @@ from helpers.needs import requires
 from helpers.registries import Fake
 from helpers.sites import Site, cached
 
-from lib import state
+from lib import beneath, linux, regularfile, state
 from lib.build import Build, Options, changes, context, copying, filesteps, sharedcache
 from lib.build.context import Memory
+from lib.build.ignore import IgnoreError
 from lib.build.stages import StageBuild
 from lib.cli import streams
+from lib.dockerfile import DockerfileError, parser
 from lib.images import Cache, ImageError
 
 SECRET, MINE = "HOSTLINE a file of the host", "a file of my very own, so!!"  # as long as the other: no more is read than was listed
@@ -48,6 +50,12 @@ def exchange_file(site: Site) -> None:
     if not (site.context / "d/shadow").is_symlink():
         (site.context / "d/shadow").unlink()
         (site.context / "d/shadow").symlink_to(site.top / "host/shadow")
+
+
+def exchange_context(site: Site) -> None:
+    if not site.context.is_symlink():
+        site.context.rename(site.top / "was")
+        site.context.symlink_to(site.top / "host")
 
 
 def nothing_came(site: Site) -> None:
@@ -100,13 +108,67 @@ def test_the_context_itself_is_exchanged(site, monkeypatch):
     find = copying.find
 
     def later(tree, patterns):
-        if not site.context.is_symlink():
-            site.context.rename(site.top / "was")
-            site.context.symlink_to(site.top / "host")
+        exchange_context(site)
         return find(tree, patterns)
 
     monkeypatch.setattr(copying, "find", later)
     assert site.read(site.build("FROM base\nCOPY shadow /x/"), "x/shadow") == "mine"
+
+
+def test_the_context_itself_is_exchanged_once_its_Dockerfile_is_read(site, monkeypatch):
+    site.write("Dockerfile", "FROM base\nCOPY shadow /x/\n")
+    site.write("shadow", MINE)
+    read_from = parser.read_from
+
+    def later(*words):
+        exchange_context(site)
+        return read_from(*words)
+
+    monkeypatch.setattr(parser, "read_from", later)
+    assert site.read(site.build(None), "x/shadow") == MINE
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", ".dockerignore", "Dockerfile.dockerignore"])
+def test_a_file_of_the_hosts_seems_to_lie_in_the_context(site, monkeypatch, name):
+    """A link of the context leads to it; once it is open, the context's own path leads there, too."""
+    site.write("Dockerfile", "FROM base\nCOPY . /x/\n")
+    (site.context / name).unlink(missing_ok=True)
+    (site.context / name).symlink_to(site.top / "host/shadow")
+    refuse = regularfile.refuse
+
+    def later(about, path):
+        if os.path.basename(path) == name:
+            exchange_context(site)
+        refuse(about, path)
+
+    monkeypatch.setattr(regularfile, "refuse", later)
+    with pytest.raises((ImageError, IgnoreError), match="leads out of the build context") as told:
+        site.build(None)
+    assert "HOSTLINE" not in str(told.value)
+
+
+def test_f_names_a_Dockerfile_behind_a_link_of_the_contexts(site):
+    (site.top / "host/Dockerfile").write_text(f"{SECRET}\n")
+    (site.context / "docker").symlink_to(site.top / "host")
+    with pytest.raises(ImageError, match="leads out of the build context"):
+        site.build(None, file=f"{site.context}/docker/Dockerfile")
+
+
+def test_what_another_thread_closes_is_still_held(site, monkeypatch):
+    """Stages side by side share the open folders of their context: a number that was closed would be another folder, or none."""
+    (site.context / "d").mkdir()
+    (site.top / "other/d").mkdir(parents=True)
+    way, openat2, others = beneath.Way(), linux.openat2, []
+
+    def later(*words):
+        way.close()
+        others.append(os.open(site.top / "other", os.O_PATH))  # the number that is free now, if one is
+        return openat2(*words)
+
+    monkeypatch.setattr(linux, "openat2", later)
+    found = os.fstat(way.folder(str(site.context), "d").fd)
+    os.close(*others)
+    assert os.path.samestat(found, os.stat(site.context / "d"))
 
 
 # -- the owner of the context puts a layer into the cache under the key of another content ---------
@@ -230,6 +292,43 @@ def test_changed_through_a_mapping(site, monkeypatch):
         assert site.read(site.build("FROM base\nCOPY tool /x/"), "x/tool").encode() == EVIL_TOOL  # "build again"
     place.write_bytes(GOOD_TOOL)
     assert site.read(site.build("FROM base\nCOPY tool /x/"), "x/tool").encode() == GOOD_TOOL
+
+
+def remembered(site: Site) -> list[str]:
+    """Build, and say what was remembered of the build before."""
+    job = Build(site.library, Options(str(site.context), text="FROM scratch\nCOPY . /\n"))
+    before = sorted(job.context.memory.before)
+    job.run()
+    return before
+
+
+@contextmanager
+def disk(place: Path):
+    """Another one each time. Whoever made it chose its inodes and times."""
+    place.mkdir(exist_ok=True)
+    linux.mount("tmpfs", str(place), "tmpfs")
+    try:
+        (place / "tool").write_bytes(GOOD_TOOL)
+        yield
+    finally:
+        linux.umount(str(place))
+
+
+@requires("root")
+def test_what_is_remembered_of_a_disk_is_not_believed_of_another_one(site, monkeypatch):
+    monkeypatch.setattr(context, "MOMENT", 0)
+    for _ in range(2):
+        with disk(site.context):
+            assert remembered(site) == []
+            assert remembered(site) == (["tool"] if linux.mount_id(0) else [])
+        with disk(site.context), monkeypatch.context() as old:
+            old.setattr(linux, "mount_id", lambda fd: None)  # before Linux 6.8
+            assert remembered(site) == remembered(site) == []
+    site.write("ours")
+    for _ in range(2):
+        with disk(site.context / "d"):
+            remembered(site)
+            assert remembered(site) == ["ours"]
 
 
 # -- what is no file ----------------------------------------------------------------------------
@@ -431,6 +530,17 @@ def test_a_named_context_alone_has_no_triggers(site):
 
 
 @requires("root", "overlay")
+def test_no_RUN_overrules_the_network_of_the_command_line(site):
+    site.build("FROM base\nONBUILD RUN --network=host ip -o link > /a\n", tags=("evil",))
+    for text in ("FROM base\nRUN --network=host ip -o link > /a\n", "FROM evil\n"):
+        site.build(text)  # nor is it taken from the cache
+        with pytest.raises(DockerfileError, match="RUN --network=host is not allowed: the build was started with --network none"):
+            site.build(text, network="none")
+    for word in ("none", "default"):
+        assert site.read(site.build(f"FROM base\nRUN --network={word} ip -o link | wc -l > /a\n", network="none"), "a") == "1\n"
+
+
+@requires("root", "overlay")
 def test_what_an_image_shows_has_neither_devices_nor_setuid_programs(site):
     mounts = [
         f"--mount=type={kind},from=base,source=/bin,target=/{kind}{more}" for kind in ("bind", "cache") for more in ("", "2,ro", "3,rw")
@@ -440,6 +550,21 @@ def test_what_an_image_shows_has_neither_devices_nor_setuid_programs(site):
     shown = {target: options for target, options in found.items() if target.startswith(("/bind", "/cache"))}
     assert len(shown) == 6 and all({"nodev", "nosuid"} <= {*options.split(",")} for options in shown.values()), shown
     assert [target for target, options in shown.items() if "ro" in options.split(",")] == ["/bind", "/bind2", "/cache2"]
+
+
+@requires("root", "overlay")
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("text", ["COPY --from=tools /tool /x", "RUN --mount=type=bind,from=tools,target=/t cp /t/tool /x"])
+def test_a_name_is_one_image_for_the_length_of_a_build(site, text, times):
+    """A registry that answers with a well-known image, and with its own the next time, gets nothing under the well-known one's key."""
+    for name in ("good", "evil"):
+        site.build(f"FROM base\nRUN echo {name} > /tool\n", tags=(name,))
+    answers = ["good"] * times + ["evil"] * 9
+    wanted = {"base": lambda: "base", "tools": lambda: answers.pop(0), "good": lambda: "good"}
+    given = {"resolve": lambda name, platform: site.library.find(wanted[name]())}
+    assert site.read(site.build(f"FROM base\n{text}\n", **given), "x") == "good\n"
+    built = site.build(f"FROM base\n{text.replace('tools', 'good')}\n", **given)
+    assert site.read(built, "x") == "good\n" and cached(built) == [True]
 
 
 # -- a cache ------------------------------------------------------------------------------------

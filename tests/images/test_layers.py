@@ -205,6 +205,16 @@ def test_every_packing_is_read(tmp_path, packing):
     assert Path(ours.folders(image)[0], "x").read_bytes() == b"content" * 1000
 
 
+@pytest.mark.parametrize("flag", [8, 16], ids=["name", "comment"])
+def test_a_gzip_header_longer_than_any_buffer(flag):
+    """It is an error of ours, wherever gzip is read, not one of the library's that nobody expects."""
+    header = b"\x1f\x8b\x08" + bytes([flag]) + bytes(6) + b"n" * (2 << 20) + b"\0"
+    reader = compression.unpacked(io.BytesIO(gzip.compress(b"first") + header + gzip.compress(b"second")[10:]))
+    with pytest.raises(ImageError, match="gzip data is damaged"):
+        while reader.read():
+            pass
+
+
 def test_three_hundred_layers_are_mounted(tmp_path):
     """More than the paths that fit into mount(2)'s one page."""
     from lib.container import run

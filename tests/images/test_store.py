@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
 import json
@@ -202,12 +203,62 @@ def test_rmi_of_an_image_in_use(ours):
     assert ours.find("test:1").id == one.id
 
 
+def just_before(monkeypatch, name: str, deed) -> None:
+    """Another command does something, at the last moment before the store does what it is asked for."""
+    method = getattr(Store, name)
+
+    def later(*words):
+        deed()
+        return method(*words)
+
+    monkeypatch.setattr(Store, name, later)
+
+
+@pytest.mark.parametrize("moment", ["untag", "forget"])
+def test_rmi_leaves_an_image_that_gets_another_name_meanwhile(ours, monkeypatch, moment):
+    one = simple(ours)
+    just_before(monkeypatch, moment, lambda: ours.store.tag("localhost/keep:1", one.descriptor))
+    assert ours.remove("test:1") == ["Untagged: test:1"]
+    assert ours.find("localhost/keep:1").id == one.id and ours.folders(one)
+
+
+def test_rmi_leaves_a_name_that_is_another_images_meanwhile(ours, monkeypatch):
+    one, two = simple(ours), simple(ours, "test:2", b"2")
+    just_before(monkeypatch, "untag", lambda: ours.store.tag(one.names[0], two.descriptor))
+    with pytest.raises(StoreError, match="No such image"):
+        ours.remove(one.id[7:19])
+    assert ours.find("test:1").id == two.id
+
+
+def test_prune_leaves_an_image_that_gets_a_name_meanwhile(ours, monkeypatch):
+    one = simple(ours)
+    ours.store.untag(one.names[0], one.descriptor["digest"])
+    just_before(monkeypatch, "forget", lambda: ours.store.tag("localhost/keep:1", one.descriptor))
+    assert ours.prune() == [] and ours.find("localhost/keep:1").id == one.id and ours.folders(one)
+
+
+def test_tag_keeps_gc_out(ours, monkeypatch):
+    """Else what it has found may be gone when it gets its name."""
+    simple(ours)
+    held = []
+
+    def look():
+        with open(ours.store.place / ".use.lock") as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        held.append(True)
+
+    just_before(monkeypatch, "tag", look)
+    ours.tag("test:1", "other:1")
+    assert held == [True]
+
+
 def test_gc_leaves_what_a_name_or_the_cache_leads_to(ours):
     one, two = simple(ours), simple(ours, "test:2", b"2")
     kept, gone = ours.store.put(b"of the cache"), ours.store.put(b"of nobody")
     record = Record("0" * 64, "RUN x", {}, {"descriptor": {"digest": kept, "size": 12, "mediaType": "x"}, "diff_id": kept}, [], "now")
     Cache(ours.store).keep(record)
     ours.folders(one), ours.folders(two)
+    ours.store.untag(two.names[0], two.descriptor["digest"])
     ours.store.forget(two.descriptor["digest"])
     ours.gc()
     assert ours.store.has(kept) and not ours.store.has(gone) and not ours.store.has(two.id)
