@@ -28,6 +28,12 @@ def open_regular(path: str | os.PathLike) -> BinaryIO:
     return file
 
 
+def lies_in(file: BinaryIO, *folders: str) -> bool:
+    """Does the open file really lie in one of the folders? By which links somebody came to it, says nothing."""
+    real = os.path.join("/", os.readlink(f"/proc/self/fd/{file.fileno()}"))  # a pipe's is no path
+    return any(os.path.commonpath([top, real]) == top for top in map(os.path.realpath, folders))
+
+
 def refuse(about: os.stat_result, path: str | os.PathLike) -> None:
     if stat.S_ISDIR(about.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))

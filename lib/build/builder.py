@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from typing import BinaryIO
 
 from lib.build.context import Context, Tree
 from lib.build.explain import advice, align
@@ -22,7 +23,7 @@ from lib.dockerfile.instructions import Arg
 from lib.images import Cache, Image, ImageError, Library, Merged, Record, Store, image, references
 from lib.images.cache import key
 from lib.images.sourcedate import created
-from lib.regularfile import open_regular
+from lib.regularfile import lies_in, open_regular
 
 TICK = 0.05  # s
 AT_ONCE = 16  # stages that are built side by side; each waits only for those that began before it
@@ -63,15 +64,17 @@ class Build:
             return parser.parse(self.options.text)
         try:
             with open_regular(self.path) as file:
-                self.check_place(file.fileno())
+                self.check_place(file)
                 return parser.read_from(file, self.path)
         except FileNotFoundError:
             raise BuildError(f"failed to read dockerfile: open {self.path}: no such file or directory (-f names another)") from None
 
-    def check_place(self, fd: int) -> None:
+    def check_place(self, file: BinaryIO) -> None:
         """A link may lead to it, but not out of the context: an error shows lines of it, and whoever made the context chose the link."""
-        top, real = os.path.realpath(self.options.context), os.readlink(f"/proc/self/fd/{fd}")
-        if not self.options.file and os.path.commonpath([top, real]) != top:
+        top = os.path.realpath(self.options.context)
+        ours = os.path.commonpath([top, os.path.realpath(os.path.dirname(self.path))]) != top  # -f names a place of our own
+        if not ours and not lies_in(file, top):
+            real = os.readlink(f"/proc/self/fd/{file.fileno()}")
             raise BuildError(f"failed to read dockerfile: {self.path} leads out of the build context. If {real} is meant, name it with -f")
 
     # -- the build

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from lib.build.globs import BadGlob, compile_glob, compile_ignore
 from lib.dockerfile.expansion import SPACE
-from lib.regularfile import open_regular
+from lib.regularfile import lies_in, open_regular
 
 AT_MOST = 1 << 20  # bytes of a .dockerignore, as of a Dockerfile
 
@@ -78,12 +78,16 @@ class Ignore:
 def open_ignore(folder: str, dockerfile: str = "") -> Ignore:
     """The rules for a context: ``<Dockerfile>.dockerignore`` beside the Dockerfile, or else ``.dockerignore`` at the top.
 
+    A link may lead to it, but not out of the context: which files come into the image tells what the rules are.
     Raises: IgnoreError, OSError.
     """
-    for path in (*([f"{dockerfile}.dockerignore"] if dockerfile else []), f"{folder}/.dockerignore"):
+    beside = {f"{dockerfile}.dockerignore": (folder, os.path.dirname(dockerfile) or ".")} if dockerfile else {}
+    for path, places in {**beside, f"{folder}/.dockerignore": (folder,)}.items():
         if os.path.isfile(path):
             name = os.path.relpath(path, folder)
             with open_regular(path) as file:
+                if not lies_in(file, *places):
+                    raise IgnoreError(f"{name} leads out of the build context: put the rules themselves in its place")
                 data = file.read(AT_MOST + 1)
             if len(data) > AT_MOST:
                 raise IgnoreError(f"{name} is larger than {AT_MOST} bytes: name folders instead of each file in them")

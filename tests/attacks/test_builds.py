@@ -19,7 +19,7 @@ from helpers.registries import Fake
 from helpers.sites import Site, cached
 
 from lib import state
-from lib.build import Build, Options, changes, context, copying, filesteps, sharedcache
+from lib.build import Build, Options, changes, context, copying, filesteps, ignore, sharedcache
 from lib.build.context import Memory
 from lib.build.stages import StageBuild
 from lib.cli import streams
@@ -249,6 +249,7 @@ def test_a_Dockerfile_that_leads_out_of_the_context(site):
     assert done.returncode == 1 and "HOSTLINE" not in done.stderr and "leads out of the build context" in done.stderr
     (site.top / "host/Dockerfile").write_text("FROM base\n")
     assert command(site, "-f", str(site.top / "host/Dockerfile")).returncode == 0  # whoever names it means it
+    assert "leads out" in command(site, "-f", str(site.context / "Dockerfile")).stderr  # and not what a link makes of it
     (site.context / "Dockerfile").unlink()
     (site.context / "Dockerfile").symlink_to("docker/real")
     site.write("docker/real", "FROM base\n")
@@ -256,6 +257,38 @@ def test_a_Dockerfile_that_leads_out_of_the_context(site):
     (site.context / "Dockerfile").unlink()
     (site.context / "Dockerfile").symlink_to(site.context / "docker/real")
     assert command(site).returncode == 0
+
+
+@pytest.mark.parametrize("name", [".dockerignore", "Dockerfile.dockerignore", "docker/Dockerfile.dockerignore"])
+def test_rules_that_lead_out_of_the_context(site, name):
+    """Which files came into the image would tell what stands in the host's file; so would the words about a line that is no rule."""
+    for path in ("Dockerfile", "docker/Dockerfile", "7350", "7351"):
+        site.write(path, "FROM scratch\nCOPY . /\n")
+    (site.top / "host/pin").write_text("7351\n[HOSTLINE\n")
+    (site.context / name).symlink_to(site.top / "host/pin")
+    path = site.context / (name.removesuffix(".dockerignore") or "Dockerfile")
+    done = command(site, "-f", str(path))
+    assert done.returncode == 1 and "HOSTLINE" not in done.stderr and f"{name} leads out of the build context" in done.stderr
+
+
+def test_rules_of_another_context_that_lead_out_of_it(site, tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/.dockerignore").symlink_to(site.top / "host/shadow")
+    with pytest.raises(ignore.IgnoreError, match="leads out of the build context"):
+        site.build("FROM scratch\nCOPY --from=other . /\n", contexts={"other": str(tmp_path / "other")})
+
+
+def test_rules_behind_a_link_that_stays_inside(site):
+    """Or beside a Dockerfile that lies elsewhere, where whoever made the context puts nothing."""
+    site.write("rules", "b\n")
+    site.write("a")
+    site.write("b")
+    (site.context / ".dockerignore").symlink_to("rules")
+    assert set(site.tree(site.build("FROM scratch\nCOPY a* b* /x/\n"))) == {"x", "x/a"}
+    (site.top / "host/Dockerfile").write_text("FROM scratch\nCOPY a* b* /x/\n")
+    (site.top / "host/Dockerfile.dockerignore").write_text("a\n")
+    assert command(site, "-t", "told", "-f", str(site.top / "host/Dockerfile")).returncode == 0
+    assert set(site.tree(site.library.find("told"))) == {"x", "x/b"}
 
 
 def pipe(path: Path) -> None:
