@@ -46,6 +46,7 @@ class Build:
         self.running: set[str] = set()  # names of the RUNs that run now
         self.steps: list[StepReport] = []
         self.warnings: list[str] = []
+        self.said = 0  # characters of all steps so far
         self.begin = time.monotonic()
 
     # -- the Dockerfile

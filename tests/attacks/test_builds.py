@@ -22,7 +22,8 @@ from lib import state
 from lib.build import Build, Options, changes, context, copying, filesteps, ignore, sharedcache
 from lib.build.context import Memory
 from lib.build.stages import StageBuild
-from lib.cli import streams
+from lib.cli import errors, streams
+from lib.dockerfile import parser
 from lib.images import Cache, ImageError
 
 SECRET, MINE = "HOSTLINE a file of the host", "a file of my very own, so!!"  # as long as the other: no more is read than was listed
@@ -564,3 +565,48 @@ def test_a_dockerfile_without_an_end_on_the_standard_input():
         )  # fmt: skip
         endless.kill()
     assert done.returncode == 1 and "larger than 1048576 characters" in done.stderr, done.stderr
+
+
+# -- a Dockerfile that makes much out of little ---------------------------------------------------
+
+GROWN = "ENV a=" + "x" * 1000 + "\nENV a=" + "$a" * 30 + "\nENV a=" + "$a" * 30 + "\n"  # 900,000 characters
+
+MUCH = {
+    "words of the config": GROWN + "LABEL b=$a\n" * 100,
+    "users": GROWN + "USER $a\n" * 100,
+    "arguments": GROWN + "".join(f"ARG a{number}=$a\n" for number in range(100)),
+    "folders": GROWN + "WORKDIR /$a\n" * 100,
+    "files": GROWN + "COPY <<E /x\n$a\nE\n" * 100,
+    "what a RUN sees": GROWN + "RUN true\n" * 100,
+    "stages": "".join(f"AS s{number}\nCOPY --from=s{number + 1} / /\n{GROWN}FROM scratch " for number in range(40)) + "AS s40\n",
+    "triggers": "".join(f"ONBUILD {line}\n" for line in (GROWN + "LABEL b=$a\n" * 100).splitlines()),
+}
+
+
+@pytest.mark.parametrize("text", MUCH.values(), ids=MUCH)
+def test_a_short_dockerfile_cannot_fill_the_memory(site, text):
+    """In a dry run, where nothing but words is made; each of these would come to a gigabyte with ten times as many lines."""
+    if text.startswith("ONBUILD"):
+        site.build(f"FROM scratch\n{text}", tags=("wordy",))
+        text = "FROM wordy\n"
+    text = text if text.startswith("FROM") else f"FROM scratch {text}" if text.startswith("AS") else f"FROM scratch\n{text}"
+    with pytest.raises(parser.DockerfileError, match="come to more than 33554432 characters up to here"):
+        site.plan(text, target="s0" if " s0" in text else None)
+
+
+def test_arguments_before_the_first_stage_cannot_fill_the_memory(site):
+    text = "ARG a=" + "x" * 60_000 + "".join(f"\nARG a{number}=$a" for number in range(30))
+    with pytest.raises(parser.DockerfileError, match="the ARGs up to here come to more than 1048576 characters"):
+        site.plan(f"{text}\nFROM scratch\n")
+
+
+def test_many_stages_on_a_wordy_image_cannot_fill_the_memory(site):
+    site.build("FROM scratch\nLABEL" + f" {'a' * 60_000}=b" + "\n", labels={"b": "x" * 1_000_000}, tags=("wordy",))
+    stages = "".join(f"FROM wordy AS s{number}\nCOPY --from=s{number + 1} / /\n" for number in range(40))
+    with pytest.raises(parser.DockerfileError, match="come to more than 33554432 characters up to here"):
+        site.plan(f"{stages}FROM wordy AS s40\n", target="s0")
+
+
+def test_no_memory_is_one_line():
+    with pytest.raises(errors.Failed, match=r"^there is not enough memory for this$"), errors.errors():
+        raise MemoryError
