@@ -228,13 +228,16 @@ def download(url: str, folder: str, checksum: str | None = None) -> str:
     """
     import urllib3
 
+    from lib.registry.pace import Flow
+    from lib.registry.transport import Transport
+
     path = f"{folder}/{file_name(urllib3.util.parse_url(url).path or '')}"
     try:
-        with urllib3.PoolManager() as pool, open(path, "xb") as file:
+        with Transport().watched(urllib3.PoolManager()) as pool, open(path, "xb") as file:
             answer = requested(pool, url)
             if answer.status != 200:
                 raise ImageError(f"ADD {url}: the server answers {answer.status} {answer.reason}")
-            reader = digests.Hashed(answer, checksum, min(DOWNLOAD_AT_MOST, compression.limit()), f"ADD {url}: the download")
+            reader = digests.Hashed(Flow(answer), checksum, min(DOWNLOAD_AT_MOST, compression.limit()), f"ADD {url}: the download")
             while data := reader.read(1 << 20):
                 file.write(data)
             reader.verify()

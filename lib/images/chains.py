@@ -94,7 +94,7 @@ class Chains:
                 job.close()
 
     def sweep(self, wanted: set[str]) -> None:
-        """Remove the chains that are not wanted, and folders that no chain names and nobody works on. Hold ``locked("use")``."""
+        """Remove the chains that are not wanted, and folders that no chain names and nobody works on. Hold ``Store.alone``."""
         names = {self.link(one).name for one in wanted}
         for name in self.names.iterdir():
             if name.name not in names:

@@ -17,8 +17,9 @@ from urllib.parse import urljoin
 from weakref import WeakSet
 
 from lib.images import ImageError
+from lib.registry import pace
 
-CONNECT, SILENCE = 5, 60  # seconds
+CONNECT = 5  # seconds
 TRIES, PAUSE = 5, 0.25  # the pause doubles from try to try: 4 s in all
 LONGEST_PAUSE = 30  # seconds that a registry may ask us to wait
 REDIRECTS = 5
@@ -111,11 +112,11 @@ class Transport:
         return urllib3
 
     def watched(self, manager):
-        """Note each connection that it makes."""
+        """Note each connection that it makes, and give it limits of time."""
         live, living = self.live, self.living
 
         def watch(kind):
-            class Watched(kind.ConnectionCls):
+            class Watched(pace.timed(kind.ConnectionCls)):
                 def connect(self):
                     super().connect()
                     with living:
@@ -144,7 +145,7 @@ class Transport:
         """Connections to one address: by the proxy that the environment names for it (HTTPS_PROXY, HTTP_PROXY, NO_PROXY), if it does."""
         from urllib.request import getproxies, proxy_bypass
 
-        timeout = self.urllib3.Timeout(connect=CONNECT, read=SILENCE)
+        timeout = self.urllib3.Timeout(connect=CONNECT, read=pace.SILENCE)
         settings = {"maxsize": 8, "blocksize": SENT_AT_ONCE, "timeout": timeout, "retries": False}
         if scheme == "https":
             from lib.registry.certificates import context
@@ -246,10 +247,11 @@ def seconds(text: str | None) -> float:
     return float(text) if text.isascii() and text.isdigit() else 1
 
 
-def content(response, limit: int, what: str) -> bytes:
-    """A whole body of at most ``limit`` bytes. Raises ``RegistryError`` for more, ``Broken`` for less than announced."""
+def content(response, limit: int, what: str, within: float | None = None) -> bytes:
+    """A whole body of at most ``limit`` bytes, in time. Raises ``RegistryError`` for more, ``Broken`` for less than announced."""
     from urllib3.exceptions import HTTPError
 
+    pace.due(response, within or pace.DOCUMENT)
     try:
         pieces, left = [], limit + 1
         while left and (piece := response.read(min(left, PIECE))):
@@ -267,4 +269,4 @@ def content(response, limit: int, what: str) -> bytes:
 def drain(response) -> None:
     """Nothing more is wanted of an answer. A short rest is read, so that the connection can serve the next request."""
     with suppress(RegistryError):
-        content(response, ERROR_AT_MOST, "")
+        content(response, ERROR_AT_MOST, "", CONNECT)

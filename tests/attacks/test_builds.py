@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tarfile
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from lib.build.stages import StageBuild
 from lib.cli import errors, streams
 from lib.dockerfile import parser
 from lib.images import Cache, ImageError
+from lib.registry import pace
 
 SECRET, MINE = "HOSTLINE a file of the host", "a file of my very own, so!!"  # as long as the other: no more is read than was listed
 
@@ -404,6 +406,28 @@ def test_ADD_follows_what_is_harmless(site):
             site.build(f"FROM base\nADD http://{server.name}/loop /x/")
         with pytest.raises(ImageError, match="only http and https are followed"):
             site.build(f"FROM base\nADD http://{server.name}/file /x/")
+
+
+def test_a_download_that_never_ends(site, monkeypatch):
+    """A byte now and then, each well in time; or what comes behind the file has no end."""
+    monkeypatch.setattr(pace, "SILENCE", 0.2)
+
+    def forever(handler, begin: bytes, more: bytes) -> None:
+        handler.close_connection = True
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\n" + begin)
+        while True:
+            handler.wfile.write(more)
+            time.sleep(0.01)
+
+    with Fake() as server:
+        server.on |= {
+            "GET /slow": lambda handler: forever(handler, b"Content-Length: 1000000\r\n\r\n", b" "),
+            "GET /more": lambda handler: forever(handler, b"Transfer-Encoding: chunked\r\n\r\n1\r\n \r\n0\r\n", b"A: b\r\n" * 100),
+        }
+        for path in ("slow", "more"):
+            with pytest.raises(ImageError, match="Read timed out"):
+                site.build(f"FROM base\nADD http://{server.name}/{path} /x/")
+    assert site.leftovers() == []
 
 
 # -- an image -----------------------------------------------------------------------------------
