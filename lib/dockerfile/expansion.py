@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from lib.dockerfile.shellpatterns import BadPattern, ShellPattern
+from lib.visible import Visible
 
 SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
 SPECIAL = "@*#?-$!0"  # a shell's own variables; they are never set in a Dockerfile
@@ -27,7 +28,7 @@ BETWEEN = re.compile(f"[{SPACE}]+")
 LARGEST = 1 << 20  # characters that the variables of one instruction come to: ENV a=$a$a doubles with every line
 
 
-class ExpansionError(ValueError):
+class ExpansionError(Visible, ValueError):
     """A text that cannot be expanded. ``at`` is the index of the character where it went wrong."""
 
     def __init__(self, message: str, at: int):

@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 import re
 
+from lib.visible import Visible
+
 ALGORITHMS = {"sha256": 64, "sha512": 128}  # and how many hexadecimal digits each has
 GRAMMAR = re.compile(r"(sha256|sha512):([a-f0-9]+)")
 
 
-class ImageError(Exception):
+class ImageError(Visible):
     """Something about an image, a layer or the store is wrong; the message says what, where, and what to do."""
 
 

@@ -16,6 +16,9 @@ from helpers.needs import requires
 from helpers.sites import Site
 
 from lib import run, show
+from lib.cli.launch import Wishes, container
+from lib.dockerfile import DockerfileError, parse
+from lib.images import ImageError
 from lib.process import StepError
 from lib.show import picture
 
@@ -107,3 +110,60 @@ def test_an_error_that_a_notebook_shows(tmp_path):
     with pytest.raises(StepError, match="interpreter in its first line") as caught:
         run("busybox", ["/script"], volumes=[f"{script}:/script:ro"], show=False)
     assert not [word for word in HARMFUL if word in str(caught.value)], str(caught.value)
+
+
+SAID = EVIL.replace("\ud800", "").replace("\ufffe", "").replace(" ", "")
+DOCKERFILES = {
+    "an instruction": f"RUNN {SAID}",
+    "a flag": f"COPY --{SAID} a b",
+    "a source": f'COPY ["{SAID}", "/x/"]',
+    "a pattern": f"COPY [{SAID.replace(']', '')} /x/",
+    "a port": f"EXPOSE {SAID}",
+    "a variable": f"LABEL a=${{b?{SAID}}}",
+    "a user": f"USER {SAID}\nWORKDIR /x",
+    "a mode": f"COPY --chmod={SAID} a /b",
+    "an image": f"COPY --from={SAID} a /b",
+    "a duration": f"HEALTHCHECK --interval={SAID} CMD true",
+}
+
+
+@pytest.mark.parametrize("text", DOCKERFILES.values(), ids=DOCKERFILES)
+def test_errors_of_a_build_that_a_notebook_shows(tmp_path, text):
+    site = Site(tmp_path)
+    site.write("a")
+    with pytest.raises((ImageError, ValueError)) as caught:
+        site.build(f"FROM scratch\n{text}\n")
+    assert not [word for word in HARMFUL if word in str(caught.value)], str(caught.value)
+    assert "\\x1b" in str(caught.value)
+
+
+@requires("root", "overlay")
+def test_the_last_words_of_a_RUN_that_a_notebook_shows(tmp_path):
+    with pytest.raises(ImageError) as caught:
+        Site(tmp_path).build("FROM base\nRUN printf '\\033]0;t\\007\\302\\2332J\\n'; exit 3\n")
+    assert not [word for word in HARMFUL if word in str(caught.value)] and "\\x1b]0;t\\x07\\x9b2J" in str(caught.value)
+
+
+def test_an_error_of_rules_that_a_notebook_shows(tmp_path):
+    site = Site(tmp_path)
+    site.write(".dockerignore", f"[{SAID.replace(']', '')}\n")
+    with pytest.raises(ValueError, match=r"\.dockerignore:1:") as caught:
+        site.build("FROM scratch\nCOPY . /\n")
+    assert not [word for word in HARMFUL if word in str(caught.value)], str(caught.value)
+
+
+@pytest.mark.parametrize("config", [{"User": SAID}, {"WorkingDir": SAID}], ids=["user", "folder"])
+@requires("root", "overlay")
+def test_errors_of_an_images_config_that_a_notebook_shows(tmp_path, config):
+    ours = make.library(tmp_path / "images")
+    found = make.image(ours, make.tar(member("x")), name="evil:1", config=config)
+    with pytest.raises((LookupError, ValueError)) as caught:
+        container(ours, found, Wishes(["/x"]))
+    assert not [word for word in HARMFUL if word in str(caught.value)], str(caught.value)
+
+
+def test_the_caret_stands_below_what_is_shown():
+    with pytest.raises(DockerfileError) as caught:
+        parse("FROM a\nCOPY --from=\x1b\x1b --wrong a b\n")
+    _, line, caret, _ = str(caught.value).split("\n")
+    assert line[caret.index("^") :].startswith("--wrong") and caret.count("^") == len("--wrong")
