@@ -124,7 +124,8 @@ class Transport:
 
             return type("Watching", (kind,), {"ConnectionCls": Watched})
 
-        manager.pool_classes_by_scheme = {scheme: watch(kind) for scheme, kind in manager.pool_classes_by_scheme.items()}
+        kinds = self.urllib3.poolmanager.pool_classes_by_scheme
+        manager.pool_classes_by_scheme = {scheme: watch(kind) for scheme, kind in kinds.items()}
         return manager
 
     def abort(self) -> None:
