@@ -15,7 +15,7 @@ from lib.images import Library
 from lib.process import scratch
 from lib.show.controls import Panel
 from lib.show.picture import BLUE, GREEN, GREY, INK, RED, Picture, box, label, svg
-from lib.show.plots import axes, png
+from lib.show.plots import axes, plain, png
 from lib.show.tables import Table, table
 
 
@@ -43,7 +43,7 @@ def waterfall(title: str, builds: dict[str, Built], alt: str) -> Picture:
     for y, (_, one) in enumerate(reversed(rows)):
         plot.barh(y, max(one.seconds, 0.004), left=one.started, color=GREY if one.cached else BLUE)
         plot.text(one.started + one.seconds, y, "  cached" if one.cached else f"  {one.seconds:.2f} s", va="center", fontsize=8, color=INK)
-    plot.set_yticks(range(len(rows)), [name for name, _ in reversed(rows)], fontsize=8)
+    plot.set_yticks(range(len(rows)), [plain(name) for name, _ in reversed(rows)], fontsize=8)
     plot.margins(x=0.15)
     return png(figure, alt)
 

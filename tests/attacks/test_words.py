@@ -14,8 +14,11 @@ from helpers import layers as make
 from helpers.layers import member
 from helpers.needs import requires
 from helpers.sites import Site
+from matplotlib.backends.backend_agg import RendererAgg
 
 from lib import run, show
+from lib.build import StepReport
+from lib.build.builder import Built
 from lib.cli.launch import Wishes, container
 from lib.dockerfile import DockerfileError, parse
 from lib.images import ImageError
@@ -93,6 +96,38 @@ def test_pictures(draw):
     drawn = draw()
     ET.fromstring(drawn.data)  # with a control character it is no XML, and no picture
     assert not [one for one in HARMFUL if one in drawn.data or one in repr(drawn)]
+
+
+WORDS = r"RUN echo $A_$B^ '\$C' $" + "\x9b2J"  # two dollars are a formula for matplotlib, and this one is none
+
+
+def drawn_words(monkeypatch, draw) -> str:
+    """Every text of a plot, as it is drawn."""
+    found, draws = [], RendererAgg.draw_text
+
+    def note(self, context, x, y, text, *more, **how):
+        found.append(text)
+        return draws(self, context, x, y, text, *more, **how)
+
+    monkeypatch.setattr(RendererAgg, "draw_text", note)
+    monkeypatch.setattr(RendererAgg, "draw_mathtext", lambda *words: pytest.fail(f"a formula: {words}"))
+    draw()
+    return "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: show.bars(WORDS, {WORDS: 1.0, "b": 2.0}, WORDS, "alt", 1.5, WORDS),
+        lambda: show.lines(WORDS, {WORDS: ([1, 2], [1, 2])}, WORDS, WORDS, "alt", {WORDS: 2.0}),
+        lambda: show.phases(WORDS, {WORDS: {WORDS: 1.0}}, "alt"),
+        lambda: show.waterfall(WORDS, {WORDS: Built(None, [StepReport(WORDS, 1, 1, WORDS, 1, "run")], 1.0, [])}, "alt"),
+    ],
+    ids=["bars", "lines", "phases", "waterfall"],
+)
+def test_plots(monkeypatch, draw):
+    said = drawn_words(monkeypatch, draw)
+    assert said.count(r"RUN echo $A_$B^ '\$C' $\x9b2J") >= 3 and "\x9b" not in said
 
 
 def test_tables():
