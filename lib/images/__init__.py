@@ -6,7 +6,7 @@ __getattr__, __all__ = hand_on(
     __name__,
     {
         "cache": "Cache Record",
-        "digests": "DigestError ImageError",
+        "digests": "DigestError ImageError Stopped",
         "image": "Image ManifestError",
         "layers": "Layer",
         "library": "Library",

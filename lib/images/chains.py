@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -62,29 +63,29 @@ class Chains:
         """A new folder among the layers. Hold ``store.using`` meanwhile."""
         return Place(self)
 
-    def unpack(self, layers: list[dict], diff_ids: list[str], told=lambda descriptor: None, ready=lambda descriptor: None) -> list[str]:
+    def unpack(
+        self,
+        layers: list[dict],
+        diff_ids: list[str],
+        told=lambda descriptor: None,
+        ready=lambda descriptor: None,
+        stopping: threading.Event | None = None,
+    ) -> list[str]:
         """The folders of a stack of layers, the lowest first; those that are missing are unpacked side by side.
 
-        ``layers`` are descriptors of blobs in the store; for one that is still on the way, ``ready`` waits.
-        Raises ``LayerError``, ``DigestError``; then nothing half-made stays.
+        ``layers`` are descriptors of blobs in the store; for one that is still on the way, ``ready`` waits. Once ``stopping`` is set,
+        all ends with ``Stopped``; the first error, or an interrupt, sets it. Raises ``LayerError``, ``DigestError``; then nothing
+        half-made stays.
         """
         chain = digests.chain_ids(diff_ids)
         missing = [number for number, one in enumerate(chain) if self.find(one) is None]
         if not missing:
             return [self.find(one) for one in chain]
-        from concurrent.futures import ThreadPoolExecutor
-
-        with ThreadPoolExecutor(min(len(missing), os.cpu_count() or 1)) as pool:
-            tasks = {number: pool.submit(Job(self, layers[number], diff_ids[number], told, ready).run) for number in missing}
-            jobs, errors = {}, []
-            for number, task in tasks.items():
-                try:
-                    jobs[number] = task.result()
-                except BaseException as error:
-                    errors.append(error)
+        stopping, jobs = stopping or threading.Event(), {}
         try:
-            if errors:
-                raise errors[0]
+            for number in missing:
+                jobs[number] = Job(self, layers[number], diff_ids[number], told, ready, stopping)
+            side_by_side(list(jobs.values()), stopping)
             folders: list[str] = []
             for number, one in enumerate(chain):
                 folders.append(self.find(one) or jobs[number].settle(folders, one))
@@ -130,30 +131,39 @@ class Place:
             state.rmtree(self.path)
 
 
+def side_by_side(jobs: list[Job], stopping: threading.Event) -> None:
+    """Run them all; the first error, or an interrupt, ends the others too."""
+    from concurrent.futures import ThreadPoolExecutor, as_completed
+
+    with ThreadPoolExecutor(min(len(jobs), os.cpu_count() or 1)) as pool:
+        try:
+            for task in as_completed([pool.submit(job.run) for job in jobs]):
+                task.result()
+        except BaseException:
+            stopping.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
 class Job:
     """One layer that is being unpacked, in a thread of its own; it does not wait for the layers below it."""
 
-    def __init__(self, chains: Chains, descriptor: dict, diff_id: str, told, ready):
+    def __init__(self, chains: Chains, descriptor: dict, diff_id: str, told, ready, stopping: threading.Event):
         self.chains, self.descriptor, self.diff_id, self.told, self.ready = chains, descriptor, diff_id, told, ready
-        self.place = chains.draft()
+        self.stopping, self.place = stopping, chains.draft()
 
-    def run(self) -> Job:
+    def run(self) -> None:
         digest = self.descriptor["digest"]
-        try:
-            self.ready(self.descriptor)
-            with self.chains.store.open(digest) as file:
-                packed = digests.Hashed(file, digest, what=f"layer {digest}")
-                try:
-                    self.unpack(packed)
-                except ImageError:
-                    packed.drain()
-                    packed.verify()  # damaged on the way? Then that is the error, and not what came of it
-                    raise
-        except BaseException:
-            self.close()
-            raise
+        self.ready(self.descriptor)
+        with self.chains.store.open(digest) as file:
+            packed = digests.Hashed(compression.Until(file, self.stopping), digest, what=f"layer {digest}")
+            try:
+                self.unpack(packed)
+            except ImageError:
+                packed.drain()
+                packed.verify()  # damaged on the way? Then that is the error, and not what came of it
+                raise
         self.told(self.descriptor)
-        return self
 
     def unpack(self, packed: digests.Hashed) -> None:
         """Unpack and verify both digests: of the blob as it came, and of the tar file in it."""
@@ -161,8 +171,9 @@ class Job:
 
         plain = digests.Hashed(compression.unpacked(packed), self.diff_id, 2 * compression.limit(), f"{packed.what}, unpacked,")
         with compression.Ahead(plain) as ahead:
-            self.implied = unpack(ahead, self.place.path).implied
-            while ahead.read():  # a tar file's end is not the file's, and the digest is of the whole
+            tar = compression.Until(ahead, self.stopping)
+            self.implied = unpack(tar, self.place.path).implied
+            while tar.read():  # a tar file's end is not the file's, and the digest is of the whole
                 pass
         packed.drain()
         packed.verify()

@@ -13,7 +13,7 @@ import threading
 import zlib
 from functools import partial
 
-from lib.images.digests import ImageError
+from lib.images.digests import ImageError, Stopped
 
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 CHUNK = 1 << 19  # bytes that are unpacked at once: a bomb of a gigabyte comes in small pieces, and is counted
@@ -144,6 +144,18 @@ class Counted:
         if self.left < 0:
             raise ImageError(f"{self.what} unpacks to far more than {limit()} bytes: a bomb? SUITCASE_LAYER_LIMIT allows more")
         return data
+
+
+class Until:
+    """A file that is read until ``stopping`` is set: to unpack a few bytes may take hours, and perhaps nobody wants it any more."""
+
+    def __init__(self, file, stopping: threading.Event):
+        self.file, self.stopping = file, stopping
+
+    def read(self, size: int = CHUNK) -> bytes:
+        if self.stopping.is_set():
+            raise Stopped("the unpacking was stopped")
+        return self.file.read(size)
 
 
 class Raw(io.RawIOBase):

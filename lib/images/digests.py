@@ -18,6 +18,10 @@ class ImageError(Visible):
     """Something about an image, a layer or the store is wrong; the message says what, where, and what to do."""
 
 
+class Stopped(ImageError):
+    """Something else failed, or somebody pressed Ctrl-C: this is not wanted any more."""
+
+
 class DigestError(ImageError):
     """The content is not what its digest, or its length, says."""
 

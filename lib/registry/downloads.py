@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from typing import Protocol
 
-from lib.images import Draft, Store, digests
+from lib.images import Draft, Stopped, Store, digests
 from lib.registry.repository import Repository
-from lib.registry.transport import PIECE, TRIES, Broken, Stopped, pause
+from lib.registry.transport import PIECE, TRIES, Broken, pause
 
 AT_ONCE = 3  # as Docker
+TICK = 0.1  # seconds between looks whether anybody still waits
 
 
 class Tell(Protocol):
@@ -43,9 +44,12 @@ class Downloads:
             self.futures[one["digest"]] = self.pool.submit(self.fetch, one)
 
     def wait(self, one: dict) -> None:
-        """Until a blob is here. Raises what its download raised."""
+        """Until a blob is here. Raises what its download raised, or ``Stopped``."""
+        found = self.futures.get(one["digest"])
+        while found and not wait([found], TICK).done:
+            self.check()
         try:
-            if found := self.futures.get(one["digest"]):
+            if found:
                 found.result()
         except CancelledError:
             raise Stopped("the download was stopped") from None
@@ -55,6 +59,7 @@ class Downloads:
         wait(self.futures.values())
         if self.first:
             raise self.first
+        self.check()
 
     def fetch(self, one: dict) -> None:
         """One blob, whole and right, or nothing of it."""
@@ -67,7 +72,8 @@ class Downloads:
                 draft.commit()
             self.tell("Download complete", name)
         except BaseException as error:
-            self.first = self.first or error
+            if not isinstance(error, Stopped):
+                self.first = self.first or error
             self.stop()  # the image cannot become whole any more
             raise
 

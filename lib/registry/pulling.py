@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 
 from lib.images import Image, ImageError, Library, ManifestError, Reference, Store, StoreError, compression, digests, image
 from lib.images.library import REPO_DIGEST
@@ -107,7 +106,7 @@ class Pull:
 
     def layers(self, layers: list[dict], diff_ids: list[str]) -> None:
         """Unpacking begins with the first layer that is here, while others are still on the way."""
-        with ThreadPoolExecutor(1) as worker, Downloads(self.store, self.repository, self.tell) as downloads:
+        with Downloads(self.store, self.repository, self.tell) as downloads:
             downloads.start(layers)
 
             def ready(one: dict) -> None:
@@ -117,10 +116,8 @@ class Pull:
             def told(one: dict) -> None:
                 self.tell("Pull complete", digests.short(one["digest"]))
 
-            # Not in this thread: an interrupt comes here, and must stop the downloads that the unpacking waits for.
-            unpacking = worker.submit(self.library.chains.unpack, layers, diff_ids, told, ready)
             try:
-                unpacking.result()
+                self.library.chains.unpack(layers, diff_ids, told, ready, downloads.stopping)
                 downloads.finish()
             except ImageError as error:
                 raise self.explained(downloads.first or error, layers) from None

@@ -9,13 +9,13 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
-from lib.images import Image, Library, Reference, digests, image
+from lib.images import Image, Library, Reference, Stopped, digests, image
 from lib.images.layers import packed
 from lib.images.library import REPO_DIGEST
 from lib.registry.blobsources import Origins
 from lib.registry.downloads import Tell
 from lib.registry.repository import Repository
-from lib.registry.transport import RegistryError, Stopped
+from lib.registry.transport import RegistryError
 from lib.registry.uploads import Upload
 
 AT_ONCE = 5  # as Docker

@@ -16,7 +16,7 @@ from functools import cached_property
 from urllib.parse import urljoin
 from weakref import WeakSet
 
-from lib.images import ImageError
+from lib.images import ImageError, Stopped
 from lib.registry import pace
 
 CONNECT = 5  # seconds
@@ -49,10 +49,6 @@ class Unreachable(RegistryError):
 
 class Broken(RegistryError):
     """The connection ended in the middle. It may be tried again."""
-
-
-class Stopped(RegistryError):
-    """Something else failed, or somebody pressed Ctrl-C: this is not wanted any more."""
 
 
 class NotTLS(RegistryError):

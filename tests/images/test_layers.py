@@ -6,9 +6,12 @@ import gzip
 import io
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import tarfile
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -20,7 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib import linux
-from lib.images import DigestError, ImageError, Merged, Store, digests, pack
+from lib.images import DigestError, ImageError, Merged, Stopped, Store, compression, digests, pack
 from lib.images.chains import Chains
 from lib.images.layers import from_folder
 from lib.images.tarmembers import LayerError
@@ -226,6 +229,43 @@ def test_an_interrupt_right_after_a_layer_got_its_name(tmp_path, monkeypatch):
         Path(place.path, "file").write_text("x")
         place.publish("sha256:" + "a" * 64)
     assert os.listdir(chains.find("sha256:" + "a" * 64)) == ["file"]
+
+
+class Long:
+    """A layer that goes on and on; after a few pieces of it something happens, and then it should not be read to its end any more."""
+
+    def __init__(self, happens):
+        self.piece, self.happens, self.left = make.tar(member("x"))[:512], happens, 5000
+
+    def read(self, size: int = 0) -> bytes:
+        self.left -= 1
+        if self.left == 4995:
+            self.happens()
+        time.sleep(0.001)
+        return self.piece if self.left > 0 else b""
+
+
+@pytest.mark.parametrize("what", ["an interrupt", "somebody else's error", "another layer's error"])
+def test_layers_that_nobody_waits_for_any_more_are_left_at_once(tmp_path, monkeypatch, what):
+    """A few bytes unpack to hours of work: Ctrl-C must not wait for their end, nor must the error of the layer beside them."""
+    stopping, begun, broken = threading.Event(), threading.Event(), what == "another layer's error"
+    happens = {"an interrupt": lambda: os.kill(os.getpid(), signal.SIGINT), "somebody else's error": stopping.set}.get(what, begun.set)
+    long, original = Long(happens), compression.unpacked
+
+    def unpacked(packed):
+        if packed.expected == found.layers[0]["digest"]:
+            return long
+        assert not broken or begun.wait(20)
+        return original(packed)
+
+    monkeypatch.setattr(compression, "unpacked", unpacked)
+    ours = make.library(tmp_path / "s")
+    found = make.image(ours, make.tar(member("a")), b"no tar file" if broken else make.tar(member("b")))
+    errors = {"an interrupt": KeyboardInterrupt, "somebody else's error": Stopped}
+    with pytest.raises(errors.get(what, LayerError)):
+        ours.chains.unpack(found.layers, found.diff_ids, stopping=stopping)
+    assert long.left > 0 and stopping.is_set()
+    assert os.listdir(ours.chains.layers) == os.listdir(ours.chains.names) == []
 
 
 @requires("umoci")

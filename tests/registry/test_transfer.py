@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
@@ -673,6 +674,30 @@ def test_a_layer_is_unpacked_while_another_is_on_the_way(fake, mine):
     fake.on[f"GET /v2/app/blobs/{digest_of(made.layers[1])}"] = late
     pull(mine, f"{fake.name}/app", tell=told)
     assert in_time == [True]
+
+
+def test_a_layer_that_is_none_ends_the_downloads_of_the_others(fake, mine):
+    """It cannot become an image any more, so nobody waits for a registry that takes its time."""
+    bad = b"no tar file"
+    good, diff_id = layer("file", noise(3 << 20))
+    fake.keep(Made([good, gzip.compress(bad)], [diff_id, digest_of(bad)]))
+    over, waited = threading.Event(), []
+
+    def stall(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(good)))
+        handler.end_headers()
+        handler.wfile.write(good[: 2 << 20])
+        waited.append(over.wait(20))
+
+    fake.on[f"GET /v2/app/blobs/{digest_of(good)}"] = stall
+    try:
+        with pytest.raises(ImageError, match="no valid tar file"):
+            pull(mine, f"{fake.name}/app")
+    finally:
+        over.set()
+    leaves_nothing(mine)
+    assert False not in waited
 
 
 def test_a_layer_twice_is_fetched_once(fake, mine):

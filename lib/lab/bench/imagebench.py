@@ -102,7 +102,7 @@ def fetch(name: str, place: str, unpack: bool = True, durable: bool = True) -> N
 
     library = Library(Store(place, durable))
     if not unpack:
-        library.chains.unpack = lambda layers, diff_ids, told=None, ready=None: [ready(one) for one in layers] and []
+        library.chains.unpack = lambda layers, diff_ids, told, ready, stopping: [ready(one) for one in layers] and []
     transfer.pull(library, name)
 
 
