@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable
 from typing import BinaryIO
@@ -22,7 +21,9 @@ from lib.dockerfile import Dockerfile, Stage, parser
 from lib.dockerfile.instructions import Arg
 from lib.images import Cache, Image, ImageError, Library, Merged, Record, Store, image, references
 from lib.images.cache import key
+from lib.images.chains import Chains
 from lib.images.sourcedate import created
+from lib.registry.pace import Stopping
 from lib.regularfile import lies_in, open_regular
 
 TICK = 0.05  # s
@@ -42,7 +43,9 @@ class Build:
         self.file = self.graph.file
         self.contexts: dict[int, Context] = {}  # of stages that are folders (``--build-context``)
         self.futures: dict[int, object] = {}
-        self.stopping = threading.Event()
+        self.stopping = Stopping()
+        self.chains = Chains(library.store, self.stopping)
+        self.first: BaseException | None = None  # of the stages' errors: others may follow from it
         self.running: set[str] = set()  # names of the RUNs that run now
         self.steps: list[StepReport] = []
         self.warnings: list[str] = []
@@ -121,16 +124,17 @@ class Build:
 
         self.futures = {stage.index: Future() for stage in needed}
         with ThreadPoolExecutor(min(len(needed), AT_ONCE)) as pool:
-            jobs = [pool.submit(self.one, StageBuild(self, stage)) for stage in needed]
+            jobs: list[Future] = []
             try:
+                for stage in needed:
+                    jobs.append(pool.submit(self.one, StageBuild(self, stage)))
                 self.watch(jobs)
             except BaseException:
                 self.stopping.set()
                 self.watch(jobs)
                 raise
-        errors = [error for future in self.futures.values() if (error := future.exception())]
-        if errors:
-            raise next((error for error in errors if not isinstance(error, Cancelled)), errors[0])
+        if self.first:
+            raise self.first
         return {index: future.result() for index, future in self.futures.items()}
 
     def one(self, stage: StageBuild) -> None:
@@ -138,6 +142,7 @@ class Build:
         try:
             future.set_result(stage.run())
         except BaseException as error:
+            self.first = self.first or error
             future.set_exception(error)
             self.stopping.set()
 
@@ -151,6 +156,7 @@ class Build:
         while left:
             _, left = wait(left, TICK if self.stopping.is_set() else None, FIRST_COMPLETED)
             if self.stopping.is_set():
+                self.stopping.set()
                 for one in process.ours():
                     if one.plan.name in self.running:
                         one.signal(signal.SIGKILL)
@@ -174,7 +180,7 @@ class Build:
         """
         wanted = platform or self.platform
         try:
-            found = self.options.resolve(name, platform=wanted) if self.options.resolve else self.library.find(name)
+            found = self.options.resolve(name, platform=wanted, stopping=self.stopping) if self.options.resolve else self.library.find(name)
         except (ImageError, references.BadReference) as error:
             raise place.error(str(error), self.hint(name), name) from None
         if not image.suits(found.platform, wanted):
@@ -199,7 +205,7 @@ class Build:
             state = self.result(stage)
             tree = Tree(Merged(state.folders()))
         else:
-            tree = Tree(Merged(self.library.chains.unpack(*(lambda one: (one.layers, one.diff_ids))(self.base(name, place)))))
+            tree = Tree(Merged(self.chains.unpack(*(lambda one: (one.layers, one.diff_ids))(self.base(name, place)))))
         tree.name, tree.owned = f"the stage or image {name!r}", True
         return tree
 
@@ -238,7 +244,7 @@ class Build:
         """``--cache-from``: what is not in our cache may be in one of these."""
         from lib.build.sharedcache import Elsewhere
 
-        self.cache.others = [Elsewhere(text, self.store, self.warnings.append) for text in self.options.cache_from]
+        self.cache.others = [Elsewhere(text, self.store, self.warnings.append, self.stopping) for text in self.options.cache_from]
 
     def export_cache(self) -> None:
         """``--cache-to``."""

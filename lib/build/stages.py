@@ -29,7 +29,7 @@ class StageBuild:
     def __init__(self, build, stage):
         self.build, self.stage = build, stage
         self.name = str(stage.name or stage.index)
-        self.state = State(chains=build.library.chains)
+        self.state = State(chains=build.chains)
         self.number = 0
         self.triggers: list = []
         self.of = len(stage.instructions)

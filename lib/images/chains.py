@@ -27,8 +27,8 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 class Chains:
     """The unpacked layers beside a store of packed ones."""
 
-    def __init__(self, store: Store):
-        self.store = store
+    def __init__(self, store: Store, stopping=None):
+        self.store, self.stopping = store, stopping  # of a build (``pace.Stopping``): it ends every unpacking
         self.layers, self.names = store.place / "layers", store.place / "chains"
         for folder in (self.layers, self.names):
             folder.mkdir(exist_ok=True)
@@ -82,6 +82,8 @@ class Chains:
         if not missing:
             return [self.find(one) for one in chain]
         stopping, jobs = stopping or threading.Event(), {}
+        if self.stopping:
+            self.stopping.calls(stopping.set)
         try:
             for number in missing:
                 jobs[number] = Job(self, layers[number], diff_ids[number], told, ready, stopping)

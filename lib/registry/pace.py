@@ -1,4 +1,4 @@
-"""How long an answer may take: whoever sends a byte a second, or what has no end, keeps nobody for ever.
+"""How long an answer may take: whoever sends a byte a second, or what has no end, keeps nobody for ever. And how waiting is given up.
 
 urllib3's limit is for each recv(2) alone. So every connection has an hour at which its time is over, which each step of an answer
 sets anew: its head, a whole document, the next part of a blob.
@@ -7,7 +7,9 @@ sets anew: its head, a whole document, the next part of a blob.
 from __future__ import annotations
 
 import io
+import threading
 import time
+from collections.abc import Callable
 
 SILENCE = 60  # seconds: for the head of an answer, and for each SLICE of a blob
 SLICE = 64 << 10  # bytes
@@ -77,3 +79,22 @@ class Flow:
     def read(self, size: int) -> bytes:
         due(self.response, SILENCE)
         return self.response.read(min(size, SLICE))
+
+
+class Stopping(threading.Event):
+    """Set when something is not wanted any more. Who waits for a stranger's bytes looks at no event: ``calls`` says how to wake him."""
+
+    def __init__(self):
+        super().__init__()
+        self.wakes: list[Callable[[], object]] = []
+
+    def calls(self, wake: Callable[[], object]) -> None:
+        self.wakes.append(wake)
+        if self.is_set():
+            wake()
+
+    def set(self) -> None:
+        """Again and again, until all have ended: somebody may be just about to wait."""
+        super().set()
+        for wake in tuple(self.wakes):
+            wake()
