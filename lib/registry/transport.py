@@ -197,7 +197,12 @@ class Transport:
             drain(response)
             if body is not None:
                 raise RegistryError(f"{method} {bare(url)}: the registry sends an upload elsewhere (status {response.status}): refused")
-            url = follow(url, response.headers.get("Location"))
+            to = follow(url, response.headers.get("Location"))
+            if method not in ("GET", "HEAD") and origin(to) != origin(url):
+                raise RegistryError(
+                    f"{method} {bare(url)}: the registry leads to {bare(to)}, which is somebody else's: only reading goes on there"
+                )
+            url = to
         raise RegistryError(f"{method} {bare(url)}: more than {REDIRECTS} redirects: a loop?")
 
     def persist(self, method: str, url: str, headers: Mapping[str, str], body: Body, tries: int):

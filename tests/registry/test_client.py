@@ -591,6 +591,26 @@ def test_http_is_imported_when_it_is_needed():
     assert done.stdout == "False False\n", done.stderr
 
 
+def test_nothing_is_deleted_where_a_registry_leads_us(fake):
+    """Whoever pushes may reach hosts that it cannot. Reading is another matter: blobs lie elsewhere, as a rule."""
+    with Fake() as victim:
+        victim.on["DELETE /"] = victim.on["POST /"] = lambda handler: handler.say(202)
+        fake.on |= {
+            "POST /v2/app": lambda handler: handler.say(202, Location=f"http://{victim.name}/customers"),
+            "DELETE /v2/app": lambda handler: handler.say(307, Location=f"http://{victim.name}/customers"),
+        }
+        assert shelf(fake).mount(digest_of(b""), "other") is False
+        with pytest.raises(RegistryError, match="which is somebody else's"):
+            shelf(fake).delete(digest_of(b""))
+        fake.on["POST /v2/app"] = fake.on.pop("DELETE /v2/app")
+        with pytest.raises(RegistryError, match="which is somebody else's"):
+            shelf(fake).mount(digest_of(b""), "other")
+        assert victim.seen == []
+        fake.on["POST /v2/app"] = lambda handler: handler.say(202, Location="/v2/app/blobs/uploads/1")
+        assert shelf(fake).mount(digest_of(b""), "other") is False
+        assert [path for verb, path, _ in fake.seen if verb == "DELETE"][-1] == "/v2/app/blobs/uploads/1"
+
+
 @requires("docker-registry")
 def test_a_registry_whose_kernel_was_killed_is_removed():
     script = "from lib.lab.registry import LocalRegistry\nwith LocalRegistry() as one: print(one.name, one.place, flush=True); input()"
