@@ -29,6 +29,7 @@ from lib.ingredients import (
 from lib.ingredients.cgroups import ALLOWED, EVERYTHING
 from lib.ingredients.namespaces import made_by
 from lib.process import Exit, Plan, Process, check_text
+from lib.visible import visible
 from lib.volumes import own_mounts
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -190,14 +191,14 @@ class Container:
         self.remove()
 
     def __repr__(self) -> str:
-        return f"<container {self.id} {self.state}: {' '.join(self.plan.argv)}>"
+        return f"<container {self.id} {self.state}: {visible(' '.join(self.plan.argv))}>"
 
 
 def absolute(workdir: str) -> str:
     """A working directory, without dots. Raises ``ValueError``."""
     check_text(workdir, f"the working directory {workdir!r}")
     if not workdir.startswith("/"):
-        raise ValueError(f"the working directory '{workdir}' is invalid, it needs to be an absolute path")
+        raise ValueError(f"the working directory '{visible(workdir)}' is invalid, it needs to be an absolute path")
     return os.path.normpath(workdir)
 
 

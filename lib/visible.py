@@ -18,3 +18,10 @@ def visible(text: str) -> str:
 
 def shown(code: int) -> str:
     return f"\\x{code & 0xFF:02x}" if code < 0x100 or 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
+
+
+class Visible(Exception):
+    """An error whose message has a stranger's words in it. Who shows it, a terminal or a notebook, need not think of that."""
+
+    def __str__(self) -> str:
+        return visible(super().__str__())

@@ -22,7 +22,9 @@ from lib.dockerfile import Dockerfile, Stage, parser
 from lib.dockerfile.instructions import Arg
 from lib.images import Cache, Image, ImageError, Library, Merged, Record, Store, image, references
 from lib.images.cache import key
+from lib.images.chains import Chains
 from lib.images.sourcedate import created
+from lib.registry.pace import Stopping
 from lib.regularfile import open_regular
 
 TICK = 0.05  # s
@@ -45,10 +47,13 @@ class Build:
         self.bases: dict[tuple, Image] = {}  # by name and platform
         self.asking: dict[tuple, threading.Lock] = {}
         self.futures: dict[int, object] = {}
-        self.stopping = threading.Event()
+        self.stopping = Stopping()
+        self.chains = Chains(library.store, self.stopping)
+        self.first: BaseException | None = None  # of the stages' errors: others may follow from it
         self.running: set[str] = set()  # names of the RUNs that run now
         self.steps: list[StepReport] = []
         self.warnings: list[str] = []
+        self.said = 0  # characters of all steps so far
         self.begin = time.monotonic()
 
     # -- the Dockerfile
@@ -127,16 +132,17 @@ class Build:
 
         self.futures = {stage.index: Future() for stage in needed}
         with ThreadPoolExecutor(min(len(needed), AT_ONCE)) as pool:
-            jobs = [pool.submit(self.one, StageBuild(self, stage)) for stage in needed]
+            jobs: list[Future] = []
             try:
+                for stage in needed:
+                    jobs.append(pool.submit(self.one, StageBuild(self, stage)))
                 self.watch(jobs)
             except BaseException:
                 self.stopping.set()
                 self.watch(jobs)
                 raise
-        errors = [error for future in self.futures.values() if (error := future.exception())]
-        if errors:
-            raise next((error for error in errors if not isinstance(error, Cancelled)), errors[0])
+        if self.first:
+            raise self.first
         return {index: future.result() for index, future in self.futures.items()}
 
     def one(self, stage: StageBuild) -> None:
@@ -144,6 +150,7 @@ class Build:
         try:
             future.set_result(stage.run())
         except BaseException as error:
+            self.first = self.first or error
             future.set_exception(error)
             self.stopping.set()
 
@@ -157,6 +164,7 @@ class Build:
         while left:
             _, left = wait(left, TICK if self.stopping.is_set() else None, FIRST_COMPLETED)
             if self.stopping.is_set():
+                self.stopping.set()
                 for one in process.ours():
                     if one.plan.name in self.running:
                         one.signal(signal.SIGKILL)
@@ -194,7 +202,7 @@ class Build:
         with self.asking.setdefault(asked, threading.Lock()):
             if asked not in self.bases:
                 resolve = self.options.resolve
-                self.bases[asked] = resolve(name, platform=platform) if resolve else self.library.find(name)
+                self.bases[asked] = resolve(name, platform=platform, stopping=self.stopping) if resolve else self.library.find(name)
             return self.bases[asked]
 
     def hint(self, name: str) -> str:
@@ -214,7 +222,7 @@ class Build:
             state = self.result(stage)
             tree = Tree(Merged(state.folders()))
         else:
-            tree = Tree(Merged(self.library.chains.unpack(*(lambda one: (one.layers, one.diff_ids))(self.base(name, place)))))
+            tree = Tree(Merged(self.chains.unpack(*(lambda one: (one.layers, one.diff_ids))(self.base(name, place)))))
         tree.name, tree.owned = f"the stage or image {name!r}", True
         return tree
 
@@ -253,7 +261,7 @@ class Build:
         """``--cache-from``: what is not in our cache may be in one of these."""
         from lib.build.sharedcache import Elsewhere
 
-        self.cache.others = [Elsewhere(text, self.store, self.warnings.append) for text in self.options.cache_from]
+        self.cache.others = [Elsewhere(text, self.store, self.warnings.append, self.stopping) for text in self.options.cache_from]
 
     def export_cache(self) -> None:
         """``--cache-to``."""

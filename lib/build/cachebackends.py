@@ -61,6 +61,9 @@ class Folder:
         finally:
             draft.unlink(missing_ok=True)
 
+    def stop(self) -> None:
+        """Nobody waits for a folder."""
+
     def put_manifest(self, data: bytes) -> None:
         """Let the layout hold this manifest, instead of the one before."""
         entry = {"mediaType": image.MANIFEST, "digest": digests.of(data), "size": len(data)}
@@ -80,6 +83,7 @@ class Tag:
             raise ImageError(f"{text}: a cache needs a tag, a digest never changes")
         self.source = f"tag {self.reference}"
         self.repository = shelf(self.reference, silent, insecure=False, actions=actions)
+        self.stop = self.repository.registry.transport.abort
 
     def manifest(self) -> bytes:
         return self.repository.manifest(self.reference.tag, (image.MANIFEST,))[0]

@@ -7,7 +7,8 @@ import os
 import posixpath
 import re
 import stat
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from lib import state
@@ -15,7 +16,8 @@ from lib.build import changes
 from lib.build.changes import Changes, Looks
 from lib.build.context import ContextError, File, Tree
 from lib.build.ignore import Ignore
-from lib.images import ImageError, Merged, compression, digests
+from lib.images import ImageError, Merged, Stopped, compression, digests
+from lib.registry.pace import Flow, Stopping
 
 DOWNLOAD_AT_MOST = 8 << 30  # bytes of an ADD from the net
 ARCHIVES = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -102,6 +104,7 @@ class Copying:
     exclude: tuple[str, ...] = ()
     parents: bool = False
     attributes: bool = False
+    stopping: threading.Event = field(default_factory=threading.Event)
     implied: frozenset[str] = frozenset()  # folders of an archive that it uses and does not describe: they say nothing of how they look
 
     def __post_init__(self):
@@ -128,6 +131,8 @@ class Copying:
             self.put(source, "", source.file, path.lstrip("/"))
 
     def put(self, source: Source, inner: str, file: File, path: str) -> None:
+        if self.stopping.is_set():
+            raise Stopped("stopped")
         self.changes.folder(posixpath.dirname(path), self.looks.of_new_folders, file.about.st_mtime_ns)
         content = self.changes.copy(file.real, file.about, path, self.looks, self.attributes, hashed=source.tree.strange)
         source.verify(inner, file, content)
@@ -181,7 +186,7 @@ def reader(file, kind: str):
     return compression.Counted(plain, "the archive")
 
 
-def extract(source: Source, beside: str) -> tuple[str, list[str]] | None:
+def extract(source: Source, beside: str, stopping: threading.Event) -> tuple[str, list[str]] | None:
     """The archive unpacked into a new folder beside ``beside``, and the folders that it only implies; None if the file is no archive.
 
     A pipe or a device is none: it is not even opened, as it might make us wait, or do something. Raises ``LayerError``.
@@ -190,7 +195,7 @@ def extract(source: Source, beside: str) -> tuple[str, list[str]] | None:
         return None
     with opened_still(source, beside) as opened:
         kind = archive_kind(opened)
-        return extracted(opened, kind, beside) if kind else None
+        return extracted(opened, kind, beside, stopping) if kind else None
 
 
 def opened_still(source: Source, beside: str):
@@ -207,14 +212,14 @@ def opened_still(source: Source, beside: str):
         return open(copy, "rb", buffering=0)  # its name goes with the folder, and it with the descriptor
 
 
-def extracted(opened, kind: str, beside: str) -> tuple[str, list[str]] | None:
+def extracted(opened, kind: str, beside: str, stopping: threading.Event) -> tuple[str, list[str]] | None:
     from tempfile import mkdtemp
 
     from lib.images.unpack import unpack
 
     folder = mkdtemp(prefix=f"{os.path.basename(beside)}.", dir=os.path.dirname(beside))
     try:
-        return folder, unpack(reader(opened, kind), folder).implied
+        return folder, unpack(compression.Until(reader(opened, kind), stopping), folder).implied
     except BaseException as error:
         state.rmtree(folder)
         if kind != "tar" and "not a valid tar file" in str(error):
@@ -222,20 +227,25 @@ def extracted(opened, kind: str, beside: str) -> tuple[str, list[str]] | None:
         raise
 
 
-def download(url: str, folder: str, checksum: str | None = None) -> str:
+def download(url: str, folder: str, checksum: str | None = None, stopping: Stopping | None = None) -> str:
     """Fetch ``url`` into ``folder``; returns the path of the file, named as the URL ends. Raises ``ImageError``.
 
     Where it is redirected to is decided as for a registry: http(s) only, and never from https to http.
     """
     import urllib3
 
+    from lib.registry.transport import Transport
+
+    transport = Transport()
+    if stopping:
+        stopping.calls(transport.abort)
     path = f"{folder}/{file_name(urllib3.util.parse_url(url).path or '')}"
     try:
-        with urllib3.PoolManager() as pool, open(path, "xb") as file:
+        with transport.watched(urllib3.PoolManager()) as pool, open(path, "xb") as file:
             answer = requested(pool, url)
             if answer.status != 200:
                 raise ImageError(f"ADD {url}: the server answers {answer.status} {answer.reason}")
-            reader = digests.Hashed(answer, checksum, min(DOWNLOAD_AT_MOST, compression.limit()), f"ADD {url}: the download")
+            reader = digests.Hashed(Flow(answer), checksum, min(DOWNLOAD_AT_MOST, compression.limit()), f"ADD {url}: the download")
             while data := reader.read(1 << 20):
                 file.write(data)
             reader.verify()

@@ -116,13 +116,13 @@ class Files:
         from tempfile import mkdtemp
 
         folder = mkdtemp(dir=self.build.scratch)
-        path = copying.download(url, folder, self.one.checksum)
+        path = copying.download(url, folder, self.one.checksum, self.build.stopping)
         return copying.named(copying.as_tree(folder), (os.path.basename(path),))[0]
 
     def unpacked(self, source: Source, target: Copying, place: str) -> bool:
         """Put what is in an archive where it belongs, with the owners that it tells; False if it is no archive."""
         out = source.is_folder or source.is_excluded("", target.rules, target.parents)
-        archive = None if out else copying.extract(source, place)
+        archive = None if out else copying.extract(source, place, self.build.stopping)
         if archive is None:
             return False
         folder, implied = archive
@@ -131,7 +131,7 @@ class Files:
             os.utime(folder, ns=(moment, moment))  # what the archive does not describe is as old as itself
             looks = Looks(target.looks.uid, target.looks.gid, None, keep_owner=True)
             changes = Changes(target.changes.below, place, replaces=True)
-            into = Copying(changes, f"{self.dest}/", looks, attributes=True, implied=frozenset(implied))
+            into = Copying(changes, f"{self.dest}/", looks, attributes=True, implied=frozenset(implied), stopping=self.build.stopping)
             into.copy(copying.named(copying.as_tree(folder), ("/",)))
         finally:
             state.rmtree(folder)
@@ -142,7 +142,15 @@ class Files:
     def target(self, place: str, keep_owner: bool = False) -> Copying:
         merged = self.stage.merged()
         parents = getattr(self.one, "parents", False)
-        return Copying(Changes(merged, place), self.dest, self.looks(merged, keep_owner), self.one.exclude, parents, keep_owner)
+        return Copying(
+            Changes(merged, place),
+            self.dest,
+            self.looks(merged, keep_owner),
+            self.one.exclude,
+            parents,
+            keep_owner,
+            stopping=self.build.stopping,
+        )
 
     def looks(self, merged: Merged, keep_owner: bool) -> Looks:
         one, uid, gid = self.one, None, None

@@ -15,12 +15,14 @@ import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
+from lib.visible import Visible
+
 STAR, FOLDERS, REST = "*", "**", ".*"  # within a name; "(.*/)?"; all that follows. Every other token is an expression for one character
 LONGEST = 4096  # characters, as of a path in the kernel
 NAME_ENDS = r"(?:/|\Z)"
 
 
-class BadGlob(ValueError):
+class BadGlob(Visible, ValueError):
     """A pattern that means nothing: an open ``[``, a range backwards, a backslash at the end; or one longer than any path."""
 
 

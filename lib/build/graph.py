@@ -10,6 +10,7 @@ from __future__ import annotations
 from lib.build.options import Options
 from lib.build.steps import BuildError
 from lib.dockerfile import Dockerfile, Stage, parser
+from lib.dockerfile.expansion import LARGEST
 from lib.dockerfile.instructions import Copy, Run
 from lib.images import image, references
 
@@ -63,9 +64,12 @@ class Graph:
             "TARGETVARIANT": here.get("variant", ""),
             "BUILDPLATFORM": image.platform_name(image.here()), "BUILDOS": "linux", "BUILDARCH": image.here()["architecture"],
         }  # fmt: skip
+        size = 0
         for one in self.file.arguments:
             found = parser.declared(one, self.options.build_args, known, {}, self.file.escape)
             known |= {name: value for name, value in found.items() if value is not None}
+            if (size := size + sum(map(len, filter(None, found.values())))) > LARGEST:
+                raise one.place.error(f"the ARGs up to here come to more than {LARGEST} characters", "what is large is a file: COPY it")
         return known
 
     def needs(self, stage: Stage) -> list[Stage]:

@@ -18,11 +18,12 @@ from typing import NamedTuple
 from lib.beneath import Folder, Outside
 from lib.build.globs import BadGlob, compile_glob, compile_ignore
 from lib.dockerfile.expansion import SPACE
+from lib.visible import Visible
 
 AT_MOST = 1 << 20  # bytes of a .dockerignore, as of a Dockerfile
 
 
-class IgnoreError(ValueError):
+class IgnoreError(Visible, ValueError):
     """A line that is no pattern; the message names file and line."""
 
 

@@ -13,7 +13,7 @@ from lib.images import Image
 class Options:
     """What the command line says. ``secrets``: id → file; ``ssh``: id → an agent's socket, or one socket for ``default``.
 
-    ``resolve`` finds a base image by its name and platform, and pulls it if need be.
+    ``resolve`` finds a base image by its name and platform, and pulls it if need be, until ``stopping`` (``pace.Stopping``) is set.
     """
 
     context: str = "."

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from lib.build.cachebackends import Folder, Tag, to_read, to_write
 from lib.images import ImageError, Record, Store, compression, digests, image
 from lib.images.store import JSON_AT_MOST
+from lib.registry.pace import Stopping
 
 KIND = "application/vnd.suitcase.build-cache.v1+json"
 KEY = re.compile(r"[0-9a-f]{64}")
@@ -63,11 +64,12 @@ def data_of(record: Record) -> dict:
 class Elsewhere:
     """The records of a cache from elsewhere. What is wrong with it is said once; then it is as if it were empty."""
 
-    def __init__(self, text: str, store: Store, warn: Callable[[str], object]):
-        self.text, self.store, self.warn = text, store, warn
+    def __init__(self, text: str, store: Store, warn: Callable[[str], object], stopping: Stopping):
+        self.text, self.store, self.warn, self.stopping = text, store, warn, stopping
         self.lock, self.records, self.facts = threading.Lock(), {}, {}
         self.depot = to_read(text)
         self.source = self.depot.source
+        stopping.calls(self.depot.stop)
         try:
             self.records, self.facts = read(self.depot)
         except (ImageError, OSError) as error:
@@ -95,7 +97,9 @@ class Elsewhere:
         if (found := self.store.path(digest).stat().st_size) != size:  # it was here already
             raise CacheError(f"layer {digest} has {found} bytes, the cache says {size}")
         with self.store.open(digest) as file:
-            plain = digests.Hashed(compression.unpacked(file), diff_id, 2 * compression.limit(), f"layer {digest}, unpacked,")
+            plain = digests.Hashed(
+                compression.unpacked(compression.Until(file, self.stopping)), diff_id, 2 * compression.limit(), f"layer {digest}, unpacked,"
+            )
             plain.drain()
             plain.verify()
 

@@ -20,6 +20,7 @@ from lib.images.image import parse_platform
 from lib.images.sourcedate import created, epoch
 
 COMMENT = "suitcase build"
+SAID_AT_MOST = 32 << 20  # characters of all that the steps of a build say, which is kept to its end
 
 
 class StageBuild:
@@ -28,7 +29,7 @@ class StageBuild:
     def __init__(self, build, stage):
         self.build, self.stage = build, stage
         self.name = str(stage.name or stage.index)
-        self.state = State(chains=build.library.chains)
+        self.state = State(chains=build.chains)
         self.number = 0
         self.triggers: list = []
         self.of = len(stage.instructions)
@@ -36,6 +37,7 @@ class StageBuild:
 
     def run(self) -> State:
         self.begin()
+        self.count(self.stage.base, self.state.config, self.state.history)
         offset = self.build.offsets[self.stage.index]
         for number, instruction in enumerate([*self.triggers, *self.stage.instructions], 1 - len(self.triggers)):
             if self.build.stopping.is_set():
@@ -128,7 +130,15 @@ class StageBuild:
         if work := self.work(instruction):
             self.layered(work, report)
         report.seconds = time.monotonic() - self.build.begin - report.started
+        self.count(instruction, self.state.history[-1], report.parts)
         self.build.tell("done", report, "")
+
+    def count(self, one, *said) -> None:
+        """A short Dockerfile says much with a few variables, or with many stages on one wordy image. Raises ``DockerfileError``."""
+        self.build.said += sum(len(str(words)) for words in (one, *said))
+        if self.build.said > SAID_AT_MOST:
+            words = f"the words of this build come to more than {SAID_AT_MOST} characters up to here"
+            raise one.place.error(words, "which variable has grown so large? What is large is a file: COPY it")
 
     def work(self, one) -> Work | None:
         """What a step would do to the files; the other instructions only change words, and that is done at once."""

@@ -9,6 +9,7 @@ import click
 from lib import sizes
 from lib.cli import streams
 from lib.cli.errors import errors
+from lib.cli.images import waits
 from lib.cli.library import disk, library
 from lib.images import Cache
 
@@ -47,6 +48,6 @@ def builder_prune() -> None:
     with errors():
         ours = library()
         before = disk(ours)
-        Cache(ours.store).prune()
-        ours.gc()
+        Cache(ours.store).prune(waits)
+        ours.gc(waits)
         click.echo(f"Total reclaimed space: {sizes.human(max(0, before - disk(ours)))}")

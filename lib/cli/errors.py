@@ -33,7 +33,7 @@ def errors(code: int = 1):
         yield
     except (click.Abort, click.exceptions.Exit):  # click's own ways to end, which are errors of Python's kind, too
         raise
-    except (ImageError, LookupError, ValueError, OSError, RuntimeError) as error:
+    except (ImageError, LookupError, ValueError, OSError, RuntimeError, MemoryError) as error:
         let_go(error)
         raise Failed(f"{words(error)}{way_out(error)}", getattr(error, "exit_code", code)) from None
 
@@ -46,7 +46,9 @@ def let_go(error: BaseException | None) -> None:
 
 
 def words(error: Exception) -> str:
-    """A LookupError shows its words in quotes."""
+    """A LookupError shows its words in quotes, a MemoryError has none."""
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for this"
     return str(error.args[0] if isinstance(error, LookupError) and error.args else error)
 
 

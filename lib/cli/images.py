@@ -8,7 +8,7 @@ import click
 
 from lib import sizes
 from lib.cli import reports, streams, text
-from lib.cli.errors import Failed, errors
+from lib.cli.errors import NAME, Failed, errors
 from lib.cli.library import disk, in_use, library
 from lib.images import references
 
@@ -85,11 +85,19 @@ def rmi(names: tuple[str, ...], force: bool) -> None:
     for name in names:
         try:
             with errors():
-                click.echo("\n".join(ours.remove(name, force, in_use())))
+                click.echo("\n".join(ours.remove(name, force, in_use(), left)))
         except Failed as error:
             failed.append(error)
     if failed:
         raise Failed("\n".join(one.message for one in failed))
+
+
+def left() -> None:
+    click.echo(f"A pull, load or build is at work here: the bytes go with the next {NAME} prune", err=True)
+
+
+def waits() -> None:
+    click.echo("Waiting: a pull, load or build is at work here, and what it has brought so far has no name yet", err=True)
 
 
 @click.command()
@@ -98,6 +106,6 @@ def prune() -> None:
     with errors():
         ours = library()
         before = disk(ours)
-        for one in ours.prune(in_use()):
+        for one in ours.prune(in_use(), waits):
             click.echo(f"deleted: {one}")
         click.echo(f"Total reclaimed space: {sizes.human(max(0, before - disk(ours)))}")

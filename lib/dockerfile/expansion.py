@@ -14,18 +14,21 @@ Source: the Dockerfile reference, "Environment replacement".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from lib.dockerfile.shellpatterns import BadPattern, ShellPattern
+from lib.visible import Visible
 
 SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
 SPECIAL = "@*#?-$!0"  # a shell's own variables; they are never set in a Dockerfile
 DEEPEST = 50  # levels of ${a:-${b:-…}}
-LARGEST = 1 << 20  # characters of a result: ENV a=$a$a doubles with every line
+BETWEEN = re.compile(f"[{SPACE}]+")
+LARGEST = 1 << 20  # characters that the variables of one instruction come to: ENV a=$a$a doubles with every line
 
 
-class ExpansionError(ValueError):
+class ExpansionError(Visible, ValueError):
     """A text that cannot be expanded. ``at`` is the index of the character where it went wrong."""
 
     def __init__(self, message: str, at: int):
@@ -34,11 +37,15 @@ class ExpansionError(ValueError):
 
 
 class Expansion(NamedTuple):
-    """What became of a text: one ``word``, or split at spaces outside quotes (``words``); ``used``: the names it asked for, set or not."""
+    """What became of a text: one ``word``, or split at spaces outside quotes (``words``).
+
+    ``used``: the names it asked for, set or not; ``size``: how many characters of their values went into it, or were compared.
+    """
 
     word: str
     words: tuple[str, ...]
     used: frozenset[str]
+    size: int
 
 
 def expand(text: str, env: Mapping[str, str], escape: str = "\\") -> str:
@@ -76,7 +83,7 @@ class Lexer:
     def read(self) -> Expansion:
         """Raises: ExpansionError."""
         word, words = self._until("", self.keep_escapes)
-        return Expansion(word, tuple(words), frozenset(self.used))
+        return Expansion(word, tuple(words), frozenset(self.used), self.size)
 
     # -- one character at a time ---------------------------------------------------------------
 
@@ -216,6 +223,7 @@ class Lexer:
             return value
         longest = word.startswith(kind)
         pattern = self._pattern(word[1:] if longest else word)
+        self._limit(value)  # comparing takes time, even where nothing is left of it
         return pattern.without_beginning(value, longest) if kind == "#" else pattern.without_end(value, longest)
 
     def _replaced(self, name: str) -> str:
@@ -226,7 +234,7 @@ class Lexer:
         replacement, _ = self._until("}", True)
         if self.keep_unset and name not in self.env:
             return f"${{{name}/{pattern}/{replacement}}}"
-        return self._pattern(pattern).replaced(self._value(name, ""), replacement, every, LARGEST)
+        return self._pattern(pattern).replaced(self._limit(self._value(name, "")), replacement, every, LARGEST)
 
     def _pattern(self, text: str) -> ShellPattern:
         try:
@@ -262,13 +270,11 @@ class Words:
         self._current: list[str] = []
 
     def add(self, text: str) -> None:
-        if not any(char in SPACE for char in text):
-            return self.add_whole(text)
-        for char in text:
-            if char in SPACE:
-                self._finish()
-            else:
-                self._current.append(char)
+        first, *others = BETWEEN.split(text)
+        self.add_whole(first)
+        for word in others:
+            self._finish()
+            self.add_whole(word)
 
     def add_whole(self, text: str) -> None:
         if text:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from lib.visible import Visible
+
 UMASK = 0o022  # what "+w" leaves out, as it does not say for whom
 CLASSES = {"u": 0o4700, "g": 0o2070, "o": 0o1007, "a": 0o7777}
 SIGNS = {"r": 0o444, "w": 0o222, "x": 0o111, "s": 0o6000, "t": 0o1000}
@@ -19,7 +21,7 @@ DEED = r"([-+=])([ugo]|[rwxXst]*)"
 Mode = Callable[[int, bool], int]  # of a file's mode, and of whether it is a folder, to the mode that it shall have
 
 
-class BadMode(ValueError):
+class BadMode(Visible, ValueError):
     """Neither octal digits nor chmod's words."""
 
 

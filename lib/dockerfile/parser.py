@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import BinaryIO, NamedTuple
 
 from lib.dockerfile import mounts, syntax
-from lib.dockerfile.expansion import Expansion, ExpansionError, expand_body, expansion
+from lib.dockerfile.expansion import LARGEST, Expansion, ExpansionError, expand_body, expansion
 from lib.dockerfile.instructions import (
     Add,
     Arg,
@@ -113,6 +113,7 @@ class _Expander:
     def __init__(self, place: Place, env: Mapping[str, str], escape: str):
         self.place, self.env, self.escape = place, env, escape
         self.used: set[str] = set()
+        self.size = 0
 
     def word(self, text: str | None) -> str | None:
         return text if text is None else self._checked(text, lambda: expansion(text, self.env, self.escape)).word
@@ -146,6 +147,12 @@ class _Expander:
             )
             raise self.place.error(str(error), hint, text.split("\n", 1)[0]) from None
         self.used |= result.used
+        self.size += result.size
+        if self.size > LARGEST:
+            words = f"the variables of this instruction come to more than {LARGEST} characters"
+            raise self.place.error(
+                words, "does one of them hold itself, many times? What is large is a file: COPY it", text.split("\n", 1)[0]
+            )
         return result
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from lib.visible import Visible, visible
+
 WIDEST = 160  # characters of a line that an error shows
 
 
-class DockerfileError(ValueError):
+class DockerfileError(Visible, ValueError):
     """What is wrong, where (``file``, ``line``, ``column``, from 1; the line itself as ``shown``), and the way out (``hint``)."""
 
     def __init__(self, message: str, hint: str, file: str, line: int, column: int, shown: str, width: int = 1):
@@ -20,8 +22,8 @@ class DockerfileError(ValueError):
         self.file, self.line, self.column, self.shown = file, line, column, shown
         start = max(0, column - WIDEST // 2) if len(shown) > WIDEST else 0
         window = shown[start : start + WIDEST].replace("\t", " ")
-        caret = " " * (column - 1 - start) + "^" * max(1, min(width, len(window) - (column - 1 - start)))
-        super().__init__(f"{file}:{line}:{column}: {message}\n    {window}\n    {caret}\n{hint}")
+        before, at = visible(window[: column - 1 - start]), visible(window[column - 1 - start :][:width])
+        super().__init__(f"{file}:{line}:{column}: {message}\n    {window}\n    {' ' * len(before)}{'^' * max(1, len(at))}\n{hint}")
 
 
 class Source(NamedTuple):

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 
+from lib.visible import Visible
+
 LONGEST = 1000  # characters: each is compared, at worst, with every character of the value
 
 
-class BadPattern(ValueError):
+class BadPattern(Visible, ValueError):
     """A pattern that ends in a backslash, that has one before an ordinary character, or that is too long."""
 
 

@@ -10,11 +10,12 @@ import re
 from collections.abc import Callable
 
 from lib.dockerfile.expansion import SPACE
+from lib.visible import Visible
 
 BLANKS = re.compile(r"[\t\v\f\r ]+")
 
 
-class BadWords(ValueError):
+class BadWords(Visible, ValueError):
     """Words that this keyword cannot take. ``at``: the words in question; ``hint``: what to write."""
 
     def __init__(self, message: str, hint: str, at: str = ""):

@@ -110,12 +110,13 @@ class Cache:
                 chains |= set(digests.chain_ids([*record.below, record.layer["diff_id"]]))
         return blobs, chains
 
-    def prune(self) -> int:
+    def prune(self, busy: Callable[[], object] | None = None) -> int:
         """``docker builder prune``: forget every record, and what ``RUN --mount=type=cache`` has kept. Returns how many records there were.
 
         The layers go with the next gc. It waits until nobody builds: a command may be at work in such a cache.
+        ``busy``: see ``Store.locked``.
         """
-        with self.store.locked("use"):
+        with self.store.alone(busy):
             records = list(self.place.iterdir())
             for path in [*records, *self.last.iterdir()]:
                 path.unlink(missing_ok=True)

@@ -27,8 +27,8 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 class Chains:
     """The unpacked layers beside a store of packed ones."""
 
-    def __init__(self, store: Store):
-        self.store = store
+    def __init__(self, store: Store, stopping=None):
+        self.store, self.stopping = store, stopping  # of a build (``pace.Stopping``): it ends every unpacking
         self.layers, self.names = store.place / "layers", store.place / "chains"
         for folder in (self.layers, self.names):
             folder.mkdir(exist_ok=True)
@@ -85,6 +85,8 @@ class Chains:
         from lib.images.unpack import Room  # mostly all is unpacked already, and no command waits for it
 
         stopping, room, jobs = stopping or threading.Event(), room or Room(), {}
+        if self.stopping:
+            self.stopping.calls(stopping.set)
         try:
             for number in missing:
                 jobs[number] = Job(self, layers[number], diff_ids[number], told, ready, stopping, room)
@@ -98,7 +100,7 @@ class Chains:
                 job.close()
 
     def sweep(self, wanted: set[str]) -> None:
-        """Remove the chains that are not wanted, and folders that no chain names and nobody works on. Hold ``locked("use")``."""
+        """Remove the chains that are not wanted, and folders that no chain names and nobody works on. Hold ``Store.alone``."""
         names = {self.link(one).name for one in wanted}
         for name in self.names.iterdir():
             if name.name not in names:

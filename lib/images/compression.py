@@ -162,15 +162,22 @@ class Counted:
 
 
 class Until:
-    """A file that is read until ``stopping`` is set: to unpack a few bytes may take hours, and perhaps nobody wants it any more."""
+    """A file that is read, or written, until ``stopping`` is set: a few bytes may take hours, and perhaps nobody wants them any more."""
 
     def __init__(self, file, stopping: threading.Event):
         self.file, self.stopping = file, stopping
 
     def read(self, size: int = CHUNK) -> bytes:
-        if self.stopping.is_set():
-            raise Stopped("the unpacking was stopped")
+        self.check()
         return self.file.read(size)
+
+    def write(self, data: bytes) -> int:
+        self.check()
+        return self.file.write(data)
+
+    def check(self) -> None:
+        if self.stopping.is_set():
+            raise Stopped("stopped")
 
 
 class Raw(io.RawIOBase):

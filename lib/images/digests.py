@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 import re
 
+from lib.visible import Visible
+
 ALGORITHMS = {"sha256": 64, "sha512": 128}  # and how many hexadecimal digits each has
 CHECKSUMS = {**ALGORITHMS, "sha384": 96}  # of what is in no store, as for ADD: what is broken (md5, sha1) would protect nobody
 GRAMMAR = re.compile(r"([a-z0-9]+):([a-f0-9]+)")
 
 
-class ImageError(Exception):
+class ImageError(Visible):
     """Something about an image, a layer or the store is wrong; the message says what, where, and what to do."""
 
 

@@ -65,12 +65,12 @@ def packed(store: Store, plain: dict) -> dict:
     return {**plain, **write(store, fill).descriptor, "mediaType": kind}
 
 
-def from_folder(store: Store, folder: str, kind: str = "gzip", **how: bool) -> Layer:
+def from_folder(store: Store, folder: str, kind: str = "gzip", stopping=None, **how: bool) -> Layer:
     """Pack ``folder``; no time in the layer is later than ``SOURCE_DATE_EPOCH``, where that is set. Hold ``store.using``."""
     from lib.images.pack import pack
 
     def fill(sink: Sink) -> None:
-        pack(folder, sink, epoch(), **how)
+        pack(folder, compression.Until(sink, stopping) if stopping else sink, epoch(), **how)
 
     return write(store, fill, kind)
 
@@ -86,6 +86,6 @@ def adopt(chains: Chains, place: Place, below: list[str], kind: str = "gzip") ->
     """Make a folder of changes the layer on top of the chain ``below`` (diff_ids): pack it, and publish it as unpacked."""
     if (latest := epoch()) is not None:
         clamp(place.path, latest)
-    layer = from_folder(chains.store, place.path, kind)
+    layer = from_folder(chains.store, place.path, kind, chains.stopping)
     chain_id = digests.chain_ids([*below, layer.diff_id])[-1]
     return layer, place.publish(chain_id)

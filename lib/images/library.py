@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,6 +16,14 @@ from lib.images.image import Image
 from lib.images.store import Store, StoreError
 
 REPO_DIGEST = "org.suitcase.repo.digest"  # what a registry called it: name@digest
+
+
+class Busy(Exception):
+    """Somebody is adding something."""
+
+
+def give_up() -> None:
+    raise Busy
 
 
 @dataclass
@@ -78,10 +87,13 @@ class Library:
         with self.store.using():  # what is found must still be there when it gets its name
             self.store.tag(str(target), self.find(source).descriptor)
 
-    def remove(self, text: str, force: bool = False, in_use: frozenset[str] = frozenset()) -> list[str]:
+    def remove(
+        self, text: str, force: bool = False, in_use: frozenset[str] = frozenset(), busy: Callable[[], object] = lambda: None
+    ) -> list[str]:
         """``docker rmi``: take a name away, and with the last name the image. Returns what was done, in Docker's words.
 
-        ``in_use`` are ids of images that containers stand on. Raises ``StoreError``.
+        ``in_use`` are ids of images that containers stand on; ``busy`` is called if the bytes have to stay for the next ``gc``, as
+        somebody is adding something: that may take hours. Raises ``StoreError``.
         """
         found = self.find(text)
         by_id = not any(name == text or name == self.canonical(text) for name in found.names)
@@ -98,15 +110,21 @@ class Library:
             self.store.untag(name, found.descriptor["digest"])
         told = [f"Untagged: {references.parse(name).familiar}" for name in going]
         if last and self.store.forget(found.descriptor["digest"]):
-            self.gc()
+            try:
+                self.gc(give_up)
+            except Busy:
+                busy()
             told.append(f"Deleted: {found.id}")
         return told
 
-    def prune(self, in_use: frozenset[str] = frozenset()) -> list[str]:
-        """``docker image prune``: forget every image without a name that no container stands on; returns their ids."""
+    def prune(self, in_use: frozenset[str] = frozenset(), busy: Callable[[], object] | None = None) -> list[str]:
+        """``docker image prune``: forget every image without a name that no container stands on; returns their ids.
+
+        ``busy``: see ``Store.locked``.
+        """
         going = [one for one in self.images() if not one.names and one.id not in in_use]
         gone = [one.id for one in going if self.store.forget(one.descriptor["digest"])]
-        self.gc()
+        self.gc(busy)
         return gone
 
     @staticmethod
@@ -121,9 +139,12 @@ class Library:
         with self.store.using():
             return self.chains.unpack(found.layers, found.diff_ids)
 
-    def gc(self) -> int:
-        """Remove what no name, no build cache and no running container leads to; returns the bytes of the blobs that went."""
-        with self.store.locked("use"):
+    def gc(self, busy: Callable[[], object] | None = None) -> int:
+        """Remove what no name, no build cache and no running container leads to; returns the bytes of the blobs that went.
+
+        It waits until nobody adds anything; ``busy``: see ``Store.locked``.
+        """
+        with self.store.alone(busy):
             blobs, chains = self.reachable()
             self.chains.sweep(chains | used_by_containers())
             return self.store.sweep(blobs)

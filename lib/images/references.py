@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from lib.visible import Visible
+
 HUB = "docker.io"
 HUBS_OLD_NAME = "index.docker.io"
 OFFICIAL = "library/"  # where the Hub keeps the images that have no owner in their name
@@ -24,7 +26,7 @@ _TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 _HEX = r"[0-9a-f]+"
 
 
-class BadReference(ValueError):
+class BadReference(Visible, ValueError):
     """Not the name of an image. The message says which part is wrong and what to write instead."""
 
 

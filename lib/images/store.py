@@ -12,8 +12,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lib import state
@@ -22,6 +23,7 @@ from lib.images.digests import DigestError, ImageError
 
 FORMAT = 1  # of this folder, beyond what the specification says; another number is refused
 JSON_AT_MOST = 4 << 20  # bytes of a manifest or a config: what registries take, too
+PATIENCE = 1.0  # s that a lock may take before somebody hears of it
 NAME = "org.opencontainers.image.ref.name"
 
 
@@ -227,18 +229,28 @@ class Store:
             os.close(fd)
 
     @contextmanager
-    def locked(self, name: str, shared: bool = False) -> Iterator[None]:
-        """Hold one of the store's locks; the kernel lets go of it even when we are killed. See flock(2)."""
+    def locked(self, name: str, shared: bool = False, busy: Callable[[], object] | None = None) -> Iterator[None]:
+        """Hold one of the store's locks; the kernel lets go of it even when we are killed. See flock(2).
+
+        ``busy`` is called if it cannot be had at once, and may raise: then nobody waits.
+        """
         with open(os.open(self.place / f".{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)) as file:
-            fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+            kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+            if busy and not soon(file, kind):
+                busy()
+            fcntl.flock(file, kind)
             yield
 
     def using(self):
         """Held while something is added that has no name yet."""
         return self.locked("use", shared=True)
 
+    def alone(self, busy: Callable[[], object] | None = None):
+        """Held while something is removed: nobody is adding anything. That may take as long as a pull or a build."""
+        return self.locked("use", busy=busy)
+
     def sweep(self, wanted: set[str]) -> int:
-        """Remove every blob that is not wanted, and what dead writers left; returns the bytes. Hold ``locked("use")``."""
+        """Remove every blob that is not wanted, and what dead writers left; returns the bytes. Hold ``alone``."""
         freed = 0
         for path in (path for kind in digests.ALGORITHMS for path in (self.place / "blobs" / kind).iterdir()):
             if f"{path.parent.name}:{path.name}" not in wanted:
@@ -248,3 +260,15 @@ class Store:
             for draft in (self.place / "ingest").iterdir():
                 draft.unlink()
         return freed
+
+
+def soon(file, kind: int) -> bool:
+    """Take the lock, if it can be had within ``PATIENCE``."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        with suppress(BlockingIOError):
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+            return True
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.02)

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lib.process import Step
+from lib.visible import Visible
 
 LARGEST = (1 << 31) - 1  # what Docker takes, too
 
 
-class UnknownUser(LookupError):
+class UnknownUser(Visible, LookupError):
     """A name that the image's /etc/passwd or /etc/group does not have."""
 
 

@@ -16,6 +16,7 @@ from lib.ingredients.cgroups import ALLOWED, PERIOD, backend
 from lib.ingredients.rootfs import DEV, OWN_NULL, device_steps, mask_steps
 from lib.linux import PROPAGATION
 from lib.process import Step
+from lib.visible import Visible
 
 KINDS = {"network": "net", "mount": "mnt"} | {kind: kind for kind in ("pid", "ipc", "uts", "cgroup", "user", "time")}
 CGROUP_MOUNT = "cgroup"
@@ -42,7 +43,7 @@ UNDERSTOOD = {
 }
 
 
-class OciError(Exception):
+class OciError(Visible):
     """A bundle or a command that cannot be carried out; the message names the place and the way out."""
 
 

@@ -25,6 +25,7 @@ from lib.process.output import KEEP, Pipes
 from lib.process.plan import StepPlan
 from lib.process.steps import CALLER, plain
 from lib.process.waiting import has_ended, let_it_end, see_it_end, until_the_next_look
+from lib.visible import visible
 
 LIVE: dict[int, Process] = {}
 
@@ -297,4 +298,4 @@ class Process:
         self.remove()
 
     def __repr__(self) -> str:
-        return f"<{self.plan.name} {self.state}: {' '.join(self.plan.argv)}>"
+        return f"<{self.plan.name} {self.state}: {visible(' '.join(self.plan.argv))}>"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from lib import state
 from lib.process.steps import ORDER, STAGES, Step, shorten
+from lib.visible import visible
 
 
 @dataclass
@@ -92,7 +93,7 @@ def check_environment(env: dict) -> None:
         check_text(name, f"the name of the variable {name!r}")
         check_text(value, f"the variable {name!r}: {value!r}")
         if not name or "=" in name:
-            raise ValueError(f"invalid environment variable: {name}={value}: a name has at least one letter, and no = in it")
+            raise ValueError(f"invalid environment variable: {visible(f'{name}={value}')}: a name has at least one letter, and no = in it")
 
 
 def check_text(value, what: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from lib.registry.pace import Flow
 from lib.registry.transport import PIECE, Broken, RegistryError, why
 
 
@@ -34,7 +35,7 @@ class Reader:
         from urllib3.exceptions import HTTPError
 
         try:
-            data = self.response.read(min(size, PIECE, self.size - self.at + 1))
+            data = Flow(self.response).read(min(size, self.size - self.at + 1))
         except (HTTPError, OSError, ValueError) as error:
             raise Broken(f"{self.what}: the connection broke at byte {self.at} of {self.size}: {why(error)}") from None
         self.at += len(data)

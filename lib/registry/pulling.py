@@ -9,6 +9,7 @@ from lib.images.library import REPO_DIGEST
 from lib.images.store import JSON_AT_MOST
 from lib.registry.blobsources import Origins
 from lib.registry.downloads import Downloads, Tell
+from lib.registry.pace import Stopping
 from lib.registry.repository import Repository
 from lib.registry.transport import RegistryError
 
@@ -19,10 +20,20 @@ VAGUE = ("", "application/json", "text/plain", "application/octet-stream")  # a 
 class Pull:
     """One image on its way here. ``platform``: as ``image.choose`` takes it, None for this machine's."""
 
-    def __init__(self, library: Library, repository: Repository, reference: Reference, platform: dict[str, str] | None, tell: Tell):
+    def __init__(
+        self,
+        library: Library,
+        repository: Repository,
+        reference: Reference,
+        platform: dict[str, str] | None,
+        tell: Tell,
+        stopping: Stopping | None = None,
+    ):
         self.library, self.store, self.repository = library, library.store, repository
         self.reference, self.platform, self.tell = reference, platform, tell
         self.registry = repository.registry.name
+        self.stopping = stopping or Stopping()
+        self.stopping.calls(repository.registry.transport.abort)
 
     def run(self) -> Image:
         """Nothing has a name before everything is here. Raises ``ImageError``."""
@@ -107,6 +118,7 @@ class Pull:
     def layers(self, layers: list[dict], diff_ids: list[str]) -> None:
         """Unpacking begins with the first layer that is here, while others are still on the way."""
         with Downloads(self.store, self.repository, self.tell) as downloads:
+            self.stopping.calls(downloads.stop)
             downloads.start(layers)
 
             def ready(one: dict) -> None:

@@ -130,7 +130,8 @@ class Repository:
         if response.status == 202:  # it began an upload instead, which we do not go on with
             with suppress(RegistryError):
                 session = follow(response.asked, response.headers.get("Location"))
-                drain(self.registry.request("DELETE", session, self.scopes, "to cancel an upload", expect=(204, 200)))
+                if self.registry.ours(session):  # what somebody else has is not deleted, whoever sends us there
+                    drain(self.registry.request("DELETE", session, self.scopes, "to cancel an upload", expect=(204, 200)))
         return response.status == 201
 
 

@@ -13,6 +13,7 @@ from lib.images import Image, ImageError, Library, Reference, StoreError, refere
 from lib.images.image import parse_platform
 from lib.registry.client import Registry, loopback
 from lib.registry.downloads import Tell
+from lib.registry.pace import Stopping
 from lib.registry.pulling import Pull
 from lib.registry.pushing import Push
 from lib.registry.repository import Repository
@@ -25,16 +26,19 @@ def silent(word: str, what: str = "", done: int = 0, total: int = 0) -> None:
     """Nobody listens."""
 
 
-def pull(library: Library, text: str, platform: str | None = None, tell: Tell = silent, insecure: bool = False) -> Image:
+def pull(
+    library: Library, text: str, platform: str | None = None, tell: Tell = silent, insecure: bool = False, stopping: Stopping | None = None
+) -> Image:
     """``docker pull``: have the image, unpacked, under its name. ``platform`` as ``linux/arm64``.
 
-    ``insecure``: plain http will do, and any certificate. Raises ``ImageError``: ``Unreachable`` if the registry is not there at
-    all, ``RegistryError`` if it refuses, others if what comes is no image. Then there is no new name; whole layers stay for the next try.
+    ``insecure``: plain http will do, and any certificate. ``stopping`` ends it from another thread. Raises ``ImageError``:
+    ``Unreachable`` if the registry is not there at all, ``RegistryError`` if it refuses, others if what comes is no image. Then there is
+    no new name; whole layers stay for the next try.
     """
     reference = references.parse(text)
     tell = in_turn(tell)
     tell("Pulling from", reference.repository)
-    return one(library, shelf(reference, tell, insecure), reference, platform, tell)
+    return one(library, shelf(reference, tell, insecure), reference, platform, tell, stopping)
 
 
 def pull_all(library: Library, text: str, platform: str | None = None, tell: Tell = silent, insecure: bool = False) -> list[Image]:
@@ -71,8 +75,8 @@ def push_all(library: Library, text: str, tell: Tell = silent, insecure: bool = 
 # -- what they have in common -------------------------------------------------------------------
 
 
-def one(library: Library, repository: Repository, reference: Reference, platform: str | None, tell: Tell) -> Image:
-    return Pull(library, repository, reference, parse_platform(platform) if platform else None, tell).run()
+def one(library: Library, repository: Repository, reference: Reference, platform: str | None, tell: Tell, stopping=None) -> Image:
+    return Pull(library, repository, reference, parse_platform(platform) if platform else None, tell, stopping).run()
 
 
 def shelf(reference: Reference, tell: Tell, insecure: bool, actions: str = "pull") -> Repository:

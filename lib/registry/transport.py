@@ -17,8 +17,9 @@ from urllib.parse import urljoin
 from weakref import WeakSet
 
 from lib.images import ImageError, Stopped
+from lib.registry import pace
 
-CONNECT, SILENCE = 5, 60  # seconds
+CONNECT = 5  # seconds
 TRIES, PAUSE = 5, 0.25  # the pause doubles from try to try: 4 s in all
 LONGEST_PAUSE = 30  # seconds that a registry may ask us to wait
 REDIRECTS = 5
@@ -107,11 +108,11 @@ class Transport:
         return urllib3
 
     def watched(self, manager):
-        """Note each connection that it makes."""
+        """Note each connection that it makes, and give it limits of time."""
         live, living = self.live, self.living
 
         def watch(kind):
-            class Watched(kind.ConnectionCls):
+            class Watched(pace.timed(kind.ConnectionCls)):
                 def connect(self):
                     super().connect()
                     with living:
@@ -119,7 +120,8 @@ class Transport:
 
             return type("Watching", (kind,), {"ConnectionCls": Watched})
 
-        manager.pool_classes_by_scheme = {scheme: watch(kind) for scheme, kind in manager.pool_classes_by_scheme.items()}
+        kinds = self.urllib3.poolmanager.pool_classes_by_scheme
+        manager.pool_classes_by_scheme = {scheme: watch(kind) for scheme, kind in kinds.items()}
         return manager
 
     def abort(self) -> None:
@@ -140,7 +142,7 @@ class Transport:
         """Connections to one address: by the proxy that the environment names for it (HTTPS_PROXY, HTTP_PROXY, NO_PROXY), if it does."""
         from urllib.request import getproxies, proxy_bypass
 
-        timeout = self.urllib3.Timeout(connect=CONNECT, read=SILENCE)
+        timeout = self.urllib3.Timeout(connect=CONNECT, read=pace.SILENCE)
         settings = {"maxsize": 8, "blocksize": SENT_AT_ONCE, "timeout": timeout, "retries": False}
         if scheme == "https":
             from lib.registry.certificates import context
@@ -195,7 +197,12 @@ class Transport:
             drain(response)
             if body is not None:
                 raise RegistryError(f"{method} {bare(url)}: the registry sends an upload elsewhere (status {response.status}): refused")
-            url = follow(url, response.headers.get("Location"))
+            to = follow(url, response.headers.get("Location"))
+            if method not in ("GET", "HEAD") and origin(to) != origin(url):
+                raise RegistryError(
+                    f"{method} {bare(url)}: the registry leads to {bare(to)}, which is somebody else's: only reading goes on there"
+                )
+            url = to
         raise RegistryError(f"{method} {bare(url)}: more than {REDIRECTS} redirects: a loop?")
 
     def persist(self, method: str, url: str, headers: Mapping[str, str], body: Body, tries: int):
@@ -242,10 +249,11 @@ def seconds(text: str | None) -> float:
     return float(text) if text.isascii() and text.isdigit() else 1
 
 
-def content(response, limit: int, what: str) -> bytes:
-    """A whole body of at most ``limit`` bytes. Raises ``RegistryError`` for more, ``Broken`` for less than announced."""
+def content(response, limit: int, what: str, within: float | None = None) -> bytes:
+    """A whole body of at most ``limit`` bytes, in time. Raises ``RegistryError`` for more, ``Broken`` for less than announced."""
     from urllib3.exceptions import HTTPError
 
+    pace.due(response, within or pace.DOCUMENT)
     try:
         pieces, left = [], limit + 1
         while left and (piece := response.read(min(left, PIECE))):
@@ -263,4 +271,4 @@ def content(response, limit: int, what: str) -> bytes:
 def drain(response) -> None:
     """Nothing more is wanted of an answer. A short rest is read, so that the connection can serve the next request."""
     with suppress(RegistryError):
-        content(response, ERROR_AT_MOST, "")
+        content(response, ERROR_AT_MOST, "", CONNECT)

@@ -16,7 +16,7 @@ from lib.images import Library
 from lib.process import scratch
 from lib.show.controls import Panel
 from lib.show.picture import BLUE, GREEN, GREY, INK, Picture, box, label, svg
-from lib.show.plots import png
+from lib.show.plots import plain, png
 from lib.show.tables import Table, table
 
 AGAIN = "#b4551d"  # beside GREEN it is told apart without red and green, and by its mark
@@ -45,17 +45,17 @@ def waterfall(title: str, builds: dict[str, Built], alt: str) -> Picture:
     figure = Figure(figsize=(7.2, 1.0 + sum(0.4 + 0.3 * len(steps) for steps in panels.values())), layout="constrained")
     plots = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=[len(steps) for steps in panels.values()])[:, 0]
     for plot, (name, steps) in zip(plots, panels.items(), strict=True):
-        plot.set_title(name, color=INK, fontsize=11, loc="left", fontweight="bold")
+        plot.set_title(plain(name), color=INK, fontsize=11, loc="left", fontweight="bold")
         for y, one in enumerate(steps):
             plot.barh(y, one.seconds, left=one.started, height=0.7, color=GREY if one.cached else BLUE)
             words = "  cached" if one.cached else f"  {one.seconds:.2f} s" if one.seconds > 0.1 else f"  {one.seconds * 1000:.0f} ms"
             plot.text(one.started + one.seconds, y, words, va="center", fontsize=10, color="#5b6873" if one.cached else INK)
-        plot.set_yticks(range(len(steps)), [short(one, 30) for one in steps], fontsize=10)
+        plot.set_yticks(range(len(steps)), [plain(short(one, 30)) for one in steps], fontsize=10)
         plot.invert_yaxis()
         plot.spines[["top", "right"]].set_visible(False)
     plots[-1].set_xlabel("seconds", color=INK)
     plots[-1].set_xlim(0, 1.18 * max(one.started + one.seconds for steps in panels.values() for one in steps))
-    figure.suptitle(title, color=INK, fontsize=12, x=0.01, ha="left")
+    figure.suptitle(plain(title), color=INK, fontsize=12, x=0.01, ha="left")
     return png(figure, alt)
 
 

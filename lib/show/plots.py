@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from lib.show.picture import BLUE, GREEN, GREY, INK, ORANGE, PAPER, RED, Picture
+from lib.visible import visible
 
 COLOURS = (BLUE, ORANGE, GREEN, RED, GREY)
 HATCHES = ("", "///", "...", "xxx", "---")  # so that nobody needs the colours
@@ -26,13 +27,18 @@ def png(figure, alt: str) -> Picture:
     return Picture("image/png", file.getvalue(), alt)
 
 
+def plain(text: str) -> str:
+    """Words as they are written: matplotlib takes what stands between two dollars for a formula, and a Dockerfile is full of them."""
+    return visible(text).replace("$", r"\$")
+
+
 def axes(title: str, xlabel: str, ylabel: str, height: float = 3.0, width: float = 7.2):
     """An empty plot in the house's style."""
     figure = Figure(figsize=(width, height), layout="constrained")
     plot = figure.add_subplot()
-    plot.set_title(title, color=INK, fontsize=11, loc="left")
-    plot.set_xlabel(xlabel, color=INK)
-    plot.set_ylabel(ylabel, color=INK)
+    plot.set_title(plain(title), color=INK, fontsize=11, loc="left")
+    plot.set_xlabel(plain(xlabel), color=INK)
+    plot.set_ylabel(plain(ylabel), color=INK)
     for side in ("top", "right"):
         plot.spines[side].set_visible(False)
     return figure, plot
@@ -50,7 +56,7 @@ def bars(title: str, values: dict[str, float], unit: str, alt: str = "", limit: 
     figure, plot = axes(title, LONG.get(unit, unit), "", 0.9 + 0.42 * len(values), NARROW)
     names = list(values)[::-1]
     colours = [RED if limit and values[name] >= limit else ORANGE if name in hatched else BLUE for name in names]
-    drawn = plot.barh(names, [values[name] for name in names], color=colours, edgecolor=PAPER)
+    drawn = plot.barh(list(map(plain, names)), [values[name] for name in names], color=colours, edgecolor=PAPER)
     for name, bar in zip(names, drawn, strict=True):
         bar.set_hatch("///" if name in hatched else "")
     plot.bar_label(drawn, [f" {notes[name]}" for name in names], color=INK)
@@ -61,7 +67,7 @@ def bars(title: str, values: dict[str, float], unit: str, alt: str = "", limit: 
         plot.set_xlim(min(values.values()) / 10, max(values.values()) * 100)
     if limit is not None:
         plot.axvline(limit, color=RED, linestyle="--", linewidth=1)
-        plot.text(limit, 1.0, f"{limit_name} ", color=RED, fontsize=9, va="bottom", ha="right", transform=plot.get_xaxis_transform())
+        plot.text(limit, 1.0, f"{plain(limit_name)} ", color=RED, fontsize=9, va="bottom", ha="right", transform=plot.get_xaxis_transform())
     plot.margins(x=0.3)
     return png(figure, alt or told(title, notes))
 
@@ -90,9 +96,9 @@ def lines(title: str, curves: dict[str, tuple[Sequence[float], Sequence[float]]]
     for number, (begin, end) in enumerate(shaded[1]):
         plot.axvspan(begin, end, color=GREY, alpha=0.25, linewidth=0, label=shaded[0] if not number else None)
     for number, (colour, (name, (x, y))) in enumerate(zip(COLOURS, curves.items(), strict=False)):
-        plot.plot(x, y, color=colour, label=name, linewidth=1.2 if number else 2.2, linestyle=":" if number else "-")
+        plot.plot(x, y, color=colour, label=plain(name), linewidth=1.2 if number else 2.2, linestyle=":" if number else "-")
     for name, value in (walls or {}).items():
-        plot.axhline(value, color=RED, linestyle="--", linewidth=1, label=name)
+        plot.axhline(value, color=RED, linestyle="--", linewidth=1, label=plain(name))
     plot.set_ylim(bottom=0)
     plot.legend(frameon=False, fontsize=9)
     return png(figure, alt)
@@ -128,13 +134,13 @@ def stack(title: str, parts: dict[str, float], unit: str, per: float = 1, mark: 
     figure, plot = axes(title, LONG.get(unit, unit), "", 2.2, NARROW)
     left, notes = 0.0, {words: amount(size / per, unit) for words, size in parts.items()}
     for (words, size), colour, hatch in zip(parts.items(), COLOURS, HATCHES, strict=False):
-        plot.barh(0, size / per, left=left, color=colour, hatch=hatch, edgecolor=PAPER, label=f"{words}: {notes[words]}")
+        plot.barh(0, size / per, left=left, color=colour, hatch=hatch, edgecolor=PAPER, label=plain(f"{words}: {notes[words]}"))
         left += size / per
     plot.text(left, 0, f" {amount(left, unit)}", va="center", color=INK)
     if mark:
         words, where = mark[0], mark[1] / per
         plot.plot([where, where], [-0.5, 0.5], color=INK, linewidth=3)
-        plot.text(where, 0.55, f"{words} {short(where)} {unit}", color=INK, fontsize=9, va="bottom")
+        plot.text(where, 0.55, plain(f"{words} {short(where)} {unit}"), color=INK, fontsize=9, va="bottom")
         notes[words] = f"{short(where)} {unit}"
     plot.set_yticks([])
     plot.set_ylim(-0.6, 1.0 if mark else 0.6)
@@ -151,7 +157,7 @@ def growth(title: str, curves: dict[str, Sequence[float]], unit: str, per: float
         notes[name] = f"{short(values[-1] / per / len(values))} {unit} each"
         plot.plot(range(1, len(values) + 1), [value / per for value in values], color=colour, marker=marker, markersize=4, linewidth=1.4)
         far = len(values) > most / 2
-        plot.annotate(f"{name}: {notes[name]}", (len(values), values[-1] / per), (-4 if far else 10, 8 if far else -4),
+        plot.annotate(plain(f"{name}: {notes[name]}"), (len(values), values[-1] / per), (-4 if far else 10, 8 if far else -4),
                       textcoords="offset points", color=INK, ha="right" if far else "left")  # fmt: skip
     plot.set_ylim(bottom=0)
     return png(figure, told(title, notes))

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tarfile
+import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -19,13 +20,14 @@ from helpers.registries import Fake
 from helpers.sites import Site, cached
 
 from lib import beneath, linux, regularfile, state
-from lib.build import Build, Options, changes, context, copying, filesteps, sharedcache
+from lib.build import Build, Options, changes, context, copying, filesteps, ignore, sharedcache
 from lib.build.context import Memory
 from lib.build.ignore import IgnoreError
 from lib.build.stages import StageBuild
-from lib.cli import streams
+from lib.cli import errors, streams
 from lib.dockerfile import DockerfileError, parser
 from lib.images import Cache, ImageError
+from lib.registry import pace
 
 SECRET, MINE = "HOSTLINE a file of the host", "a file of my very own, so!!"  # as long as the other: no more is read than was listed
 
@@ -348,6 +350,7 @@ def test_a_Dockerfile_that_leads_out_of_the_context(site):
     assert done.returncode == 1 and "HOSTLINE" not in done.stderr and "leads out of the build context" in done.stderr
     (site.top / "host/Dockerfile").write_text("FROM base\n")
     assert command(site, "-f", str(site.top / "host/Dockerfile")).returncode == 0  # whoever names it means it
+    assert "leads out" in command(site, "-f", str(site.context / "Dockerfile")).stderr  # and not what a link makes of it
     (site.context / "Dockerfile").unlink()
     (site.context / "Dockerfile").symlink_to("docker/real")
     site.write("docker/real", "FROM base\n")
@@ -355,6 +358,38 @@ def test_a_Dockerfile_that_leads_out_of_the_context(site):
     (site.context / "Dockerfile").unlink()
     (site.context / "Dockerfile").symlink_to(site.context / "docker/real")
     assert command(site).returncode == 0
+
+
+@pytest.mark.parametrize("name", [".dockerignore", "Dockerfile.dockerignore", "docker/Dockerfile.dockerignore"])
+def test_rules_that_lead_out_of_the_context(site, name):
+    """Which files came into the image would tell what stands in the host's file; so would the words about a line that is no rule."""
+    for path in ("Dockerfile", "docker/Dockerfile", "7350", "7351"):
+        site.write(path, "FROM scratch\nCOPY . /\n")
+    (site.top / "host/pin").write_text("7351\n[HOSTLINE\n")
+    (site.context / name).symlink_to(site.top / "host/pin")
+    path = site.context / (name.removesuffix(".dockerignore") or "Dockerfile")
+    done = command(site, "-f", str(path))
+    assert done.returncode == 1 and "HOSTLINE" not in done.stderr and f"{name} leads out of the build context" in done.stderr
+
+
+def test_rules_of_another_context_that_lead_out_of_it(site, tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/.dockerignore").symlink_to(site.top / "host/shadow")
+    with pytest.raises(ignore.IgnoreError, match="leads out of the build context"):
+        site.build("FROM scratch\nCOPY --from=other . /\n", contexts={"other": str(tmp_path / "other")})
+
+
+def test_rules_behind_a_link_that_stays_inside(site):
+    """Or beside a Dockerfile that lies elsewhere, where whoever made the context puts nothing."""
+    site.write("rules", "b\n")
+    site.write("a")
+    site.write("b")
+    (site.context / ".dockerignore").symlink_to("rules")
+    assert set(site.tree(site.build("FROM scratch\nCOPY a* b* /x/\n"))) == {"x", "x/a"}
+    (site.top / "host/Dockerfile").write_text("FROM scratch\nCOPY a* b* /x/\n")
+    (site.top / "host/Dockerfile.dockerignore").write_text("a\n")
+    assert command(site, "-t", "told", "-f", str(site.top / "host/Dockerfile")).returncode == 0
+    assert set(site.tree(site.library.find("told"))) == {"x", "x/b"}
 
 
 def pipe(path: Path) -> None:
@@ -469,6 +504,28 @@ def test_ADD_follows_what_is_harmless(site):
             site.build(f"FROM base\nADD http://{server.name}/loop /x/")
         with pytest.raises(ImageError, match="only http and https are followed"):
             site.build(f"FROM base\nADD http://{server.name}/file /x/")
+
+
+def test_a_download_that_never_ends(site, monkeypatch):
+    """A byte now and then, each well in time; or what comes behind the file has no end."""
+    monkeypatch.setattr(pace, "SILENCE", 0.2)
+
+    def forever(handler, begin: bytes, more: bytes) -> None:
+        handler.close_connection = True
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\n" + begin)
+        while True:
+            handler.wfile.write(more)
+            time.sleep(0.01)
+
+    with Fake() as server:
+        server.on |= {
+            "GET /slow": lambda handler: forever(handler, b"Content-Length: 1000000\r\n\r\n", b" "),
+            "GET /more": lambda handler: forever(handler, b"Transfer-Encoding: chunked\r\n\r\n1\r\n \r\n0\r\n", b"A: b\r\n" * 100),
+        }
+        for path in ("slow", "more"):
+            with pytest.raises(ImageError, match="Read timed out"):
+                site.build(f"FROM base\nADD http://{server.name}/{path} /x/")
+    assert site.leftovers() == []
 
 
 # -- an image -----------------------------------------------------------------------------------
@@ -656,3 +713,48 @@ def test_a_dockerfile_without_an_end_on_the_standard_input():
         )  # fmt: skip
         endless.kill()
     assert done.returncode == 1 and "larger than 1048576 characters" in done.stderr, done.stderr
+
+
+# -- a Dockerfile that makes much out of little ---------------------------------------------------
+
+GROWN = "ENV a=" + "x" * 1000 + "\nENV a=" + "$a" * 30 + "\nENV a=" + "$a" * 30 + "\n"  # 900,000 characters
+
+MUCH = {
+    "words of the config": GROWN + "LABEL b=$a\n" * 100,
+    "users": GROWN + "USER $a\n" * 100,
+    "arguments": GROWN + "".join(f"ARG a{number}=$a\n" for number in range(100)),
+    "folders": GROWN + "WORKDIR /$a\n" * 100,
+    "files": GROWN + "COPY <<E /x\n$a\nE\n" * 100,
+    "what a RUN sees": GROWN + "RUN true\n" * 100,
+    "stages": "".join(f"AS s{number}\nCOPY --from=s{number + 1} / /\n{GROWN}FROM scratch " for number in range(40)) + "AS s40\n",
+    "triggers": "".join(f"ONBUILD {line}\n" for line in (GROWN + "LABEL b=$a\n" * 100).splitlines()),
+}
+
+
+@pytest.mark.parametrize("text", MUCH.values(), ids=MUCH)
+def test_a_short_dockerfile_cannot_fill_the_memory(site, text):
+    """In a dry run, where nothing but words is made; each of these would come to a gigabyte with ten times as many lines."""
+    if text.startswith("ONBUILD"):
+        site.build(f"FROM scratch\n{text}", tags=("wordy",))
+        text = "FROM wordy\n"
+    text = text if text.startswith("FROM") else f"FROM scratch {text}" if text.startswith("AS") else f"FROM scratch\n{text}"
+    with pytest.raises(parser.DockerfileError, match="come to more than 33554432 characters up to here"):
+        site.plan(text, target="s0" if " s0" in text else None)
+
+
+def test_arguments_before_the_first_stage_cannot_fill_the_memory(site):
+    text = "ARG a=" + "x" * 60_000 + "".join(f"\nARG a{number}=$a" for number in range(30))
+    with pytest.raises(parser.DockerfileError, match="the ARGs up to here come to more than 1048576 characters"):
+        site.plan(f"{text}\nFROM scratch\n")
+
+
+def test_many_stages_on_a_wordy_image_cannot_fill_the_memory(site):
+    site.build("FROM scratch\nLABEL" + f" {'a' * 60_000}=b" + "\n", labels={"b": "x" * 1_000_000}, tags=("wordy",))
+    stages = "".join(f"FROM wordy AS s{number}\nCOPY --from=s{number + 1} / /\n" for number in range(40))
+    with pytest.raises(parser.DockerfileError, match="come to more than 33554432 characters up to here"):
+        site.plan(f"{stages}FROM wordy AS s40\n", target="s0")
+
+
+def test_no_memory_is_one_line():
+    with pytest.raises(errors.Failed, match=r"^there is not enough memory for this$"), errors.errors():
+        raise MemoryError

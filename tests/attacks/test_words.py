@@ -14,10 +14,15 @@ from helpers import layers as make
 from helpers.layers import member
 from helpers.needs import requires
 from helpers.sites import Site
+from matplotlib.backends.backend_agg import RendererAgg
 
 from lib import run, show
+from lib.build import StepReport
+from lib.build.builder import Built
 from lib.build.imageconfig import config_of
-from lib.dockerfile import DockerfileError
+from lib.cli.launch import Wishes, container
+from lib.dockerfile import DockerfileError, parse
+from lib.images import ImageError
 from lib.ingredients import users
 from lib.process import Exit, StepError
 from lib.show import picture
@@ -96,6 +101,38 @@ def test_pictures(draw):
     assert not [one for one in HARMFUL if one in drawn.data or one in repr(drawn)]
 
 
+WORDS = r"RUN echo $A_$B^ '\$C' $" + "\x9b2J"  # two dollars are a formula for matplotlib, and this one is none
+
+
+def drawn_words(monkeypatch, draw) -> str:
+    """Every text of a plot, as it is drawn."""
+    found, draws = [], RendererAgg.draw_text
+
+    def note(self, context, x, y, text, *more, **how):
+        found.append(text)
+        return draws(self, context, x, y, text, *more, **how)
+
+    monkeypatch.setattr(RendererAgg, "draw_text", note)
+    monkeypatch.setattr(RendererAgg, "draw_mathtext", lambda *words: pytest.fail(f"a formula: {words}"))
+    draw()
+    return "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: show.bars(WORDS, {WORDS: 1.0, "b": 2.0}, WORDS, "alt", 1.5, WORDS),
+        lambda: show.lines(WORDS, {WORDS: ([1, 2], [1, 2])}, WORDS, WORDS, "alt", {WORDS: 2.0}),
+        lambda: show.phases(WORDS, {WORDS: {WORDS: 1.0}}, "alt"),
+        lambda: show.waterfall(WORDS, {WORDS: Built(None, [StepReport(WORDS, 1, 1, WORDS, 1, "run")], 1.0, [])}, "alt"),
+    ],
+    ids=["bars", "lines", "phases", "waterfall"],
+)
+def test_plots(monkeypatch, draw):
+    said = drawn_words(monkeypatch, draw)
+    assert said.count(r"RUN echo $A_$B^ '\$C' $\x9b2J") >= 3 and "\x9b" not in said
+
+
 def test_tables():
     shown = repr(show.table("step | why", [(EVIL, EVIL)]))
     assert not [one for one in HARMFUL if one in shown]
@@ -120,3 +157,60 @@ def test_digits_that_int_does_not_take_or_nobody_means(digits):
     with pytest.raises(users.UnknownUser, match="unable to find user"):
         users.find(digits, lambda path: "")
     assert count(Exit(0, output=digits.encode()), limit=30) == 30
+
+
+SAID = EVIL.replace("\ud800", "").replace("\ufffe", "").replace(" ", "")
+DOCKERFILES = {
+    "an instruction": f"RUNN {SAID}",
+    "a flag": f"COPY --{SAID} a b",
+    "a source": f'COPY ["{SAID}", "/x/"]',
+    "a pattern": f"COPY [{SAID.replace(']', '')} /x/",
+    "a port": f"EXPOSE {SAID}",
+    "a variable": f"LABEL a=${{b?{SAID}}}",
+    "a user": f"USER {SAID}\nWORKDIR /x",
+    "a mode": f"COPY --chmod={SAID} a /b",
+    "an image": f"COPY --from={SAID} a /b",
+    "a duration": f"HEALTHCHECK --interval={SAID} CMD true",
+}
+
+
+@pytest.mark.parametrize("text", DOCKERFILES.values(), ids=DOCKERFILES)
+def test_errors_of_a_build_that_a_notebook_shows(tmp_path, text):
+    site = Site(tmp_path)
+    site.write("a")
+    with pytest.raises((ImageError, ValueError)) as caught:
+        site.build(f"FROM scratch\n{text}\n")
+    assert not [word for word in HARMFUL if word in str(caught.value)], str(caught.value)
+    assert "\\x1b" in str(caught.value)
+
+
+@requires("root", "overlay")
+def test_the_last_words_of_a_RUN_that_a_notebook_shows(tmp_path):
+    with pytest.raises(ImageError) as caught:
+        Site(tmp_path).build("FROM base\nRUN printf '\\033]0;t\\007\\302\\2332J\\n'; exit 3\n")
+    assert not [word for word in HARMFUL if word in str(caught.value)] and "\\x1b]0;t\\x07\\x9b2J" in str(caught.value)
+
+
+def test_an_error_of_rules_that_a_notebook_shows(tmp_path):
+    site = Site(tmp_path)
+    site.write(".dockerignore", f"[{SAID.replace(']', '')}\n")
+    with pytest.raises(ValueError, match=r"\.dockerignore:1:") as caught:
+        site.build("FROM scratch\nCOPY . /\n")
+    assert not [word for word in HARMFUL if word in str(caught.value)], str(caught.value)
+
+
+@pytest.mark.parametrize("config", [{"User": SAID}, {"WorkingDir": SAID}], ids=["user", "folder"])
+@requires("root", "overlay")
+def test_errors_of_an_images_config_that_a_notebook_shows(tmp_path, config):
+    ours = make.library(tmp_path / "images")
+    found = make.image(ours, make.tar(member("x")), name="evil:1", config=config)
+    with pytest.raises((LookupError, ValueError)) as caught:
+        container(ours, found, Wishes(["/x"]))
+    assert not [word for word in HARMFUL if word in str(caught.value)], str(caught.value)
+
+
+def test_the_caret_stands_below_what_is_shown():
+    with pytest.raises(DockerfileError) as caught:
+        parse("FROM a\nCOPY --from=\x1b\x1b --wrong a b\n")
+    _, line, caret, _ = str(caught.value).split("\n")
+    assert line[caret.index("^") :].startswith("--wrong") and caret.count("^") == len("--wrong")

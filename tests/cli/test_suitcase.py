@@ -28,7 +28,7 @@ from lib.cli import containers, text
 from lib.cli.errors import Failed
 from lib.cli.main import main
 from lib.engine import shortnames
-from lib.images import Library, Store
+from lib.images import Library, Store, store
 from lib.lab import peers
 from lib.lab.registry import LocalRegistry
 
@@ -185,6 +185,17 @@ def test_prune(suitcase, ours):
     said = suitcase("prune")
     assert said.out.count("deleted: sha256:") == 1 and "Total reclaimed space: 2" in said.out
     assert suitcase("builder-prune").code == 0
+
+
+def test_rmi_and_prune_say_that_a_pull_is_at_work(suitcase, ours, monkeypatch):
+    monkeypatch.setattr(store, "PATIENCE", 0.05)
+    with ours.store.using():
+        said = suitcase("rmi small:1")
+    assert said.code == 0 and "Deleted: sha256:" in said.out and "the bytes go with the next suitcase prune" in said.err
+    assert "Waiting" not in suitcase("prune").err
+    monkeypatch.setattr(store, "soon", lambda *words: False)  # and is done right after
+    assert "Waiting: a pull, load or build is at work here" in suitcase("prune").err
+    assert "Waiting: a pull, load or build is at work here" in suitcase("builder-prune").err
 
 
 # -- archives --------------------------------------------------------------------------------

@@ -432,6 +432,25 @@ def test_the_other_escape_character_counts_in_words_too():
     assert expanded(copy, {}, found.escape)[0].dest == "c:\\"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "LABEL " + " ".join(f'b{number}="x$big"' for number in range(20)),
+        "ENV " + " ".join(f"b{number}=$big" for number in range(20)),
+        "EXPOSE" + " $big" * 20,
+        "COPY" + " $big" * 20 + " /x/",
+        "COPY <<A <<B <<C /x/\n" + "".join("$big" * 5 + f"\n{name}\n" for name in "ABC"),
+        "RUN " + "--mount=type=bind,target=/x,source=$big " * 20 + "true",
+        "VOLUME" + " ${big%%y*}" * 20,
+        "LABEL" + " a=${big##*x}" * 20,  # nothing comes of it, but it takes its time
+        "LABEL" + " a=${big//*/}" * 20,
+    ],
+)
+def test_an_instruction_whose_variables_would_fill_the_memory_is_refused(text):
+    with pytest.raises(DockerfileError, match="come to more than 1048576 characters"):
+        expanded(one(text), {"big": "x" * 100_000})
+
+
 def test_a_variable_that_cannot_be_expanded_has_a_place():
     with pytest.raises(DockerfileError, match="u: is not set") as error:
         expanded(one("ENV a=b \\\n  c=${u?}"), {})

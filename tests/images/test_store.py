@@ -20,7 +20,7 @@ from helpers.layers import folder, member
 from helpers.needs import requires
 
 from lib import processor
-from lib.images import Cache, DigestError, ImageError, ManifestError, Merged, Record, Store, StoreError, archive, digests, image
+from lib.images import Cache, DigestError, ImageError, ManifestError, Merged, Record, Store, StoreError, archive, digests, image, store
 from lib.images.archive import ArchiveError
 
 pytestmark = requires("root")
@@ -582,3 +582,32 @@ def test_import_of_what_is_no_file_system(ours):
     with pytest.raises(ImageError):
         archive.import_(ours, io.BytesIO(b"nonsense" * 1000), "mine:1")
     assert ours.images() == [] and os.listdir(ours.store.place / "layers") == []
+
+
+# -- while somebody is adding something -----------------------------------------------------------
+
+
+def test_a_name_is_taken_away_while_a_pull_takes_its_time(ours, monkeypatch):
+    """Its bytes go with the next gc."""
+    monkeypatch.setattr(store, "PATIENCE", 0.05)
+    one, said = simple(ours), []
+    with ours.store.using():
+        assert ours.remove("test:1", busy=lambda: said.append("later")) == ["Untagged: test:1", f"Deleted: {one.id}"]
+        assert said == ["later"] and ours.store.has(one.id) and ours.images() == []
+    assert ours.gc(lambda: said.append("waits")) > 0 and said == ["later"] and not ours.store.has(one.id)
+
+
+@pytest.mark.parametrize("verb", ["image", "gc", "builder"])
+def test_who_waits_for_a_pull_hears_of_it(ours, monkeypatch, verb):
+    monkeypatch.setattr(store, "PATIENCE", 0.05)
+
+    class Heard(Exception):
+        pass
+
+    def heard():
+        raise Heard
+
+    deed = {"image": lambda: ours.prune(busy=heard), "gc": lambda: ours.gc(heard), "builder": lambda: Cache(ours.store).prune(heard)}[verb]
+    with ours.store.using(), pytest.raises(Heard):
+        deed()
+    deed()

@@ -7,7 +7,9 @@ import socket
 import subprocess
 import sys
 import time
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from helpers.needs import requires
@@ -16,7 +18,7 @@ from helpers.registries import BASIC, PASSWORD, USER, Fake, certificate, digest_
 from lib import state
 from lib.images import DigestError, ImageError, image
 from lib.lab.registry import LocalRegistry
-from lib.registry import Registry, RegistryError, Unreachable, Upload, certificates, client, credentials, repository, transport
+from lib.registry import Registry, RegistryError, Unreachable, Upload, certificates, client, credentials, pace, repository, transport
 from lib.registry.credentials import Credential
 from lib.registry.pulling import ACCEPT
 from lib.registry.repository import Repository
@@ -468,6 +470,53 @@ def test_an_endless_error(fake):
         shelf(fake).manifest(digest_of(b""), ACCEPT)
 
 
+def forever(handler, begin: bytes, more: bytes) -> None:
+    """It begins well, and then the rest comes and comes."""
+    handler.close_connection = True
+    handler.wfile.write(begin)
+    while True:
+        handler.wfile.write(more)
+        time.sleep(0.01)
+
+
+OK, LONG, CHUNKED = b"HTTP/1.1 200 OK\r\n", b"Content-Length: 70000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"
+SLOW = {
+    "a head": (b"HTTP/1.1 200 ", b"O"),
+    "headers": (OK + b"A: ", b"b"),
+    "no news": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "a body": (OK + LONG, b" "),
+    "chunks": (OK + CHUNKED, b"1\r\n \r\n"),
+    "a chunk's size": (OK + CHUNKED, b"0"),
+    "trailers": (OK + CHUNKED + b"0\r\n", b"A: b\r\n" * 100),
+    "an error": (b"HTTP/1.1 404 no\r\n" + LONG, b" "),
+    "a redirect": (b"HTTP/1.1 307 there\r\nLocation: /v2/app/there\r\n" + LONG, b" "),
+}
+
+
+@pytest.mark.parametrize("begin, more", SLOW.values(), ids=SLOW)
+def test_an_answer_that_never_ends_keeps_nobody(fake, monkeypatch, begin, more):
+    """Each piece of it comes in time: there is a limit for the whole."""
+    for module, name in ((pace, "SILENCE"), (pace, "DOCUMENT"), (transport, "CONNECT")):
+        monkeypatch.setattr(module, name, 0.2)
+    fake.on["GET /v2/app"] = lambda handler: forever(handler, begin, more)
+    with pytest.raises(RegistryError):
+        shelf(fake).manifest("latest", ACCEPT)
+    with pytest.raises(RegistryError), shelf(fake).blob(digest_of(b"x" * 70_000), 70_000) as reader:
+        while reader.read():
+            pass
+
+
+def test_what_comes_slowly_but_comes_is_taken(fake, monkeypatch):
+    """A part of a blob has its time, not the whole."""
+    monkeypatch.setattr(pace, "SLICE", 1000)
+    clock = count(0, 10)
+    monkeypatch.setattr(pace, "time", SimpleNamespace(monotonic=lambda: next(clock)))  # each look at it takes ten seconds
+    fake.on["GET /v2/app"] = lambda handler: handler.say(200, b"x" * 10_000)
+    with shelf(fake).blob(digest_of(b"x" * 10_000), 10_000) as reader:
+        assert b"".join(iter(reader.read, b"")) == b"x" * 10_000
+    assert next(clock) > pace.SILENCE
+
+
 def test_an_error_cannot_write_to_the_terminal(fake):
     text = json.dumps({"errors": [{"code": "DENIED\x1b[2J", "message": "\x1b]0;title\x07no " + "x" * 9999}]}).encode()
     fake.on["GET /v2/app"] = lambda handler: handler.say(403, text)
@@ -540,6 +589,26 @@ def test_http_is_imported_when_it_is_needed():
     script = "import sys; from lib.registry import transfer; print('urllib3' in sys.modules, 'http.client' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert done.stdout == "False False\n", done.stderr
+
+
+def test_nothing_is_deleted_where_a_registry_leads_us(fake):
+    """Whoever pushes may reach hosts that it cannot. Reading is another matter: blobs lie elsewhere, as a rule."""
+    with Fake() as victim:
+        victim.on["DELETE /"] = victim.on["POST /"] = lambda handler: handler.say(202)
+        fake.on |= {
+            "POST /v2/app": lambda handler: handler.say(202, Location=f"http://{victim.name}/customers"),
+            "DELETE /v2/app": lambda handler: handler.say(307, Location=f"http://{victim.name}/customers"),
+        }
+        assert shelf(fake).mount(digest_of(b""), "other") is False
+        with pytest.raises(RegistryError, match="which is somebody else's"):
+            shelf(fake).delete(digest_of(b""))
+        fake.on["POST /v2/app"] = fake.on.pop("DELETE /v2/app")
+        with pytest.raises(RegistryError, match="which is somebody else's"):
+            shelf(fake).mount(digest_of(b""), "other")
+        assert victim.seen == []
+        fake.on["POST /v2/app"] = lambda handler: handler.say(202, Location="/v2/app/blobs/uploads/1")
+        assert shelf(fake).mount(digest_of(b""), "other") is False
+        assert [path for verb, path, _ in fake.seen if verb == "DELETE"][-1] == "/v2/app/blobs/uploads/1"
 
 
 @requires("docker-registry")
