@@ -60,7 +60,7 @@ def see_it_end(process) -> None:
     Who has joined a frozen container stands still, SIGKILL or not, until taken out of its cgroup; and may be put back, again and again.
     """
     deadline = time.monotonic() + UNKILLABLE
-    while process.exit is None and not has_ended(process.pidfd, 0.01):
+    while process.exit is None and not has_ended(process.pidfd, 0.05):
         process.look_round(process.pidfd)
         for one in process.plan.ingredients:
             if hasattr(one, "set_free"):

@@ -65,7 +65,6 @@ def answer(deed):
     return found[0]
 
 
-@pytest.mark.v2
 def test_a_second_command_that_is_traced_ends_all_the_same():
     """As a zombie it is its tracer's alone to wait for: our pidfd tells that it has ended, and waitid(2) has no end."""
     with lib.start("busybox", ["sleep", "600"], volumes=VOLUMES) as box:
@@ -96,7 +95,6 @@ def test_pid_1_that_is_traced_is_killed():
         assert box.process.kill().code == 137
 
 
-@pytest.mark.v2
 def test_pid_1_that_is_traced_is_killed_by_gc_and_by_an_oci_runtime():
     """Without the help of a cgroup: not everybody has one."""
     for kill in (lambda about: lifecycle.kill(about["id"], "KILL"), state.kill_recorded):
@@ -136,7 +134,6 @@ def test_children_of_ours_that_we_never_made_do_not_keep_a_container_from_ending
         assert answer(box.wait if how == "wait" else box.process.kill).code == 137
 
 
-@pytest.mark.v2
 @pytest.mark.parametrize("room", [0, 1])
 def test_a_second_command_for_which_no_descriptor_is_left_leaves_no_zombie(room, monkeypatch):
     """Another thread takes the last ones, just when its go-between (or it) is born: nobody would ever wait for it."""
@@ -197,7 +194,6 @@ def test_who_has_a_containers_uid_outside_does_not_keep_it_from_ending(whom, hel
         assert answer(box.process.kill).code == 137
 
 
-@pytest.mark.v2
 def test_ones_own_debugger_is_left_alone(monkeypatch):
     """It stands at its prompt, say; our waiting has an end all the same."""
     monkeypatch.setattr(waiting, "UNKILLABLE", 0.2)
@@ -206,14 +202,12 @@ def test_ones_own_debugger_is_left_alone(monkeypatch):
         assert tracer.poll() is None
 
 
-@pytest.mark.v2
 def test_a_second_command_that_stands_still_while_it_is_made_does_not_prolong_a_wait():
     """Root in the container stops it; the thread that makes it holds its lock until it has lost its patience."""
     with lib.start("busybox", ["sleep", "600"]) as box, box.exec_plan(["sleep", "600"]).start() as guest, guest.lock:
         assert "still running" in str(answer(lambda: box.wait(0.1)))
 
 
-@pytest.mark.v2
 def test_a_debugger_in_a_container_may_go_on_debugging():
     """Nobody has asked for the end of whom it traces."""
     with lib.start("busybox", traced(ON_ITS_WAY_OUT, 600), volumes=VOLUMES) as box:
