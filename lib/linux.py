@@ -19,6 +19,7 @@ import os
 import select
 import signal
 import struct
+import time
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -237,10 +238,12 @@ def plain_personality() -> None:
 def exit_code(pidfd: int) -> int:
     """How the process behind a pidfd has ended, whoever waited for it: its exit code, or minus its signal. See pidfd_open(2), Linux 6.15.
 
-    Raises ``ChildProcessError`` where the kernel does not keep it.
+    Raises ``ChildProcessError`` where the kernel does not keep it, or nobody has waited for the process yet.
     """
-    mask = 0
+    mask, deadline = 0, time.monotonic() + 1
     while not mask & PIDFD_INFO_EXIT:  # it is written down a moment after its parent has seen the end
+        if time.monotonic() > deadline:
+            raise ChildProcessError(errno.ECHILD, os.strerror(errno.ECHILD))
         info = bytearray(struct.pack("Q56x", PIDFD_INFO_EXIT))
         try:
             fcntl.ioctl(pidfd, PIDFD_GET_INFO, info)

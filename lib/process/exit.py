@@ -73,6 +73,8 @@ def collect(pidfd: int) -> os.waitid_result | None:
     try:
         return os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
     except ChildProcessError:
+        if not linux.readable([pidfd], 0):  # it lives, and is another's child: that of whoever has forked us
+            return None
         code = linux.exit_code(pidfd)
         return os.waitid_result((0, 0, signal.SIGCHLD, abs(code), os.CLD_EXITED if code >= 0 else os.CLD_KILLED))
 

@@ -20,7 +20,7 @@ from lib import linux
 from lib.process.client import PATIENCE, Starter
 from lib.process.errors import StepError, TimeLimit
 from lib.process.interrupts import Shield
-from lib.process.messages import MESSAGE, understood
+from lib.process.messages import understood, with_descriptors
 from lib.process.steps import CHILD, STAGES, Step
 from lib.process.waiting import end_by_number, has_ended
 
@@ -121,7 +121,7 @@ class Line:
             if not linux.readable([line.fileno()], self.patience):
                 raise TimeLimit(self.patience, words=self.where_it_hangs())
         try:
-            message, fds, flags, _ = socket.recv_fds(line, MESSAGE, 4)
+            message, fds, flags = with_descriptors(line, 4)
         except ConnectionResetError:  # it ended without reading what we had told it
             return None
         if not message:

@@ -11,6 +11,7 @@ from lib.advice import advise
 
 LONGEST = 5000  # characters of each text in a message: more than any path has (PATH_MAX), and together less than MESSAGE bytes
 MESSAGE = 1 << 16  # bytes of one message on the line, at most
+INT = 4  # bytes of a descriptor's number
 DESCRIPTORS = 64  # that come with one request, at most
 
 
@@ -68,10 +69,20 @@ def report(line: socket.socket, index: int | None, call: str, args, error: OSErr
     say(line, {"error": error.errno or errno.EINVAL, "step": index, "call": call, "path": path} | told)
 
 
+def with_descriptors(sock: socket.socket, most: int) -> tuple[bytes, list[int], int]:
+    """The next message, the descriptors beside it, the flags. Raises ``OSError``.
+
+    As ``socket.recv_fds``, which passes its flags over: no program that another thread starts just then shall have the descriptors, too.
+    """
+    message, beside, flags, _ = sock.recvmsg(MESSAGE, socket.CMSG_LEN(most * INT), socket.MSG_CMSG_CLOEXEC)
+    given = [data for level, kind, data in beside if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)]
+    return message, [fd for data in given for fd in memoryview(data[: len(data) // INT * INT]).cast("i")], flags
+
+
 def receive(sock: socket.socket) -> tuple[dict, list[int]] | None:
     """The head of the next request with its descriptors; None when the caller has gone."""
     while True:
-        head, fds, flags, _ = socket.recv_fds(sock, MESSAGE, DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
+        head, fds, flags = with_descriptors(sock, DESCRIPTORS)
         if not head:
             return None
         if not flags & socket.MSG_CTRUNC:

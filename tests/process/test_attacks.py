@@ -307,6 +307,34 @@ def test_a_fork_while_another_thread_starts_something():
     assert python(FORK) == "0\n"
 
 
+@pytest.mark.parametrize(("program", "after"), [("sleep 99", "None"), ("true", "exit 255: exit code unknown")])
+def test_a_forked_child_asks_how_its_parents_process_fares(program, after):
+    """It is not its own child: no waiting without an end, neither for one that lives nor for one whose parent has not looked yet."""
+    code = f"""
+import os, signal, lib
+from lib import linux
+box = lib.start("busybox", {program.split()})
+if "sleep" not in {program!r}:
+    linux.readable([box.process.pidfd], 20)
+if pid := os.fork():
+    os.waitpid(pid, 0)
+    box.remove()
+else:
+    signal.alarm(20)
+    print(box.process.poll(), flush=True)
+    os._exit(0)
+"""
+    assert python(code).startswith(after)
+
+
+def test_what_we_hold_of_a_process_is_handed_on_to_nobody():
+    before = set(os.listdir("/proc/self/fd"))
+    with lib.start("busybox", ["sleep", "99"]) as box, box.exec_plan(["sleep", "99"], tty=True).start() as guest:
+        ours = {int(fd) for fd in set(os.listdir("/proc/self/fd")) - before if os.path.exists(f"/proc/self/fd/{fd}")}
+        assert {box.process.pidfd, guest.pidfd, guest.master} <= ours
+        assert not [os.readlink(f"/proc/self/fd/{fd}") for fd in ours if os.get_inheritable(fd)]
+
+
 def test_the_same_plan_twice_at_the_same_time_has_two_records():
     plan = Plan(["sleep", "100"])
     with plan.start() as one, plan.start() as two:
