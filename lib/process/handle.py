@@ -1,7 +1,6 @@
 """The handle on a process that a plan made: it is created, started, watched, ended, and taken apart again.
 
-The states are OCI's: creating → created → running → stopped, and at last removed.
-"""
+The states are OCI's: creating → created → running → stopped, and at last removed."""
 
 from __future__ import annotations
 
