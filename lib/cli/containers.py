@@ -67,22 +67,17 @@ def run(
         ours = library()
         found = resolve.image(ours, image, pull)
         wishes = runner.Wishes(command, entrypoint, variables, workdir, user, {key: value for key, value in options.items() if value})
-    with runner.kept(found):
+    with errors(125), runner.kept(found):
         sys.exit(foreground(ours, found, wishes, interactive))
 
 
 def foreground(ours, found, wishes, interactive: bool) -> int:
     """Run it to its end; returns its exit code."""
     from lib.cli import launch as runner
-    from lib.process import StepError
 
-    with errors(125):
-        made = runner.container(ours, found, wishes)
-        stdin = sys.stdin.buffer.read() if interactive and not sys.stdin.isatty() else b""
-    try:
-        return made.run(stdin=stdin).code
-    except StepError as error:
-        raise Failed(str(error), error.exit_code) from None
+    made = runner.container(ours, found, wishes)
+    stdin = sys.stdin.buffer.read() if interactive and not sys.stdin.isatty() else b""
+    return made.run(stdin=stdin).code
 
 
 @click.command()

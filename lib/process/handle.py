@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from lib.process.errors import TimeLimit, failed, refuse_what_is_there
 from lib.process.exit import Exit, collect, hint, why_killed
 from lib.process.interrupts import Shield
 from lib.process.line import Line
-from lib.process.output import KEEP, Pipes
+from lib.process.output import Log, Pipes
 from lib.process.plan import StepPlan
 from lib.process.steps import CALLER, plain
 from lib.process.waiting import has_ended, let_it_end, see_it_end, until_the_next_look
@@ -43,7 +42,7 @@ class Process:
         self.joined: int | None = next((one.joined for one in plan.ingredients if hasattr(one, "joined")), None)
         self.lock = threading.RLock()
         self.line = Line(self.steps, patience)
-        self.log = tempfile.TemporaryFile(prefix="suitcase-") if stdout is None and not plan.tty else None
+        self.log = Log() if stdout is None and not plan.tty else None
         self.undos: list[tuple] = []  # grows with each deed; the record names all of them before the first one
         self.created_at = time.monotonic()
         refuse_what_is_there(self.steps)
@@ -255,7 +254,7 @@ class Process:
         """What it has written so far (processes made by ``start``); the last 16 MiB, as it may stretch this file to terabytes."""
         if self.log is None:
             raise RuntimeError("the output of this process went elsewhere")
-        return os.pread(self.log.fileno(), KEEP, max(0, os.fstat(self.log.fileno()).st_size - KEEP))
+        return self.log.read()
 
     # the end
 

@@ -37,8 +37,10 @@ def remove_all() -> None:
 
 def say_goodbye() -> None:
     """At the end of this Python: nothing of ours outlives it."""
-    remove_all()
-    Starter.close()
+    try:
+        remove_all()
+    finally:
+        Starter.close()
 
 
 atexit.register(say_goodbye)

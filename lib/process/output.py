@@ -5,6 +5,8 @@ from __future__ import annotations
 import codecs
 import os
 import sys
+import tempfile
+import threading
 from contextlib import contextmanager
 
 from lib import linux
@@ -12,6 +14,27 @@ from lib import linux
 PIPE_AT_MOST = 1 << 20  # bytes that a pipe can hold (pipe(7), pipe-max-size)
 KEEP = 16 << 20  # bytes of output that an Exit holds at most: the last ones
 TYPED_AT_MOST = 4096  # bytes that a terminal keeps for a reader (termios(3), canonical mode)
+
+
+class Log:
+    """What a process in the background writes: a file without a name, read while it is written."""
+
+    def __init__(self):
+        self.file, self.lock = tempfile.TemporaryFile(prefix="suitcase-"), threading.Lock()
+
+    def fileno(self) -> int:
+        return self.file.fileno()
+
+    def read(self) -> bytes:
+        """The end of it. Raises ``RuntimeError`` when the process has been removed, by another thread meanwhile, say."""
+        with self.lock:
+            if self.file.closed:
+                raise RuntimeError("the process has been removed, and what it wrote went with it")
+            return os.pread(self.fileno(), KEEP, max(0, os.fstat(self.fileno()).st_size - KEEP))
+
+    def close(self) -> None:
+        with self.lock:
+            self.file.close()
 
 
 class Pipes:

@@ -286,6 +286,14 @@ def test_run_beside_docker(suitcase, docker, tmp_path, words, monkeypatch):
     assert bool(mine.err) == bool(theirs.stderr)
 
 
+@pytest.mark.parametrize("most", [17, 20])
+def test_run_where_descriptors_run_out_says_so_in_one_line(ours, most):
+    """In the moment in which the process is made, too."""
+    words = [sys.executable, "-m", "lib.cli", "run", "localhost/busybox:static", "true"]
+    done = subprocess.run(["prlimit", f"--nofile={most}", *words], capture_output=True, text=True, timeout=60)
+    assert "Traceback" not in done.stderr and (done.returncode == 0 or "Too many open files" in done.stderr), done.stderr
+
+
 def test_run_of_an_image_that_is_not_here(suitcase):
     said = suitcase("run nosuch:1 true")
     assert said.code == 125 and "nosuch" in said.err

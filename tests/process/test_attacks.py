@@ -327,6 +327,15 @@ else:
     assert python(code).startswith(after)
 
 
+def test_what_a_removed_process_wrote_has_gone_with_it():
+    box = lib.start("busybox", ["echo", "hello"])
+    box.wait()
+    assert box.logs() == "hello\n"
+    box.remove()
+    with pytest.raises(RuntimeError, match="has been removed, and what it wrote went with it"):
+        box.logs()
+
+
 def test_what_we_hold_of_a_process_is_handed_on_to_nobody():
     before = set(os.listdir("/proc/self/fd"))
     with lib.start("busybox", ["sleep", "99"]) as box, box.exec_plan(["sleep", "99"], tty=True).start() as guest:
