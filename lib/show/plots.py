@@ -59,11 +59,11 @@ def bars(title: str, values: dict[str, float], unit: str, alt: str = "", limit: 
     drawn = plot.barh(list(map(plain, names)), [values[name] for name in names], color=colours, edgecolor=PAPER)
     for name, bar in zip(names, drawn, strict=True):
         bar.set_hatch("///" if name in hatched else "")
-    plot.bar_label(drawn, [f" {notes[name]}" for name in names], color=INK)
+    plot.bar_label(drawn, [f" {plain(notes[name])}" for name in names], color=INK)
     if against:
         plot.set_xscale("log")
         plot.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
-        plot.set_xlabel(f"{LONG.get(unit, unit)}; each number is ten times the one before")
+        plot.set_xlabel(f"{plain(LONG.get(unit, unit))}; each number is ten times the one before")
         plot.set_xlim(min(values.values()) / 10, max(values.values()) * 100)
     if limit is not None:
         plot.axvline(limit, color=RED, linestyle="--", linewidth=1)
@@ -136,7 +136,7 @@ def stack(title: str, parts: dict[str, float], unit: str, per: float = 1, mark: 
     for (words, size), colour, hatch in zip(parts.items(), COLOURS, HATCHES, strict=False):
         plot.barh(0, size / per, left=left, color=colour, hatch=hatch, edgecolor=PAPER, label=plain(f"{words}: {notes[words]}"))
         left += size / per
-    plot.text(left, 0, f" {amount(left, unit)}", va="center", color=INK)
+    plot.text(left, 0, f" {plain(amount(left, unit))}", va="center", color=INK)
     if mark:
         words, where = mark[0], mark[1] / per
         plot.plot([where, where], [-0.5, 0.5], color=INK, linewidth=3)

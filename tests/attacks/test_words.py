@@ -122,10 +122,11 @@ def drawn_words(monkeypatch, draw) -> str:
     [
         lambda: show.bars(WORDS, {WORDS: 1.0, "b": 2.0}, WORDS, "alt", 1.5, WORDS),
         lambda: show.lines(WORDS, {WORDS: ([1, 2], [1, 2])}, WORDS, WORDS, "alt", {WORDS: 2.0}),
-        lambda: show.phases(WORDS, {WORDS: {WORDS: 1.0}}, "alt"),
+        lambda: show.stack(WORDS, {WORDS: 1.0}, WORDS, mark=(WORDS, 0.5)),
+        lambda: show.growth(WORDS, {WORDS: [1, 2]}, WORDS),
         lambda: show.waterfall(WORDS, {WORDS: Built(None, [StepReport(WORDS, 1, 1, WORDS, 1, "run")], 1.0, [])}, "alt"),
     ],
-    ids=["bars", "lines", "phases", "waterfall"],
+    ids=["bars", "lines", "stack", "growth", "waterfall"],
 )
 def test_plots(monkeypatch, draw):
     said = drawn_words(monkeypatch, draw)
