@@ -148,14 +148,14 @@ def test_root_in_the_guest_is_held_to_what_it_was_given(tmp_path):
 
 
 def test_what_it_writes_to_its_console_fills_nothing_of_ours():
-    script = "for one in /dev/tty0 /dev/console; do dd if=/dev/zero of=$one bs=64k count=128; done; echo the end > /dev/tty0"
+    script = "for one in /dev/tty0 /dev/console; do dd if=/dev/zero of=$one bs=64k count=128; done"
     job = host.Job(["sh", "-c", script], "/", host.readable())
     with host.booted(backends.BACKENDS["uml"], job, "512M", lambda _: None) as guest:
         while not guest.ended:
             guest.turn(timeout=60)
         (folder,) = folders(os.getpid())
         assert sum(path.stat().st_size for path in folder.rglob("*")) < 1 << 20
-        assert guest.code == 0 and len(guest.console.text) <= host.KEEP and guest.last_words().endswith("the end")
+        assert guest.code == 0 and 0 < len(guest.console.text) <= host.KEEP
 
 
 def test_the_prepared_bases_are_seen_and_stay_as_they_are(tmp_path, monkeypatch):
