@@ -87,5 +87,6 @@ def adopt(chains: Chains, place: Place, below: list[str], kind: str = "gzip") ->
     if (latest := epoch()) is not None:
         clamp(place.path, latest)
     layer = from_folder(chains.store, place.path, kind)
+    chains.note(layer.descriptor["digest"], layer.diff_id).touch()
     chain_id = digests.chain_ids([*below, layer.diff_id])[-1]
     return layer, place.publish(chain_id)
