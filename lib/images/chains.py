@@ -30,7 +30,8 @@ class Chains:
     def __init__(self, store: Store, stopping=None):
         self.store, self.stopping = store, stopping  # of a build (``pace.Stopping``): it ends every unpacking
         self.layers, self.names = store.place / "layers", store.place / "chains"
-        for folder in (self.layers, self.names):
+        self.verified = store.place / "verified"
+        for folder in (self.layers, self.names, self.verified):
             folder.mkdir(exist_ok=True)
 
     def find(self, chain_id: str) -> str | None:
@@ -42,6 +43,10 @@ class Chains:
 
     def link(self, chain_id: str) -> Path:
         return self.names / digests.check(chain_id).partition(":")[2]
+
+    def note(self, blob: str, diff_id: str) -> Path:
+        """The empty file that is there once the blob was found to unpack to what has that diff_id: an image may pair any two."""
+        return self.verified / digests.of(f"{blob} {diff_id}".encode()).partition(":")[2]
 
     def mountpoints(self) -> str:
         """The lowest layer of every container: what the kernel's file systems and /etc/hosts are mounted on.
@@ -74,12 +79,19 @@ class Chains:
     ) -> list[str]:
         """The folders of a stack of layers, the lowest first; those that are missing are unpacked side by side.
 
+<<<<<<< HEAD
         ``layers`` are descriptors of blobs in the store; for one that is still on the way, ``ready`` waits. Once ``stopping`` is set,
         all ends with ``Stopped``; the first error, or an interrupt, sets it. ``room`` (``unpack.Room``) is what they may take,
         together with others. Raises ``LayerError``, ``DigestError``; then nothing half-made stays.
+=======
+        One that is there, but perhaps from another blob, is unpacked too, and thrown away: a blob is handed on, so it must be right.
+        ``layers`` are descriptors of blobs in the store; for one that is still on the way, ``ready`` waits.
+        Raises ``LayerError``, ``DigestError``; then nothing half-made stays.
+>>>>>>> mendE
         """
         chain = digests.chain_ids(diff_ids)
-        missing = [number for number, one in enumerate(chain) if self.find(one) is None]
+        verified = [self.note(one["digest"], diff_id).exists() for one, diff_id in zip(layers, diff_ids, strict=True)]
+        missing = [number for number, one in enumerate(chain) if self.find(one) is None or not verified[number]]
         if not missing:
             return [self.find(one) for one in chain]
         from lib.images.unpack import Room  # mostly all is unpacked already, and no command waits for it
@@ -184,6 +196,7 @@ class Job:
         packed.drain()
         packed.verify()
         plain.verify()
+        self.chains.note(packed.digest, self.diff_id).touch()
 
     def settle(self, below: list[str], chain_id: str) -> str:
         """Now that the layers below are there: folders that this one only implied look as they do down there.

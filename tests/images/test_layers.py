@@ -445,6 +445,18 @@ def test_every_blob_damaged_in_turn(tmp_path):
         shutil.rmtree(copy)
 
 
+@pytest.mark.parametrize("junk", [b"no tar file at all", make.tar(member("x", b"evil"))])
+def test_a_blob_is_verified_where_its_layer_is_there_already(tmp_path, junk):
+    """Another image says that its blob, too, unpacks to that layer. It would be saved, and pushed, as if it did."""
+    ours = make.library(tmp_path / "s")
+    good = make.image(ours, make.tar(member("x", b"good")))
+    ours.folders(good)
+    blob = ours.store.put(gzip.compress(junk))
+    with pytest.raises(ImageError, match="unpacked|not a valid tar file"):
+        ours.chains.unpack([{**good.layers[0], "digest": blob}], good.diff_ids)
+    assert len(os.listdir(ours.store.place / "layers")) == 1 and Path(ours.folders(good)[0], "x").read_bytes() == b"good"
+
+
 def test_a_layer_with_the_right_digest_and_the_wrong_content(tmp_path):
     ours = make.library(tmp_path / "s")
     packed = gzip.compress(make.tar(member("evil", b"1")))
