@@ -79,15 +79,10 @@ class Chains:
     ) -> list[str]:
         """The folders of a stack of layers, the lowest first; those that are missing are unpacked side by side.
 
-<<<<<<< HEAD
+        One that is there, but perhaps from another blob, is unpacked too, and thrown away: a blob is handed on, so it must be right.
         ``layers`` are descriptors of blobs in the store; for one that is still on the way, ``ready`` waits. Once ``stopping`` is set,
         all ends with ``Stopped``; the first error, or an interrupt, sets it. ``room`` (``unpack.Room``) is what they may take,
         together with others. Raises ``LayerError``, ``DigestError``; then nothing half-made stays.
-=======
-        One that is there, but perhaps from another blob, is unpacked too, and thrown away: a blob is handed on, so it must be right.
-        ``layers`` are descriptors of blobs in the store; for one that is still on the way, ``ready`` waits.
-        Raises ``LayerError``, ``DigestError``; then nothing half-made stays.
->>>>>>> mendE
         """
         chain = digests.chain_ids(diff_ids)
         verified = [self.note(one["digest"], diff_id).exists() for one, diff_id in zip(layers, diff_ids, strict=True)]

@@ -86,11 +86,7 @@ def adopt(chains: Chains, place: Place, below: list[str], kind: str = "gzip") ->
     """Make a folder of changes the layer on top of the chain ``below`` (diff_ids): pack it, and publish it as unpacked."""
     if (latest := epoch()) is not None:
         clamp(place.path, latest)
-<<<<<<< HEAD
     layer = from_folder(chains.store, place.path, kind, chains.stopping)
-=======
-    layer = from_folder(chains.store, place.path, kind)
     chains.note(layer.descriptor["digest"], layer.diff_id).touch()
->>>>>>> mendE
     chain_id = digests.chain_ids([*below, layer.diff_id])[-1]
     return layer, place.publish(chain_id)
