@@ -68,15 +68,8 @@ class Chains:
         """A new folder among the layers. Hold ``store.using`` meanwhile."""
         return Place(self)
 
-    def unpack(
-        self,
-        layers: list[dict],
-        diff_ids: list[str],
-        told=lambda descriptor: None,
-        ready=lambda descriptor: None,
-        stopping: threading.Event | None = None,
-        room=None,
-    ) -> list[str]:
+    def unpack(self, layers: list[dict], diff_ids: list[str], told=lambda descriptor: None, ready=lambda descriptor: None,
+               stopping: threading.Event | None = None, room=None) -> list[str]:  # fmt: skip
         """The folders of a stack of layers, the lowest first; those that are missing are unpacked side by side.
 
         One that is there, but perhaps from another blob, is unpacked too, and thrown away: a blob is handed on, so it must be right.
@@ -85,8 +78,8 @@ class Chains:
         together with others. Raises ``LayerError``, ``DigestError``; then nothing half-made stays.
         """
         chain = digests.chain_ids(diff_ids)
-        verified = [self.note(one["digest"], diff_id).exists() for one, diff_id in zip(layers, diff_ids, strict=True)]
-        missing = [number for number, one in enumerate(chain) if self.find(one) is None or not verified[number]]
+        known = [self.note(one["digest"], diff_id).exists() for one, diff_id in zip(layers, diff_ids, strict=True)]
+        missing = [number for number, one in enumerate(chain) if not (known[number] and self.find(one))]
         if not missing:
             return [self.find(one) for one in chain]
         from lib.images.unpack import Room  # mostly all is unpacked already, and no command waits for it
