@@ -406,7 +406,7 @@ def test_a_blob_is_verified_where_its_layer_is_there_already(tmp_path, junk):
     good = make.image(ours, make.tar(member("x", b"good")))
     ours.folders(good)
     blob = ours.store.put(gzip.compress(junk))
-    with pytest.raises(ImageError, match="unpacked|not a valid tar file"):
+    with pytest.raises(ImageError, match=r"unpacked|not a valid tar file"):
         ours.chains.unpack([{**good.layers[0], "digest": blob}], good.diff_ids)
     assert len(os.listdir(ours.store.place / "layers")) == 1 and Path(ours.folders(good)[0], "x").read_bytes() == b"good"
 
