@@ -280,8 +280,8 @@ def opened(folder: str) -> Folder:
     """A context: from here on it is this folder, whatever its path comes to mean. Raises ``ContextError``."""
     try:
         return Folder(os.open(folder, FOLDER))
-    except (FileNotFoundError, NotADirectoryError):
-        raise ContextError(f"unable to prepare context: path {folder!r} not found") from None
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ContextError(f"unable to prepare context: path {folder!r} not found: {error.strerror.lower()}") from None
 
 
 def dated(history: list[dict], moment: str) -> list[dict]:

@@ -71,7 +71,8 @@ class Library:
         return None
 
     def by_id(self, beginning: str) -> list[Image]:
-        return [one for one in self.images() if one.id.partition(":")[2].startswith(beginning)]
+        """One for each id: the same image, pulled and loaded, has two manifests."""
+        return list({one.id: one for one in self.images() if one.id.partition(":")[2].startswith(beginning)}.values())
 
     @staticmethod
     def meant(wanted, names: dict) -> str:

@@ -618,7 +618,7 @@ def test_a_name_is_one_image_for_the_length_of_a_build(site, text, times):
         site.build(f"FROM base\nRUN echo {name} > /tool\n", tags=(name,))
     answers = ["good"] * times + ["evil"] * 9
     wanted = {"base": lambda: "base", "tools": lambda: answers.pop(0), "good": lambda: "good"}
-    given = {"resolve": lambda name, platform, stopping: site.library.find(wanted[name]())}
+    given = {"resolve": lambda name, **how: site.library.find(wanted[name]())}
     assert site.read(site.build(f"FROM base\n{text}\n", **given), "x") == "good\n"
     built = site.build(f"FROM base\n{text.replace('tools', 'good')}\n", **given)
     assert site.read(built, "x") == "good\n" and cached(built) == [True]

@@ -178,6 +178,14 @@ def test_no_id_takes_the_place_of_a_name(ours):
     assert ours.remove(name) == [f"Untagged: {name}:latest"] and ours.find(name).id == strange.id
 
 
+def test_an_id_of_two_manifests(ours):
+    """The same image, pulled and loaded: it is one all the same."""
+    one = simple(ours)
+    document = {**json.loads(ours.store.get(one.descriptor["digest"])), "annotations": {"a": "b"}}
+    ours.store.tag("localhost/loaded:1", ours.store.put_json(document, one.descriptor["mediaType"]))
+    assert len(ours.images()) == 2 and ours.find(one.id[7:19]).id == ours.find(one.id).id == one.id
+
+
 def test_rmi_takes_a_name_and_with_the_last_name_the_image(ours):
     one = simple(ours)
     ours.folders(one)

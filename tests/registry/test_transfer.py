@@ -737,7 +737,7 @@ def hostile(fake: Fake, made: Made, do) -> None:
         (lambda h, data: h.endless(), "more comes: refused"),
         (lambda h, data: h.say(200, data, length=len(data) + 9), r"are announced"),
         (lambda h, data: h.say(200, data[:-9], length=len(data) - 9), r"are announced"),
-        (lambda h, data: h.say(200, data[:-1] + b"x"), "it was damaged or exchanged"),
+        (lambda h, data: h.say(200, data[:-1] + b"x"), "it was damaged or swapped"),
         (lambda h, data: h.say(206, data, **{"Content-Range": "bytes 5-9/10"}), "asked for bytes from 0 on"),
         (lambda h, data: h.say(206, data), "asked for bytes from 0 on"),
         (lambda h, data: h.say(302, Location="file:///etc/passwd"), "only http and https"),
