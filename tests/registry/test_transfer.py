@@ -692,7 +692,7 @@ def test_a_layer_that_is_none_ends_the_downloads_of_the_others(fake, mine):
 
     fake.on[f"GET /v2/app/blobs/{digest_of(good)}"] = stall
     try:
-        with pytest.raises(ImageError, match="no valid tar file"):
+        with pytest.raises(ImageError, match="not a valid tar file"):
             pull(mine, f"{fake.name}/app")
     finally:
         over.set()
