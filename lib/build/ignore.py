@@ -13,12 +13,14 @@ import os
 import posixpath
 from collections.abc import Callable, Iterable
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from lib.beneath import Folder, Outside
 from lib.build.globs import BadGlob, compile_glob, compile_ignore
 from lib.dockerfile.expansion import SPACE
 from lib.visible import Visible
+
+if TYPE_CHECKING:
+    from lib.beneath import Folder
 
 AT_MOST = 1 << 20  # bytes of a .dockerignore, as of a Dockerfile
 
@@ -82,6 +84,8 @@ def open_ignore(top: Folder, beside: tuple[Folder, str] | None = None) -> Ignore
     A link may lead to it, but not out of the folder: which files come into the image tells what the rules are.
     Raises: IgnoreError, OSError.
     """
+    from lib.beneath import Outside  # it brings ctypes along: who only reads rules need not wait for that
+
     for folder, name in (*([(beside[0], f"{beside[1]}.dockerignore")] if beside else []), (top, ".dockerignore")):
         if os.path.isfile(f"/proc/self/fd/{folder.fd}/{name}"):
             try:
