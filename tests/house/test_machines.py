@@ -120,11 +120,12 @@ def check_the_second_command(root: roots.Root) -> None:
     cell = nbformat.v4.new_code_cell("import os, lib; print(os.environ['HOME'])", execution_count=1)
     cell.outputs = [nbformat.v4.new_output("stream", text="(an empty folder)\n")]
     cell.metadata.tags = ["nbval-ignore-output"]
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), root.path / "vagrant/notebooks/01-small.ipynb")
+    claim = nbformat.v4.new_code_cell("assert os.environ['HOME']", execution_count=2, metadata={"tags": ["holds"]})
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell, claim]), root.path / "vagrant/notebooks/01-small.ipynb")
     checked = root.run(
         "/opt/suitcase/venv/bin/python", "tools/check.py", "style", "arrows", "notebooks", cwd="/vagrant", PYTHONPATH="/vagrant"
     )
-    assert checked.returncode == 0 and "1 passed" in checked.stdout, checked.stdout
+    assert checked.returncode == 0 and "2 passed" in checked.stdout, checked.stdout
 
 
 def check_machine(root: roots.Root) -> None:
