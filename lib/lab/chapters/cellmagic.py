@@ -92,6 +92,7 @@ def end_what_was_torn(result) -> None:
                     if getattr(child, "pid", None) and child.returncode is None:
                         child.kill()
                         child.wait()
+        minifile.sweep()
 
 
 def load(chapter: int = 1) -> None:
@@ -101,6 +102,7 @@ def load(chapter: int = 1) -> None:
     shell.register_magic_function(alone, "cell")
     shell.register_magic_function(mini.add, "cell", "mini")
     mini.begin()
+    minifile.sweep(0)  # of a kernel that was killed
     shield_starts()
     if end_what_was_torn not in shell.events.callbacks["post_run_cell"]:
         shell.events.register("post_run_cell", end_what_was_torn)

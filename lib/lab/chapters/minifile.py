@@ -11,6 +11,7 @@ import json
 import os
 import re
 import sys
+import time
 import types
 from dataclasses import dataclass
 from html import escape
@@ -80,6 +81,25 @@ def up_to(last: int) -> Paragraphs:
         for name, before, body in cells(f"{number:02}"):
             found = put(found, name, body, before)
     return found
+
+
+def sweep(seconds: float = 1.0) -> None:
+    """Remove the cgroups of a mini that was killed before it could do so. One that is at work is not empty, and stays.
+
+    Its container dies with it, but a moment later: so long an empty cgroup is waited for.
+    """
+    deadline = time.monotonic() + seconds
+    top = Path("/sys/fs/cgroup")
+    for folder in (*top.glob("mini-*"), *top.glob("*/mini-*")):
+        while not Path("/proc", folder.name.removeprefix("mini-")).exists():
+            try:
+                folder.rmdir()
+            except FileNotFoundError:
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    break
+                time.sleep(0.02)
 
 
 @dataclass

@@ -161,12 +161,36 @@ def test_it_has_a_name_of_its_own_and_leaves_the_machines_alone(mini):
 @pytest.mark.v2
 @requires("root", "overlay", "memory", "pids")
 def test_its_limits_are_the_kernels_and_nothing_is_left_of_them(mini):
-    root = bases.busybox()
+    root, before = bases.busybox(), cgroups_of_the_dead()
     text, code = said(mini.run, root, "sh", "-c", "for one in 1 2 3 4 5 6 7 8; do sleep 1 & done", pids=4)
     assert code and "can't fork" in text
     assert said(mini.run, root, "dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1", memory="32m")[1] == 137 or swap()
-    found = {one.name.removeprefix("mini-") for one in Path("/sys/fs/cgroup").rglob("mini-*") if one.is_dir()}
-    assert not [pid for pid in found if not os.path.exists(f"/proc/{pid}")]  # a chapter that runs beside this has some of its own
+    assert cgroups_of_the_dead() <= before
+
+
+def cgroups_of_the_dead() -> set[str]:
+    """What a mini has left. (A chapter that runs beside this has some of its own, which are alive.)"""
+    found = {str(one) for place in ("", "memory", "pids") for one in Path("/sys/fs/cgroup", place).glob("mini-*")}
+    return {one for one in found if not os.path.exists(f"/proc/{one.partition('mini-')[2]}")}
+
+
+@pytest.mark.v2
+@requires("root", "memory", "pids")
+def test_what_a_killed_mini_left_is_swept_and_what_is_at_work_stays():
+    child = subprocess.Popen(["sleep", "60"])
+    try:
+        gone = subprocess.Popen(["true"])
+        gone.wait()
+        top = Path("/sys/fs/cgroup", "" if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else "pids")
+        for pid in (child.pid, gone.pid):
+            (top / f"mini-{pid}").mkdir()
+        minifile.sweep()
+        assert (top / f"mini-{child.pid}").is_dir() and not (top / f"mini-{gone.pid}").exists()
+    finally:
+        child.kill()
+        child.wait()
+        minifile.sweep()
+    assert not (top / f"mini-{child.pid}").exists()
 
 
 def swap() -> bool:
