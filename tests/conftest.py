@@ -10,7 +10,7 @@ import pytest
 from helpers import leakcheck
 from helpers.needs import there
 
-from lib import linux
+from lib import linux, state
 from lib.ingredients import cgroups
 from lib.lab.doctor import leaks
 
@@ -18,7 +18,7 @@ from lib.lab.doctor import leaks
 def pytest_configure(config):
     config.addinivalue_line("markers", "v2: chosen to run in the cgroup v2 guest too")
     config.addinivalue_line("markers", "may_leave: what this test leaves behind is checked by the test itself")
-    own = tempfile.TemporaryDirectory(prefix="mini-", ignore_cleanup_errors=True)
+    own = tempfile.TemporaryDirectory(prefix=state.temporary("reader"), ignore_cleanup_errors=True)
     config.add_cleanup(own.cleanup)
     os.environ["SUITCASE_READER"] = own.name  # the reader's own files are no test's business
     if os.geteuid() == 0:  # a mount table of our own: then its leak check is a plain difference

@@ -10,6 +10,7 @@ import tempfile
 
 import nbval.kernel
 
+from lib import state
 from lib.lab.jupyter.kernelmanager import OwnSockets
 
 
@@ -26,6 +27,6 @@ nbval.kernel.KernelManager = EndsInOrder
 
 def pytest_configure(config):
     """The reader's own files are no test's business: here they are the session's."""
-    folder = tempfile.TemporaryDirectory(prefix="mini-", ignore_cleanup_errors=True)
+    folder = tempfile.TemporaryDirectory(prefix=state.temporary("reader"), ignore_cleanup_errors=True)
     config.add_cleanup(folder.cleanup)
     os.environ["SUITCASE_READER"] = folder.name
