@@ -18,7 +18,8 @@ from lib.cli.signals import ended_in_order
 VERBS = {
     "images": "images history inspect tag rmi prune",
     "archives": "save load import",
-    "containers": "run diff export",
+    "containers.running": "run",
+    "containers.writings": "diff export",
     "builds": "build builder-prune",
     "registries": "pull push login logout",
 }

@@ -17,7 +17,8 @@ from helpers.needs import requires
 from helpers.sites import Site
 
 from lib import container, state
-from lib.cli import containers, reports
+from lib.cli import reports
+from lib.cli.containers import writings
 from lib.images import Merged, archive, layers, pack
 from lib.images.pack import Packing
 
@@ -147,7 +148,7 @@ def box(tmp_path, monkeypatch):
 def test_it_stands_still_while_it_is_read(box, monkeypatch, verb, deed):
     seen = []
     monkeypatch.setattr(*deed, lambda *words: seen.append(box.cgroup.frozen) or [])
-    assert CliRunner().invoke(getattr(containers, verb), ["victim"]).exit_code == 0
+    assert CliRunner().invoke(getattr(writings, verb), ["victim"]).exit_code == 0
     assert seen == [True] and not box.cgroup.frozen
 
 
@@ -160,15 +161,15 @@ def test_it_goes_on_however_that_ends(box, monkeypatch, error):
 
     seen = []
     monkeypatch.setattr(archive, "export", interrupted)
-    assert CliRunner().invoke(containers.export, ["victim"]).exit_code != 0
+    assert CliRunner().invoke(writings.export, ["victim"]).exit_code != 0
     assert seen == [True] and not box.cgroup.frozen
 
 
 @requires("root", "overlay", "freezer")
 def test_it_goes_on_when_whoever_read_it_was_killed(box):
     """By a signal that nobody can catch: the next one of us finds on record that it stands."""
-    export = "from lib.cli import containers; import os; from lib.images import archive\n"
-    export += "archive.export = lambda *words: os.kill(os.getpid(), 9)\ncontainers.export(['victim'])"
+    export = "from lib.cli.containers import writings; import os; from lib.images import archive\n"
+    export += "archive.export = lambda *words: os.kill(os.getpid(), 9)\nwritings.export(['victim'])"
     assert subprocess.run([sys.executable, "-c", export], cwd=ROOT, capture_output=True).returncode == -9
     assert box.cgroup.frozen
     state.gc()
@@ -178,7 +179,7 @@ def test_it_goes_on_when_whoever_read_it_was_killed(box):
 @requires("root", "overlay", "freezer")
 def test_one_that_was_paused_stays_so(box):
     box.cgroup.freeze()
-    done = CliRunner().invoke(containers.export, ["victim"])
+    done = CliRunner().invoke(writings.export, ["victim"])
     assert done.exit_code == 0 and tarfile.open(fileobj=io.BytesIO(done.stdout_bytes)).getnames()
     assert box.cgroup.frozen
     box.cgroup.thaw()

@@ -20,8 +20,8 @@ from lib import run, show
 from lib.build import StepReport
 from lib.build.builder import Built
 from lib.build.imageconfig import config_of
-from lib.cli.launch import Wishes, container
 from lib.dockerfile import DockerfileError, parse
+from lib.engine.wishes import Wishes, container
 from lib.images import ImageError
 from lib.ingredients import users
 from lib.process import StepError

@@ -24,7 +24,8 @@ from helpers.needs import requires
 from helpers.registries import with_password
 
 from lib import state
-from lib.cli import containers, text
+from lib.cli import text
+from lib.cli.containers import writings
 from lib.cli.errors import Failed
 from lib.cli.main import main
 from lib.engine import shortnames
@@ -99,7 +100,7 @@ def columns(line: str) -> list[str]:
 
 def of_busybox(ours, name: str, script: str):
     """A container of our busybox that is called so, not started."""
-    from lib.cli.launch import Wishes, container
+    from lib.engine.wishes import Wishes, container
 
     return container(ours, ours.find("localhost/busybox:static"), Wishes(["sh", "-c", script], options={"name": name}))
 
@@ -171,7 +172,7 @@ def test_rmi_goes_on_after_an_error(suitcase):
 
 
 def test_an_image_that_a_container_stands_on(suitcase, ours):
-    from lib.cli.launch import Wishes, container
+    from lib.engine.wishes import Wishes, container
 
     with container(ours, ours.find("localhost/busybox:static"), Wishes(["sleep", "60"])).start():
         said = suitcase("rmi localhost/busybox:static")
@@ -311,10 +312,10 @@ def test_a_running_container_by_its_name_before_any_id(monkeypatch):
         {"id": ident, "called": called} for ident, called in (("feed01", "one"), ("feed02", "two"), ("0ff000", "feed"), ("abc000", ""))
     ]
     monkeypatch.setattr(state, "records", lambda: records)
-    assert [containers.running(word)["id"] for word in ("feed", "feed0" + "1", "0ff")] == ["0ff000", "feed01", "0ff000"]
+    assert [writings.running(word)["id"] for word in ("feed", "feed0" + "1", "0ff")] == ["0ff000", "feed01", "0ff000"]
     for word, words in (("feed0", "of 2 containers"), ("nobody", "No such container")):
         with pytest.raises(Failed, match=words):
-            containers.running(word)
+            writings.running(word)
 
 
 def test_diff_and_export_of_a_running_container(suitcase, ours, docker, tmp_path):

@@ -13,7 +13,7 @@ import pytest
 from helpers.needs import requires
 
 from lib import state
-from lib.cli.launch import kept
+from lib.engine.wishes import kept
 from lib.lab.jupyter.chapterlist import home, there
 from lib.lab.jupyter.kernelmanager import OwnSockets
 from lib.process import scratch
