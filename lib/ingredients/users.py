@@ -32,6 +32,7 @@ class RunAs:
     def steps(self) -> list[Step]:
         more = [Step("rights", "setgroups", (list(self.groups),), "its own, and those that /etc/group adds")] if os.geteuid() == 0 else []
         return [
+            Step("terminal", "own_stdio", (self.uid,), "it may open /dev/stdout and its terminal again, as many programs do to log"),
             *more,
             Step("rights", "setgid", (self.gid,), "the group first: afterwards nobody may change it any more"),
             Step("rights", "setuid", (self.uid,), "--user; all capabilities go with it"),

@@ -8,6 +8,8 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import stat
+from contextlib import suppress
 
 from lib import inside, linux
 from lib.sealed import sealed_copy
@@ -47,6 +49,19 @@ def setrlimit(name: str, soft: int, hard: int) -> None:
     except ValueError as error:  # Python's words for EPERM and EINVAL
         refused = errno.EPERM if "not allowed" in str(error) else errno.EINVAL
         raise OSError(refused, f"{os.strerror(refused)} (the machine's hard limit is {resource.getrlimit(number)[1]})", name) from None
+
+
+def own_stdio(uid: int) -> None:
+    """Give the pipes or the terminal at 0, 1 and 2 to a user: who opens ``/proc/self/fd/1`` must own what is behind it. See proc_pid_fd(5).
+
+    A file of the caller's stays the caller's, and so does a terminal from outside. A user namespace that does not know the owner can
+    give nothing away.
+    """
+    for number in (0, 1, 2):
+        about = os.fstat(number)
+        if stat.S_ISFIFO(about.st_mode) or (os.isatty(number) and about.st_dev == os.stat("/dev/pts").st_dev):
+            with suppress(PermissionError):
+                os.fchown(number, uid, -1)
 
 
 def set_umask(mask: int) -> None:
@@ -94,6 +109,7 @@ CALLS = {
     # in the child
     "write_to": write_to,
     "setsid": os.setsid,
+    "own_stdio": own_stdio,
     "umask": set_umask,
     "mount": linux.mount,
     "umount2": linux.umount,
