@@ -221,6 +221,7 @@ CATALOGUE = {
     ("setrlimit", "EPERM"): "above the hard limit, which only CAP_SYS_RESOURCE may raise: ask for less (ulimit -H shows the limit)",
     ("setrlimit", "EINVAL"): "the soft limit is above the hard limit",
     ("setgroups", "EPERM"): "in a user namespace with 'deny' in /proc/self/setgroups, groups cannot be changed",
+    ("setgroups", "EINVAL"): "one of these gids is not mapped in the user namespace",
     ("setuid", "EINVAL"): "this uid is not mapped in the user namespace",
     ("setuid", "EPERM"): NEEDS_ROOT,
     ("setgid", "EINVAL"): "this gid is not mapped in the user namespace",

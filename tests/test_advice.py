@@ -17,7 +17,7 @@ from helpers.steps import Steps
 
 import lib
 from lib import advice, linux
-from lib.ingredients import Cgroup, Namespaces, cgroups
+from lib.ingredients import Cgroup, Namespaces, User, cgroups
 from lib.ingredients.cgroups import Member
 from lib.process import Plan, Ref, Step, StepError
 
@@ -181,6 +181,7 @@ PROVOKED = {
     ("setrlimit", "EPERM"): lambda p: fails(do("setrlimit", "NOFILE", 100, 100), NOBODY, do("setrlimit", "NOFILE", 200, 200)),
     ("setrlimit", "EINVAL"): lambda p: fails(do("setrlimit", "NOFILE", 200, 100)),
     ("setgroups", "EPERM"): lambda p: fails(do("unshare", "user"), do("write", "/proc/self/setgroups", "deny"), do("setgroups", [])),
+    ("setgroups", "EINVAL"): lambda p: fails(do("setgroups", [5]), ingredients=[User()]),
     ("setuid", "EINVAL"): lambda p: fails(do("unshare", "user"), do("setuid", 5)),
     ("setuid", "EPERM"): lambda p: fails(NOBODY, do("setuid", 0)),
     ("setgid", "EINVAL"): lambda p: fails(do("unshare", "user"), do("setgid", 5)),

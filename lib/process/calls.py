@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import os
 import resource
-import stat
 from contextlib import suppress
 
 from lib import inside, linux
@@ -52,16 +51,32 @@ def setrlimit(name: str, soft: int, hard: int) -> None:
 
 
 def own_stdio(uid: int) -> None:
-    """Give the pipes or the terminal at 0, 1 and 2 to a user: who opens ``/proc/self/fd/1`` must own what is behind it. See proc_pid_fd(5).
+    """Give the pipes or the terminal at 0, 1 and 2 to a user: who opens ``/proc/self/fd/1`` must own what is behind it.
 
-    A file of the caller's stays the caller's, and so does a terminal from outside. A user namespace that does not know the owner can
-    give nothing away.
+    See proc_pid_fd(5).
     """
     for number in (0, 1, 2):
-        about = os.fstat(number)
-        if stat.S_ISFIFO(about.st_mode) or (os.isatty(number) and about.st_dev == os.stat("/dev/pts").st_dev):
-            with suppress(PermissionError):
+        if was_made_for_it(number):
+            with suppress(OSError):  # a user namespace may not know this user; the step that becomes him says so, in better words
                 os.fchown(number, uid, -1)
+
+
+def was_made_for_it(fd: int) -> bool:
+    """Is it a pipe without a name, or a terminal of the ``/dev/pts`` in here? Whatever has a name outside stays its owner's."""
+    where = os.fstat(fd).st_dev
+    if os.isatty(fd):
+        return os.path.isdir("/dev/pts") and where == os.stat("/dev/pts").st_dev
+    return where == nameless_pipes()
+
+
+def nameless_pipes() -> int:
+    """The device that every pipe(2) lies on; a named pipe lies where its name does."""
+    ends = os.pipe2(os.O_CLOEXEC)
+    try:
+        return os.fstat(ends[0]).st_dev
+    finally:
+        for fd in ends:
+            os.close(fd)
 
 
 def set_umask(mask: int) -> None:

@@ -9,7 +9,8 @@ import pytest
 from helpers.needs import requires
 
 import lib
-from lib.ingredients import RunAs
+from lib.ingredients import RunAs, User
+from lib.process import Plan, StepError
 
 pytestmark = requires("root", "overlay", "busybox")
 
@@ -26,15 +27,21 @@ def test_a_user_may_open_its_outputs_again(tty, capfd):
 
 
 def test_what_is_the_callers_stays_the_callers(tmp_path):
-    """A file, and a terminal of the machine's."""
-    master, terminal = pty.openpty()
+    """A terminal of the machine's, a file, and a pipe that has a name there."""
+    os.mkfifo(tmp_path / "pipe")
+    given = [*pty.openpty(), os.open(tmp_path / "file", os.O_CREAT | os.O_RDWR), os.open(tmp_path / "pipe", os.O_RDWR)]
     try:
-        with open(tmp_path / "out", "w+b") as file:
-            before = os.fstat(terminal).st_uid
-            with lib.Container("busybox", ["echo", "hi"], user=SOMEBODY).plan.create(terminal, file, terminal) as process:
-                process.start()
-                assert process.wait().code == 0
-            assert (os.fstat(file.fileno()).st_uid, os.fstat(terminal).st_uid) == (os.geteuid(), before)
+        before = [os.fstat(fd).st_uid for fd in given]
+        with lib.Container("busybox", ["echo", "hi"], user=SOMEBODY).plan.create(*given[1:]) as process:
+            process.start()
+            assert process.wait().code == 0
+        assert [os.fstat(fd).st_uid for fd in given] == before
     finally:
-        os.close(master)
-        os.close(terminal)
+        for fd in given:
+            os.close(fd)
+
+
+def test_a_user_whom_the_namespace_does_not_know_is_told_so():
+    """By the step that cannot become that user, not by one that would have given something away."""
+    with pytest.raises(StepError, match="not mapped in the user namespace"):
+        Plan(["true"], [User(), SOMEBODY]).run()

@@ -1,1 +1,1 @@
-"""Verbs for containers."""
+"""The verbs for containers, one module for each group of them."""

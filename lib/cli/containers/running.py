@@ -54,21 +54,21 @@ def run(
 ) -> None:
     """Run a command in a new container."""
     from lib.engine import resolve
-    from lib.engine import wishes as runner
+    from lib.engine.wishes import Wishes, kept
 
     with errors(125):
         variables = pairs(env)
         ours = library()
         found = resolve.image(ours, image, pull)
-        wishes = runner.Wishes(command, entrypoint, variables, workdir, user, {key: value for key, value in options.items() if value})
-    with errors(125), runner.kept(found):
+        wishes = Wishes(command, entrypoint, variables, workdir, user, {key: value for key, value in options.items() if value})
+    with errors(125), kept(found):
         sys.exit(foreground(ours, found, wishes, interactive))
 
 
 def foreground(ours, found, wishes, interactive: bool) -> int:
     """Run it to its end; returns its exit code."""
-    from lib.engine import wishes as runner
+    from lib.engine.wishes import container
 
-    made = runner.container(ours, found, wishes)
+    made = container(ours, found, wishes)
     stdin = sys.stdin.buffer.read() if interactive and not sys.stdin.isatty() else b""
     return made.run(stdin=stdin).code
