@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from lib import linux, state
-from lib.process import Shield
+from lib.shield import Shield
 
 ETC = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1::/:/bin/false\nnobody:x:65534:65534::/:/bin/false\n",

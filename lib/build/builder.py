@@ -26,9 +26,9 @@ from lib.images.chains import Chains
 from lib.images.sourcedate import created
 from lib.registry.pace import Stopping
 from lib.regularfile import open_regular
+from lib.shield import Shield
 
-TICK = 0.05  # s
-AT_ONCE = 16  # stages that are built side by side; each waits only for those that began before it
+TICK, AT_ONCE = 0.05, 16  # seconds; stages that are built side by side, of which each waits only for those that began before it
 
 
 class Build:
@@ -134,8 +134,8 @@ class Build:
         with ThreadPoolExecutor(min(len(needed), AT_ONCE)) as pool:
             jobs: list[Future] = []
             try:
-                for stage in needed:
-                    jobs.append(pool.submit(self.one, StageBuild(self, stage)))
+                with Shield():  # a thread that an interrupt leaves half begun is one that nobody waits for
+                    jobs.extend(pool.submit(self.one, StageBuild(self, stage)) for stage in needed)  # each is noted as it begins
                 self.watch(jobs)
             except BaseException:
                 self.stopping.set()

@@ -25,7 +25,8 @@ from lib.dockerfile.mounts import Mount as Wish
 from lib.images import ImageError, Merged, Store
 from lib.ingredients import Bind, Cgroup, Files, Hostname, Loopback, Mount, Namespaces, RootFS, RunAs, Tmpfs, User, WorkDir
 from lib.ingredients.cgroups import ALLOWED
-from lib.process import Exit, Plan, Process, Shield
+from lib.process import Exit, Plan, Process
+from lib.shield import Shield
 
 HOSTNAME = "suitcase-build"
 TICK = 0.05  # s

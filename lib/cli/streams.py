@@ -62,7 +62,7 @@ def apart() -> Iterator[str]:
     them (setuid). It is on record: if we are killed, the next one of us removes it.
     """
     from lib import state
-    from lib.process import Shield
+    from lib.shield import Shield
 
     place = state.folder("containers") / f"context-{state.new_id()}"
     with Shield() as shield:  # nothing may come between the folder, its record and their end

@@ -10,7 +10,7 @@ from lib import state
 from lib.container import Container
 from lib.images import Image, Library, Merged
 from lib.ingredients import users
-from lib.process import Shield
+from lib.shield import Shield
 
 
 @dataclass

@@ -19,6 +19,7 @@ from lib.images.digests import ImageError
 from lib.images.merged import Merged
 from lib.images.overlays import xattrs
 from lib.images.store import Store
+from lib.shield import Shield
 
 MOUNTPOINTS = "mounts"
 LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
@@ -142,7 +143,9 @@ def side_by_side(jobs: list[Job], stopping: threading.Event) -> None:
 
     with ThreadPoolExecutor(min(len(jobs), os.cpu_count() or 1)) as pool:
         try:
-            for task in as_completed([pool.submit(job.run) for job in jobs]):
+            with Shield():  # a thread that an interrupt leaves half begun is one that nobody waits for
+                tasks = [pool.submit(job.run) for job in jobs]
+            for task in as_completed(tasks):
                 task.result()
         except BaseException:
             stopping.set()

@@ -16,7 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lib import bases, state
-from lib.process import Shield, completed, scratch
+from lib.process import completed, scratch
+from lib.shield import Shield
 
 PODMAN = ["podman", "--cgroup-manager", "cgroupfs", "--runtime", "runc", "--events-backend", "none"]
 

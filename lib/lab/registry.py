@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lib import state
 from lib.lab.peers import Missing
-from lib.process import Shield
+from lib.shield import Shield
 
 PROGRAM = "docker-registry"
 PATIENCE = 20  # seconds

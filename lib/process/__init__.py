@@ -9,7 +9,7 @@ __getattr__, __all__ = hand_on(
         "plan": "StepPlan check_text words",
         "errors": "StepError TimeLimit",
         "exit": "Exit in_words signal_number",
-        "interrupts": "Shield completed scratch",
+        "interrupts": "completed scratch",
         "client": "Starter PATIENCE",
         "output": "Pipes KEEP memory_file",
         "handle": "Process LIVE",

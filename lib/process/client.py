@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lib import linux
-from lib.process.interrupts import Shield
 from lib.sealed import sealed_copy
+from lib.shield import Shield
 
 PATIENCE = 60  # seconds that a process may take from one message to the next while it is created
 

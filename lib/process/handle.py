@@ -17,12 +17,12 @@ from lib.process import calls
 from lib.process.client import PATIENCE
 from lib.process.errors import TimeLimit, failed, refuse_what_is_there
 from lib.process.exit import Exit, collect, hint, why_killed
-from lib.process.interrupts import Shield
 from lib.process.line import Line
 from lib.process.output import Log, Pipes
 from lib.process.plan import StepPlan
 from lib.process.steps import CALLER, plain
 from lib.process.waiting import has_ended, let_it_end, see_it_end, until_the_next_look
+from lib.shield import Shield
 from lib.visible import visible
 
 LIVE: dict[int, Process] = {}

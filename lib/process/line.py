@@ -19,10 +19,10 @@ from contextlib import nullcontext, suppress
 from lib import linux
 from lib.process.client import PATIENCE, Starter
 from lib.process.errors import StepError, TimeLimit
-from lib.process.interrupts import Shield
 from lib.process.messages import MESSAGE, understood, with_descriptors
 from lib.process.steps import CHILD, STAGES, Step
 from lib.process.waiting import end_by_number, has_ended
+from lib.shield import Shield
 
 
 class Line:

@@ -10,9 +10,9 @@ from lib.process.client import PATIENCE
 from lib.process.errors import TimeLimit
 from lib.process.exit import Exit
 from lib.process.handle import Process
-from lib.process.interrupts import Shield
 from lib.process.output import TYPED_AT_MOST, Pipes, memory_file
 from lib.process.plan import StepPlan
+from lib.shield import Shield
 
 SHORTEST = 1  # second: as patient we are at least while a process is made, however little time it has afterwards
 

@@ -10,6 +10,7 @@ from typing import Protocol
 from lib.images import Draft, Stopped, Store, digests
 from lib.registry.repository import Repository
 from lib.registry.transport import PIECE, TRIES, Broken, pause
+from lib.shield import Shield
 
 AT_ONCE = 3  # as Docker
 TICK = 0.1  # seconds between looks whether anybody still waits
@@ -41,7 +42,8 @@ class Downloads:
             self.tell("Pulling fs layer", name)
             if len(self.futures) >= AT_ONCE:
                 self.tell("Waiting", name)
-            self.futures[one["digest"]] = self.pool.submit(self.fetch, one)
+            with Shield():  # a thread that an interrupt leaves half begun is one that nobody waits for
+                self.futures[one["digest"]] = self.pool.submit(self.fetch, one)
 
     def wait(self, one: dict) -> None:
         """Until a blob is here. Raises what its download raised, or ``Stopped``."""

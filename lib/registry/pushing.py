@@ -17,6 +17,7 @@ from lib.registry.downloads import Tell
 from lib.registry.repository import Repository
 from lib.registry.transport import RegistryError
 from lib.registry.uploads import Upload
+from lib.shield import Shield
 
 AT_ONCE = 5  # as Docker
 
@@ -75,7 +76,9 @@ class Push:
         """Side by side; an error of one, or an interrupt, stops the others at their next piece."""
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="upload") as pool:
             try:
-                for task in as_completed([pool.submit(self.layer, one) for one in blobs]):
+                with Shield():  # a thread that an interrupt leaves half begun is one that nobody waits for
+                    tasks = [pool.submit(self.layer, one) for one in blobs]
+                for task in as_completed(tasks):
                     task.result()
             except BaseException:
                 self.stopping.set()

@@ -5,7 +5,7 @@ Everything here looks at plans, processes and cgroups from outside; the runtime 
 
 from importlib import import_module
 
-from lib.process import Shield
+from lib.shield import Shield
 
 _HOMES = {
     "Picture": "picture",
@@ -17,7 +17,7 @@ _HOMES = {
     "table": "tables",
     "Tower": "machines", "towers": "machines",
     "server": "capacity",
-    "luggage": "luggage",
+    "luggage": "carried",
     "cake": "layers",
     "steps": "builds", "layered": "builds", "waterfall": "builds", "touch": "builds", "touched": "builds",
     "reorder": "lineorder", "anatomy": "layers",

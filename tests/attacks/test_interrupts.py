@@ -7,6 +7,8 @@ import signal
 import tarfile
 import threading
 import time
+from concurrent.futures.thread import _worker
+from contextlib import contextmanager
 from functools import partial
 
 import pytest
@@ -21,6 +23,7 @@ from lib.build.steps import BuildError
 from lib.engine import resolve
 from lib.images import compression
 from lib.images.layers import Sink
+from lib.registry import transfer
 
 LAST = "FROM scratch\nCOPY --from=a / /\n"
 FILES = 1000
@@ -69,6 +72,23 @@ def interrupted(site: Site, busy: Busy, text: str, **options) -> None:
     finally:
         hand.join()
     assert site.leftovers() == []
+
+
+@contextmanager
+def interrupted_while_a_thread_begins(monkeypatch):
+    """Ctrl-C comes when a thread of a pool has just begun, and nobody has noted it yet. Afterwards none of them may still run."""
+    start, before = threading.Thread.start, set(threading.enumerate())
+
+    def begin(thread: threading.Thread) -> None:
+        start(thread)
+        if threading.current_thread() is threading.main_thread() and thread._target is _worker:
+            monkeypatch.setattr(threading.Thread, "start", start)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(threading.Thread, "start", begin)
+    with pytest.raises(KeyboardInterrupt):
+        yield
+    assert {one for one in set(threading.enumerate()) - before if one._target is _worker} == set()
 
 
 def slowly(busy: Busy, handler) -> None:
@@ -135,6 +155,39 @@ def test_while_it_packs_a_layer(site, busy, monkeypatch):
     monkeypatch.setattr(Sink, "write", lambda self, data: (busy.turn(), write(self, data))[1])
     interrupted(site, busy, f"FROM scratch AS a\nCOPY f /f\n{LAST}")
     assert busy.times < 400
+
+
+def test_while_a_thread_begins_to_build(site, busy, monkeypatch):
+    """Nobody waited for that one: it went on, in a folder that stayed."""
+    site.write("f.tar", make.tar(member("x")))
+    monkeypatch.setattr(copying, "reader", lambda *words: Endless(busy))
+    with interrupted_while_a_thread_begins(monkeypatch):
+        site.build(f"FROM scratch AS a\nADD f.tar /\n{LAST}")
+    assert site.leftovers() == []
+
+
+def test_while_a_thread_begins_to_pull(site, busy, server, monkeypatch):
+    server.keep(made())
+    server.on["GET /v2/app/blobs"] = partial(slowly, busy)
+    with interrupted_while_a_thread_begins(monkeypatch):
+        transfer.pull(site.library, f"{server.name}/app")
+    assert site.leftovers() == []
+
+
+def test_while_a_thread_begins_to_unpack(site, busy, monkeypatch):
+    image = make.image(site.library, make.tar(member("x")), name="strange:1")
+    site.library.chains.sweep(set())
+    monkeypatch.setattr(compression, "unpacked", lambda file: Endless(busy))
+    with interrupted_while_a_thread_begins(monkeypatch):
+        site.library.folders(image)
+    assert site.leftovers() == []
+
+
+def test_while_a_thread_begins_to_push(site, busy, server, monkeypatch):
+    make.image(site.library, make.tar(member("x")), name=f"{server.name}/app:1")
+    server.on["HEAD /v2/app/blobs"] = lambda handler: (busy.turn(), handler.say(404))
+    with interrupted_while_a_thread_begins(monkeypatch):
+        transfer.push(site.library, f"{server.name}/app:1")
 
 
 def test_the_first_error_ends_the_others_and_is_told(site, busy, server):

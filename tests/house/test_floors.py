@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import pkgutil
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import lib
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,6 +37,17 @@ def test_an_arrow_that_points_up_is_found(tmp_path):
         file.write("\nfrom lib.ingredients import cgroups  # noqa\n")
     done = lint(tmp_path)
     assert done.returncode == 1 and "lib.ingredients.namespaces -> lib.ingredients.cgroups" in done.stdout, done.stdout
+
+
+WINGS = [name for _, name, is_wing in pkgutil.walk_packages(lib.__path__, "lib.") if is_wing]
+
+
+@pytest.mark.parametrize("wing", WINGS)
+def test_what_a_wing_hands_on_is_not_called_as_one_of_its_modules(wing):
+    """Once that module is imported, Python puts it under its name into the wing: the second ``show.luggage(…)`` would call a module."""
+    package = importlib.import_module(wing)
+    modules = {name for _, name, _ in pkgutil.iter_modules(package.__path__)}
+    assert modules & set(getattr(package, "__all__", ())) == set()
 
 
 def test_the_starter_stays_small():

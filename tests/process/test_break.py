@@ -20,7 +20,8 @@ import lib
 from lib import linux, state
 from lib.container import Container
 from lib.lab.doctor.leaks import Look
-from lib.process import CALLER, Plan, Shield, Starter, Step, StepError
+from lib.process import CALLER, Plan, Starter, Step, StepError
+from lib.shield import Shield
 
 pytestmark = requires("root", "overlay", "busybox")
 

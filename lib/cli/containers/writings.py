@@ -63,7 +63,7 @@ def frozen(facts: dict) -> Iterator[None]:
     One without a cgroup (a user's without limits) cannot be frozen, and one that was paused already stays so. A record says that it
     is to go on, for the next one of us to read if this one is killed.
     """
-    from lib.process import Shield
+    from lib.shield import Shield
 
     group = group_of(facts)
     if group is None or group.frozen:

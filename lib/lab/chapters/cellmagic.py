@@ -18,7 +18,7 @@ from functools import wraps
 from IPython import get_ipython
 
 from lib.lab.chapters import minifile
-from lib.process import Shield
+from lib.shield import Shield
 
 RUNNER = """
 import sys

@@ -15,7 +15,7 @@ from lib.images.overlays import walk
 from lib.lab.chapters import tempfolder
 from lib.lab.chapters.slowapp import Index, toy
 from lib.lab.registry import LocalRegistry
-from lib.process import Shield
+from lib.shield import Shield
 
 
 def begin(work: int) -> tuple[Library, Index]:

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from lib import state
-from lib.process import Shield
+from lib.shield import Shield
 
 _open: dict[int, tuple[Path, state.Record]] = {}  # by pid: a forked child has none of its own yet
 
