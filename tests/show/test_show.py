@@ -1,6 +1,7 @@
 """Pictures: each has a text alternative that says what it shows, and is stable where it is compared."""
 
 import os
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -239,6 +240,9 @@ def test_lines_that_are_put_into_another_order(tmp_path, capsys, monkeypatch):
     lines.value = 0
     down.click()
     assert order.lines[0].startswith("FROM")
+    shutil.rmtree(place)
+    up.click()
+    assert "from the top" in redrawn[-1]
 
 
 def test_a_table_is_html_too_with_strangers_words_as_words():
