@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,12 @@ import picture  # noqa: E402
 
 def test_the_picture_is_that_of_the_imports():
     assert picture.main(["--check"]) == 0
+
+
+def test_no_box_of_the_picture_covers_another():
+    for row in picture.floors():
+        middles = sorted(x for x, _ in picture.places([row]).values())
+        assert all(right - left > picture.BOX for left, right in pairwise(middles)), row
 
 
 def test_no_arrow_points_up():
