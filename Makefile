@@ -12,7 +12,7 @@ export PYTHONPATH := $(CURDIR)
 # (Not by make's own abspath: to that a space is the end of a name.)
 RUN := "$(if $(filter /%,$(VENV)),,$(CURDIR)/)$(VENV)/bin/python"
 
-.PHONY: help tutorial test test-vagrant test-arm64 lab outputs picture bench doctor setup setup-peers setup-vagrant setup-arm64 setup-python lock clean uninstall
+.PHONY: help tutorial test soak test-vagrant test-arm64 lab outputs picture bench doctor setup setup-peers setup-vagrant setup-arm64 setup-python lock clean uninstall
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -23,6 +23,9 @@ tutorial: setup  ## install what is missing, run every chapter, write notebooks 
 
 test: setup-peers  ## all checks and tests, every notebook included
 	@$(RUN) tools/check.py
+
+soak: setup-python  ## 200 containers that print for ten minutes, 1,000 in a row: what `make test` does for seconds (as root)
+	@SUITCASE_SOAK=1 $(RUN) -m pytest tests/engine/daemons/test_load.py
 
 lab: setup  ## JupyterLab with the notebooks and both kernels, on this machine's loopback address
 	@$(RUN) -m lib.lab install $(if $(NETWORK),--network) || [ $$? = 3 ]  # 3: no lab VM on this machine; the reason has been said

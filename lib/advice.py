@@ -161,6 +161,10 @@ def why_mount_missing(source, target, fstype=None, options="", *_) -> str:
 # -- the catalogue -------------------------------------------------------------------------
 
 NEEDS_ROOT = "only root of the user namespace that owns it may do this: run as root, or take a user namespace along"
+NO_TABLES = (
+    "this kernel has no nftables for this family (CONFIG_NF_TABLES_IPV4, _IPV6): a container gets no bridge on it, but may share "
+    "the host's network (--network host) or have none"
+)
 CATALOGUE = {
     ("execve", "ENOENT"): why_not_found,
     ("execve", "ENOEXEC"): why_not_executable,
@@ -229,6 +233,17 @@ CATALOGUE = {
     ("link_up", "EPERM"): NEEDS_ROOT,
     ("open", "ENOENT"): "it does not exist: has the process ended already?",
     ("open", "EACCES"): "you may not open it",
+    ("nft", "ENOENT"): "it names what is not there: somebody has flushed our table (suitcase network doctor --repair makes it again), "
+    "or this kernel lacks a module (nft_fib, nft_nat, nft_masq)",
+    ("nft", "EPERM"): NEEDS_ROOT,
+    ("nft", "ENOTSUP"): NO_TABLES,
+    ("nft", "EPROTONOSUPPORT"): NO_TABLES,
+    ("nft", "EAFNOSUPPORT"): NO_TABLES,
+    ("nft", "EEXIST"): "another container has that port already",
+    ("settle", "ENOSPC"): "make room on the disk of the store (suitcase rm, suitcase prune), and it goes on by itself",
+    ("settle", "EDQUOT"): "make room within your quota (suitcase rm, suitcase prune), and it goes on by itself",
+    ("clone3", "EMFILE"): "the keeper, which looks after all containers, has as many open files as it may: remove containers, or raise the "
+    "hard limit (ulimit -Hn) of whoever starts the first one",
     ("open", "EMFILE"): "this process has too many open files: raise its limit (ulimit -n)",
 }  # fmt: skip
 

@@ -57,7 +57,8 @@ class Container:
     The parameters have Docker's names. ``image`` is a base (``busybox``, ``debian``), a folder, or a list of both, the lowest
     layer first; ``memory``, ``cpus``, ``pids_limit`` … are limits (see ``Cgroup``); ``init`` and ``tty`` as ``--init`` and
     ``--tty``; ``volumes`` are ``"/host:/container[:options]"``, ``tmpfs`` ``"/container[:options]"``; ``network`` is ``"none"``
-    (alone on loopback) or ``"host"``; ``user`` is who it runs as (see ``users.find``); ``cap_add``, ``cap_drop`` and ``privileged``
+    (alone on loopback), ``"host"``,
+    or a network (see ``lib.network``); ``user`` is who it runs as (see ``users.find``); ``cap_add``, ``cap_drop`` and ``privileged``
     say what root in it may do.
     Without root, a user namespace is taken along.
     """
@@ -65,33 +66,34 @@ class Container:
     def __init__(
         self, image: str | Sequence[str], command: Sequence[str] = ("sh",), *, name: str | None = None, hostname: str | None = None,
         env: dict[str, str] | None = None, workdir: str = "/", volumes: Sequence[str] = (), tmpfs: Sequence[str] = (),
-        read_only: bool = False, init: bool = False, tty: bool = False, network: str = "none", ulimits=None, user: RunAs | None = None,
+        read_only: bool = False, init: bool = False, tty: bool = False, network="none", ulimits=None, user: RunAs | None = None,
         memory=None, memory_swap=None, cpus=None, cpu_weight=None, cpuset=None, pids_limit=None,
-        cap_add: Sequence[str] = (), cap_drop: Sequence[str] = (), privileged: bool = False,
+        cap_add: Sequence[str] = (), cap_drop: Sequence[str] = (), privileged: bool = False, kept: str | None = None, synced: bool = False,
     ):  # fmt: skip
-        self.id = state.new_id()
+        self.id = os.path.basename(kept) if kept else state.new_id()
         self.name = name or self.id
         check_words(self.name, cpus)
         self.hostname = hostname or self.id
         self.rootless, self.privileged = os.geteuid() != 0, privileged
         self.workdir, self.ulimits, self.user = absolute(workdir), ulimits, user
-        self.folder = str(state.folder("containers") / self.id)
+        self.folder = str(state.folder("containers") / (f"{self.id}/scratch" if kept else self.id))
         limits = {
             "memory": memory, "memory_swap": memory_swap, "cpus": cpus, "cpu_weight": cpu_weight, "cpuset": cpuset,
             "pids": max(pids_limit or 0, 0),
         }  # fmt: skip
         self.cgroup = self.choose_cgroup(limits)
-        self.files = Files(f"{self.folder}-files", self.hostname, network)
+        self.network = connected(network, self.id, self.name, self.hostname)
+        self.files = own_files(f"{self.folder}-files", self.hostname, self.network)
         mounts = [*self.extra_mounts(), *own_mounts(volumes, tmpfs)]
         layers = [bases.find(one) for one in ([image] if isinstance(image, str) else image)]
         self.rootfs = RootFS(
-            layers, self.folder, mounts, read_only, self.rootless, network == "host", files=self.files.bound, privileged=privileged
-        )
+            layers, self.folder, mounts, read_only, self.rootless, network == "host", files=self.files.bound, privileged=privileged,
+            upper=f"{kept}/upper" if kept else None, synced=synced,
+        )  # fmt: skip
         self.capabilities = choose_capabilities(self.cgroup, cap_add, cap_drop, privileged)
         self.env = {"PATH": PATH, "HOSTNAME": self.hostname, **({"TERM": "xterm"} if tty else {}), "HOME": "/root", **(env or {})}
         extras = [Init()] if init else []
-        extras += [Loopback()] if network == "none" else []
-        self.plan = Plan(command, self.ingredients() + extras, self.env, tty, name=self.id)
+        self.plan = Plan(command, [*self.ingredients(), *extras, *on_network(self.network)], self.env, tty, name=self.id)
         self.process: Process | None = None
 
     def choose_cgroup(self, limits: dict) -> Cgroup | None:
@@ -143,9 +145,16 @@ class Container:
         """``docker exec``: another process with the same ingredients, joined instead of made; who and where is the container's."""
         if self.process is None or self.process.state == "removed" or self.process.poll() is not None:
             raise RuntimeError(f"container {self.name} is not running: there is nothing to join; start it first")
+        return self.joining(self.process.pid, command, env, workdir, tty, user)
+
+    def joining(
+        self, pid: int, command: Sequence[str], env: dict[str, str] | None = None, workdir: str | None = None, tty: bool = False,
+        user: RunAs | None = None,
+    ) -> Plan:  # fmt: skip
+        """As ``exec_plan``, into the container whose first process is ``pid``: it may be one that another program has started."""
         if self.cgroup and self.cgroup.frozen:
             raise RuntimeError(f"container {self.name} is paused: what joins it would stand still too; thaw it first (docker unpause)")
-        joined = [*([self.cgroup.join()] if self.cgroup else []), Join(self.process.pid, made_by(self.process.steps))]
+        joined = [*([self.cgroup.join()] if self.cgroup else []), Join(pid, made_by(self.plan.steps))]
         joined += [WorkDir(absolute(workdir or self.workdir), self.ulimits, make=False), self.capabilities]
         who = user or self.user
         terminal = {"TERM": "xterm"} if tty else {}
@@ -194,6 +203,28 @@ class Container:
         return f"<container {self.id} {self.state}: {visible(' '.join(self.plan.argv))}>"
 
 
+def connected(network, ident: str, name: str, hostname: str):
+    """``none`` and ``host`` as they are; of a network, what this container needs to be on it. Raises ``ValueError``."""
+    return network if isinstance(network, str) else network.connection(ident, name, hostname)
+
+
+def on_network(network) -> list:
+    """The ingredients for it. The machine's own network needs none: there everybody is who does not leave it."""
+    match network:
+        case "host":
+            return []
+        case "none":
+            return [Loopback()]
+    return network.ingredients
+
+
+def own_files(folder: str, hostname: str, network) -> Files:
+    """What the files in ``/etc`` say of the networks that it is on."""
+    if isinstance(network, str):
+        return Files(folder, hostname, network)
+    return Files(folder, hostname, resolvers=network.resolvers, hosts=network.hosts, own=network.own)
+
+
 def absolute(workdir: str) -> str:
     """A working directory, without dots. Raises ``ValueError``."""
     check_text(workdir, f"the working directory {workdir!r}")
@@ -202,10 +233,15 @@ def absolute(workdir: str) -> str:
     return os.path.normpath(workdir)
 
 
-def check_words(name: str, cpus: float | None) -> None:
-    """Raises ``ValueError``, in Docker's words, for what cannot be meant."""
+def check_name(name: str) -> None:
+    """Raises ``ValueError``, in Docker's words."""
     if not re.fullmatch("[a-zA-Z0-9][a-zA-Z0-9_.-]+", name):
         raise ValueError(f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
+
+
+def check_words(name: str, cpus: float | None) -> None:
+    """Raises ``ValueError``, in Docker's words, for what cannot be meant."""
+    check_name(name)
     most = len(os.sched_getaffinity(0))
     if cpus and not 0.01 <= cpus <= most:
         raise ValueError(f"range of CPUs is from 0.01 to {most}.00, as there are only {most} CPUs available")

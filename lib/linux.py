@@ -19,6 +19,7 @@ import os
 import select
 import signal
 import struct
+import termios
 import time
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -111,7 +112,7 @@ PR_SET_NAME = 15
 PR_SET_TIMERSLACK = 29
 PR_SET_NO_NEW_PRIVS = 38
 PR_CAPBSET_READ, PR_CAPBSET_DROP = 23, 24
-PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
+PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, PR_CAP_AMBIENT_CLEAR_ALL = 47, 2, 4
 CAPABILITY_VERSION_3 = 0x20080522
 KEYCTL_JOIN_SESSION_KEYRING = 1
 PIDFD_GET_INFO = 0xC040FF0B  # _IOWR(0xFF, 11, 64 bytes)
@@ -215,6 +216,21 @@ def set_capabilities(keep: list[int]) -> None:
     check(libc.capset(head, struct.pack("=6I", low, low, 0, high, high, 0)), "capset")
 
 
+def own_capabilities(kind: str) -> int:
+    """A bit for each capability of this thread's ``Eff``, ``Prm``, ``Inh``, ``Bnd`` or ``Amb`` set. See proc_pid_status(5)."""
+    return int(read("/proc/thread-self/status").partition(f"\nCap{kind}:")[2].split()[0], 16)
+
+
+def hand_on_capabilities() -> None:
+    """Let programs that we execute have the capabilities that we have, though we are not root. See "ambient" in capabilities(7)."""
+    bits = own_capabilities("Prm")
+    head, low, high = struct.pack("=Ii", CAPABILITY_VERSION_3, 0), bits & 0xFFFFFFFF, bits >> 32
+    check(libc.capset(head, struct.pack("=6I", low, low, low, high, high, high)), "capset")
+    for number in range(bits.bit_length()):
+        if bits >> number & 1:
+            check(libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number, 0, 0), "prctl")
+
+
 def new_session_keyring() -> None:
     """A session keyring of its own, empty, in place of the caller's. See keyctl(2), session-keyring(7)."""
     syscall("keyctl", KEYCTL_JOIN_SESSION_KEYRING, None, 0, 0, 0)
@@ -273,6 +289,13 @@ def close_range(first: int, last: int) -> None:
     """Close every descriptor from ``first`` to ``last``, whether it is open or not. See close_range(2)."""
     if first <= last:
         syscall("close_range", ctypes.c_uint(first), ctypes.c_uint(last), ctypes.c_uint(0))
+
+
+def close_others(*wanted: int) -> None:
+    """Close every descriptor above the lowest of these, but not these. See close_range(2)."""
+    kept = sorted(set(wanted))
+    for fd, following in zip(kept, [*kept[1:], 1 << 31], strict=True):
+        close_range(fd + 1, following - 1)
 
 
 def close_on_exec(first: int) -> None:
@@ -430,6 +453,14 @@ def read(path: str) -> str:
         return file.read()
 
 
+def peer_of(line) -> int:
+    """The pid of whoever listens at, or has connected, the other end of a socket in the file system. See SO_PEERCRED in unix(7)."""
+    import socket  # whoever has one has loaded it
+
+    pid, _, _ = struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return pid
+
+
 def readable(fds, timeout: float | None = None) -> list[int]:
     """Wait until one of the descriptors can be read, or has come to its end: which ones. See poll(2).
 
@@ -441,7 +472,48 @@ def readable(fds, timeout: float | None = None) -> list[int]:
     return [fd for fd, _ in poll.poll(None if timeout is None else max(0, timeout) * 1000)]
 
 
-SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 0x1
+def stat_of(pid: int | str) -> list[str]:
+    """What the kernel tells of a process, from its state (a letter) on. Raises ``OSError`` if there is none. See proc_pid_stat(5).
+
+    The name before that is the process's own choice, brackets included.
+    """
+    return read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+
+
+STARTED, ENDED_WITH = 19, -1  # places in that: when it started, in ticks after boot; a zombie's wait status
+
+
+def waiting_in(pipe: int) -> int:
+    """How many bytes stand in a pipe, or in a terminal. See FIONREAD in pipe(7)."""
+    return struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0]
+
+
+IN_MODIFY, IN_MOVED_TO, IN_CREATE = 0x2, 0x80, 0x100
+
+
+def inotify(folder: str, events: int) -> int:
+    """A descriptor that can be read once one of these events has come about in the folder. See inotify(7)."""
+    fd = check(libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), "inotify_init1")
+    try:
+        check(libc.inotify_add_watch(fd, encoded(folder), ctypes.c_uint32(events)), "inotify_add_watch", folder)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def close_inotify(fd: int) -> None:
+    """Its one watch (their numbers begin with 1) goes first: else close(2) waits until nobody looks at that any more, some 10 ms."""
+    libc.inotify_rm_watch(fd, 1)
+    os.close(fd)
+
+
+def resize(terminal: int, rows: int, columns: int) -> None:
+    """Tell a terminal its size; who runs in there gets SIGWINCH. See ioctl_tty(2)."""
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
+
+
+SIOCGIFFLAGS, SIOCSIFFLAGS, SIOCGIFMTU, IFF_UP = 0x8913, 0x8914, 0x8921, 0x1
 
 
 def link_up(name: str) -> None:
@@ -452,3 +524,11 @@ def link_up(name: str) -> None:
         request = struct.pack("16sH14x", name.encode(), 0)
         (flags,) = struct.unpack_from("16xH", fcntl.ioctl(control, SIOCGIFFLAGS, request))
         fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sH14x", name.encode(), flags | IFF_UP))
+
+
+def link_mtu(name: str) -> int:
+    """The longest packet that an interface takes. (``/sys`` would tell it of the network that its mount belongs to, not of ours.)"""
+    import socket
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        return struct.unpack_from("16xi", fcntl.ioctl(control, SIOCGIFMTU, struct.pack("16s16x", name.encode())))[0]

@@ -9,7 +9,9 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import time
 
+ATTEMPTS = 100  # to seal it
 SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 MFD_EXEC = 0x10  # Linux 6.3 and newer want to be told; older ones know no such flag
 
@@ -34,8 +36,20 @@ def sealed_copy(path: str) -> int:
             left = os.fstat(file.fileno()).st_size
             while left and (done := os.sendfile(copy, file.fileno(), None, left)):
                 left -= done
-        fcntl.fcntl(copy, fcntl.F_ADD_SEALS, SEALS)
+        seal(copy)
     except BaseException:
         os.close(copy)
         raise
     return copy
+
+
+def seal(fd: int) -> None:
+    """Nobody changes it any more. The kernel itself may hold one of its pages just now (to move it, say): then a moment later."""
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SEALS)
+            return
+        except OSError as error:
+            if error.errno != errno.EBUSY or not left:
+                raise
+            time.sleep(0.01)

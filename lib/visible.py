@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 # Control characters but tab and line feed; what turns the direction of text around; halves of characters; what is no character in XML.
-HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+HARMFUL = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 
 
 def visible(text: str) -> str:
@@ -13,7 +13,7 @@ def visible(text: str) -> str:
 
     So are the bytes of a name that is not UTF-8 (``os.fsdecode`` puts them at U+DC80).
     """
-    return HARMFUL.sub(lambda one: shown(ord(one[0])), text)
+    return re.sub(HARMFUL, lambda one: shown(ord(one[0])), text)
 
 
 def shown(code: int) -> str:

@@ -19,7 +19,7 @@ import lib
 from lib import advice, linux
 from lib.ingredients import Cgroup, Namespaces, User, cgroups
 from lib.ingredients.cgroups import Member
-from lib.process import Plan, Ref, Step, StepError
+from lib.process import Plan, Ref, Step, StepError, errors
 
 pytestmark = requires("root")
 
@@ -211,6 +211,11 @@ def provoke(pair, make, tmp_path) -> StepError:
     return error
 
 
+OF_DAEMONS = {("settle", "ENOSPC"), ("settle", "EDQUOT"), ("clone3", "EMFILE")}  # in tests/engine/daemons/test_faults.py
+
+OF_NETWORKS = {pair for pair in advice.CATALOGUE if pair[0] == "nft"}  # in tests/network/firewall/test_changes.py
+
+
 @pytest.mark.parametrize("pair", PROVOKED, ids="-".join)
 def test_provoked(pair, tmp_path):
     provoke(pair, PROVOKED[pair], tmp_path)
@@ -230,7 +235,7 @@ def test_provoked_on_v2(pair, tmp_path):
 
 
 def test_every_entry_is_provoked():
-    assert set(advice.CATALOGUE) == set(PROVOKED) | set(ONLY_V1) | set(ONLY_V2)
+    assert set(advice.CATALOGUE) == set(PROVOKED) | set(ONLY_V1) | set(ONLY_V2) | OF_DAEMONS | OF_NETWORKS
 
 
 # -- execve: three causes of "not found", three of "not executable" ------------------------------
@@ -390,6 +395,14 @@ def test_an_error_in_the_child_arrives_as_itself():
     assert (error.errno, error.step.call, error.filename) == (errno.ENOENT, "mount", "/nowhere")
     assert str(error).startswith("step 'mounts' (in the child): mount('tmpfs', '/nowhere', 'tmpfs') failed: ENOENT, mount: No such file")
     assert "the folder '/nowhere' does not exist" in str(error)
+
+
+def test_a_step_with_many_words_does_not_bury_its_error():
+    """A network's has all rules of its firewall among them, which are pages."""
+    step = Step("prepare", "join", ("/run/networks/a", "rule " * 5000), gives="lease")
+    text = str(errors.failed(step, PermissionError(errno.EPERM, "nft: Operation not permitted"), step.args))
+    assert len(text) < 400 and text.startswith("step 'prepare' (in the caller): join('/run/networks/a', 'rule rule")
+    assert "failed: EPERM, nft: Operation not permitted" in text
 
 
 def test_a_step_with_wrong_arguments_is_told_and_not_lost():

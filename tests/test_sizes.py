@@ -15,6 +15,10 @@ def test_sizes_in_dockers_words(text, bytes_):
     assert in_bytes(text) == bytes_
 
 
+def test_of_a_log_docker_counts_in_thousands():
+    assert [in_bytes(text, 1000) for text in ("10m", "1.5g", "2kB", "1KiB", "7", "7b")] == [10**7, 15 * 10**8, 2000, 1000, 7, 7]
+
+
 @pytest.mark.parametrize("text", ["", "m", "-1", "64x", "1 2", "0x10", "inf", "nan", "64ib", "64mibb", "9" * 40 + "g", "1e3"])
 def test_sizes_that_cannot_be_meant(text):
     with pytest.raises(ValueError, match="invalid size"):

@@ -17,12 +17,13 @@ import grimp
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "ARCHITECTURE.svg"
 ROW, BOX, HIGH, LEFT, WIDTH = 62, 128, 38, 20, 1040  # pixels
-# Where in its row a box stands (0 is left, 1 right), where even steps would put an arrow through another box.
+# Where in its row each box stands (0 is left, 1 right), so that no arrow goes through another box.
 COLUMNS = {
-    "lab": 0.45, "show": 0.2, "cli": 0.52, "engine": 0.85, "build": 0.5, "container": 0.3, "oci": 0.08, "bases": 0.42,
-    "ingredients": 0.2, "registry": 0.6, "process": 0.3, "images": 0.6, "inside": 0.26, "beneath": 0.43, "state": 0.6, "sealed": 0.77,
-    "advice": 0.64, "linux": 0.32, "elf": 0.6, "dockerfile": 0.93, "sizes": 0.075, "visible": 0.217, "lazy": 0.358, "shield": 0.5,
-    "atomicfile": 0.642, "regularfile": 0.783, "durations": 0.925, "processor": 0.765, "volumes": 0.14,
+    "lab": 0.511, "show": 0.421, "cli": 0.531, "engine": 0.602, "build": 0.527, "network": 0.334, "container": 0.66, "oci": 0.254,
+    "volumes": 0.422, "bases": 0.478, "ingredients": 0.317, "registry": 0.549, "process": 0.314, "images": 0.677, "inside": 0.609,
+    "beneath": 0.204, "state": 0.395, "sealed": 0.762, "advice": 0.791, "linux": 0.28, "netfilter": 0.427, "elf": 0.579,
+    "processor": 0.715, "dockerfile": 0.878, "durations": 0.932, "sizes": 0.356, "atomicfile": 0.502, "regularfile": 0.21,
+    "visible": 0.075, "shield": 0.653, "lazy": 0.796,
 }  # fmt: skip
 QUIET = {"lazy", "visible", "shield"}  # nearly every wing needs them: arrows to them would hide the others
 INK, GREY, RED, FILL = "#1f2933", "#5b6875", "#c2410c", "#e8f1fa"

@@ -6,7 +6,7 @@
 # Environment: PYTHON (which interpreter), VENV (where the Python packages go), SETUP_NOTES (where it notes what came, .setup).
 # Exit codes: 0 ready (perhaps with less: it says what and why), 3 this machine lacks something that nothing goes without, 2 wrong use.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+CDPATH='' cd "$(dirname "$0")/.."
 WORDS=("$@")
 [ ${#WORDS[@]} != 0 ] || WORDS=(chapters python bases)
 VENV=${VENV:-.venv}
@@ -171,6 +171,33 @@ python_packages() {
     printf '%s\n%s\n' "$(fingerprint)" "$PWD" > "$stamp"
 }
 
+# $VENV/bin/suitcase. pip's own script would start Python with `site` and its .pth files, more time than listing containers takes
+# (lib/cli/__main__.py). A folder that holds both, this one and the packages, may be moved: the way from one to the other is written down.
+launcher() {
+    local bin root
+    bin=$(CDPATH='' cd "$VENV/bin" && pwd -P) root=$(pwd -P)
+    case $bin in "$root"/*) root="\$bin/$(sed 's|[^/][^/]*|..|g' <<< "${bin#"$root"/}")" ;; *) root=$(sed 's|[\\"$`]|\\&|g' <<< "$root") ;; esac
+    cat <<END
+#!/bin/sh
+# The command suitcase of a checkout, made by tools/setup.sh.
+self=\$0
+case \$self in */*) ;; *) self=./\$self ;; esac
+[ ! -L "\$self" ] || self=\$(readlink -f -- "\$self")
+bin=\$(CDPATH= cd -P -- "\${self%/*}" && pwd)
+exec "\$bin/python" -ISX utf8 "$root/lib/cli/__main__.py" "\$@"
+END
+}
+
+install_launcher() {
+    local place=$VENV/bin/suitcase owner
+    { read -r _; read -r owner; } 2>/dev/null < "$VENV/.suitcase-setup"
+    [ "$owner" = "$PWD" ] || return 0  # of another checkout
+    [ "$(launcher)" != "$(cat "$place" 2>/dev/null)" ] || return 0
+    launcher > "$place.new"
+    chmod 755 "$place.new"
+    mv "$place.new" "$place"
+}
+
 # Two at once in one checkout: the second waits, and then finds nothing to do.
 mkdir -p "$NOTES"
 exec 9>> "$NOTES/lock"
@@ -178,5 +205,5 @@ if command -v flock >/dev/null; then flock 9; fi
 
 [ "$(uname -s)" = Linux ] || say "setup: this is $(uname -s), not Linux. The notebooks can be read here, but no container can run; PLATFORMS.md says how to get a Linux"
 if [ "$(uname -s)" = Linux ]; then packages; fi
-if asked python; then python_packages; fi
+if asked python; then python_packages && install_launcher; fi
 if asked bases && [ "$(uname -s)" = Linux ]; then "$VENV/bin/python" -m lib.lab.doctor.prepare $(if asked peers; then echo peers; fi); fi

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from lib.build.steps import StepReport
+from lib.build.steps import BuildError, StepReport
+from lib.dockerfile.keywords import NETWORKS
 from lib.images import Image
 
 
@@ -14,6 +15,8 @@ class Options:
     """What the command line says. ``secrets``: id → file; ``ssh``: id → an agent's socket, or one socket for ``default``.
 
     ``resolve`` finds a base image by its name and platform, and pulls it if need be, until ``stopping`` (``pace.Stopping``) is set.
+    ``default_network`` says what RUN's network ``default`` is, as ``Container`` takes it; it is asked when a RUN runs. ``allow`` is what a
+    Dockerfile may ask for beyond that: ``network.host``.
     """
 
     context: str = "."
@@ -29,11 +32,24 @@ class Options:
     ssh: dict[str, str] | str | None = None
     no_cache: bool = False
     network: str = "default"
+    default_network: Callable[[], object] = lambda: "host"  # the machine's
+    allow: tuple[str, ...] = ()
     platform: dict[str, str] | None = None
     dry: bool = False  # only find out which steps are cached; a step that is not is taken to change everything after it
     resolve: Callable[..., Image] | None = None
     cache_from: tuple[str, ...] = ()  # as ``sharedcache`` has it: ``type=local,src=FOLDER``, ``type=registry,ref=NAME``
     cache_to: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if self.network not in NETWORKS:
+            raise BuildError(f'network mode "{self.network}" not supported by buildkit, nor here: it is default, none or host')
+
+    @property
+    def host_is_allowed(self) -> bool:
+        """May a RUN be in the machine's network because the Dockerfile says so? If all are there anyway, it may."""
+        if self.network == "none":
+            return False
+        return self.network == "host" or "network.host" in self.allow or self.default_network() == "host"
 
     @property
     def agents(self) -> dict[str, str]:

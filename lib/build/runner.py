@@ -20,10 +20,10 @@ from lib import inside, state
 from lib.build.changes import Changes, Looks
 from lib.build.copying import Copying, Source
 from lib.build.steps import Cancelled
-from lib.container import PATH, cgroup_mount, choose_capabilities
+from lib.container import PATH, cgroup_mount, choose_capabilities, connected, on_network, own_files
 from lib.dockerfile.mounts import Mount as Wish
 from lib.images import ImageError, Merged, Store
-from lib.ingredients import Bind, Cgroup, Files, Hostname, Loopback, Mount, Namespaces, RootFS, RunAs, Tmpfs, User, WorkDir
+from lib.ingredients import Bind, Cgroup, Files, Hostname, Mount, Namespaces, RootFS, RunAs, Tmpfs, User, WorkDir
 from lib.ingredients.cgroups import ALLOWED
 from lib.process import Exit, Plan, Process
 from lib.shield import Shield
@@ -34,14 +34,17 @@ TICK = 0.05  # s
 
 @dataclass
 class Command:
-    """What a RUN runs, and as whom. ``layers`` are folders, the lowest first; ``env`` is what the program gets."""
+    """What a RUN runs, and as whom. ``layers`` are folders, the lowest first; ``env`` is what the program gets.
+
+    ``network`` is as ``Container`` takes it.
+    """
 
     argv: list[str]
     layers: list[str]
     env: dict[str, str]
     workdir: str = "/"
     user: RunAs = field(default_factory=RunAs)
-    network: str = "default"
+    network: object = "host"
     wishes: tuple[Wish, ...] = ()
 
 
@@ -55,6 +58,7 @@ class Runner:
         self.store, self.command, self.upper, self.sources = store, command, upper, sources
         self.secrets, self.ssh, self.stopping = secrets, ssh, stopping or threading.Event()
         self.id = state.new_id()
+        self.network = connected(command.network, self.id, HOSTNAME, HOSTNAME)
         self.scratch = f"{upper}.work"
         self.private = str(state.runtime_dir() / f"{self.id}-mounts")  # in memory: secrets go there
         self.env = {"PATH": PATH, "HOME": command.user.home, **command.env}
@@ -81,15 +85,15 @@ class Runner:
                 return done
 
     def files(self) -> Files:
-        return Files(str(state.folder("containers") / f"{self.id}-files"), HOSTNAME, "none" if self.command.network == "none" else "host")
+        return own_files(str(state.folder("containers") / f"{self.id}-files"), HOSTNAME, self.network)
 
     def plan(self, mounts: list[Mount]) -> Plan:
-        rootless = os.geteuid() != 0
+        rootless, host_network = os.geteuid() != 0, self.network == "host"
         files = self.files()
         cgroup = None if rootless else Cgroup(name=self.id, devices=ALLOWED)
         extra = [cgroup_mount()] if cgroup and cgroup.backend.version == 2 else []
         rootfs = RootFS(
-            self.command.layers, self.scratch, [*extra, *mounts], rootless=rootless, host_network=files.network == "host",
+            self.command.layers, self.scratch, [*extra, *mounts], rootless=rootless, host_network=host_network,
             files=files.bound, upper=self.upper,
         )  # fmt: skip
         ingredients = [
@@ -100,11 +104,9 @@ class Runner:
             rootfs,
             files,
             WorkDir(self.command.workdir),
-            choose_capabilities(
-                cgroup, drop=() if files.network == "none" else ("NET_RAW",)
-            ),  # the machine's own network is not RUN's to change
+            choose_capabilities(cgroup, drop=["NET_RAW"] if host_network else ()),  # the machine's own network is not RUN's to change
             self.command.user,
-            *([Loopback()] if files.network == "none" else []),
+            *on_network(self.network),
         ]
         return Plan(self.command.argv, ingredients, self.env, name=self.id)
 

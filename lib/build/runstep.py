@@ -43,9 +43,12 @@ class RunStep:
         if self.one.security == "insecure":
             hint = "a RUN has the rights of an ordinary container; what needs more is done outside of a build"
             raise self.one.place.error("RUN --security=insecure is not allowed", hint, "--security")
-        if self.one.network == "host" and self.build.options.network == "none":
-            hint = "whoever builds decides, not the Dockerfile: leave out build's --network none if this command may reach the net"
-            raise self.one.place.error("RUN --network=host is not allowed: the build was started with --network none", hint, "--network")
+        if self.one.network == "host" and not self.build.options.host_is_allowed:
+            none = self.build.options.network == "none"
+            change = "leave out build's --network none" if none else "build with --allow network.host"
+            hint = f"whoever builds decides, not the Dockerfile: {change} if this command may be in the machine's network"
+            why = ": the build was started with --network none" if none else ""
+            raise self.one.place.error(f"RUN --network=host is not allowed{why}", hint, "--network")
         if any(mount.type == "ssh" and (mount.mode, mount.uid, mount.gid) != (None, None, None) for mount in self.mounts):
             words = "--mount=type=ssh: mode, uid and gid do not count: the agent's socket is shown as it is on this machine"
             self.build.warnings.append(f"line {self.one.place.line}: {words}")
@@ -63,12 +66,16 @@ class RunStep:
             {"PATH": PATH, **proxies({**self.state.args, **options.build_args}), **self.env},
             self.workdir,
             who,
-            self.network,
+            self.where(),
             self.mounts,
         )
         Changes(Merged(folders), place)  # the top folder looks as before
         secrets, ssh = self.entrusted()
         self.execute(Runner(self.build.store, command, place, self.source, secrets, ssh, self.build.stopping), argv)
+
+    def where(self):
+        """The network, as ``Container`` takes it. The key has only the word: wherever ``default`` leads, a command does the same there."""
+        return self.build.options.default_network() if self.network == "default" else self.network
 
     def entrusted(self) -> tuple[dict[str, str], dict[str, str]]:
         """The secrets and the agents. A trigger (ONBUILD) of a stranger's base gets only what the Dockerfile itself names, too."""

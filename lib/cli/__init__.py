@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
-
 
 def suitcase(line: str) -> None:
     """Run a command as in a terminal, ``suitcase("build -t app .")``, without starting a program.
 
     What it prints appears here, and its exit code if that is not 0. A word with spaces stands in quotes.
     """
+    import shlex
+
     import click
 
     from lib.cli.errors import Failed

@@ -117,8 +117,17 @@ def named(text: str) -> tuple[str, str]:
     return name, value
 
 
+def default_network():
+    """Of RUN, as of ``run``. Where there can be no bridge it is the machine's: without any network most RUNs are of no use."""
+    from lib.cli.networks import attachments
+    from lib.network import on
+
+    name = attachments.default()
+    return "host" if name == "none" else on(name)
+
+
 def build(library: Library, context: str, file, text, passing, tags, target, contexts, build_args, labels, secrets, ssh, no_cache, pull,
-          platform, network, cache_from, cache_to, progress, quiet, explain, iidfile) -> Built:  # fmt: skip
+          platform, network, allow, cache_from, cache_to, progress, quiet, explain, iidfile) -> Built:  # fmt: skip
     """Build, show, and print what Docker prints at the end. Raises ``ImageError``, ``ValueError``."""
     shown = Progress(progress == "plain" or (progress == "auto" and not sys.stderr.isatty()), explain)
     options = Options(
@@ -134,7 +143,9 @@ def build(library: Library, context: str, file, text, passing, tags, target, con
         secrets=dict(map(secret, secrets)),
         ssh=dict(map(agent, ssh)),
         no_cache=no_cache,
-        network=network,
+        network=network or "default",
+        default_network=default_network,
+        allow=allow,
         platform=image.parse_platform(platform) if platform else None,
         resolve=partial(resolve.image, library, pull="always" if pull else "missing"),
         cache_from=cache_from,

@@ -7,12 +7,12 @@ import traceback
 from contextlib import contextmanager
 
 import click
+from click.exceptions import Exit
 
 from lib.cli.library import library
-from lib.images import ImageError
-from lib.visible import visible
+from lib.visible import Visible, visible
 
-NAME = "suitcase"
+NAME, VERSION = "suitcase", "0.1"
 
 
 class Failed(click.ClickException):
@@ -31,11 +31,17 @@ def errors(code: int = 1):
     """What is wrong with an image, a file or a word of the user's is told in one message, without a traceback."""
     try:
         yield
-    except (click.Abort, click.exceptions.Exit):  # click's own ways to end, which are errors of Python's kind, too
+    except (click.Abort, Exit):  # click's own ways to end, which are errors of Python's kind, too
         raise
-    except (ImageError, LookupError, ValueError, OSError, RuntimeError, MemoryError) as error:
+    except (Visible, LookupError, ValueError, OSError, RuntimeError, MemoryError) as error:
         let_go(error)
-        raise Failed(f"{words(error)}{way_out(error)}", getattr(error, "exit_code", code)) from None
+        raise Failed(f"{words(error)}{way_out(error)}", number(error, code)) from None
+
+
+def number(error: Exception, code: int) -> int:
+    """126 and 127 say that a program is wrong or missing; whatever else is wrong ends with the verb's own code."""
+    own = getattr(error, "exit_code", 125)
+    return code if own == 125 else own
 
 
 def let_go(error: BaseException | None) -> None:

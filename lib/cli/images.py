@@ -1,13 +1,11 @@
-"""``images history inspect tag rmi prune``: what is here, by which names, and how to be rid of it."""
+"""``images history tag rmi prune``: what is here, by which names, and how to be rid of it."""
 
 from __future__ import annotations
-
-import json
 
 import click
 
 from lib import sizes
-from lib.cli import reports, streams, text
+from lib.cli import reports, text
 from lib.cli.errors import NAME, Failed, errors
 from lib.cli.library import disk, in_use, library
 from lib.images import references
@@ -51,20 +49,6 @@ def history(image: str, no_trunc: bool, quiet: bool) -> None:
         rows = reports.history_rows(ours, ours.find(image), no_trunc)
         table = text.table(["IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT"], rows)
         click.echo("\n".join(row[0] for row in rows) if quiet else table)
-
-
-@click.command()
-@click.argument("names", nargs=-1, required=True, metavar="IMAGE...")
-@click.option("-f", "--format", "template", help="Format the output: {{.Config.Cmd}}, {{json .Config}}.")
-def inspect(names: tuple[str, ...], template: str | None) -> None:
-    """Return low-level information on images."""
-    with errors():
-        ours = library()
-        found = [reports.document(ours, ours.find(name)) for name in names]
-        if template:
-            streams.tell("\n".join(reports.formatted(one, template) for one in found))
-        else:
-            streams.tell(json.dumps(found, indent=4, ensure_ascii=False))
 
 
 @click.command()

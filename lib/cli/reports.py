@@ -14,16 +14,19 @@ from lib.visible import visible
 
 
 def layer_sizes(library: Library, image: Image) -> list[int]:
-    """Bytes of the files of each layer, unpacked: what Docker calls its size. Counted once; of one not unpacked yet, its packed bytes."""
+    """Bytes of the files of each layer, unpacked: what Docker calls its size. Of one not unpacked yet, its packed bytes."""
+    sizes_ = [unpacked_size(library, chain) for chain in image.chain_ids]
+    return [layer["size"] if size is None else size for layer, size in zip(image.layers, sizes_, strict=True)]
+
+
+def unpacked_size(library: Library, chain: str) -> int | None:
+    """Bytes of the files of a chain's top layer, counted once; None if it is not unpacked."""
     from lib.images import Cache
 
-    cache, found = Cache(library.store), []
-    for layer, chain in zip(image.layers, image.chain_ids, strict=True):
-        folder = library.chains.find(chain)
-        with library.store.using():  # a prune beside us would sweep the note's draft
-            size = cache.once(f"size-{chain.partition(':')[2]}", lambda folder=folder: files(folder)) if folder else layer["size"]
-        found.append(size)
-    return found
+    if (folder := library.chains.find(chain)) is None:
+        return None
+    with library.store.using():  # a prune beside us would sweep the note's draft
+        return Cache(library.store).once(f"size-{chain.partition(':')[2]}", lambda: files(folder))
 
 
 def files(folder: str) -> int:
@@ -85,35 +88,6 @@ def document(library: Library, image: Image) -> dict:
         "RootFS": {"Type": "layers", "Layers": image.diff_ids},
         "Descriptor": {key: image.descriptor[key] for key in ("mediaType", "digest", "size")},
     }
-
-
-def formatted(document: dict, template: str) -> str:
-    """The small part of Go's templates that people use with ``--format``: ``{{.Config.Cmd}}`` and ``{{json .Config}}``.
-
-    Raises ``ValueError`` for a field that is not there, naming those that are.
-    """
-    import json
-    import re
-
-    def value(found: re.Match) -> str:
-        here: object = document
-        for name in filter(None, found[2].split(".")):
-            if not isinstance(here, dict) or name not in here:
-                there = ", ".join(here) if isinstance(here, dict) else type(here).__name__
-                raise ValueError(f"template: no field {name!r} in {found[0]}; there is {there}")
-            here = here[name]
-        return json.dumps(here) if found[1] else plain(here)
-
-    return re.sub(r"\{\{\s*(json\s+)?\.([\w.]*)\s*\}\}", value, template)
-
-
-def plain(value: object) -> str:
-    """As Go prints it."""
-    if isinstance(value, list):
-        return "[" + " ".join(map(plain, value)) + "]"
-    if isinstance(value, dict):
-        return "map[" + " ".join(f"{key}:{plain(one)}" for key, one in sorted(value.items())) + "]"
-    return "<nil>" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def changes(below, top: str) -> list[tuple[str, str]]:

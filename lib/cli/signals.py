@@ -12,6 +12,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from lib.cli.errors import Failed
+
 ENDING = (signal.SIGHUP, signal.SIGTERM)
 
 
@@ -66,7 +68,7 @@ def quiet() -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (OSError, ValueError):
+        except (OSError, ValueError, Failed, SystemExit):
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, stream.fileno())
             os.close(null)

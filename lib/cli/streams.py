@@ -12,7 +12,6 @@ from typing import BinaryIO
 import click
 
 from lib.cli.errors import Failed
-from lib.dockerfile.syntax import LARGEST
 from lib.visible import visible
 
 HEAD = 512  # bytes that tell a tar file from a text
@@ -46,6 +45,8 @@ def context(folder: str, file: str | None, undo: ExitStack) -> dict:
     ``-`` as the folder is a tar file of one on the standard input, packed or not, or else a Dockerfile that needs none; as the file it is
     the Dockerfile. What is unpacked goes with ``undo``.
     """
+    from lib.dockerfile.syntax import LARGEST
+
     if folder != "-":
         told = file == "-"
         return {"context": folder, "file": None if told else file, "text": sys.stdin.read(LARGEST + 1) if told else None, "passing": False}
@@ -79,6 +80,7 @@ def apart() -> Iterator[str]:
 def unpacked(file: BinaryIO, place: str) -> str | None:
     """A tar file, unpacked into the folder ``place``; anything else is a text, and returned."""
     from lib.build import copying
+    from lib.dockerfile.syntax import LARGEST
     from lib.images.compression import Rest
     from lib.images.unpack import unpack
 

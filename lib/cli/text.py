@@ -1,53 +1,57 @@
-"""Tables, sizes and ages as Docker writes them."""
+"""Tables and ages as Docker writes them."""
 
 from __future__ import annotations
 
-import re
-import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 
 def age(text: str) -> str:
     """How long ago a moment (RFC 3339) was: ``2 minutes ago``; ``N/A`` for what is no moment."""
-    found = re.match(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)", text or "")
+    seconds = seconds_since(text)
+    return "N/A" if seconds is None else f"{duration(seconds)} ago"
+
+
+def seconds_since(text: str) -> float | None:
+    """Seconds since a moment (RFC 3339); None for what is no moment, as the 31st of February."""
     try:
-        moment = datetime.fromisoformat(found[1]).replace(tzinfo=UTC) if found else None
-    except ValueError:  # the 31st of February
-        moment = None
-    if moment is None:
-        return "N/A"
-    seconds = (datetime.now(UTC) - moment).total_seconds()
-    return f"{duration(seconds)} ago"
+        moment = datetime.fromisoformat(text)
+        return (datetime.now(UTC) - (moment if moment.tzinfo else moment.replace(tzinfo=UTC))).total_seconds()
+    except (ValueError, OverflowError):
+        return None
 
 
 def duration(seconds: float) -> str:
-    for limit, unit, word in ((60, 1, "second"), (3600, 60, "minute"), (48 * 3600, 3600, "hour"), (14 * 86400, 86400, "day"),
-                              (60 * 86400, 7 * 86400, "week"), (2 * 365 * 86400, 30 * 86400, "month")):  # fmt: skip
-        if seconds < limit:
-            return words(seconds, unit, word)
-    return words(seconds, 365 * 86400, "year")
-
-
-def words(seconds: float, unit: int, word: str) -> str:
-    count = int(seconds // unit)
-    if count < 1:
+    """In the largest unit that there are two of. From an hour on Docker rounds half hours up, below it cuts off."""
+    if seconds < 1:
         return "Less than a second"
-    if count == 1:
-        return {"second": "1 second", "minute": "About a minute", "hour": "About an hour"}.get(word, f"1 {word}")
-    return f"{count} {word}s"
+    if seconds < 60:
+        return "1 second" if seconds < 2 else f"{int(seconds)} seconds"
+    if seconds < 3600:
+        return "About a minute" if seconds < 120 else f"{int(seconds // 60)} minutes"
+    hours = int(seconds / 3600 + 0.5)
+    for limit, unit, word in ((48, 1, "hours"), (14 * 24, 24, "days"), (60 * 24, 7 * 24, "weeks"), (2 * 365 * 24, 30 * 24, "months")):
+        if hours < limit:
+            return "About an hour" if hours == 1 else f"{hours // unit} {word}"
+    return f"{int(seconds // 3600) // (365 * 24)} years"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns three spaces apart, the last one not padded."""
+    """Columns three spaces apart and, with these, at least ten wide; the last one is not padded."""
     lines = [list(head), *map(list, rows)]
-    widths = [max(len(row[column]) for row in lines) for column in range(len(head))]
-    return "\n".join("   ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in lines)
+    longest = max(map(len, lines))
+    widths = [max([7, *(len(row[column]) for row in lines if len(row) > column + 1)]) + 3 for column in range(longest)]
+    return "\n".join("".join(word.ljust(width) for word, width in zip(row[:-1], widths, strict=False)) + row[-1] for row in lines)
 
 
 def shorten(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"
+    """As much of a text as ``width`` columns of a terminal hold: a Chinese character takes two of them."""
+    if text.isascii():
+        return text if len(text) <= width else text[: width - 1] + "…"
+    from unicodedata import east_asian_width
 
-
-def terminal_width() -> int:
-    return shutil.get_terminal_size().columns
+    taken, ends = 0, []
+    for one in text:
+        taken += 2 if east_asian_width(one) in "WF" else 1
+        ends.append(taken)
+    return text if taken <= width else text[: sum(end < width for end in ends)] + "…"

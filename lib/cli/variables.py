@@ -1,4 +1,4 @@
-"""``-e`` and ``--build-arg``: variables as the command line gives them."""
+"""``--build-arg``: variables as the command line gives them. Those of ``-e`` and ``--env-file`` are read by ``flags.keyvalues``."""
 
 from __future__ import annotations
 

@@ -7,8 +7,13 @@ Debian made on this machine from the same packages stands in, and it is said so:
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
-from lib.images import Image, Library, StoreError, references
+from lib.images import references
+from lib.images.store import StoreError
+
+if TYPE_CHECKING:  # a list of containers asks for names only, and should not wait for what unpacks images
+    from lib.images import Image, Library
 
 SHELL = {"Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"], "Cmd": ["sh"]}
 # Our own names: which base (see lib.bases) each is made of, and how a container of it starts.

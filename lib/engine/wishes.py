@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from lib import state
-from lib.container import Container
-from lib.images import Image, Library, Merged
-from lib.ingredients import users
+from lib.images import Image
+from lib.images.image import platform_name
 from lib.shield import Shield
 
 
@@ -19,26 +18,75 @@ class Wishes:
 
     command: Sequence[str] = ()
     entrypoint: str | None = None
-    env: dict[str, str] = field(default_factory=dict)
+    env: dict[str, str | None] = field(default_factory=dict)  # None takes the image's away
     workdir: str | None = None
     user: str | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    exposed: Sequence[str] = ()  # ports, as ``80/tcp``
+    stop_signal: str | None = None
+    stop_timeout: int | None = None
+    interactive: bool = False
+    attach: Sequence[str] = ("stdout", "stderr")
     options: dict = field(default_factory=dict)  # of ``Container``
 
 
-def argv(image: Image, wishes: Wishes) -> list[str]:
-    """ENTRYPOINT and CMD become one list; a new entrypoint makes the image's CMD void. Raises ``ValueError``."""
-    entrypoint, command = image.runtime.get("Entrypoint") or [], image.runtime.get("Cmd") or []
+def command(image: Image, wishes: Wishes) -> tuple[list[str], list[str]]:
+    """ENTRYPOINT and CMD; a new entrypoint makes the image's CMD void."""
+    entrypoint, words = image.runtime.get("Entrypoint") or [], image.runtime.get("Cmd") or []
     if wishes.entrypoint is not None:
-        entrypoint, command = ([wishes.entrypoint] if wishes.entrypoint else []), []
-    words = [*entrypoint, *(wishes.command or command)]
-    if not words:
+        entrypoint, words = ([wishes.entrypoint] if wishes.entrypoint else []), []
+    return list(entrypoint), list(wishes.command or words)
+
+
+def argv(image: Image, wishes: Wishes) -> list[str]:
+    """ENTRYPOINT and CMD become one list. Raises ``ValueError``."""
+    entrypoint, words = command(image, wishes)
+    if not entrypoint + words:
         raise ValueError("no command specified: the image has neither CMD nor ENTRYPOINT, so say what to run")
-    return words
+    return entrypoint + words
 
 
 def environment(image: Image, wishes: Wishes) -> dict[str, str]:
+    """The caller's variables, and then those of the image that the caller says nothing about."""
     words = [word.partition("=") for word in image.runtime.get("Env") or []]
-    return {name: value for name, _, value in words if name} | wishes.env
+    more = {name: value for name, _, value in words if name and name not in wishes.env}
+    return {name: value for name, value in wishes.env.items() if value is not None} | more
+
+
+def config(image: Image, wishes: Wishes) -> dict:
+    """How the container is to run, the image's words and the caller's laid over each other: Docker's ``Config``."""
+    (entrypoint, words), there = command(image, wishes), image.runtime
+    return {
+        "hostname": wishes.options.get("hostname") or "",
+        "domainname": "",
+        "user": wishes.user or there.get("User") or "",
+        "env": [f"{name}={value}" for name, value in environment(image, wishes).items()],
+        "cmd": words or None,
+        "entrypoint": entrypoint or None,
+        "workdir": wishes.workdir or there.get("WorkingDir") or "",
+        "labels": (there.get("Labels") or {}) | wishes.labels,
+        "tty": bool(wishes.options.get("tty")),
+        "open_stdin": wishes.interactive,
+        "stdin_once": wishes.interactive and "stdin" in wishes.attach,
+        "attach": list(wishes.attach),
+        "stop_signal": wishes.stop_signal or there.get("StopSignal") or None,
+        "stop_timeout": wishes.stop_timeout,
+        "exposed_ports": {port: {} for port in [*(there.get("ExposedPorts") or {}), *wishes.exposed]},
+        "volumes": there.get("Volumes") or None,
+    }
+
+
+def facts(image: Image, wishes: Wishes) -> dict:
+    """What is written down of a container of the image, for as long as there is one. Raises ``ValueError``."""
+    return {
+        "image": image.id,
+        "chains": image.chain_ids,
+        "platform": platform_name(image.platform),
+        "argv": argv(image, wishes),
+        "config": config(image, wishes),
+        "network": {"mode": "none", "networks": [], "ports": []},
+        "options": {name: value for name, value in wishes.options.items() if name not in ("hostname", "tty")},  # config has these
+    }
 
 
 @contextmanager
@@ -51,22 +99,3 @@ def kept(image: Image) -> Iterator[None]:
                 yield
         finally:
             record.remove()
-
-
-def container(library: Library, image: Image, wishes: Wishes) -> Container:
-    """A container of the image, not started. Raises ``LookupError`` for a user that the image does not know, ``ValueError``."""
-    folders = library.folders(image)
-    who = wishes.user if wishes.user is not None else image.runtime.get("User") or ""
-    user = users.find(who, Merged(folders).read)
-    with library.store.using():  # a prune beside us would sweep what is only being made
-        lowest = library.chains.mountpoints()
-    made = Container(
-        [lowest, *folders],
-        argv(image, wishes),
-        env={"HOME": user.home, **environment(image, wishes)},
-        workdir=wishes.workdir or image.runtime.get("WorkingDir") or "/",
-        user=user,
-        **wishes.options,
-    )
-    made.plan.about = {"image": image.id, "chains": image.chain_ids, "called": made.name, "folder": made.folder}
-    return made

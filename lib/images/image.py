@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from lib import processor
 from lib.images import digests
@@ -198,14 +198,13 @@ def parse_platform(text: str) -> dict[str, str]:
     return found | {"architecture": processor.SAME.get(found["architecture"], found["architecture"])}
 
 
-@dataclass(frozen=True)
-class Image:
+class Image(NamedTuple):
     """An image in the store: its manifest's descriptor, and the documents that it leads to."""
 
     descriptor: dict
     manifest: dict
     config: dict
-    names: tuple[str, ...] = field(default=(), compare=False)
+    names: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:

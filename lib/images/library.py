@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 
 from lib import state
 from lib.images import digests, image, references
-from lib.images.cache import Cache
 from lib.images.chains import Chains
 from lib.images.digests import ImageError
 from lib.images.image import Image
 from lib.images.store import Store, StoreError
+from lib.state import kept
 
 REPO_DIGEST = "org.suitcase.repo.digest"  # what a registry called it: name@digest
 
@@ -26,11 +25,11 @@ def give_up() -> None:
     raise Busy
 
 
-@dataclass
 class Library:
     """A store, its unpacked layers, and the names of its images."""
 
-    store: Store
+    def __init__(self, store: Store):
+        self.store = store
 
     @cached_property
     def chains(self) -> Chains:
@@ -152,6 +151,8 @@ class Library:
 
     def reachable(self) -> tuple[set[str], set[str]]:
         """The digests of all blobs, and the chain ids of all layers, that something leads to."""
+        from lib.images.cache import Cache  # few need it: it loads what packs layers
+
         blobs, chains = Cache(self.store).reachable()
         for one in self.images():
             blobs |= {one.descriptor["digest"], one.id, *(layer["digest"] for layer in one.layers)}
@@ -160,5 +161,5 @@ class Library:
 
 
 def used_by_containers() -> set[str]:
-    """The chains that containers on record stand on."""
-    return {chain for facts in state.records() for chain in facts.get("chains", ())}
+    """The chains that containers stand on: those that are only being made, and those that live on."""
+    return {chain for facts in [*state.records(), *kept.stood_on()] for chain in facts.get("chains", ())}

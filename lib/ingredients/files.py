@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from lib import linux
-from lib.process import Step
+from lib.process import Ref, Step
 
 
+@dataclass
 class Files:
     """``/etc/hostname``, ``/etc/hosts`` and ``/etc/resolv.conf``: written for this container, bound over the image's.
 
-    On the host's network its name servers are the host's, too.
+    ``resolvers`` is the last one's text; on the host's network it is the host's own, if nothing is said. ``hosts`` are more lines of the
+    second one (address, name …); ``own`` are its own addresses, which are known only when it joins its networks.
     """
 
-    def __init__(self, folder: str, hostname: str, network: str = "none"):
-        self.folder, self.hostname, self.network = folder, hostname, network
+    folder: str
+    hostname: str
+    network: str = "none"
+    resolvers: str | None = None
+    hosts: Sequence[Sequence[str]] = ()
+    own: Sequence[Ref] = ()
 
     def texts(self) -> dict[str, str]:
-        hosts = f"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n127.0.1.1\t{self.hostname}\n"
-        return {"hostname": self.hostname + "\n", "hosts": hosts, "resolv.conf": self.resolvers()}
+        lines = [("127.0.0.1", "localhost"), ("::1", "localhost ip6-localhost"), *([] if self.own else [("127.0.1.1", self.hostname)])]
+        hosts = "".join("\t".join(line) + "\n" for line in [*lines, *self.hosts])
+        return {"hostname": self.hostname + "\n", "hosts": hosts, "resolv.conf": self.name_servers()}
 
-    def resolvers(self) -> str:
+    def name_servers(self) -> str:
+        if self.resolvers is not None:
+            return self.resolvers
         if self.network == "host" and os.path.exists("/etc/resolv.conf"):
             return linux.read("/etc/resolv.conf")
         return "# no network yet: see chapter 4\n"
@@ -32,6 +43,14 @@ class Files:
 
     def steps(self) -> list[Step]:
         folder = Step("provide", "mkdir", (self.folder,), "for three small files", undo=(("rmtree", self.folder),))
-        return [folder] + [
-            Step("provide", "write_file", (f"{self.folder}/{name}", text), f"becomes /etc/{name}") for name, text in self.texts().items()
+        return [
+            folder,
+            *(
+                Step("provide", "write_file", (f"{self.folder}/{name}", text), f"becomes /etc/{name}")
+                for name, text in self.texts().items()
+            ),
+            *(
+                Step("provide", "add_line", (f"{self.folder}/hosts", [one, self.hostname]), "its own name is its own address")
+                for one in self.own
+            ),
         ]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from lib import state
 from lib.process import Ref, Step
@@ -84,7 +83,6 @@ class User:
         ]
 
 
-@dataclass
 class Join:
     """Join namespaces that exist: those of process ``pid``, or behind ``paths`` (kind → path). See setns(2).
 
@@ -92,11 +90,11 @@ class Join:
     Raises ``ProcessLookupError`` when ``pid`` has ended, or names another process by now: to join *nothing* would be the host.
     """
 
-    pid: int | None = None
-    kinds: tuple[str, ...] = ("user", "time", "pid", "net", "ipc", "uts", "cgroup", "mnt")
-    paths: dict[str, str] | None = None
-
-    def __post_init__(self):
+    def __init__(
+        self, pid: int | None = None, kinds: tuple[str, ...] = ("user", "time", "pid", "net", "ipc", "uts", "cgroup", "mnt"),
+        paths: dict[str, str] | None = None,
+    ):  # fmt: skip
+        self.pid, self.kinds, self.paths = pid, kinds, paths
         self.start_time = state.start_time(self.pid) if self.pid else None
 
     @property
@@ -128,9 +126,10 @@ class Join:
 
 
 def made_by(steps: Sequence[Step]) -> tuple[str, ...]:
-    """The kinds that these steps make. A process may enter others by itself later, into which nobody need follow it."""
+    """The kinds that these steps make, or join. A process may enter others by itself later, into which nobody need follow it."""
     made = {kind for step in steps if step.call == "clone3" for kind in step.args[0]}
     made |= {kind for step in steps if step.call == "unshare" for kind in step.args}
+    made |= {step.args[1] for step in steps if step.call == "setns"}
     return tuple(kind for kind in KINDS if kind in made)
 
 
@@ -157,11 +156,11 @@ def identity(pid: int | str | None, kind: str) -> str | None:
         return None
 
 
-@dataclass
 class Hostname:
     """A hostname of its own; takes a UTS namespace along."""
 
-    name: str
+    def __init__(self, name: str):
+        self.name = name
 
     def steps(self) -> list[Step]:
         return [

@@ -155,6 +155,7 @@ class RootFS:
     files: dict[str, str] = field(default_factory=dict)  # path in the container → file of the host
     upper: str | None = None
     privileged: bool = False  # no masks, a writable /sys, the host's devices
+    synced: bool = False  # what is written outlives the container's process, so fsync(2) in there must mean what it says
 
     @property
     def root(self) -> str:
@@ -201,7 +202,7 @@ class RootFS:
         folder, lower = self.lower(f",upperdir={escape(upper)},workdir={escape(work)}")
         options = f"lowerdir={lower},upperdir={escape(upper)},workdir={escape(work)}"
         options += ",userxattr" if self.rootless else ",redirect_dir=off,metacopy=off"  # what is in the upper folder is the whole truth
-        options += ",volatile"  # no sync to disk at the end: the layer is removed with the container
+        options += "" if self.synced else ",volatile"  # no sync to disk: the layer is removed with the container
         options += "" if self.privileged else ",nodev"  # an image may bring a node of the host's disk along; ours lie in /dev
         undo = (("rmtree", self.scratch),)
         folders = [Step("provide", "mkdir", (self.scratch,), "new, or it would not be ours to remove", undo=undo)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from lib.process import Step
 from lib.visible import Visible
@@ -20,8 +20,7 @@ class UnknownUser(Visible, LookupError):
     """A name that the image's /etc/passwd or /etc/group does not have."""
 
 
-@dataclass(frozen=True)
-class RunAs:
+class RunAs(NamedTuple):
     """Give up root for these ids. Afterwards the kernel lets the process do what it lets that user do, and no more."""
 
     uid: int = 0

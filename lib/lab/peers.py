@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lib import bases, state
+from lib.lab.vm import hypervisor
 from lib.process import completed, scratch
 from lib.shield import Shield
 
@@ -99,19 +100,18 @@ class Docker:
             self.call("import", "-", name, stdin=tar.stdout)
 
 
+NO_NETWORK = ("--bridge=none", "--iptables=false", "--ip6tables=false")
 # A daemon takes the machine's containerd, where one runs; but that one does not see the mounts of a daemon in a namespace of its own.
 ITS_OWN = '[ ! -d /run/containerd ] || mount -t tmpfs tmpfs /run/containerd && exec "$0" "$@"'
 
 
 @contextmanager
-def dockerd(timeout: float = 60):
-    """Start a Docker daemon by hand, with everything of its own (data, sockets, cgroups, no network); end it and remove it all.
+def dockerd(timeout: float = 60, network: bool = False):
+    """Start a Docker daemon by hand, with everything of its own (data, sockets, cgroups); end it and remove it all.
 
-    Raises ``Missing`` if it is not installed, or does not come up.
+    With ``network`` it has its bridge and rules, in our network namespace. Raises ``Missing`` if it is not there, or does not come up.
     """
-    for program in ("dockerd", "docker"):
-        if shutil.which(program) is None:
-            raise Missing(f"{program} is not installed here")
+    must_be_here("dockerd", "docker")
     parent = f"suitcase-docker-{os.getpid()}"
     disk = state.folder("bases").parent  # its overlays need a real file system
     try:
@@ -119,7 +119,7 @@ def dockerd(timeout: float = 60):
             socket = f"unix://{place}/docker.sock"
             command = ["unshare", "-m", "sh", "-c", ITS_OWN, "dockerd"]
             command += ["--data-root", data, "--exec-root", f"{place}/exec", "-p", f"{place}/pid"]
-            command += ["-H", socket, "--bridge=none", "--iptables=false", "--ip6tables=false", "--storage-driver=overlay2"]
+            command += ["-H", socket, "--storage-driver=overlay2", *(() if network else NO_NETWORK)]
             command += [f"--cgroup-parent=/{parent}", "--exec-opt", "native.cgroupdriver=cgroupfs"]
             docker = Docker(socket)
             with open(f"{place}/log", "w") as log, Shield() as shield:  # an interrupt must not come between the start and the `try`
@@ -140,6 +140,15 @@ def dockerd(timeout: float = 60):
                     daemon.wait()
     finally:
         remove_cgroups(parent)
+
+
+def must_be_here(*programs: str) -> None:
+    """Raises ``Missing``."""
+    for program in programs:
+        if shutil.which(program) is None:
+            raise Missing(f"{program} is not installed here")
+    if hypervisor.emulated():
+        raise Missing("to come up, dockerd would take minutes here, where the processor is emulated")
 
 
 def wait_for(docker: Docker, daemon: subprocess.Popen, place: str, timeout: float) -> None:

@@ -6,12 +6,17 @@ The child has no Python library on its disk any more once it has pivoted: what i
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import resource
 from contextlib import suppress
 
 from lib import inside, linux
+from lib.netfilter import rtnetlink
+from lib.netfilter.announcing import announce
 from lib.sealed import sealed_copy
+
+BLANK = 16  # bytes of a file that an exit is written into
 
 
 def open_path(path: str) -> int:
@@ -33,6 +38,12 @@ def write_file(path: str, text: str) -> None:
     with open(path, "w", encoding="utf-8") as file:
         os.fchmod(file.fileno(), 0o644)
         file.write(text)
+
+
+def add_line(path: str, words: list[str]) -> None:
+    """Add a line to an ordinary file, with a tab between two words."""
+    with open(path, "a", encoding="utf-8") as file:
+        file.write("\t".join(words) + "\n")
 
 
 def write_to(fd: int, text: str) -> None:
@@ -57,8 +68,13 @@ def own_stdio(uid: int) -> None:
     """
     for number in (0, 1, 2):
         if was_made_for_it(number):
-            with suppress(OSError):  # a user namespace may not know this user; the step that becomes him says so, in better words
-                os.fchown(number, uid, -1)
+            give_to(number, uid)
+
+
+def give_to(fd: int, uid: int) -> None:
+    """Make a user the owner of what is behind a descriptor. See fchown(2)."""
+    with suppress(OSError):  # a user namespace may not know this user; the step that becomes him says so, in better words
+        os.fchown(fd, uid, -1)
 
 
 def was_made_for_it(fd: int) -> bool:
@@ -77,6 +93,30 @@ def nameless_pipes() -> int:
     finally:
         for fd in ends:
             os.close(fd)
+
+
+def named_pipe(path: str) -> None:
+    """A named pipe that only its owner may open. See fifo(7)."""
+    os.mkfifo(path, 0o600)
+
+
+def open_reader(path: str) -> int:
+    """A descriptor to read a named pipe, without waiting for somebody who writes."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    os.set_blocking(fd, True)
+    return fd
+
+
+def open_blank(path: str) -> int:
+    """A descriptor to write to a new small file that has its full length already: a full disk cannot keep back what is written later.
+
+    Locked: who is to read it waits at the lock until it has been written, or whoever was to write it is no more. See flock(2).
+    """
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:
+        file.write(" " * BLANK)
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    return fd
 
 
 def set_umask(mask: int) -> None:
@@ -115,8 +155,13 @@ CALLS = {
     "mkdir": linux.mkdir,
     "makedirs": makedirs,
     "mkfifo": os.mkfifo,
+    "named_pipe": named_pipe,
+    "open_reader": open_reader,
+    "open_blank": open_blank,
+    "dup": os.dup,
     "write": linux.write,
     "write_file": write_file,
+    "add_line": add_line,
     "sealed_copy": sealed_copy,
     # in the go-between
     "setns": linux.setns,
@@ -125,6 +170,7 @@ CALLS = {
     "write_to": write_to,
     "setsid": os.setsid,
     "own_stdio": own_stdio,
+    "give_to": give_to,
     "umask": set_umask,
     "mount": linux.mount,
     "umount2": linux.umount,
@@ -144,6 +190,8 @@ CALLS = {
     "new_session_keyring": new_session_keyring,
     "sethostname": linux.sethostname,
     "link_up": linux.link_up,
+    "netlink": rtnetlink.send,
+    "announce": announce,
     "setrlimit": setrlimit,
     "no_new_privs": linux.no_new_privs,
     "limit_bounding_set": linux.limit_bounding_set,
@@ -154,13 +202,15 @@ CALLS = {
 }
 
 
-REF = "\0ref"  # the key of a reference; an environment is a dictionary, too, but no variable can be called so
+REF, PART = "\0ref", "\0part"  # the keys of a reference; an environment is a dictionary, too, but no variable can be called so
 
 
-def resolve(value, refs: dict[str, int]):
-    """Replace what an earlier step gave (``{REF: name}``) by its value, also inside a text (``{name}``)."""
+def resolve(value, refs: dict):
+    """Replace what an earlier step gave (``{REF: name}``) by its value, or by a part of it; the pid also inside a text (``{pid}``)."""
     if isinstance(value, dict) and REF in value:
-        return refs[value[REF]]
+        return refs[value[REF]][value[PART]] if PART in value else refs[value[REF]]
+    if isinstance(value, list):
+        return [resolve(one, refs) for one in value]
     if isinstance(value, str) and "{pid}" in value:
         return value.replace("{pid}", str(refs["pid"]))
     return value

@@ -57,9 +57,7 @@ class Child:
 
     def close_others(self) -> None:
         """Keep what the steps name, and nothing else: the cgroup's folder, say, would lead out of the container (CVE-2024-21626)."""
-        wanted = sorted({2, self.line.fileno(), *(self.refs[name] for name in self.last_use)})
-        for fd, following in zip(wanted, [*wanted[1:], 1 << 31], strict=True):
-            linux.close_range(fd + 1, following - 1)
+        linux.close_others(2, self.line.fileno(), *(self.refs[name] for name in self.last_use))
 
     def close_used(self, index: int) -> None:
         """What no later step names is closed before the next one looks at a path of the image's choosing."""
@@ -94,7 +92,7 @@ class Child:
         """Open a terminal of the container's own ``/dev/pts``, and send its other end to the caller. See pts(4)."""
         master = os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
         fcntl.ioctl(master, TIOCSPTLCK, struct.pack("i", 0))
-        fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
+        linux.resize(master, rows, columns)
         slave = fcntl.ioctl(master, TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY)
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
         for number in (0, 1, 2):

@@ -6,7 +6,7 @@ import errno
 import os
 
 from lib.advice import advise
-from lib.process.steps import Step
+from lib.process.steps import Step, shorten
 from lib.visible import visible
 
 
@@ -33,7 +33,7 @@ class StepError(OSError):
             return f"{text} ({name})"
         told = [*map(str, self.step.args), "/proc/self/fd"]
         where = f" on {self.filename!r}" if self.filename and not any(self.filename.startswith(one) for one in told) else ""
-        text = f"step '{self.step.stage}' ({self.shoes_of}): {self.step}{where} failed: {name}, {self.strerror}"
+        text = f"step '{self.step.stage}' ({self.shoes_of}): {shorten(self.step)}{where} failed: {name}, {self.strerror}"
         return text + (f"\n  {self.advice}" if self.advice else "")
 
     @property

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from lib import linux
 from lib.sizes import human
 
 
-@dataclass(frozen=True)
-class Exit:
+class Exit(NamedTuple):
     """How a process ended: Docker's exit code, the reason in words, and what it wrote.
 
     Of a long output only the end is kept; ``cut`` is how many bytes before it are missing, of ``output`` and ``errors`` together.

@@ -10,11 +10,10 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 
 from lib import linux, state
-from lib.process import calls
-from lib.process.client import PATIENCE
+from lib.process import callers, calls
+from lib.process.client import PATIENCE, Starter
 from lib.process.errors import TimeLimit, failed, refuse_what_is_there
 from lib.process.exit import Exit, collect, hint, why_killed
 from lib.process.line import Line
@@ -34,14 +33,14 @@ class Process:
     Made by ``Plan.create``. Use it as a context manager to have it removed at the block's end.
     """
 
-    def __init__(self, plan: StepPlan, stdin, stdout, stderr, shield: Shield, patience: float = PATIENCE):
+    def __init__(self, plan: StepPlan, stdin, stdout, stderr, shield: Shield, patience: float = PATIENCE, maker=Starter):
         self.plan, self.steps = plan, plan.steps
         self.state = "creating"
         self.exit: Exit | None = None
         self.killed_by_us = False
         self.joined: int | None = next((one.joined for one in plan.ingredients if hasattr(one, "joined")), None)
         self.lock = threading.RLock()
-        self.line = Line(self.steps, patience)
+        self.line = Line(self.steps, patience, maker)
         self.log = Log() if stdout is None and not plan.tty else None
         self.undos: list[tuple] = []  # grows with each deed; the record names all of them before the first one
         self.created_at = time.monotonic()
@@ -81,9 +80,10 @@ class Process:
             self.do("provide")
         finally:
             self.line.be_born(streams)
-        self.do("map")
+        self.do("connect", "map")
         self.line.tell(b"mapped")
         self.record.born(self.pid)  # while the process prepares itself: should we die now, it ends by itself
+        self.do("beside")
         self.line.close_refs()
         self.hear("created", shield)
         self.state, self.created_at = "created", time.monotonic()
@@ -102,12 +102,12 @@ class Process:
                 if step.undo:
                     self.write_record()
                 try:
-                    result = calls.execute(step.call, args, self.line.refs)
+                    result = calls.execute(step.call, args, self.line.refs, callers.CALLS)
                 except OSError as error:
                     raise failed(step, error, args) from None
                 self.undos += step.undo
                 if step.gives:
-                    self.line.refs[step.gives] = result
+                    (self.line.given if step.stage == "beside" else self.line.refs)[step.gives] = result
 
     def hear(self, word: str, shield: Shield | None) -> None:
         """As ``Line.hear``; if the process was killed while it prepared itself, the error says by what."""
@@ -203,7 +203,7 @@ class Process:
                     raise TimeLimit(timeout, pipes.content(0))
         self.kill_group()
         pipes.finish(show)
-        return replace(self.wait(), output=pipes.content(0), errors=pipes.content(1), cut=pipes.cut)
+        return self.wait()._replace(output=pipes.content(0), errors=pipes.content(1), cut=pipes.cut)
 
     def signal(self, number: int) -> None:
         """Send a signal; one that comes too late is no error. SIGKILL lets a paused container go on, to its end, as in Docker."""
@@ -247,7 +247,7 @@ class Process:
         except TimeoutError:
             ended = self.kill()
             if ended.code == 128 + signal.SIGKILL:
-                self.exit = replace(ended, reason=f"did not end within {timeout:g} s of SIGTERM, so SIGKILL followed")
+                self.exit = ended._replace(reason=f"did not end within {timeout:g} s of SIGTERM, so SIGKILL followed")
             return self.exit
 
     def logs(self) -> bytes:

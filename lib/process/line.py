@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 
 from lib import linux
+from lib.process.calls import PART, resolve
 from lib.process.client import PATIENCE, Starter
 from lib.process.errors import StepError, TimeLimit
 from lib.process.messages import MESSAGE, understood, with_descriptors
@@ -28,12 +29,15 @@ from lib.shield import Shield
 class Line:
     """The caller's ends; what has come over them: ``pid``, ``pidfd``, ``master`` (of its terminal), -1 or 0 until then.
 
-    ``refs`` are the results of the caller's own steps, by name; what is a descriptor among them goes over to the child.
+    ``refs`` are the results of the caller's own steps, by name; what is a descriptor among them goes over to the child. A step may also
+    give ``stdin``, ``stdout`` or ``stderr``. ``given`` are those of steps beside the child, for who serves it from outside. ``maker`` is
+    who is asked: a starter, or one that stays (``engine.daemons.Keeper``).
     """
 
-    def __init__(self, steps: list[Step], patience: float):
-        self.steps, self.patience = steps, patience
+    def __init__(self, steps: list[Step], patience: float, maker=Starter):
+        self.steps, self.patience, self.maker = steps, patience, maker
         self.refs: dict[str, int] = {}
+        self.given: dict[str, int] = {}
         self.pid, self.pidfd, self.go_between, self.master = 0, -1, -1, -1
         self.birth: socket.socket | None = None
         self.socket: socket.socket | None = None
@@ -47,10 +51,10 @@ class Line:
         with starters:
             self.socket, childs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with childs, open(os.devnull, "r+b") as null:
-                given = {"birth": starters, "line": childs, **self.refs}
-                given |= zip(("stdin", "stdout", "stderr"), self.three(streams, null), strict=True)
+                given = dict(zip(("stdin", "stdout", "stderr"), self.three(streams, null), strict=True))
+                given |= {"birth": starters, "line": childs, **self.descriptors}
                 fds = {name: one if isinstance(one, int) else one.fileno() for name, one in given.items()}
-                Starter.ask(*self.request(), fds)
+                self.maker.ask(*self.request(), fds)
 
     def three(self, streams: Sequence, null) -> list:
         """Standard error goes where the output goes, if nothing is said of it."""
@@ -62,12 +66,22 @@ class Line:
 
         ``hidden``: nobody may look into it before its exec. An ordinary user's own process must be seen to be mapped, so it hides later.
         """
-        rows = [step.data(index) for index, step in enumerate(self.steps)]
+        rows = [self.told(step.data(index)) for index, step in enumerate(self.steps)]
         clone = next(row for row in rows if row[1] == "clone")
         joins = [row for row in rows if row[1] == "join"]
         mapped = clone[2] == "clone3" and "user" in clone[3][0]
         head = {"clone": [clone[0], clone[2], clone[3]], "join": bool(joins), "hidden": os.geteuid() == 0 or not mapped}
         return head, {"join": joins, "steps": [row for row in rows if STAGES[row[1]].shoes == CHILD]}
+
+    @property
+    def descriptors(self) -> dict[str, int]:
+        return {name: one for name, one in self.refs.items() if name != "pid" and isinstance(one, int)}
+
+    def told(self, value):
+        """The child has no results of earlier steps but descriptors: whatever else it is to know is put into its words."""
+        if isinstance(value, list):
+            return [self.told(one) for one in value]
+        return resolve(value, self.refs) if isinstance(value, dict) and PART in value else value
 
     def be_born(self, streams: Sequence) -> None:
         """Wait until the process's pid is known; if the starter was killed meanwhile, ask once more."""
@@ -78,7 +92,7 @@ class Line:
             self.meet()
         except TimeLimit:
             if self.pidfd < 0:
-                Starter.give_up()  # it stands still: the next one shall not wait for it, too
+                self.maker.give_up()  # it stands still: the next one shall not wait for it, too
                 self.meet_the_late()
             raise
 
@@ -209,9 +223,8 @@ class Line:
 
     def close_refs(self) -> None:
         """Close the descriptors that ``prepare`` opened; the child has its own by now."""
-        for name, fd in self.refs.items():
-            if name != "pid":
-                os.close(fd)
+        for fd in self.descriptors.values():
+            os.close(fd)
         self.refs = {"pid": self.pid}
 
     def let_go(self) -> None:
@@ -219,7 +232,8 @@ class Line:
         self.close()
         self.reap_go_between()
         self.close_refs()
-        for fd in (self.pidfd, self.master):
+        for fd in (self.pidfd, self.master, *self.given.values()):
             if fd >= 0:
                 os.close(fd)
+        self.given = {}
         self.pidfd = self.master = -1

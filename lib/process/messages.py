@@ -31,11 +31,8 @@ WITH_DESCRIPTOR = {"pid", "go_between", "terminal"}
 
 
 def say(line: socket.socket, message: dict, *fds: int) -> None:
-    """Send one message, with descriptors if there are any; if nobody listens any more, end."""
-    try:
-        socket.send_fds(line, [packed(message)], list(fds))
-    except OSError:
-        os._exit(125)
+    """Send one message, with descriptors if there are any. Raises ``OSError`` if nobody listens any more: a child then ends."""
+    socket.send_fds(line, [packed(message)], list(fds))
 
 
 def packed(message: dict) -> bytes:

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Callable
 
 from lib.process import leaving  # noqa: F401 - whoever starts something leaves nothing behind
-from lib.process.client import PATIENCE
+from lib.process.client import PATIENCE, Starter
 from lib.process.errors import TimeLimit
 from lib.process.exit import Exit
 from lib.process.handle import Process
@@ -23,12 +23,12 @@ class Plan(StepPlan):
     Raises ``StepError`` for the step that failed, after everything done so far was undone.
     """
 
-    def create(self, stdin=subprocess.DEVNULL, stdout=None, stderr=None) -> Process:
-        """Carry out everything up to the exec; the process then waits for ``start()``."""
+    def create(self, stdin=subprocess.DEVNULL, stdout=None, stderr=None, maker=Starter) -> Process:
+        """Carry out everything up to the exec; the process then waits for ``start()``. It is a child of ours, or of another ``maker``."""
         process = None
         try:
             with Shield() as shield:
-                process = Process(self, stdin, stdout, stderr, shield)
+                process = Process(self, stdin, stdout, stderr, shield, maker=maker)
         except BaseException:
             if process:  # the interrupt came when it was ready: nobody would ever hold it
                 process.remove()

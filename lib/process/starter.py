@@ -36,34 +36,40 @@ from lib.process.calls import execute, resolve
 from lib.process.child import Child
 from lib.process.messages import read_request, receive, report, say
 
+Kin = tuple[int, int]  # how a child is ours: flags for clone3, and the signal that tells its parent of its end
+CALLERS, OURS = (linux.CLONE_PARENT, 0), (0, signal.SIGCHLD)
 
-def spawn(sock: socket.socket, head: dict, fds: list[int]) -> None:
-    """Carry out one request: clone, tell the caller the pid, forget."""
-    refs = dict(zip(head["fds"], fds, strict=True))
+
+def spawn(head: dict, refs: dict[str, int], kin: Kin = CALLERS) -> int:
+    """Carry out one request: clone, tell the caller the pid, forget. Returns the pid of who has been cloned *here*: 0 if nobody."""
     birth = socket.socket(fileno=refs["birth"])
     try:
-        if head["join"]:
-            go_between(sock, birth, head, refs)
-        else:
-            clone_child(birth, head, refs)
+        return (go_between if head["join"] else clone_child)(birth, head, refs, kin)
     except OSError as error:
-        report(birth, *head["clone"], error)
+        answer(birth, *head["clone"], error)
     except Exception as error:  # a request that makes no sense: the starter must live on for the others
-        report(birth, None, "clone3", (), OSError(errno.EINVAL, f"{type(error).__name__}: {error}"))
+        answer(birth, None, "clone3", (), OSError(errno.EINVAL, f"{type(error).__name__}: {error}"))
     finally:
         birth.close()
         for name, fd in refs.items():
             if name != "birth":
                 os.close(fd)
+    return 0
 
 
-def clone_child(birth: socket.socket, head: dict, refs: dict[str, int]) -> None:
+def answer(birth: socket.socket, *error) -> None:
+    """As ``report``; who asked may have gone meanwhile, and that is for him to know."""
+    with suppress(OSError):
+        report(birth, *error)
+
+
+def clone_child(birth: socket.socket, head: dict, refs: dict[str, int], kin: Kin) -> int:
     """clone3, and from here on there are two of us."""
     _, call, args = head["clone"]
     if call == "fail":
         execute(call, args, refs)
     kinds, cgroup = args
-    pid, pidfd = linux.clone3(linux.ns_flags(kinds) | linux.CLONE_PARENT, cgroup=resolve(cgroup, refs) if cgroup else None)
+    pid, pidfd = linux.clone3(linux.ns_flags(kinds) | kin[0], kin[1], cgroup=resolve(cgroup, refs) if cgroup else None)
     if pid == 0:
         try:
             if head["hidden"]:
@@ -71,30 +77,34 @@ def clone_child(birth: socket.socket, head: dict, refs: dict[str, int]) -> None:
             Child(refs["line"], refs, read_request(refs["body"])["steps"]).live()
         finally:
             os._exit(125)
-    say(birth, {"pid": pid}, pidfd)
+    with suppress(OSError):  # who asked has gone: the child, which nobody talks to, ends by itself
+        say(birth, {"pid": pid}, pidfd)
     os.close(pidfd)
+    return pid
 
 
-def go_between(sock: socket.socket, birth: socket.socket, head: dict, refs: dict[str, int]) -> None:
+def go_between(birth: socket.socket, head: dict, refs: dict[str, int], kin: Kin) -> int:
     """Join namespaces in a process of its own, which clones the child there and ends.
 
     A process cannot move itself into a PID or time namespace, only its future children; and the starter must stay where
-    it is. The child is a sibling of the go-between (``CLONE_PARENT`` again), so the caller waits for both.
+    it is. The child is a sibling of the go-between (``CLONE_PARENT``), so who waits for one waits for both.
     """
-    pid, pidfd = linux.clone3(linux.CLONE_PARENT)
+    pid, pidfd = linux.clone3(*kin)
     if pid:
         os.close(pidfd)
-        return
+        return pid
     index, call, args = head["clone"]
     try:
-        sock.close()
+        linux.close_others(2, birth.fileno(), *refs.values())  # who asks is nobody's to know in there
         say(birth, {"go_between": os.getpid()}, os.pidfd_open(os.getpid()))  # it tells of itself: the starter may be killed at any moment
         if head["hidden"]:
             linux.not_dumpable()  # what we join may hold somebody who would like to look into us
         for index, _, call, args in read_request(refs["body"])["join"]:  # noqa: B007 - told to the caller if the step fails
             execute(call, args, refs)
         index, call, args = head["clone"]
-        clone_child(birth, head, refs)
+        child = clone_child(birth, head, refs, CALLERS)
+        if "told" in refs:
+            os.write(refs["told"], str(child).encode())
     except OSError as error:
         report(birth, index, call, args, error)
     except Exception as error:  # a step with wrong arguments
@@ -150,7 +160,8 @@ def main(fd: int, program: int) -> None:
     gc.disable()
     gc.freeze()  # the collector would touch, and so copy, pages that children share with us
     while request := receive(sock):
-        spawn(sock, *request)
+        head, fds = request
+        spawn(head, dict(zip(head["fds"], fds, strict=True)))
 
 
 if __name__ == "__main__":

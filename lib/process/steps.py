@@ -7,14 +7,14 @@ error is the step.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from lib.process.calls import REF
+from lib.process.calls import PART, REF
 
 CALLER, BETWEEN, STARTER, CHILD = "caller", "go-between", "starter", "child"
 
 
-@dataclass(frozen=True)
-class Stage:
+class Stage(NamedTuple):
     """A position in the life of a starting container: in whose shoes, and why just there."""
 
     name: str
@@ -29,7 +29,9 @@ STAGES = {
         Stage("join", BETWEEN, "existing namespaces are joined before the clone: a PID namespace takes only children"),
         Stage("clone", STARTER, "one clone3 makes the process and all its new namespaces at once"),
         Stage("provide", CALLER, "while the kernel is busy with the clone: folders, files, limits; the child waits for them"),
+        Stage("connect", CALLER, "a cable needs a namespace to lead to, and now there is one; the child prepares itself meanwhile"),
         Stage("map", CALLER, "the uid map is written from outside, by somebody with rights in the parent namespace"),
+        Stage("beside", CALLER, "while the child prepares itself: what need be there only when its program starts"),
         Stage("session", CHILD, "a session of its own: the caller's Ctrl-C and terminal are not the container's"),
         Stage("limit", CHILD, "into the v1 cgroups, before anything is used up (on v2 it was born inside)"),
         Stage("unshare", CHILD, "a cgroup namespace has its root where the process is, so only now"),
@@ -53,19 +55,20 @@ ORDER = {name: position for position, name in enumerate(STAGES)}
 
 @dataclass(frozen=True)
 class Ref:
-    """The result of an earlier step, by its name: a descriptor, or the pid."""
+    """The result of an earlier step, by its name: a descriptor, or the pid; or a ``part`` of it, as the address of a lease."""
 
     name: str
+    part: str = ""
 
     def __repr__(self) -> str:
-        return f"<{self.name}>"
+        return f"<{self.name}.{self.part}>" if self.part else f"<{self.name}>"
 
 
 @dataclass(frozen=True)
 class Step:
     """One call: its stage, its arguments, why the kernel wants it there, what it gives, how it is undone.
 
-    ``call`` is a name in ``calls.CALLS``; ``gives`` names the result for a later ``Ref``;
+    ``call`` is a name in ``calls.CALLS`` or ``callers.CALLS``; ``gives`` names the result for a later ``Ref``;
     ``undo`` is a list of ``(name in state.UNDOS, argument…)``.
     """
 
@@ -97,7 +100,9 @@ class Step:
 
 
 def plain(value):
-    return {REF: value.name} if isinstance(value, Ref) else value
+    if isinstance(value, Ref):
+        return {REF: value.name, PART: value.part} if value.part else {REF: value.name}
+    return [plain(one) for one in value] if isinstance(value, list) else value
 
 
 def shorten(step: Step, width: int = 150) -> str:

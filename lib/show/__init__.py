@@ -3,9 +3,13 @@
 Everything here looks at plans, processes and cgroups from outside; the runtime knows nothing of it.
 """
 
+import logging
 from importlib import import_module
 
 from lib.shield import Shield
+
+# That it looks for this machine's fonts, it says after five seconds (an emulated processor takes twenty); a cell prints only its own words.
+logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 
 _HOMES = {
     "Picture": "picture",
@@ -21,6 +25,7 @@ _HOMES = {
     "cake": "layers",
     "steps": "builds", "layered": "builds", "waterfall": "builds", "touch": "builds", "touched": "builds",
     "reorder": "lineorder", "anatomy": "layers",
+    "topology": "networks", "path": "networks",
 }  # fmt: skip
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605

@@ -6,7 +6,8 @@ __getattr__, __all__ = hand_on(
     __name__,
     {
         "places": "check_name home store folder make_folder memory_place runtime_dir new_id temporary",
-        "undos": "UNDOS kill_cgroup kill_groups thaw_groups release_groups rmdir unlink undo_all",
+        "undos": "kill_cgroup kill_groups thaw_groups release_groups rmdir unlink",
+        "shared": "UNDOS undo_all",
         "removal": "rmtree",
         "owner": "Owner alive check_ours our_runtime_dir",
         "record": "Record records start_time of_others",

@@ -22,7 +22,7 @@ def home() -> Path:
 def store() -> Path:
     """Where layers and containers lie: ``$SUITCASE_STORE``, or the usual place for root or for a user."""
     if path := os.environ.get("SUITCASE_STORE"):
-        return Path(path)
+        return Path(path).absolute()  # daemons of ours stand elsewhere
     return Path("/var/lib/suitcase") if os.geteuid() == 0 else home() / ".local/share/suitcase"
 
 
@@ -54,7 +54,11 @@ def make_folder(place: Path, mode: int = 0o700) -> None:
         make_folder(place.parent, 0o755)
         place.mkdir(mode, exist_ok=True)
     except FileExistsError:
-        if not place.is_dir():
+        try:
+            is_there = stat.S_ISDIR(place.lstat().st_mode) or place.is_dir()
+        except FileNotFoundError:  # it has gone meanwhile
+            return make_folder(place, mode)
+        if not is_there:
             raise
 
 
@@ -82,12 +86,17 @@ def memory_place() -> str:
 def runtime_dir() -> Path:
     """Where records lie, in memory: ``$SUITCASE_RUN``, or the usual place for root or for a user."""
     if path := os.environ.get("SUITCASE_RUN"):
-        return Path(path)
+        return Path(path).absolute()
     if os.geteuid() == 0:
         return Path(memory_place(), "suitcase")
     if (place := os.environ.get("XDG_RUNTIME_DIR")) and os.access(place, os.W_OK | os.X_OK):  # su keeps the name of somebody else's
         return Path(place, "suitcase")
     return Path(f"/tmp/suitcase-{os.geteuid()}")  # no folder above it but /tmp: nobody else can put another in its place
+
+
+def common_dir() -> Path:
+    """Where all engines of a user note what they share, whatever run folders they have: in memory, and gone with a reboot."""
+    return Path(memory_place(), "suitcase") if os.geteuid() == 0 else Path(f"/dev/shm/suitcase-{os.geteuid()}")
 
 
 def check_name(name: str) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import signal
+import socket
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,7 +18,8 @@ from lib.state.dying import kill_tracers
 from lib.state.owner import Owner, our_runtime_dir
 from lib.state.places import runtime_dir
 from lib.state.record import Record, records, start_time
-from lib.state.undos import kill_groups, release_groups, undo_all, unlink
+from lib.state.shared import undo_all
+from lib.state.undos import kill_groups, release_groups, unlink
 
 
 @contextmanager
@@ -44,12 +47,44 @@ def kill_recorded(facts: dict) -> None:
         raise TimeoutError(f"process {facts['pid']} did not end within 5 s of SIGKILL: its record stays, the next gc tries again")
 
 
-def reap(facts: dict) -> None:
+def reap(facts: dict, folder: Path | None = None) -> None:
     """Do for a dead owner what it would have done: kill, undo, forget."""
     if facts["pid"]:
         kill_recorded(facts)
     undo_all(facts["undos"])
-    unlink(str(runtime_dir() / f"{facts['id']}.json"))
+    unlink(str((folder or runtime_dir()) / f"{facts['id']}.json"))
+
+
+def end_all(folder: str) -> None:
+    """End what is on record in this run folder, containers that were made to outlive their makers among it, and before them their daemons.
+
+    It is a world of its own (chapter 4 has one) whose owner was killed, and its network namespaces went with him: what is undone in the
+    network is undone in an empty one, never in ours.
+    """
+    from concurrent.futures import ThreadPoolExecutor  # no command but the one that finds such a world needs it
+
+    kill_daemons(folder)
+    if found := [json.loads(path.read_text()) for path in Path(folder).glob("*.json")]:
+        with ThreadPoolExecutor(1, "end_all", linux.unshare, ("net",)) as elsewhere:
+            for facts in found:
+                elsewhere.submit(reap, facts, Path(folder)).result()
+
+
+def kill_daemons(folder: str) -> None:
+    """Whoever listens at a socket in this folder."""
+    with suppress(FileNotFoundError):
+        here = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for path in filter(Path.is_socket, Path(folder).iterdir()):
+                kill_listener(f"/proc/self/fd/{here}/{path.name}")  # a socket's path may have 107 bytes and no more
+        finally:
+            os.close(here)
+
+
+def kill_listener(door: str) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as line, suppress(ConnectionRefusedError, ProcessLookupError):
+        line.connect(door)
+        os.kill(linux.peer_of(line), signal.SIGKILL)
 
 
 def containers_first(found: list[dict]) -> list[dict]:

@@ -10,6 +10,7 @@ import os
 import threading
 
 from lib import linux
+from lib.shield import Shield
 from lib.state.owner import Owner, alive, our_runtime_dir
 from lib.state.places import check_name, new_id, runtime_dir
 from lib.state.undos import unlink
@@ -18,7 +19,7 @@ from lib.state.undos import unlink
 def start_time(pid: int) -> int | None:
     """When a process started, in clock ticks after boot: with the pid it names a process for good. See proc_pid_stat(5)."""
     try:
-        return int(linux.read(f"/proc/{pid}/stat").rpartition(")")[2].split()[19])
+        return int(linux.stat_of(pid)[linux.STARTED])
     except (OSError, IndexError):
         return None
 
@@ -43,13 +44,14 @@ class Record:
         self.facts.update(facts)
         text = json.dumps(self.facts)  # before there is a file: a fact may be what JSON has no word for
         draft = f"{os.fspath(self.path)[:-5]}.{self.facts['maker']}.new"
-        try:
-            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w") as file:
-                file.write(text)
-            os.replace(draft, self.path)
-        except OSError:  # half a record (the memory is full, say) must not pass for a whole one
-            unlink(draft)
-            raise
+        with Shield():  # nobody would look for half a record
+            try:
+                with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w") as file:
+                    file.write(text)
+                os.replace(draft, self.path)
+            except OSError:  # the memory is full, say: it must not pass for a whole one
+                unlink(draft)
+                raise
 
     @classmethod
     def after_fork(cls) -> None:

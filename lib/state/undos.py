@@ -5,11 +5,14 @@ Each may be done twice, and finds then that there is nothing to do.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 from lib import linux
@@ -190,16 +193,51 @@ def unlink(path: str) -> None:
     Path(path).unlink(missing_ok=True)
 
 
-UNDOS = {"kill_cgroup": kill_cgroup, "thaw": thaw, "rmdir": rmdir, "rmtree": rmtree, "unlink": unlink}
+def delete_link(name: str) -> None:
+    """Remove a network interface: a bridge, or a cable with both its ends.
 
+    The kernel takes it off its list at once, and then waits until nobody can look at it any more: some hundredths of a second, in which a
+    thread waits with it, and we do not.
+    """
+    import threading
 
-def undo_all(undos) -> None:
-    """Do the undos, the last one first; go on after an error, and raise all errors together at the end."""
-    errors = []
-    for call, *args in reversed(list(undos)):
-        try:
-            UNDOS[call](*args)
-        except Exception as error:
-            errors.append(error)
+    errors: list[OSError] = []
+    waiting = threading.Thread(target=_deleted, args=(name, errors), daemon=True)
+    try:
+        waiting.start()
+    except RuntimeError:  # there may be no more of them
+        _deleted(name, errors)
+    while waiting.is_alive() and _is_listed(name):
+        time.sleep(0.0005)
     if errors:
-        raise ExceptionGroup("some undos failed", errors)
+        raise errors[0]
+
+
+def _deleted(name: str, errors: list[OSError]) -> None:
+    from lib.netfilter import rtnetlink
+
+    try:
+        rtnetlink.send([["gone", name]])
+    except OSError as error:
+        if error.errno != errno.ENODEV:
+            errors.append(error)
+
+
+def _is_listed(name: str) -> bool:
+    try:
+        return bool(socket.if_nametoindex(name))
+    except OSError:
+        return False
+
+
+def later(module: str, name: str) -> Callable:
+    """A function that is imported when it is called: few undo a network, say, and whoever does not need not wait for the packet filter."""
+    return lambda *words: getattr(import_module(f"lib.{module}"), name)(*words)
+
+
+PRIMITIVES = {
+    "kill_cgroup": kill_cgroup, "thaw": thaw, "rmdir": rmdir, "rmtree": rmtree, "unlink": unlink, "delete_link": delete_link,
+    "nft": later("netfilter.nft", "take_back"), "forget_flows": later("netfilter.flows", "forget_flows"),
+    "shut_out": later("netfilter.slirp", "shut_out"),
+    "withdraw_exception": later("netfilter.foreign", "withdraw"), "put_back_forwarding": later("netfilter.forwarding", "put_back"),
+}  # fmt: skip

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from helpers.lives import Lives
 from helpers.needs import requires
-from helpers.sites import Site
 
-from lib import container, state
+from lib import state
 from lib.cli import reports
 from lib.cli.containers import writings
+from lib.engine import lifecycle
 from lib.images import Merged, archive, layers, pack
 from lib.images.pack import Packing
 
@@ -131,16 +132,10 @@ def test_times_are_changed_in_the_tree_only(tree, monkeypatch):
 
 
 @pytest.fixture
-def box(tmp_path, monkeypatch):
-    site = Site(tmp_path)
-    monkeypatch.setenv("SUITCASE_IMAGES", str(site.library.store.place))
-    found = site.library.find("base")
-    made = container.Container(
-        [site.library.chains.mountpoints(), *site.library.folders(found)], ["sh", "-c", "while :; do :; done"], name="victim"
-    )
-    made.plan.about = {"image": found.id, "chains": found.chain_ids, "called": made.name, "folder": made.folder}
-    with made.start():
-        yield made
+def box():
+    lives = Lives()
+    yield lifecycle.container(lives.library, lives.run("while :; do :; done", "victim"))
+    lives.clean()
 
 
 @requires("root", "overlay", "freezer")

@@ -19,6 +19,7 @@ from lib import process, state
 from lib.build import Build, BuildError
 from lib.build.builder import Options
 from lib.dockerfile import DockerfileError
+from lib.network import Connection
 
 pytestmark = requires("root", "overlay", "busybox")
 ROOT = Path(__file__).resolve().parents[2]
@@ -236,6 +237,36 @@ def test_network_none(site):
     text = "FROM base\nRUN --network=none ip -o link | wc -l > /a\nRUN ip -o link | wc -l > /b\n"
     assert site.read(site.build(text), "a") == "1\n"
     assert site.read(site.build("FROM base\nRUN ip -o link | wc -l > /a # again\n", network="none"), "a") == "1\n"
+
+
+def test_a_network_that_is_none_of_a_builds(site):
+    with pytest.raises(BuildError, match='network mode "backyard" not supported by buildkit, nor here: it is default, none or host'):
+        site.build("FROM base\nRUN true\n", network="backyard")
+
+
+class Wired:
+    """As a network of ``lib.network``: what it is asked for, and what it gives instead of cables."""
+
+    def __init__(self):
+        self.asked = []
+
+    def connection(self, *who: str) -> Connection:
+        self.asked.append(who)
+        return Connection([], "nameserver 192.0.2.1\n", [("192.0.2.7", "shop")])
+
+
+def test_the_network_that_is_handed_to_the_builder(site):
+    """The machine's own, if nobody hands it another; which one it was is in no key, and a step that is cached asks for none."""
+    text, wired = "FROM base\nRUN {} readlink /proc/self/ns/net > /a; cat /etc/resolv.conf /etc/hosts > /b # {}\n", Wired()
+    machine = os.readlink("/proc/self/ns/net") + "\n"
+    assert site.read(site.build(text.format("", 1)), "a") == machine
+    assert cached(site.build(text.format("", 1), default_network=lambda: wired)) == [True] and not wired.asked
+    built = site.build(text.format("", 2), default_network=lambda: wired)
+    assert site.read(built, "a") != machine and len(wired.asked) == 1
+    assert {"nameserver 192.0.2.1", "192.0.2.7\tshop"} <= set(site.read(built, "b").splitlines())
+    for word in ("none", "host"):
+        built = site.build(text.format(f"--network={word}", 3), default_network=lambda: wired, allow=("network.host",))
+        assert (site.read(built, "a") == machine) == (word == "host") and len(wired.asked) == 1, "the Dockerfile's word goes first"
 
 
 def test_nothing_that_is_mounted_stays_in_the_layer(site):

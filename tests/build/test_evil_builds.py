@@ -21,13 +21,14 @@ from helpers.registries import Fake
 from helpers.registries import make as made
 from helpers.sites import Site, cached
 
-from lib import container, state
+from lib import state
 from lib.build import context, ignore, runner
 from lib.build.builder import BuildError
 from lib.cli import reports
 from lib.cli.main import main
 from lib.dockerfile import DockerfileError, expansion, parser
 from lib.dockerfile.mounts import Mount
+from lib.engine import lifecycle
 from lib.images import Cache, archive, image
 from lib.visible import visible
 
@@ -345,16 +346,17 @@ def test_an_image_that_goes_while_its_container_begins(tmp_path, monkeypatch):
     monkeypatch.setenv("SUITCASE_IMAGES", str(tmp_path / "images"))
     site, seen = Site(tmp_path), []
 
-    def run(self, **how):  # in the moment before the container is on record, another command removes the image
-        site.library.remove("base", force=True)
-        site.library.remove("localhost/busybox:static", force=True)
-        seen.extend(os.path.isdir(folder) for folder in self.rootfs.layers)
-        raise ValueError("far enough")
+    def made(*words, before=lifecycle.container):  # in the moment before it is written down, another command removes the image
+        if not seen:
+            site.library.remove("base", force=True)
+            site.library.remove("localhost/busybox:static", force=True)
+            seen.extend(os.path.isdir(folder) for folder in lifecycle.layers_of(*words[:2]))
+        return before(*words)
 
-    monkeypatch.setattr(container.Container, "run", run)
-    with pytest.raises(ValueError, match="far enough"):
-        main(["run", "base", "true"], standalone_mode=False)
-    assert seen and all(seen) and not state.records()
+    monkeypatch.setattr(lifecycle, "container", made)
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "--rm", "base", "sh", "-c", "exit 7"], standalone_mode=False)
+    assert seen and all(seen) and ended.value.code == 7 and not state.records()
 
 
 def test_warnings_cannot_move_the_cursor(tmp_path, monkeypatch, capsys):

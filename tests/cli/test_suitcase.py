@@ -12,97 +12,35 @@ import subprocess
 import sys
 import tarfile
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from helpers import layers as make
-from helpers import leakcheck
+from helpers.commands import columns, given_to
 from helpers.layers import folder, member
 from helpers.needs import requires
 from helpers.registries import with_password
 
 from lib import state
 from lib.cli import text
-from lib.cli.containers import writings
 from lib.cli.errors import Failed
 from lib.cli.main import main
-from lib.engine import shortnames
-from lib.images import Library, Store, store
+from lib.engine import finding
+from lib.images import store
 from lib.lab import peers
 from lib.lab.registry import LocalRegistry
+from lib.state import kept
 
 pytestmark = requires("root", "overlay", "busybox")
 
 
-class Said:
-    """What a command printed, and its exit code."""
-
-    def __init__(self, code: int, out: str, err: str):
-        self.code, self.out, self.err = code, out, err
-
-    def __repr__(self) -> str:
-        return f"exit {self.code}\n{self.out}\n{self.err}"
-
-
-@pytest.fixture
-def ours(tmp_path, monkeypatch):
-    """A store of its own, with a busybox and a small image in it."""
-    monkeypatch.setenv("SUITCASE_IMAGES", str(tmp_path / "images"))
-    monkeypatch.setenv("SUITCASE_OFFLINE", "1")
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
-    library = Library(Store())
-    shortnames.make(library, "localhost/busybox:static")
-    make.image(library, make.tar(folder("etc"), member("etc/motd", b"hello\n")), make.tar(member("new", b"1")), name="small:1")
-    return library
-
-
-@pytest.fixture
-def suitcase(ours, capfd):
-    """Call the command in this process."""
-
-    def call(line: str) -> Said:
-        capfd.readouterr()
-        try:
-            main.main(shlex.split(line), prog_name="suitcase")
-        except SystemExit as end:
-            code = end.code or 0
-        sys.stdout.flush()
-        out, err = capfd.readouterr()
-        return Said(code, out, err)
-
-    return call
-
-
-@pytest.fixture(scope="module")
-def docker():
-    try:
-        with peers.dockerd() as found:
-            leakcheck.forget()  # the leak check may see it
-            yield found
-        leakcheck.forget()
-    except peers.Missing as reason:
-        pytest.skip(f"no docker to compare with: {reason}")
-
-
-def given_to(docker, suitcase, tmp_path, name: str) -> None:
-    """The image, from our store into Docker's."""
-    assert suitcase(f"save -o {tmp_path}/given.tar {name}").code == 0
-    docker.call("load", "-i", f"{tmp_path}/given.tar")
-
-
-def columns(line: str) -> list[str]:
-    import re
-
-    return re.split(r"\s{2,}", line.strip())
-
-
-def of_busybox(ours, name: str, script: str):
-    """A container of our busybox that is called so, not started."""
-    from lib.engine.wishes import Wishes, container
-
-    return container(ours, ours.find("localhost/busybox:static"), Wishes(["sh", "-c", script], options={"name": name}))
+@contextmanager
+def box(suitcase, script: str):
+    """A container of our busybox that runs, and is called so: its id."""
+    yield suitcase(f"run -d --name box localhost/busybox:static sh -c {shlex.quote(script)}").out.strip()
+    assert suitcase("rm -f box").code == 0
 
 
 # -- looking ------------------------------------------------------------------------------
@@ -172,9 +110,7 @@ def test_rmi_goes_on_after_an_error(suitcase):
 
 
 def test_an_image_that_a_container_stands_on(suitcase, ours):
-    from lib.engine.wishes import Wishes, container
-
-    with container(ours, ours.find("localhost/busybox:static"), Wishes(["sleep", "60"])).start():
+    with box(suitcase, "sleep 60"):
         said = suitcase("rmi localhost/busybox:static")
         assert said.code == 1 and "is being used by a container" in said.err
         assert suitcase("rmi -f localhost/busybox:static").code == 0
@@ -224,7 +160,7 @@ def test_a_device_a_pipe_and_a_link_are_never_replaced(suitcase, ours, tmp_path,
     (tmp_path / "link").symlink_to("target")
     os.mkfifo(tmp_path / "pipe")
     os.mknod(tmp_path / "null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
-    with of_busybox(ours, "box", "sleep 60").start():
+    with box(suitcase, "sleep 60"):
         for name, kind in (("null", "a device"), ("pipe", "a named pipe")):
             said = suitcase(verb.format(tmp_path / name))
             assert (said.code, f'invalid output path: "{tmp_path}/{name}" must be a regular file: got {kind}' in said.err) == (1, True)
@@ -273,13 +209,28 @@ RUNS = [
 ]
 
 
+@contextmanager
+def at_0(data: bytes):
+    """Within this block these bytes, and then the end, can be read at our own 0: a container reads there, not at Python's ``sys.stdin``."""
+    before, (reader, writer) = os.dup(0), os.pipe()
+    os.write(writer, data)
+    os.close(writer)
+    os.dup2(reader, 0)
+    os.close(reader)
+    try:
+        yield
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+
+
 @pytest.mark.parametrize("words", RUNS)
 def test_run_beside_docker(suitcase, docker, tmp_path, words, monkeypatch):
     given_to(docker, suitcase, tmp_path, "localhost/busybox:static")
     monkeypatch.setenv("B", "from outside")
     line = words.replace("IMAGE", "localhost/busybox:static") if "IMAGE" in words else f"localhost/busybox:static {words}"
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"typed\n")))
-    mine = suitcase(f"run --rm --network none {line}")
+    with at_0(b"typed\n"):
+        mine = suitcase(f"run --rm --network none {line}")
     command = ["docker", "-H", docker.socket, "run", "--rm", "--network", "none", *shlex.split(line)]
     theirs = subprocess.run(command, input="typed\n", capture_output=True, text=True, timeout=60)
     assert mine.code == theirs.returncode, (mine, theirs)
@@ -290,7 +241,7 @@ def test_run_beside_docker(suitcase, docker, tmp_path, words, monkeypatch):
 @pytest.mark.parametrize("most", [17, 20])
 def test_run_where_descriptors_run_out_says_so_in_one_line(ours, most):
     """In the moment in which the process is made, too."""
-    words = [sys.executable, "-m", "lib.cli", "run", "localhost/busybox:static", "true"]
+    words = [sys.executable, "-m", "lib.cli", "run", "--rm", "localhost/busybox:static", "true"]
     done = subprocess.run(["prlimit", f"--nofile={most}", *words], capture_output=True, text=True, timeout=60)
     assert "Traceback" not in done.stderr and (done.returncode == 0 or "Too many open files" in done.stderr), done.stderr
 
@@ -302,33 +253,30 @@ def test_run_of_an_image_that_is_not_here(suitcase):
 
 
 def test_a_short_name_leads_to_a_stand_in_and_it_is_said(suitcase):
-    said = suitcase("run busybox:1.36 echo hello")
+    said = suitcase("run --rm busybox:1.36 echo hello")
     assert said.out == "hello\n" and "localhost/busybox:static, made on this machine, stands in" in said.err
     assert suitcase("run mysql true").code == 125, "there is none for that"
 
 
-def test_a_running_container_by_its_name_before_any_id(monkeypatch):
-    records = [
-        {"id": ident, "called": called} for ident, called in (("feed01", "one"), ("feed02", "two"), ("0ff000", "feed"), ("abc000", ""))
-    ]
-    monkeypatch.setattr(state, "records", lambda: records)
-    assert [writings.running(word)["id"] for word in ("feed", "feed0" + "1", "0ff")] == ["0ff000", "feed01", "0ff000"]
-    for word, words in (("feed0", "of 2 containers"), ("nobody", "No such container")):
-        with pytest.raises(Failed, match=words):
-            writings.running(word)
+def test_a_container_by_its_name_before_any_id(monkeypatch):
+    known = [{"id": ident, "name": name} for ident, name in (("feed01", "one"), ("feed02", "two"), ("0ff000", "feed"), ("abc000", "four"))]
+    monkeypatch.setattr(kept, "every", lambda: known)
+    assert [finding.find(word)["id"] for word in ("feed", "feed0" + "1", "0ff")] == ["0ff000", "feed01", "0ff000"]
+    for word, words in (("feed0", "multiple IDs found with provided prefix: feed0"), ("nobody", "No such container: nobody")):
+        with pytest.raises(finding.NoSuchContainer, match=words):
+            finding.find(word)
 
 
 def test_diff_and_export_of_a_running_container(suitcase, ours, docker, tmp_path):
     given_to(docker, suitcase, tmp_path, "localhost/busybox:static")
     change = "echo 1 > /new; rm /bin/vi; chmod 700 /tmp; echo 2 >> /etc/passwd; echo done; sleep 60"
-    box = of_busybox(ours, "box", change)
-    with box.start():
+    with box(suitcase, change) as ident:
         docker.call("run", "-d", "--name", "box", "--network", "none", "localhost/busybox:static", "sh", "-c", change)
-        while "done" not in box.logs() or "done" not in docker.call("logs", "box"):
+        while "done" not in suitcase("logs box").out or "done" not in docker.call("logs", "box"):
             time.sleep(0.02)
         mine, theirs = suitcase("diff box").out.split("\n"), docker.call("diff", "box").split("\n")
         assert sorted(filter(None, mine)) == sorted(filter(None, theirs))
-        assert suitcase(f"export -o {tmp_path}/x.tar {box.id[:6]}").code == 0
+        assert suitcase(f"export -o {tmp_path}/x.tar {ident[:6]}").code == 0
         with tarfile.open(tmp_path / "x.tar") as tar:
             assert "new" in tar.getnames() and "bin/vi" not in tar.getnames() and "bin/sh" in tar.getnames()
     assert "No such container: box" in suitcase("diff box").err
@@ -353,7 +301,7 @@ def test_push_and_pull_beside_skopeo(suitcase, ours, tmp_path):
         pulled = suitcase(f"pull {name}:2")
         assert "2: Pulling from small\n" in pulled.out and f"Status: Downloaded newer image for {name}:2" in pulled.out
         assert "Image is up to date" in suitcase(f"pull {name}:2").out
-        assert suitcase(f"run {name}:2 echo it runs").out == "it runs\n"
+        assert suitcase(f"run --rm {name}:2 echo it runs").out == "it runs\n"
         assert "manifest unknown" in suitcase(f"pull {name}:nosuch").err.lower()
     assert suitcase(f"pull {name}:2").code == 1
 
@@ -399,7 +347,7 @@ def test_build_says_what_it_does(suitcase, tmp_path):
     assert "not cached, env: a variable the command sees has a different value: WHO was 'me', is 'us'" in explained
     plain = suitcase(f"build --progress=plain --no-cache {tmp_path}/c")
     assert "=> [0 2/2] RUN echo hello" in plain.err
-    assert suitcase("run b:1 cat /hello").out == "hello me\n"
+    assert suitcase("run --rm b:1 cat /hello").out == "hello me\n"
 
 
 def test_a_name_that_is_none_is_refused_before_the_work(suitcase, tmp_path):
@@ -493,18 +441,20 @@ def test_every_verb_has_help_and_an_unknown_one_is_an_error(suitcase):
     for name in main.list_commands(None):
         said = suitcase(f"{name} --help")
         assert said.code == 0 and "Usage: suitcase" in said.out
-    assert suitcase("nosuch").code == 2
+    said = suitcase("nosuch")
+    assert said.err == "suitcase: unknown command: suitcase nosuch\n\nRun 'suitcase --help' for more information\n"
+    assert (said.code, said.out) == (1, "")
     assert {"pull", "push", "build", "images", "history", "inspect", "tag", "rmi", "save", "load", "run"} <= set(main.list_commands(None))
 
 
 @pytest.mark.parametrize(
     "line, words",
     [
-        ("run --network nope small:1", "'nope'"),
+        ("run --network name=a,colour=red small:1", 'invalid argument "name=a,colour=red" for "--network" flag: invalid field key colour'),
         ("run --cpus inf small:1", "failed to parse inf as a rational number"),
         ("run --cpus 1/0 small:1", "failed to parse 1/0 as a rational number"),
         ("run --cpus 100000 small:1 true", "range of CPUs is from 0.01 to"),
-        ("run --pids-limit many small:1", "'many'"),
+        ("run --pids-limit many small:1", 'invalid argument "many" for "--pids-limit" flag: strconv.ParseInt'),
         ("run --name", "--name"),
         ("images --nosuch", "--nosuch"),
         ("--nosuch", "--nosuch"),
@@ -540,7 +490,7 @@ def cgroups_missing(container, limits):
 
 def test_an_error_that_was_told_holds_nothing_open(tmp_path):
     """Its frames would, and those of its causes, until the garbage collector comes: meanwhile the disk cannot be unmounted."""
-    from lib.cli.errors import Failed, errors
+    from lib.cli.errors import errors
 
     def deep():
         file = open(tmp_path / "x", "w")

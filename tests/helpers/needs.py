@@ -76,6 +76,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "overlay": (file_system("overlay"), "needs the overlay file system"),
     "userns": (for_users, "this kernel lets no ordinary user make a user namespace"),
     "landlock": (landlock.version, "this kernel has no Landlock"),
+    "tun": (lambda: os.path.exists("/dev/net/tun"), "needs the device /dev/net/tun"),
     "timens": (lambda: os.path.exists("/proc/self/ns/time"), "needs time namespaces"),
     "block device": (block_device, "needs a block device"),
     **{
@@ -85,6 +86,8 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
             "busybox",
             "nft",
             "ip",
+            "iptables",
+            "iperf3",
             "unshare",
             "strace",
             "gcc",
@@ -96,6 +99,11 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
             "apparmor_parser",
             "ipvsadm",
             "chromium",
+            "dig",
+            "dnsmasq",
+            "slirp4netns",
+            "curl",
+            "redis-cli",
             *PEERS,
         )
     },

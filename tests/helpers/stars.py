@@ -29,6 +29,8 @@ class Star:
         return self.name.split(".")[0].zfill(2)
 
 
+NETWORK = ("root", "overlay", "nft", "ip")
+
 STARS = (
     Star(
         "1.1", "is a container a small virtual machine?", "container.py",
@@ -119,5 +121,40 @@ STARS = (
         "3.8", "the same Dockerfile, another digest", "images/sourcedate.py",
         "return int(text) if text else None", "return None",
         "with an agreed time: different", needs=("root", "overlay"),
+    ),
+    Star(
+        "4.1", "a published port refuses: the app listens on 127.0.0.1", "network/firewall/network.py",
+        "ct status dnat goto pass\ndrop\n", "drop\n",
+        "no answer: last seen at host: lan", needs=NETWORK,
+    ),
+    Star(
+        "4.2", "names do not resolve on the default bridge", "network/connecting.py",
+        "if self.folder and any(one.user_defined for one in networks):", "if self.folder and not networks:",
+        "AssertionError: nobody in there knows a name", needs=NETWORK,
+    ),
+    Star(
+        "4.3", "a published port walks round the firewall", "network/firewall/port.py",
+        'return Change(name, "", "")', 'at = ipaddress.ip_address(ANY[ip])',
+        "AssertionError: the whole office gets in", needs=NETWORK,
+    ),
+    Star(
+        "4.4", "FORWARD's policy DROP silences others' machines", "network/firewall/table.py",
+        "type filter hook forward priority filter - 1; }}", "type filter hook forward priority filter - 1; policy drop; }}",
+        "AssertionError: the machines beside us fell silent", needs=NETWORK,
+    ),
+    Star(
+        "4.5", "small pages come, large ones hang", "network/bridges.py",
+        "return linux.link_mtu(link)", "return ETHERNET",
+        "backyard  100 bytes       no answer", needs=NETWORK,
+    ),
+    Star(
+        "4.6", "could not find an available, non-overlapping address pool", "network/definitions.py",
+        "return pools.routed() | ours", "return ours",
+        "network with name stock already exists", needs=NETWORK,
+    ),
+    Star(
+        "4.9", "how do I reach the host from a container?", "network/connecting.py",
+        'gateway if address == "host-gateway" else address', '"127.0.0.1" if address == "host-gateway" else address',
+        "AssertionError: the host is out of reach", needs=NETWORK,
     ),
 )  # fmt: skip

@@ -264,6 +264,35 @@ def test_a_program_that_a_stopped_cell_has_torn_from_subprocess_run_is_ended_and
     end_what_was_torn(SimpleNamespace(error_in_exec=None))
 
 
+MINI = """
+import subprocess
+def run():
+    done = subprocess.Popen(["sleep", "60"])
+    try: raise KeyboardInterrupt
+    finally: done.kill()
+    return done.wait()
+"""
+
+
+def test_what_a_stopped_cell_has_torn_from_mini_is_ended_and_waited_for():
+    """``run`` kills it, and is gone before it waits; and who is in the middle of a list of two has the first one in no variable."""
+    from types import ModuleType, SimpleNamespace
+
+    from lib.lab.chapters.cellmagic import end_what_was_torn
+
+    mini = ModuleType("mini")
+    exec(MINI, mini.__dict__)
+    try:
+        [subprocess.Popen(["true"]), mini.run()]
+    except KeyboardInterrupt as error:
+        stopped = SimpleNamespace(error_in_exec=error)
+    wait_for(lambda: any("sleep (zombie)" in one for one in leaks.children()))
+    end_what_was_torn(stopped)
+    assert not any("sleep" in one for one in leaks.children())
+    subprocess.run(["true"])
+    assert not any("zombie" in one for one in leaks.children())
+
+
 def test_a_program_that_is_just_being_started_when_a_cell_is_stopped_is_ended_and_waited_for(monkeypatch):
     """The interrupt comes in the middle of ``fork`` and ``execve``: Python raises it before it has noted the child's number."""
     from types import SimpleNamespace

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -30,6 +32,22 @@ def test_a_container_s_namespaces_are_drawn_as_its_own():
 def test_text_in_a_picture_is_escaped():
     picture = show.namespaces("self", os.getpid(), names=("<b>", "&"))
     assert "<b>" not in picture.data and "&lt;b&gt;" in picture.data
+
+
+SLOW = """
+import threading
+timer = threading.Timer
+threading.Timer = lambda patience, call: timer(0, call)  # as if it took longer than anybody's patience
+from lib import show
+show.bars("t", {"one": 1.0}, "s")
+"""
+
+
+def test_a_first_plot_on_a_slow_machine_prints_nothing(tmp_path):
+    """Where matplotlib does not know this machine's fonts yet, it looks for them, and says so on stderr when that takes long."""
+    fresh = os.environ | {"MPLCONFIGDIR": str(tmp_path)}
+    assert subprocess.run([sys.executable, "-c", SLOW], env=fresh, stderr=subprocess.PIPE, check=True).stderr == b""
+    assert list(tmp_path.glob("fontlist-*"))
 
 
 def test_a_plot_is_a_png_with_its_text_as_alt():

@@ -1,74 +1,163 @@
-"""``run``: a command in a new container."""
+"""``create run start``: a new container, and its start."""
 
 from __future__ import annotations
 
-import re
+import os
 import sys
-from fractions import Fraction
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
-from lib.cli.errors import errors
+from lib.cli.containers import options
+from lib.cli.errors import Failed, errors
 from lib.cli.library import library
-from lib.cli.variables import pairs
+from lib.shield import Shield
 
 
-def cpus(context: click.Context, option: click.Option, value: str | None) -> float | None:
-    """``1.5``, ``3/2``, ``1e-1``, as Docker takes them."""
-    if value is None:
-        return None
-    try:
-        if not re.fullmatch(r"[+-]?[\d.]{1,20}(/\d{1,20}|e[+-]?\d\d?)?", value, re.IGNORECASE):
-            raise ValueError(value)
-        return float(Fraction(value))
-    except (ValueError, ZeroDivisionError):
-        raise click.BadParameter(f"failed to parse {value} as a rational number") from None
-
-
-@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command(context_settings={"allow_interspersed_args": False})
+@options.creating
 @click.argument("image")
-@click.argument("command", nargs=-1, type=click.UNPROCESSED)
-@click.option("--rm", is_flag=True, help="Remove the container when it exits (they all are, until chapter 5).")
-@click.option("-i", "--interactive", is_flag=True, help="Keep STDIN open.")
-@click.option("-t", "--tty", is_flag=True, help="Allocate a pseudo-TTY.")
-@click.option("--name", help="Assign a name to the container.")
-@click.option("-h", "--hostname", help="Container host name.")
-@click.option("-e", "--env", multiple=True, help="Set environment variables.")
-@click.option("-w", "--workdir", help="Working directory inside the container.")
-@click.option("-u", "--user", help="Username or UID (format: <name|uid>[:<group|gid>]).")
-@click.option("-v", "--volume", "volumes", multiple=True, help="Bind mount a volume: /host:/container[:ro].")
-@click.option("--tmpfs", multiple=True, help="Mount a tmpfs directory.")
-@click.option("--entrypoint", help="Overwrite the default ENTRYPOINT of the image.")
-@click.option("--network", type=click.Choice(["none", "host"]), default="none", help="Connect to a network (bridges come in chapter 4).")
-@click.option("--read-only", is_flag=True, help="Mount the container's root filesystem as read only.")
-@click.option("--init", is_flag=True, help="Run an init inside the container that reaps processes.")
-@click.option("-m", "--memory", help="Memory limit.")
-@click.option("--cpus", callback=cpus, help="Number of CPUs.")
-@click.option("--pids-limit", type=int, help="Tune container pids limit.")
-@click.option("--cap-add", multiple=True, help="Add Linux capabilities.")
-@click.option("--cap-drop", multiple=True, help="Drop Linux capabilities.")
-@click.option("--privileged", is_flag=True, help="Give extended privileges to this container.")
-@click.option("--pull", type=click.Choice(["always", "missing", "never"]), default="missing", help="Pull image before running.")
-def run(
-    image: str, command: tuple[str, ...], rm: bool, interactive: bool, env: tuple, workdir, user, entrypoint, pull: str, **options
-) -> None:
-    """Run a command in a new container."""
-    from lib.engine import resolve
-    from lib.engine.wishes import Wishes, kept
+@click.argument("command", nargs=-1, metavar="[COMMAND] [ARG...]", type=click.UNPROCESSED)
+def create(**values) -> None:
+    """Create a new container."""
+    with errors(), Shield() as shield:
+        click.echo(made(library(), values, shield)["id"])
+
+
+@click.command(context_settings={"allow_interspersed_args": False})
+@options.creating
+@options.running
+@click.argument("image")
+@click.argument("command", nargs=-1, metavar="[COMMAND] [ARG...]", type=click.UNPROCESSED)
+def run(detach_keys: str, sig_proxy: bool, **values) -> None:
+    """Create and run a new container from an image."""
+    from lib.cli.attached import terminal
+    from lib.engine.detaching import parsed
 
     with errors(125):
-        variables = pairs(env)
+        parsed(detach_keys)
+        if values["detach"] and values["attach"]:
+            raise Failed("conflicting options: cannot specify both --attach and --detach")
+        if not values["detach"]:
+            terminal.check(values["interactive"], values["tty"])
         ours = library()
-        found = resolve.image(ours, image, pull)
-        wishes = Wishes(command, entrypoint, variables, workdir, user, {key: value for key, value in options.items() if value})
-    with errors(125), kept(found):
-        sys.exit(foreground(ours, found, wishes, interactive))
+        with Shield() as shield:  # an interrupt must not come between a container and whoever is to remove it
+            facts = made(ours, values, shield)
+            with removed_if_it_cannot_start(facts), shield.opened():
+                if values["detach"]:
+                    in_background(ours, facts)
+                else:
+                    sys.exit(in_foreground(ours, facts, detach_keys, sig_proxy))
 
 
-def foreground(ours, found, wishes, interactive: bool) -> int:
-    """Run it to its end; returns its exit code."""
-    from lib.engine.wishes import container
+def made(ours, values: dict, shield: Shield) -> dict:
+    """The container that the words ask for, written down. Raises ``ValueError``, ``ImageError``, ``LookupError``."""
+    from lib.cli.containers.cidfile import cidfile
+    from lib.cli.containers.wished import check, wished
+    from lib.engine import lifecycle, wishes
 
-    made = container(ours, found, wishes)
-    stdin = sys.stdin.buffer.read() if interactive and not sys.stdin.isatty() else b""
-    return made.run(stdin=stdin).code
+    check(values)
+    with cidfile(values["cidfile"]) as write:
+        with shield.opened():
+            image = found(ours, values)
+            go_to_the_users_network()
+        with wishes.kept(image):
+            facts = lifecycle.create(ours, wished(values, image), values["name"].removeprefix("/") or None)
+            write(facts["id"])
+    return facts
+
+
+def go_to_the_users_network() -> None:
+    """His containers' one. Not before their image is here: a registry on the machine's loopback cannot be reached from there."""
+    if os.geteuid():
+        from lib.engine.networks import rootless
+
+        rootless.enter(begin=True)
+
+
+def found(ours, values: dict):
+    """The image, pulled if need be."""
+    from lib.engine import resolve
+    from lib.images.image import parse_platform
+
+    how = {"platform": parse_platform(values["platform"])} if values["platform"] else {}
+    if values["quiet"]:
+        how["tell"] = lambda text: None
+    return resolve.image(ours, values["image"], values["pull"] or "missing", **how)
+
+
+@contextmanager
+def removed_if_it_cannot_start(facts: dict) -> Iterator[None]:
+    """With ``--rm``, what never ran goes too, also if it was interrupted."""
+    from lib.engine import ending
+    from lib.state import kept
+
+    try:
+        yield
+    except BaseException:
+        place = kept.place(facts)
+        if facts["auto_remove"] and place.exists() and kept.load(place)["state"]["status"] == "created":
+            ending.remove(facts)
+        raise
+
+
+def in_background(ours, facts: dict) -> None:
+    from lib.engine import lifecycle
+    from lib.state import kept
+
+    click.echo(facts["id"])
+    lifecycle.start(ours, kept.place(facts))
+
+
+def in_foreground(ours, facts: dict, keys: str, proxy: bool) -> int:
+    from lib.cli.attached import staying
+
+    streams = facts["config"]["attach"]
+    return staying.started(ours, facts, "stdin" in streams and facts["config"]["open_stdin"], keys, proxy, streams)
+
+
+@click.command()
+@options.starting
+@click.argument("containers", nargs=-1, required=True, metavar="CONTAINER [CONTAINER...]")
+def start(attach: bool, interactive: bool, detach_keys: str, containers: tuple[str, ...]) -> None:
+    """Start one or more stopped containers."""
+    from lib.engine import finding
+    from lib.engine.detaching import parsed
+
+    with errors():
+        parsed(detach_keys)
+        if not (attach or interactive):
+            return start_all(containers)
+        if len(containers) > 1:
+            raise ValueError("you cannot start and attach multiple containers at once")
+        from lib.cli.attached import staying, terminal
+        from lib.process import StepError
+
+        facts = finding.current(containers[0])
+        config = facts["config"]
+        types = interactive and config["open_stdin"]
+        terminal.check(types, config["tty"])
+        if facts["state"]["status"] == "running":
+            sys.exit(staying.attached(facts, types, detach_keys, not config["tty"]))
+        try:
+            sys.exit(staying.started(library(), facts, types, detach_keys, not config["tty"]))
+        except StepError as error:  # 126 and 127 are words of run's
+            raise ValueError(str(error)) from None
+
+
+def start_all(names: tuple[str, ...]) -> None:
+    from lib.engine import finding, lifecycle
+    from lib.state import kept
+
+    failed = []
+    for name in names:
+        try:
+            with errors():
+                lifecycle.start(library(), kept.place(finding.current(name)))
+            click.echo(name)
+        except Failed as error:
+            error.show()
+            failed.append(name)
+    if failed:
+        raise ValueError(f"failed to start containers: {', '.join(failed)}")

@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext, suppress
 import click
 
 from lib import state
-from lib.cli.errors import Failed, errors
+from lib.cli.errors import errors
 from lib.cli.library import library
 from lib.cli.streams import stdout
 from lib.visible import visible
@@ -18,14 +18,14 @@ from lib.visible import visible
 @click.command()
 @click.argument("container")
 def diff(container: str) -> None:
-    """Inspect changes to files or directories on a running container's filesystem."""
+    """Inspect changes to files or directories on a container's filesystem."""
     from lib.cli import reports
     from lib.images import Merged
 
     with errors():
-        facts = running(container)
+        facts = looked_into(container)
         with frozen(facts):
-            found = reports.changes(Merged(layers_of(library(), facts)), f"{facts['folder']}/upper")
+            found = reports.changes(Merged(layers_of(library(), facts)), facts["upper"])
         for kind, path in found:
             click.echo(f"{kind} {visible(path)}")
 
@@ -34,26 +34,26 @@ def diff(container: str) -> None:
 @click.argument("container")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write to a file, instead of STDOUT.")
 def export(container: str, output: str | None) -> None:
-    """Export a running container's filesystem as a tar archive."""
+    """Export a container's filesystem as a tar archive."""
     from lib.atomicfile import atomic_file
     from lib.images import archive
 
     with errors():
-        facts = running(container)
-        folders = [*layers_of(library(), facts), f"{facts['folder']}/upper"]
+        facts = looked_into(container)
+        folders = [*layers_of(library(), facts), facts["upper"]]
         with atomic_file(output) if output else nullcontext(stdout()) as file, frozen(facts):
             archive.export(folders, file)
 
 
-def running(name: str) -> dict:
-    """The record of a container that runs now, by its name, or else by the beginning of its id: that is nobody's choice."""
-    records = [facts for facts in state.records() if "called" in facts]
-    found = [facts for facts in records if facts["called"] == name] or [facts for facts in records if name and facts["id"].startswith(name)]
-    if len(found) > 1:
-        raise Failed(f"{name} is the name, or begins the ids, of {len(found)} containers: {', '.join(one['id'][:12] for one in found)}")
-    if not found:
-        raise Failed(f"No such container: {name} (only running ones can be looked into: those of another terminal or notebook)")
-    return found[0]
+def looked_into(name: str) -> dict:
+    """The facts of a container, running or not, with where it writes (``upper``) and what its record would undo. Raises ``LookupError``."""
+    from lib.engine import finding
+    from lib.state import kept
+
+    facts = finding.find(name)
+    ident = facts["id"][: kept.SHORT]
+    undos = next((record["undos"] for record in state.records() if record["id"] == ident), [])
+    return facts | {"id": ident, "upper": str(kept.place(facts) / "upper"), "undos": undos}
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import math
 import os
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 
 from lib import linux, sizes, state
 from lib.ingredients.cgroups.backends import backend, swap_is_accounted
@@ -187,11 +186,11 @@ class Cgroup:
         return OomWatch(self)
 
 
-@dataclass
 class Member:
     """One more process for a cgroup that exists already."""
 
-    cgroup: Cgroup
+    def __init__(self, cgroup: Cgroup):
+        self.cgroup = cgroup
 
     def steps(self) -> list[Step]:
         return self.cgroup.backend.member_steps(self.cgroup.folders)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 
 from lib import linux
 from lib.ingredients.cgroups.v2 import PARENT, born_in, move_itself, move_itself_from_inside
@@ -27,16 +26,16 @@ def unique(folders: dict[str, str]) -> list[str]:
     return list(dict.fromkeys(folders.values()))
 
 
-@dataclass
 class V1:
     """One tree for each controller, each with its own words: this class is the dictionary.
 
     ``tops`` says where each is mounted, those that count nothing (systemd's own) as well; ``unified`` is a v2 tree without controllers.
     """
 
-    tops: dict[str, str]
-    unified: str | None = None
     version = 1
+
+    def __init__(self, tops: dict[str, str], unified: str | None = None):
+        self.tops, self.unified = tops, unified
 
     @property
     def filters_devices(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from lib import linux
 from lib.process import Ref, Step
@@ -38,7 +37,6 @@ def move_itself_from_inside(folders: Iterable[str]) -> list[Step]:
     return opens + [Step("limit", "write_to", (Ref(name), "0"), "0 means myself") for _, name in tasks]
 
 
-@dataclass
 class V2:
     """One tree for all controllers. ``memory.max`` is a file of that name.
 
@@ -46,10 +44,11 @@ class V2:
     containers have a folder in each: where one had none, its cgroup namespace would begin at the machine's own root.
     """
 
-    top: str
-    tops: dict[str, str] = field(default_factory=dict)
     version = 2
     filters_devices = False  # there it takes a BPF program
+
+    def __init__(self, top: str, tops: dict[str, str] | None = None):
+        self.top, self.tops = top, tops or {}
 
     def stage_of(self, folder: str) -> str:
         return "prepare"  # the process is born in its cgroup, so that must be there

@@ -21,7 +21,9 @@ import time
 from pathlib import Path
 
 from lib.lab.bench import imagebench, labbench
+from lib.lab.bench.commandbench import commands
 from lib.lab.bench.crowdbench import crowds
+from lib.lab.bench.netbench import networks
 from lib.lab.bench.startbench import start_to_exit
 from lib.lab.bench.table import Row, picture, table
 from lib.lab.bench.timing import available, spread
@@ -30,18 +32,28 @@ from lib.lab.vm import backends
 
 ROOT = Path(__file__).resolve().parents[3]
 OUT = ROOT / "build"
-PEERS = ("runc", "bwrap", "podman", "docker", "dockerd", "buildah", "skopeo", "umoci", "docker-registry", "unshare")
+PEERS = ("runc", "bwrap", "podman", "docker", "dockerd", "buildah", "skopeo", "umoci", "docker-registry", "unshare", "iperf3")
 
 
 # -- parts that are programs of their own: their numbers become rows -----------------------------
+
+
+def command(quick: bool) -> list[Row]:
+    """What is typed: ``suitcase`` beside ``docker`` and ``podman``."""
+    return commands(2, 5, 5) if quick else commands(20)
+
+
+def network(quick: bool) -> list[Row]:
+    """Bridges, ports and names, beside Docker's and Podman's."""
+    return networks(2, 10, 1, 300) if quick else networks(20)
 
 
 def nbval() -> list[Row]:
     """Each chapter as a test, in seconds."""
     from lib.lab.jupyter.chapterlist import choose
 
-    rows, reaches = [], {"01": 60, "02": 45, "03": 45}
-    for chapter in choose("01,02,03"):
+    rows, reaches = [], {"01": 60, "02": 45, "03": 45, "04": 45}
+    for chapter in choose("01,02,03,04"):
         command = [sys.executable, "-m", "pytest", "-q", "--nbval", "--nbval-current-env", "--nbval-cell-timeout", "120"]
         command += ["-p", "no:cacheprovider", "--nbval-sanitize-with", "tests/nbval_sanitize.cfg", f"notebooks/{chapter.file}"]
         begin = time.perf_counter()
@@ -114,7 +126,8 @@ def main(argv: list[str]) -> int:
     if missing := [name for name in PEERS if shutil.which(name) is None]:
         print(f"bench: {', '.join(missing)} not installed: make setup-peers brings what is missing", file=sys.stderr)
         return 3
-    rows = in_a_kernel(arguments.quick) + images(2 if arguments.quick else 5)
+    rows = in_a_kernel(arguments.quick) + images(2 if arguments.quick else 5) + command(arguments.quick)
+    rows += network(arguments.quick)
     rows += [] if arguments.quick else nbval() + lab_vm()
     OUT.mkdir(exist_ok=True)
     (OUT / "bench.json").write_text(json.dumps({"machine": machine(), "rows": [row.as_dict() for row in rows]}, indent=1))

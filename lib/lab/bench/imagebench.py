@@ -149,7 +149,9 @@ def building(library: Library, place: Path, docker: peers.Docker, rounds: int) -
     docker.call("load", "-i", f"{place}/base.tar")
     with given_to_buildah(place) as buildah:
         works = {
-            "ours": lambda *flags: suitcase("build", "-q", "-t", "five", *flags, str(context), SUITCASE_IMAGES=str(library.store.place)),
+            "ours": lambda *flags: suitcase(
+                "build", "-q", "--network=none", "-t", "five", *flags, str(context), SUITCASE_IMAGES=str(library.store.place)
+            ),
             BUILDAH: lambda *flags: call(*buildah, "bud", "--isolation", "chroot", "--layers", "-q", "-t", "five", *flags, str(context)),
             DOCKER: lambda *flags: docker.call("build", "-q", "--network=none", "-t", "five", *flags, str(context)),
         }

@@ -15,12 +15,16 @@ def timed(work: Callable[[], object]) -> float:
     return (time.perf_counter() - begin) * 1e3
 
 
-def interleaved(works: dict[str, Callable], rounds: int) -> dict[str, list[float]]:
-    """Milliseconds of each, one after another in each round; the first round only warms up."""
+def interleaved(works: dict[str, Callable], rounds: int, pause: float = 0) -> dict[str, list[float]]:
+    """Milliseconds of each, one after another in each round; the first round only warms up.
+
+    ``pause``: seconds after each, for what it leaves to the kernel; else the next one would pay for it.
+    """
     times: dict[str, list[float]] = {name: [] for name in works}
     for number in range(rounds + 1):
         for name, work in works.items():
             took = timed(work)
+            time.sleep(pause)
             if number:
                 times[name].append(took)
     return times

@@ -83,15 +83,19 @@ def end_what_was_torn(result) -> None:
     """After a cell that was stopped: a program that ``subprocess.run`` had started may run on, or have been killed and not waited for.
 
     (Python leaves it so if the interrupt came when it had just been started, or if it took longer to end than a quarter of a second.)
-    Nobody has its object any more but the traceback, so there it is found, and the program is ended.
+    Nobody has its object any more but the traceback, so there it is found, and the program is ended. So it is with the reader's ``mini``.
+    What else the traceback holds, it holds no longer: Python waits by itself for a program whose object is gone.
     """
     if isinstance(result.error_in_exec, KeyboardInterrupt):
-        for frame, _ in traceback.walk_tb(result.error_in_exec.__traceback__):
-            if frame.f_globals.get("__name__") == "subprocess" and frame.f_code.co_name in ("run", "__init__", "__enter__"):
+        torn = result.error_in_exec.__traceback__
+        for frame, _ in traceback.walk_tb(torn):
+            where = frame.f_globals.get("__name__")
+            if where == "mini" or (where == "subprocess" and frame.f_code.co_name in ("run", "__init__", "__enter__")):
                 for child in filter(lambda one: isinstance(one, subprocess.Popen), list(frame.f_locals.values())):
                     if getattr(child, "pid", None) and child.returncode is None:
                         child.kill()
                         child.wait()
+        traceback.clear_frames(torn)
         minifile.sweep()
 
 

@@ -83,6 +83,11 @@ def up_to(last: int) -> Paragraphs:
     return found
 
 
+def written_by(last: int) -> set[tuple[str, str]]:
+    """Name and body of every paragraph that a cell of the chapters up to ``last`` puts there."""
+    return {(name, body) for number in range(1, last + 1) for name, _, body in cells(f"{number:02}")}
+
+
 def sweep(seconds: float = 1.0) -> None:
     """Remove the cgroups of a mini that was killed before it could do so. One that is at work is not empty, and stays.
 
@@ -144,14 +149,17 @@ class Mini:
         self.shell, self.chapter = shell, chapter
 
     def begin(self) -> None:
-        """Let the reader who starts here have what the chapters before this one have built; what they have already stays as it is."""
+        """Let the reader who starts here have what the chapters before this one have built; what they have changed themselves stays.
+
+        Whatever a cell of the chapters has put there is as it should be at this one's beginning: the small ``run`` of somebody who has been
+        back to chapter 1 has grown again, and what a later chapter has added is not in the way. That chapter brings it back.
+        """
         try:
             head, mine = self.load()
-            known = up_to(self.chapter - 1)
-            if set(known) - set(mine):
-                self.save(
-                    head, {name: mine.get(name, known.get(name, "")) for name in [*known, *(one for one in mine if one not in known)]}
-                )
+            chapters = written_by(int(there()[-1].number))
+            after = up_to(self.chapter - 1) | {name: body for name, body in mine.items() if (name, body) not in chapters}
+            if after != mine:
+                self.save(head, after)
             if place().exists():
                 self.reload()
         except OSError as error:
@@ -166,17 +174,12 @@ class Mini:
         body = cell.strip("\n")
         compile(body, f"mini.py, {name}", "exec")  # what Python cannot read never gets into the file
         after = put(mine, name, body, before)
-        if mine.get(name, body) != body and mine[name] not in self.known(name):
+        if mine.get(name, body) != body and (name, mine[name]) not in written_by(int(there()[-1].number)):
             place().with_suffix(".py~").write_text(written(head, mine))
             print(f"you had changed {name} in the file: your version is kept in mini.py~")
         self.save(head, after)
         self.reload()
         return Outline(after, name, mine.get(name, ""))
-
-    @staticmethod
-    def known(name: str) -> list[str]:
-        """What the chapters themselves have put under a name."""
-        return [body for chapter in there() for one, _, body in cells(chapter.number) if one == name]
 
     @staticmethod
     def load() -> tuple[str, Paragraphs]:

@@ -1,6 +1,7 @@
 """A folder for what a chapter makes: one for each notebook, gone with it, however it ends.
 
-It is written down like a container (``state.Record``): if this Python is killed, the next one that starts a container removes it.
+It is written down like a container (``state.Record``): if this Python is killed, the next one that starts a container removes it, and ends
+first what still runs of an engine whose records are in its folder ``run`` (chapter 4's host has one).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ def folder() -> Path:
     with Shield():
         if os.getpid() not in _open:
             path = state.folder("containers") / f"tempfolder-{state.new_id()}"
-            _open[os.getpid()] = path, state.new_record(path.name, [("rmtree", str(path))])
+            _open[os.getpid()] = path, state.new_record(path.name, [("rmtree", str(path)), ("end_all", f"{path}/run")])
             path.mkdir(mode=0o711)
     return _open[os.getpid()][0]
 

@@ -19,10 +19,14 @@ from stat import S_ISDIR
 
 from lib import linux, state
 from lib.advice import mountinfo
+from lib.engine.daemons import calling
 from lib.ingredients.cgroups import PARENT
+from lib.lab.doctor import strangers
 from lib.process import Starter, completed
 
 LABEL = "suitcase"  # begins the name of every interface, network namespace, nft table and temporary folder of ours
+
+NETWORKS = "networks"  # the folder of what containers have in common
 
 ALONE = False  # the tests run in a mount namespace that nobody shares, and say so here
 
@@ -48,31 +52,40 @@ def processes() -> dict[int, tuple[int, str, str]]:
 
 
 def ours() -> dict[int, str]:
-    """Descendants of this process that are not our starter, zombies included, and orphans that carry our name."""
+    """Descendants of this process that are not our starter, zombies included, and those of orphans that carry our name, or are called so.
+
+    An orphan that has ended is nobody's but PID 1's: where that one waits for none, it stays a zombie for ever.
+    """
     table, helper = processes(), {Starter._current.process.pid} if Starter._current else set()
+    orphans = {pid for pid, (parent, name, letter) in table.items() if parent == 1 and name.startswith(f"{LABEL}:") and letter not in "ZX"}
+    roots = {os.getpid()} | {pid for pid in orphans if same_place(pid)}
     return {
         pid: name + (" (zombie)" if letter == "Z" else "")
-        for pid, (parent, name, letter) in table.items()
-        if pid not in helper and (descends(pid, table) or (parent == 1 and name.startswith(f"{LABEL}:") and same_place(pid)))
+        for pid, (_, name, letter) in table.items()
+        if pid not in helper and (descends(pid, table, roots) or (pid in roots and pid != os.getpid()))
     }
 
 
 def same_place(pid: int) -> bool:
-    """Is it a process of our own user's, that keeps its records where we keep ours? Else it is somebody else's orphan."""
+    """Is it a process of our own user's, that keeps its records where we keep ours? Else it is somebody else's orphan.
+
+    A daemon serves one store and one version of the code; that of another notebook may be another, and is asked by nobody here to rest.
+    """
     try:
         if linux.read(f"/proc/{pid}/status").partition("\nUid:")[2].split()[0] != str(os.geteuid()):
             return False
         words = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
         return False
-    place = next((word[len("SUITCASE_RUN=") :] for word in words if word.startswith(b"SUITCASE_RUN=")), b"")
-    return place == os.fsencode(os.environ.get("SUITCASE_RUN", ""))
+    given = {name: value for name, _, value in (word.partition(b"=") for word in words)}
+    here = {"SUITCASE_RUN": state.runtime_dir(), "SUITCASE_STORE": state.store(), calling.KEY: calling.key()}
+    return all(given.get(os.fsencode(name), b"") in (os.fsencode(os.environ.get(name, "")), os.fsencode(at)) for name, at in here.items())
 
 
-def descends(pid: int, table: dict) -> bool:
+def descends(pid: int, table: dict, roots: set[int]) -> bool:
     while pid in table and pid != 1:
         pid = table[pid][0]
-        if pid == os.getpid():
+        if pid in roots:
             return True
     return False
 
@@ -133,11 +146,15 @@ def nft_rules() -> set[str]:
 
 
 def folders() -> set[str]:
-    """Temporary folders with our name, containers' folders in the store, records."""
+    """Temporary folders with our name, containers' folders in the store, records, what networks of this network namespace have noted."""
     found = {path for path in Path(tempfile.gettempdir()).glob(f"{LABEL}-*-*") if is_ours(path)}
-    found |= set(Path(state.store(), "containers").glob("*"))
-    found |= {path for path in state.runtime_dir().glob("*") if path.suffix in (".json", ".new") or path.is_dir()}
-    return {str(path) for path in found}
+    found |= {path for path in Path(state.store(), "containers").glob("*") if path.is_dir()}
+    for path in state.runtime_dir().glob("*"):
+        if path.name == NETWORKS:
+            found |= set(path.glob("*"))
+        elif path.suffix in (".json", ".new") or (path.is_dir() and path != strangers.shared()):
+            found.add(path)
+    return {str(path) for path in found | set(strangers.commons())}
 
 
 def is_ours(path: Path) -> bool:
@@ -194,6 +211,11 @@ class Look:
         found = {kind: look() - self.seen[kind] for kind, look in KINDS.items()}
         for kind in ("folder or record", "network namespace"):
             found[kind] = {name for name in found[kind] if not of_others(name)}
+        if found["network link"] or found["nft rule"] or found["folder or record"]:
+            others = strangers.strangers()
+            found["network link"] -= others.links
+            found["folder or record"] -= others.folders
+            found["nft rule"] = {line for line in found["nft rule"] if not others.has_rule(line)}
         if found["cgroup"] or found["folder or record"]:
             theirs = state.of_others()
             for kind in ("cgroup", "folder or record"):
@@ -204,10 +226,13 @@ class Look:
         """What has come since and stays, by kind.
 
         The kernel takes some things down a moment after the last process has gone, so what is there gets ``patience``
-        seconds to vanish. Only what is there at every look counts: others come and go on this machine too. Nor counts ``but``.
+        seconds to vanish; keeper and manager are asked to, and do if no container is left. Only what is there at every look counts: others
+        come and go on this machine too. Nor counts ``but``.
         """
         deadline, stays = time.monotonic() + patience, {kind: found - but for kind, found in self.new().items()}
         while any(stays.values()) and time.monotonic() < deadline:
+            if stays["process"]:
+                calling.rest()
             time.sleep(0.02)
             now = self.new()
             stays = {kind: found & now[kind] for kind, found in stays.items()}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from lib.lab.doctor.chapterneeds import BASIC, IN_LAB, LAB_HAS, NEEDS, runs_in
+from lib.lab.doctor.chapterneeds import BASIC, IN_LAB, LAB_HAS, MINUTES, NEEDS, left_out_in, runs_in, who_boots
 from lib.lab.doctor.diagnosis import OTHER_MACHINE, Row, judge
 from lib.lab.doctor.machinefacts import probe
 
@@ -48,12 +48,25 @@ def opening(chapter: str, facts: dict | None = None) -> str:
     groups = f", cgroup v{version}" if version else ""
     machine = f"{facts['name']}, {facts['system']} {facts['release']} on {facts['arch']}{where}, {who}{groups}"
     rows = judge(facts)
-    messages = missing_for(chapter, rows)
-    if facts["inside"].startswith("the lab VM") and chapter not in runs_in(facts["inside"]):
-        messages.append(f"The lab VM lacks a part of what it needs: {OTHER_MACHINE}.")
+    in_lab = facts["inside"].startswith("the lab VM")
+    messages = (lab_lacks(chapter, facts["inside"]) if in_lab else []) + missing_for(chapter, rows)
     if messages:
         return f"{machine}. Chapter {int(chapter)} does not run whole here. {other_kernel(chapter, facts, rows) or messages[0]}"
-    return f"{machine}. Chapter {int(chapter)} runs whole here."
+    return f"{machine}. Chapter {int(chapter)} runs whole here{patience(chapter, facts['inside'])}."
+
+
+def lab_lacks(chapter: str, lab: str) -> list[str]:
+    """Why the chapter does not run whole in this lab VM, and what to do; nothing if it does."""
+    if chapter in runs_in(lab):
+        return []
+    if chapter in (known := left_out_in(lab)):
+        return [f"{known[chapter]}."]
+    return [f"The lab VM lacks a part of what it needs: {OTHER_MACHINE}."]
+
+
+def patience(chapter: str, inside: str) -> str:
+    """The time that a chapter takes, where that is much longer than elsewhere."""
+    return f", in some {MINUTES[chapter]} minutes, as the processor is emulated" if "(TCG)" in inside and chapter in MINUTES else ""
 
 
 def other_kernel(chapter: str, facts: dict, rows: list[Row]) -> str:
@@ -64,6 +77,6 @@ def other_kernel(chapter: str, facts: dict, rows: list[Row]) -> str:
     from lib.lab.vm import backends
 
     name, _ = backends.pick(fetch=False)
-    if not name or chapter not in runs_in(backends.BACKENDS[name].title()):
+    if not name or not who_boots(chapter, name):
         return ""
     return "Take the kernel 'Python (lab VM)' (Kernel, then Change Kernel; make lab installs it): in it you are root, and it runs whole."

@@ -43,7 +43,11 @@ PARTS: dict[str, Callable] = {
     "a kernel for virtual machines": virtual_machine,
     **{f"the image {name}": partial(image, name) for name in shortnames.HERE},
 }
-FOR_TESTS: dict[str, Callable] = {"a kernel for the lab VM by QEMU": lab_by_qemu}
+SERVERS = ("nginx-light", "redis-server", "postgresql", "curl", "bind9-dnsutils")  # real ones, and their clients, as Debian packages them
+FOR_TESTS: dict[str, Callable] = {
+    "a kernel for the lab VM by QEMU": lab_by_qemu,
+    "a Debian with servers": partial(bases.debian, SERVERS),
+}
 
 
 def make(name: str) -> str:

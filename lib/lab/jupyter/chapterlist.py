@@ -47,7 +47,13 @@ CHAPTERS = (
         "You also play the thief who finds the deleted password.",
         alone=True,
     ),
-    Chapter("04", "networking", "Docker Networking: How Containers Actually Find Each Other"),
+    Chapter(
+        "04", "networking", "Docker Networking: How Containers Actually Find Each Other",
+        "You lay a cable between two containers, and add whatever it turns out to lack: a switch, a way out, a phone book, a door. "
+        "You follow a packet to the hop where it dies, and see why the firewall never saw the burglar. "
+        "At the end you make a black hole, and find it.",
+        alone=True,
+    ),
     Chapter("05", "compose", "Docker Compose: Reading the File You've Been Copy-Pasting"),
     Chapter("06", "security", "Securing Your Docker Setup (Most People Skip This)"),
     Chapter("07", "ci-cd", "From Laptop to Production: CI/CD with Docker"),

@@ -23,6 +23,8 @@ if __name__ == "__main__":  # started by its path, from any folder: the one thre
     sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from lib import state
+from lib.lab.doctor.chapterneeds import who_boots
+from lib.lab.jupyter.chapterlist import CHAPTERS
 from lib.lab.vm import backends, guest, host
 
 PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
@@ -56,6 +58,15 @@ def places(folder: str) -> tuple[str | None, str]:
     cost = "what is written there goes to memory and is gone at the end" if seen else "its files are not seen"
     say(f"{folder} holds more than notebooks, so it is not shared with the lab VM: {cost}. A folder of its own for the notebook helps")
     return None, folder if seen else "/root"
+
+
+def back_end(usual: str, notebook: str) -> str:
+    """Who boots the guest for a notebook. A chapter may need what only another one's kernel has; then that one does."""
+    chapter = next((one for one in CHAPTERS if one.file == Path(notebook).name), None)
+    name = (chapter and who_boots(chapter.number, usual)) or usual
+    if name != usual:
+        say(f"{chapter.file} needs more of a kernel than {backends.BACKENDS[usual].title()} has, so {name} boots one for it")
+    return name
 
 
 # -- the ports ------------------------------------------------------------------------------------
@@ -155,7 +166,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--memory", default=host.MEMORY, help="the guest's memory (%(default)s)")
     parser.add_argument("--network", action="store_true", help="a way out for the guest; not to this machine's own 127.0.0.1")
     words = parser.parse_args(argv)
-    connection, backend = json.loads(Path(words.connection).read_text()), backends.BACKENDS[words.backend]
+    connection = json.loads(Path(words.connection).read_text())
+    backend = backends.BACKENDS[back_end(words.backend, os.environ.get("JPY_SESSION_NAME", ""))]  # Jupyter names the notebook in there
     try:
         with signals() as alarm, listeners(connection) as ports:
             say(f"starting {backend.title()} with {words.memory} of memory{' and a network' if words.network else ''}")

@@ -16,6 +16,7 @@ from pathlib import Path
 from ipykernel.kernelspec import write_kernel_spec
 from jupyter_core.paths import jupyter_data_dir
 
+from lib.lab.doctor.chapterneeds import left_out_in
 from lib.lab.vm import backends, host
 
 HERE, LAB = "suitcase", "suitcase-lab"
@@ -69,6 +70,15 @@ def lab_backend(wanted: str, network: bool) -> tuple[str, str]:
     return backends.pick(wanted)
 
 
+def for_others(backend: str) -> list[str]:
+    """What is said of the chapters that need another kernel than this one's. It is QEMU's, and is fetched if it isn't here."""
+    chapters = " and ".join(str(int(one)) for one in left_out_in(backends.BACKENDS[backend].title()))
+    if backend == "qemu" or not chapters:
+        return []
+    why_not = backends.BACKENDS["qemu"].lacks()
+    return [f"chapter {chapters} needs QEMU instead: {why_not}" if why_not else f"for chapter {chapters} by QEMU"]
+
+
 def parser() -> argparse.ArgumentParser:
     one = argparse.ArgumentParser(prog="python -m lib.lab", description=__doc__.splitlines()[0])
     one.add_argument("what", choices=["install", "uninstall"])
@@ -97,7 +107,7 @@ def main(argv: list[str]) -> int:
             print(f"not installed: {TITLES[LAB]}, as it cannot run on this machine: {why_not}", file=sys.stderr)
             return 3
         install(folder, LAB, backend, words.memory, words.network)
-        print(f"the lab VM is booted by {backends.BACKENDS[backend].title()}")
+        print(f"the lab VM is booted by {backends.BACKENDS[backend].title()}", *for_others(backend), sep="; ")
     except OSError as error:
         print(f"{error.filename}: {error.strerror}: take --user, or --prefix with a folder of yours", file=sys.stderr)
         return 4

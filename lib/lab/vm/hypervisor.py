@@ -20,7 +20,7 @@ def why_not() -> str:
     """Why no virtual machine can be booted here; an empty string if nothing speaks against it."""
     if platform.system() != "Linux" or platform.machine() not in distrokernels.BOARDS:
         return f"there is no recipe for {platform.system()} on {platform.machine()}"
-    if os.environ.get("SUITCASE_GUEST", "").endswith("(TCG)"):
+    if emulated():
         return "this is itself an emulated machine: one in it would take many minutes"
     name = distrokernels.board().qemu
     if shutil.which(name) is None:
@@ -30,6 +30,11 @@ def why_not() -> str:
     except (OSError, RuntimeError, ValueError) as error:
         return f"there is no kernel for it ({error})"
     return ""
+
+
+def emulated() -> bool:
+    """Is this itself a machine whose processor is emulated?"""
+    return os.environ.get("SUITCASE_GUEST", "").endswith("(TCG)")
 
 
 def accelerator() -> str:

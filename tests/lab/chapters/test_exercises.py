@@ -11,14 +11,20 @@ from helpers.needs import requires
 from helpers.replay import replay, sources, tags
 from IPython.core.interactiveshell import InteractiveShell
 
-from lib.lab.chapters import ch01, ch02, ch03_exercises, exercises
+from lib.lab.chapters import ch01, ch02, ch03_exercises, ch04_exercises, exercises
 from lib.lab.jupyter.chapterlist import there
 
 ROOT = Path(__file__).parents[3]
 
 INSTALL, TOY, SHRINK = "RUN pkg update && pkg install", "FROM toy\\nWORKDIR /app\\n", "RUN sh art/shrink.sh\\n"
 LOCK = f"COPY needs.lock .\\n{INSTALL} $(cat needs.lock)\\n"
-EXERCISES = [(chapter, one.name) for chapter, module in (("01", ch01), ("02", ch02), ("03", ch03_exercises)) for one in module.exercises()]
+MODULES = {"01": ch01, "02": ch02, "03": ch03_exercises, "04": ch04_exercises}
+EXERCISES = [(chapter, one.name) for chapter, module in MODULES.items() for one in module.exercises()]
+ROUTES = """
+def answer_1(left, router, right):
+    left.ip(f"route add default via 10.{router_.left}.0.1")
+"""
+BOTH_ROUTES = ROUTES + '    right.ip(f"route add default via 10.{router_.right}.0.1")'
 
 # chapter, exercise, a wrong answer, what the check must say to it
 WRONG = [
@@ -69,6 +75,20 @@ WRONG = [
     ("03", "squash", "answer_4 = lambda library, one: one", "has 3 layers"),
     ("03", "squash", "answer_4 = lambda library, one: None", "not an image"),
     ("03", "squash", "answer_4 = lambda library, one: library.find('localhost/busybox:static')", "the trees are not equal"),
+    ("04", "router", "answer_1 = lambda left, router, right: None", "It has no route"),
+    ("04", "router", "answer_1 = lambda left, router, right: left.ip(f'route add default via 10.{router_.left}.0.9')", "not to the router"),
+    ("04", "router", ROUTES, "does not know the way back"),
+    ("04", "router", BOTH_ROUTES, "throws away what is not addressed to itself"),
+    ("04", "router", "answer_1 = 5", "must be a function"),
+    ("04", "door", 'answer_2 = f"--name {door_.called} -p 127.0.0.1:{door_.port}:80 db"', "hears: wget: bad address"),
+    ("04", "door", 'answer_2 = f"--name {door_.called} --network shop-back db"', "says: Connection refused"),
+    ("04", "door", 'answer_2 = f"--name {door_.called} --network shop-back -p {door_.port}:80 db"', "Bob's laptop gets in"),
+    ("04", "door", 'answer_2 = f"--name {door_.called} --network nosuch db"', "it does not start"),
+    ("04", "door", "answer_2 = ['db']", "must be a text"),
+    ("04", "several", "answer_3 = lambda question, book: mini.answer(question, {name: book[name][0] for name in book})", "the reply holds"),
+    ("04", "several", "answer_3 = mini.answer", "your code stopped"),
+    ("04", "several", "answer_3 = lambda question, book: None", "a postcard is bytes"),
+    ("04", "several", "answer_3 = lambda question, book: b'no'", "cannot be read"),
 ]  # fmt: skip
 LAYER_OF = """
 def layer_of(name):

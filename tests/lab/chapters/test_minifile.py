@@ -130,9 +130,34 @@ def test_whoever_starts_at_a_chapter_gets_what_the_chapters_before_have_built(ow
         assert read(own.read_text())[1] == up_to(number - 1) and hasattr(shell.user_ns["mini"], "run")
 
 
+def test_whoever_goes_back_to_an_earlier_chapter_finds_the_later_one_as_it_was(own):
+    for name, _, body in cells("01"):
+        own.write_text(written(minifile.HEAD, up_to(2) | {name: body}))
+        Mini(Shell(), 3).begin()
+        assert read(own.read_text())[1] == up_to(2)
+
+
+def test_what_a_later_chapter_has_added_is_not_in_the_way(own):
+    """Its paragraphs may need what an earlier one's cell is about to take back: chapter 4's ``names`` does."""
+    own.write_text(written(minifile.HEAD, up_to(max(WRITTEN))))
+    for number in WRITTEN[1:]:
+        mini = Mini(Shell(), number)
+        mini.begin()
+        assert read(own.read_text())[1] == up_to(number - 1)
+        for name, before, body in cells(f"{number:02}"):
+            mini.add(f"{name} before {before}" if before else name, body)
+
+
+def test_what_the_reader_has_changed_stays(own):
+    mine = up_to(2) | {"run": "def run(root, *command):\n    'mine'"}
+    own.write_text(written(minifile.HEAD, mine))
+    Mini(Shell(), 3).begin()
+    assert read(own.read_text())[1] == mine
+
+
 def test_it_is_short():
-    """The reader types or reads every line: some eighty after chapter 2, twice that after chapter 3."""
-    for number, most in ((1, 12), (2, 100), (3, 150)):
+    """The reader types or reads every line: some eighty after chapter 2, and as many more in each one after it."""
+    for number, most in ((1, 12), (2, 100), (3, 150), (4, 240)):
         lines = [line for body in up_to(number).values() for line in body.splitlines() if line.strip()]
         assert len(lines) <= most, f"after chapter {number}: {len(lines)} lines"
 

@@ -11,12 +11,16 @@ import sys
 import tempfile
 
 import pytest
+from helpers.lives import Lives, pid_of, rested
 from helpers.needs import requires
+from helpers.waiting import wait_for
 
 from lib import linux, state
+from lib.engine.daemons import calling
 from lib.ingredients import cgroups
 from lib.lab.doctor import leaks
 from lib.lab.doctor.leaks import Look
+from lib.network import alive
 
 pytestmark = requires("root")
 
@@ -252,3 +256,82 @@ def test_an_old_folder_whose_dead_owner_s_pid_is_in_use_again_is_not_new():
         assert "folder or record" not in found(look)
     finally:
         os.rmdir(folder)
+
+
+def test_what_networks_have_noted_counts_in_their_own_network_namespace(monkeypatch, tmp_path):
+    monkeypatch.setattr(leaks.strangers, "shared", lambda: tmp_path)
+    look = Look()
+    (tmp_path / "1234567-ip").mkdir()
+    assert not found(look), "another chapter's world has a namespace of its own"
+    ours = tmp_path / f"{alive.here()}-ip"
+    ours.mkdir()
+    assert found(look) == {"folder or record": {str(ours)}}
+    ours.rmdir()
+
+
+# -- keeper and manager -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lives():
+    one = Lives()
+    yield one
+    one.clean()
+
+
+@requires("root", "overlay", "busybox")
+def test_daemons_that_have_nothing_to_do_end_and_are_no_leak(lives):
+    look = Look()
+    one = lives.run("true")
+    lives.ended(one)
+    lives.clean()
+    daemons = {pid_of("keeper"), pid_of("manager")}
+    assert {int(line.split()[0]) for line in look.new()["process"]} >= daemons, "they are seen"
+    assert not look.leaks()
+    assert not pid_of("keeper") and not pid_of("manager")
+
+
+@requires("root", "overlay", "busybox")
+def test_daemons_that_still_have_a_container_are_a_leak(lives):
+    look = Look()
+    one = lives.run("while :; do sleep 1000; done")
+    left = look.leaks(patience=0.2)
+    names = {int(line.split()[0]): line.split()[1] for line in left["process"]}
+    assert names[pid_of("keeper")] == "suitcase:keeper" and names[pid_of("manager")].startswith("suitcase:manage")
+    assert names[one["state"]["pid"]] == "sh", "and what the keeper keeps"
+    assert left["cgroup"] and any(one["id"][:12] in path for path in left["folder or record"])
+    lives.clean()
+    assert not look.leaks()
+
+
+@requires("root", "overlay", "busybox")
+def test_a_daemon_that_has_ended_and_that_nobody_waits_for_is_no_leak(lives, monkeypatch):
+    """Where PID 1 waits for nobody it stays a zombie, with no environment to tell whose it was."""
+    lives.ended(lives.run("true"))
+    lives.clean()
+    daemons = {pid_of("keeper"), pid_of("manager")}
+    wait_for(rested)
+    monkeypatch.delenv("SUITCASE_RUN")
+    assert not daemons & set(leaks.ours())
+
+
+@requires("root", "overlay", "busybox")
+@pytest.mark.parametrize("other", ["store", "code"])
+def test_daemons_of_another_store_or_of_other_code_are_another_notebooks(lives, monkeypatch, other, tmp_path):
+    """They have the run folder in common, and stay for some seconds; nobody here can ask them to rest."""
+    look = Look()
+    lives.ended(lives.run("true"))
+    daemons = {pid_of("keeper"), pid_of("manager")}
+    with monkeypatch.context() as there:
+        if other == "store":
+            there.setenv("SUITCASE_STORE", str(tmp_path))
+        else:
+            there.setattr(calling, "key", lambda: "0123456789")
+        assert all(daemons) and not daemons & set(leaks.ours())
+    lives.clean()
+    assert not look.leaks()
+
+
+def test_where_no_daemon_runs_none_is_asked(monkeypatch):
+    monkeypatch.setattr(calling, "knock", lambda name: pytest.fail("asked"))
+    assert not Look().leaks()

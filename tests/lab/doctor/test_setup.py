@@ -334,11 +334,19 @@ def test_what_no_chapter_needs_stops_none():
     assert row.ok and "no time namespace, which no chapter needs" in row.found
 
 
+def qemu_lacks(monkeypatch, what: str) -> None:
+    for question in ("lacks", "unfetched"):
+        monkeypatch.setattr(backends.BACKENDS["qemu"], question, lambda: what, raising=False)
+
+
 def test_the_opening_names_the_kernel_in_which_the_chapter_runs(monkeypatch):
     """Where this machine boots it. Not for a chapter that does not run whole in it, and not on another system."""
     monkeypatch.setattr(backends, "pick", lambda **_: ("uml", ""))
+    qemu_lacks(monkeypatch, "its kernel")
     assert "Take the kernel 'Python (lab VM)'" in machine.opening("02", faked({"uid": 1000}))
     assert "lab VM" not in machine.opening("04", faked({"uid": 1000})) + machine.opening("02", GOOD)
+    qemu_lacks(monkeypatch, "")
+    assert "Take the kernel 'Python (lab VM)'" in machine.opening("04", faked({"uid": 1000})), "QEMU's kernel has what it needs"
     for elsewhere in ({"system": "Darwin", "tried": {}}, {"uid": 1000, "programs.busybox": ""}):
         assert "lab VM" not in machine.opening("02", faked(elsewhere)), "what this machine lacks, the lab VM lacks too"
     monkeypatch.setattr(backends, "pick", lambda **_: ("", "not here"))
@@ -358,7 +366,9 @@ def test_the_opening_tells_that_this_is_the_lab_vm(monkeypatch):
     monkeypatch.setenv("SUITCASE_GUEST", "user-mode-linux")
     facts = faked({"inside": machinefacts.inside()})
     assert "in the lab VM (user-mode-linux), root, cgroup v2. Chapter 2 runs whole here." in machine.opening("02", facts)
-    assert "Chapter 4 does not run whole here. The lab VM lacks" in machine.opening("04", facts)
+    said = machine.opening("04", faked({"inside": machinefacts.inside(), "tried.nft": "OSError: No such file or directory"}))
+    assert "Chapter 4 does not run whole here. It needs nftables' families ip and inet" in said and "install --backend qemu" in said
+    assert "Chapter 7 does not run whole here. The lab VM lacks" in machine.opening("07", facts)
     monkeypatch.setattr(host, "prepared", lambda: {f"bookworm-{name}": "" for name in PREPARED["01"]})
     assert "Chapter 1 runs whole here." in machine.opening("01", facts)
     monkeypatch.setattr(host, "prepared", lambda: {})
@@ -366,6 +376,9 @@ def test_the_opening_tells_that_this_is_the_lab_vm(monkeypatch):
     monkeypatch.undo()
     monkeypatch.setenv("SUITCASE_GUEST", "QEMU (TCG)")
     assert "Chapter 1 does not run whole here." in machine.opening("01", faked({"inside": machinefacts.inside()})), "it compares times"
+    assert "Chapter 4 runs whole here, in some 4 minutes" in machine.opening("04", faked({"inside": machinefacts.inside()}))
+    monkeypatch.setenv("SUITCASE_GUEST", "QEMU (KVM)")
+    assert machine.opening("04", faked({"inside": machinefacts.inside()})).endswith("Chapter 4 runs whole here.")
 
 
 # -- uninstall --------------------------------------------------------------------------------------------------

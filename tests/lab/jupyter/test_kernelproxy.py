@@ -211,6 +211,18 @@ def test_every_number_of_the_lab_vm_is_measured():
     assert {name: len(values) for name, values in labbench.measure("uml", rounds=1).items()} == dict.fromkeys(labbench.REACHES, 1)
 
 
+def test_a_chapter_is_booted_by_whose_kernel_has_what_it_needs(monkeypatch, capsys):
+    """Jupyter says which notebook it is. Without QEMU's kernel the usual one boots, and the chapter's first cell says what is missing."""
+    qemu, there = backends.BACKENDS["qemu"], ""
+    for question in ("lacks", "unfetched"):
+        monkeypatch.setattr(qemu, question, lambda: there, raising=False)
+    booted = {name: kernelproxy.back_end("uml", f"/home/me/{name}") for name in ("04-networking.ipynb", "04-mine.ipynb", "03-x.ipynb", "")}
+    assert list(booted.values()) == ["qemu", "uml", "uml", "uml"] and "user-mode-linux" in capsys.readouterr().err
+    assert kernelproxy.back_end("qemu", "/home/me/04-networking.ipynb") == "qemu"
+    there = "not fetched"
+    assert kernelproxy.back_end("uml", "/home/me/04-networking.ipynb") == "uml" and not capsys.readouterr().err
+
+
 # -- what it may touch -------------------------------------------------------------------------------------
 
 
@@ -317,7 +329,7 @@ def command(*words: str, **environment: str) -> subprocess.CompletedProcess:
 @requires("linux.uml")
 def test_install_and_uninstall(tmp_path):
     done = command("install", "--prefix", str(tmp_path), "--memory", "3G", "--backend", "uml")
-    assert done.returncode == 0 and "booted by user-mode-linux" in done.stdout, done.stderr
+    assert done.returncode == 0 and "booted by user-mode-linux" in done.stdout and "chapter 4" in done.stdout, done.stderr
     folder = tmp_path / "share/jupyter/kernels"
     found = KernelSpecManager(kernel_dirs=[str(folder)], ensure_native_kernel=False).get_all_specs()
     assert {one["spec"]["display_name"] for one in found.values()} == {"Python (this machine)", "Python (lab VM)"}

@@ -52,6 +52,12 @@ def test_the_life_of_a_kernel(tmp_path):
         one.end()
 
 
+def test_what_the_first_cell_of_chapter_4_says_there():
+    """What it says must be true: the stage "lab" runs it there, whole."""
+    done = in_guest(sys.executable, "-c", "from lib.lab.doctor import machine; print(machine.opening('04'))")
+    assert "Chapter 4 runs whole here" in done.text and ("minutes" in done.text) == ("(TCG)" in done.text), done.text
+
+
 @contextmanager
 def lent_kernels(store: Path, owner: int):
     """A user's own store with the kernels that set-up has prepared: root's store is for nobody else, and to fetch them takes minutes."""

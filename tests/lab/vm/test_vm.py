@@ -11,6 +11,7 @@ import pytest
 from helpers.needs import requires
 
 from lib import linux, state
+from lib.lab import peers
 from lib.lab.doctor import prepare
 from lib.lab.vm import bootmedia, distrokernels, footprint, hypervisor, netns_http, qemuguest, vm
 from lib.process import TimeLimit
@@ -202,6 +203,14 @@ def test_a_failing_apt_is_quoted():
         distrokernels.apt("false", "x")
     with pytest.raises(FileNotFoundError, match="no-such-program is missing"):
         distrokernels.apt("no-such-program")
+
+
+@requires("docker")
+def test_what_takes_minutes_in_an_emulated_machine_is_not_tried_there(monkeypatch):
+    monkeypatch.setenv("SUITCASE_GUEST", "QEMU (TCG)")
+    assert "emulated" in hypervisor.why_not()
+    with pytest.raises(peers.Missing, match="emulated"), peers.dockerd():
+        pass
 
 
 def test_what_cannot_be_prepared_is_said_and_is_no_error(monkeypatch, capsys):

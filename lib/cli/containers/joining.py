@@ -1,0 +1,66 @@
+"""``attach exec``: to come to a container that runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+
+from lib.cli.containers import options
+from lib.cli.errors import errors
+from lib.cli.library import library
+
+CANNOT_BEGIN = 126  # the exit code when a user or a folder is wrong, say
+
+
+@click.command()
+@options.attaching
+@click.argument("container")
+def attach(detach_keys: str, no_stdin: bool, sig_proxy: bool, container: str) -> None:
+    """Attach local standard input, output, and error streams to a running container."""
+    from lib.cli.attached import staying, terminal
+    from lib.engine import finding
+    from lib.engine.detaching import parsed
+
+    with errors():
+        parsed(detach_keys)
+        facts = finding.current(container)
+        if facts["state"]["status"] != "running":
+            raise ValueError("cannot attach to a stopped container, start it first")
+        config = facts["config"]
+        terminal.check(not no_stdin, config["tty"])
+        sys.exit(staying.attached(facts, config["open_stdin"] and not no_stdin, detach_keys, sig_proxy and not config["tty"]))
+
+
+@click.command("exec", context_settings={"allow_interspersed_args": False})
+@options.executing
+@click.argument("container")
+@click.argument("command", nargs=-1, required=True, metavar="COMMAND [ARG...]", type=click.UNPROCESSED)
+def execute(detach: bool, detach_keys: str, interactive: bool, tty: bool, container: str, command: tuple[str, ...], **values) -> None:
+    """Execute a command in a running container."""
+    from lib.cli.attached import staying, terminal
+    from lib.engine import finding, joining
+    from lib.engine.detaching import parsed
+
+    with errors():
+        parsed(detach_keys)
+        facts = finding.current(container)
+        if not detach:
+            terminal.check(interactive, tty)
+        wanted = wished(command, tty, values)
+        with errors(1 if detach else CANNOT_BEGIN):
+            plan = joining.plan(library(), facts, wanted)
+            if detach:
+                joining.Exec(plan, stdout=subprocess.DEVNULL).close()
+            else:
+                sys.exit(staying.joined(plan, interactive, tty, detach_keys))
+
+
+def wished(command: tuple[str, ...], tty: bool, values: dict):
+    from lib.cli.flags import keyvalues
+    from lib.engine.joining import Joined
+
+    env = keyvalues.environment(values["env_file"], values["env"])
+    known = {name: value for name, value in env.items() if value is not None}
+    return Joined(command, known, values["workdir"], values["user"], tty, values["privileged"])

@@ -1,0 +1,105 @@
+"""What the words of ``run`` and ``create`` come to, for an image: the facts that a container is made of.
+
+Nothing is done here yet. Who calls this has a container's id, name and state to add.
+"""
+
+from __future__ import annotations
+
+from lib.cli.containers.logdriver import log
+from lib.cli.flags import keyvalues
+from lib.cli.networks.attachments import network
+from lib.cli.networks.exposed import exposed
+from lib.cli.networks.published import published
+from lib.engine.wishes import Wishes, facts
+from lib.images import Image
+from lib.process import signal_number
+
+PULLS = ("always", "missing", "never")
+OF_CONTAINER = (
+    "cap_add", "cap_drop", "cpus", "hostname", "init", "memory", "memory_swap", "pids_limit", "privileged", "read_only", "tmpfs",
+    "tty", "volumes",
+)  # fmt: skip
+
+
+def check(values: dict) -> None:
+    """Can the words be meant together? Asked before any image is pulled for them. Raises ``ValueError``."""
+    if values["pull"] not in ("", *PULLS):
+        words = '"always", "missing" or "never"'
+        raise ValueError(f"invalid pull option: '{values['pull']}': must be one of {words}")
+    signal(values["stop_signal"])
+    log(values["log_driver"], values["log_opt"])
+    exposed(values["expose"])
+    network(values)
+    published(values["publish"])
+
+
+def wished(values: dict, image: Image) -> dict:
+    """The facts of a container: all but its id, its name, when it was created and its state. Raises ``ValueError``."""
+    check(values)
+    return facts(image, wishes(values)) | {
+        "image_name": values["image"],
+        "auto_remove": values["rm"],
+        "network": network_and_ports(values, image),
+        "log": log(values["log_driver"], values["log_opt"]),
+    }
+
+
+def network_and_ports(values: dict, image: Image) -> dict:
+    """Raises ``ValueError``, for ports too that could lead nowhere, as this user or this kernel can have no network."""
+    found = network(values) | {"ports": ports(values, image)}
+    if found["ports"] and found["mode"] == "none" and not values["networks"]:
+        from lib.network import possible
+
+        raise ValueError(f"no port can be published: {possible.why_not()}")
+    return found
+
+
+def ports(values: dict, image: Image) -> list[dict]:
+    """What is to be published: by name, and with ``-P`` all that the image and the caller expose. Raises ``ValueError``."""
+    found = published(values["publish"])
+    if values["publish_all"]:
+        named = {(one["port"], one["protocol"]) for one in found}
+        shown = [*(image.runtime.get("ExposedPorts") or {}), *exposed(values["expose"])]
+        found += [one for word in dict.fromkeys(shown) for one in published([word]) if (one["port"], one["protocol"]) not in named]
+    return found
+
+
+def wishes(values: dict) -> Wishes:
+    return Wishes(
+        command=values["command"],
+        entrypoint=values["entrypoint"],
+        env=keyvalues.environment(values["env_file"], values["env"]),
+        workdir=values["workdir"],
+        user=values["user"],
+        labels=keyvalues.labels(values["label_file"], values["label"]),
+        exposed=[*exposed(values["expose"]), *(f"{one['port']}/{one['protocol']}" for one in published(values["publish"]))],
+        stop_signal=signal(values["stop_signal"]),
+        stop_timeout=values["stop_timeout"],
+        interactive=values["interactive"],
+        attach=attached(values),
+        options=options(values),
+    )
+
+
+def options(values: dict) -> dict:
+    """The keyword arguments of ``Container``, as JSON has them; what was not said is left out."""
+    said = {name: values[name] for name in OF_CONTAINER} | {"cpuset": values["cpuset_cpus"]}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in said.items() if value}
+
+
+def attached(values: dict) -> list[str]:
+    """The streams that the caller keeps in hand: those named by ``--attach``, else both outputs, and with ``-i`` stdin, too."""
+    if values.get("detach"):
+        return []
+    named = values["attach"] or ("stdout", "stderr")
+    return [one for one in ("stdin", "stdout", "stderr") if one in named or (one == "stdin" and values["interactive"])]
+
+
+def signal(word: str) -> str | None:
+    """``--stop-signal``, as it was typed. Raises ``ValueError``."""
+    try:
+        if word:
+            signal_number(word)
+    except ValueError:
+        raise ValueError(f"invalid signal: {word} (kill -l lists them)") from None
+    return word or None

@@ -1,0 +1,1 @@
+"""What is told of containers: which ones, in which columns, by which template."""

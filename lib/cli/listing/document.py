@@ -1,0 +1,190 @@
+"""``inspect`` of a container: what we know of it, in the shape and the units of Docker's API (version 1.52)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lib import sizes
+from lib.cli.listing.rows import ANY, network
+
+BILLION = 10**9
+SHARED_MEMORY = 64 << 20  # bytes of /dev/shm, see ``rootfs``
+ADDRESSES = {"NetworkID": "", "EndpointID": "", "Gateway": "", "IPAddress": "", "IPPrefixLen": 0, "MacAddress": ""}
+
+
+def document(facts: dict, place: Path) -> dict:
+    """``place`` is the container's folder."""
+    keeps_log = facts["log"]["driver"] != "none"
+    return {
+        "Id": facts["id"],
+        "Created": facts["created"],
+        "Path": facts["argv"][0],
+        "Args": facts["argv"][1:],
+        "State": state(facts["state"]),
+        "Image": facts["image"],
+        "LogPath": str(place / "log") if keeps_log else "",
+        "Name": f"/{facts['name']}",
+        "RestartCount": 0,
+        "Driver": "overlay",
+        "Platform": facts["platform"].partition("/")[0],
+        "HostConfig": host_config(facts),
+        "GraphDriver": {"Name": "overlay", "Data": {"UpperDir": str(place / "upper")}},
+        "Mounts": [mount(one) for one in facts["options"].get("volumes") or ()],
+        "Config": config(facts),
+        "NetworkSettings": {"Ports": ports(facts), "Networks": networks(facts)},
+    }
+
+
+def networks(facts: dict) -> dict:
+    """One that does not run is on its networks too, without addresses."""
+    there = facts["state"].get("networks") or {}
+    asked = {one["network"]: one for one in facts["network"]["networks"]} or {network(facts): {}}
+    return {name: endpoint(there[name]) if name in there else {**ADDRESSES, **aliases(one)} for name, one in asked.items()}
+
+
+def aliases(one: dict) -> dict:
+    return {"Aliases": list(one["aliases"])} if one.get("aliases") else {}
+
+
+def endpoint(one: dict) -> dict:
+    return {
+        "Aliases": one["aliases"] or None,
+        "NetworkID": one["id"],
+        "EndpointID": "",
+        "Gateway": one["gateway"],
+        "IPAddress": one["ipv4"],
+        "IPPrefixLen": one["lengths"].get("4", 0),
+        "IPv6Gateway": one["gateway6"],
+        "GlobalIPv6Address": one["ipv6"],
+        "GlobalIPv6PrefixLen": one["lengths"].get("6", 0),
+        "MacAddress": one["mac"],
+    }
+
+
+def bindings(asked: Sequence[dict]) -> dict:
+    """What was asked for; a random port is an empty text."""
+    found: dict[str, list] = {}
+    for one in asked:
+        low, high = one["host"]
+        where = "" if not low else str(low) if low == high else f"{low}-{high}"
+        found.setdefault(f"{one['port']}/{one['protocol']}", []).append({"HostIp": one["ip"], "HostPort": where})
+    return found
+
+
+def ports(facts: dict) -> dict:
+    """Of one that runs: those that it exposes, and where each is published."""
+    if "networks" not in facts["state"]:
+        return {}
+    found: dict[str, list | None] = dict.fromkeys(facts["config"]["exposed_ports"] or ())
+    for one in facts["state"]["ports"]:
+        at = [{"HostIp": ip, "HostPort": str(one["host"])} for ip in ANY.get(one["ip"], (one["ip"],))]
+        found[f"{one['port']}/{one['protocol']}"] = [*(found.get(f"{one['port']}/{one['protocol']}") or ()), *at]
+    return found
+
+
+def state(now: dict) -> dict:
+    return {
+        "Status": now["status"],
+        "Running": now["status"] in ("running", "paused"),
+        "Paused": now["status"] == "paused",
+        "Restarting": False,
+        "OOMKilled": now["oom_killed"],
+        "Dead": False,
+        "Pid": now["pid"],
+        "ExitCode": now["exit_code"],
+        "Error": now["error"],
+        "StartedAt": now["started"],
+        "FinishedAt": now["finished"],
+    }
+
+
+def host_config(facts: dict) -> dict:
+    options = facts["options"]
+    found = {
+        "Binds": [*(options.get("volumes") or ())] or None,
+        "LogConfig": {"Type": facts["log"]["driver"], "Config": log_options(facts["log"])},
+        "NetworkMode": network(facts),
+        "PortBindings": bindings(facts["network"].get("ports") or ()),
+        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "AutoRemove": facts["auto_remove"],
+        "CapAdd": capabilities(options.get("cap_add")),
+        "CapDrop": capabilities(options.get("cap_drop")),
+        "CgroupnsMode": "private",
+        "IpcMode": "private",
+        "PidMode": "",
+        "Privileged": bool(options.get("privileged")),
+        "ReadonlyRootfs": bool(options.get("read_only")),
+        "UTSMode": "",
+        "ShmSize": SHARED_MEMORY,
+        **limits(options),
+    }
+    if options.get("tmpfs"):
+        found["Tmpfs"] = {target: words for target, _, words in (one.partition(":") for one in options["tmpfs"])}
+    return found | ({"Init": True} if options.get("init") else {})
+
+
+def capabilities(words: list[str] | None) -> list[str] | None:
+    """``net_admin`` as ``CAP_NET_ADMIN``; ``ALL`` stays."""
+    bare = [word.upper().removeprefix("CAP_") for word in words or ()]
+    return [word if word == "ALL" else f"CAP_{word}" for word in bare] or None
+
+
+def limits(options: dict) -> dict:
+    """0 (of processes null) is no limit; the weight of v2's cpu.weight is told as v1's shares, as Docker counts them."""
+    memory, weight = sizes.in_bytes(options.get("memory") or 0), options.get("cpu_weight")
+    both = options.get("memory_swap") or 0
+    return {
+        "Memory": memory,
+        "MemorySwap": -1 if str(both) == "-1" else sizes.in_bytes(both) or 2 * memory,
+        "NanoCpus": round((options.get("cpus") or 0) * BILLION),
+        "CpuShares": 2 + (weight - 1) * 262142 // 9999 if weight else 0,
+        "CpusetCpus": options.get("cpuset") or "",
+        "PidsLimit": options.get("pids_limit"),
+        "Ulimits": [{"Name": name, "Soft": soft, "Hard": hard} for name, (soft, hard) in (options.get("ulimits") or {}).items()],
+    }
+
+
+def log_options(log: dict) -> dict[str, str]:
+    """Only what was asked for."""
+    found = {"max-size": log["max_size"], "max-file": log["max_file"] if log["max_file"] > 1 else None}
+    return {name: str(value) for name, value in found.items() if value}
+
+
+def mount(volume: str) -> dict:
+    """``/host:/container:ro,slave``"""
+    source, target, *modes = volume.split(":", 2)
+    words = modes[0].split(",") if modes else []
+    how = next((word for word in words if word.endswith(("private", "slave"))), "rprivate")
+    return {
+        "Type": "bind",
+        "Source": source,
+        "Destination": target,
+        "Mode": ",".join(words),
+        "RW": "ro" not in words,
+        "Propagation": how,
+    }
+
+
+def config(facts: dict) -> dict:
+    """Of the last three only what there is, as in Docker."""
+    here = facts["config"]
+    found = {
+        "Hostname": here["hostname"] or facts["id"][:12],
+        "Domainname": here["domainname"],
+        "User": here["user"],
+        **{f"Attach{name.capitalize()}": name in here["attach"] for name in ("stdin", "stdout", "stderr")},
+        "Tty": here["tty"],
+        "OpenStdin": here["open_stdin"],
+        "StdinOnce": here["stdin_once"],
+        "Env": here["env"],
+        "Cmd": here["cmd"],
+        "Image": facts["image_name"],
+        "Volumes": here["volumes"],
+        "WorkingDir": here["workdir"],
+        "Entrypoint": here["entrypoint"],
+        "Labels": here["labels"],
+    }
+    rest = {"ExposedPorts": here["exposed_ports"], "StopSignal": here["stop_signal"]}
+    timeout = {} if here["stop_timeout"] is None else {"StopTimeout": here["stop_timeout"]}
+    return found | {name: value for name, value in rest.items() if value} | timeout

@@ -1,0 +1,180 @@
+"""One container as a line of ``ps``: each column is a field of the template, computed when it is asked for."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from functools import cache
+
+from lib import sizes
+from lib.cli import text
+
+TABLE = "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"
+HEADS = {
+    "Command": "COMMAND", "CreatedAt": "CREATED AT", "HealthStatus": "HEALTH STATUS", "ID": "CONTAINER ID", "Image": "IMAGE",
+    "Labels": "LABELS", "LocalVolumes": "LOCAL VOLUMES", "Mounts": "MOUNTS", "Names": "NAMES", "Networks": "NETWORKS",
+    "Platform": "PLATFORM", "Ports": "PORTS", "RunningFor": "CREATED", "Size": "SIZE", "State": "STATE", "Status": "STATUS",
+    "Label": lambda name: re.sub("[-_]", " ", name.rpartition(".")[2]),
+}  # fmt: skip
+
+
+class Platform(dict):
+    """An object for programs, ``linux/amd64`` for people."""
+
+    def __str__(self) -> str:
+        return "/".join(self.values())
+
+
+class Row(Mapping):
+    """The fields of one container. ``image`` is its image's name now; ``measure`` counts the bytes it has written, and has in all."""
+
+    def __init__(self, facts: dict, image: str, full: bool = False, measure: Callable[[dict], tuple[int, int]] | None = None):
+        self.facts, self.image_name, self.full, self.measure = facts, image, full, measure
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in HEADS if name != "Label")
+
+    def __len__(self) -> int:
+        return len(HEADS) - 1
+
+    def __contains__(self, name: object) -> bool:
+        return name in HEADS
+
+    def __getitem__(self, name: str) -> object:
+        return getattr(self, method(name))()
+
+    def id(self) -> str:
+        return self.facts["id"] if self.full else self.facts["id"][:12]
+
+    def image(self) -> str:
+        return self.image_name
+
+    def names(self) -> str:
+        return self.facts["name"]
+
+    def command(self) -> str:
+        first, *others = self.facts["argv"]
+        words = " ".join([first, *(f"'{word}'" if " " in word else word for word in others)])
+        return quoted(words if self.full else text.shorten(words, 20))
+
+    def created_at(self) -> str:
+        """In local time, as Go writes it."""
+        moment = datetime.fromisoformat(self.facts["created"]).timestamp()
+        return time.strftime("%Y-%m-%d %H:%M:%S %z %Z", time.localtime(moment))
+
+    def running_for(self) -> str:
+        return text.age(f"{self.facts['created'][:19]}Z")  # of whole seconds
+
+    def state(self) -> str:
+        return self.facts["state"]["status"]
+
+    def status(self) -> str:
+        return status(self.facts["state"])
+
+    def health_status(self) -> str:
+        return ""  # nobody looks after it yet
+
+    def label(self) -> Callable[[str], str]:
+        return lambda name: self.facts["config"]["labels"].get(name, "")
+
+    def labels(self) -> str:
+        return ",".join(sorted(f"{name}={value}" for name, value in self.facts["config"]["labels"].items()))
+
+    def mounts(self) -> str:
+        sources = [one.partition(":")[0] for one in self.facts["options"].get("volumes") or ()]
+        return ",".join(sources if self.full else [text.shorten(one, 15) for one in sources])
+
+    def local_volumes(self) -> str:
+        return "0"  # what a container has from this machine are its folders and files, until there are volumes
+
+    def networks(self) -> str:
+        return ",".join(sorted(self.facts["state"].get("networks") or {})) or network(self.facts)
+
+    def platform(self) -> Platform:
+        return Platform(zip(("os", "architecture", "variant"), self.facts["platform"].split("/"), strict=False))
+
+    def ports(self) -> str:
+        return ports(self.facts)
+
+    def size(self) -> str:
+        written, whole = self.measure(self.facts)
+        return f"{sizes.human(written)} (virtual {sizes.human(whole)})" if whole else sizes.human(written)
+
+
+@cache
+def method(name: str) -> str:
+    """``RunningFor`` is told by ``running_for``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
+def ports(facts: dict) -> str:
+    """``0.0.0.0:8080->80/tcp, [::]:8080->80/tcp, 443/tcp``: what is published of one that runs, and what it only exposes.
+
+    Neighbouring ports that lead to neighbouring ports are told as one range.
+    """
+    if "networks" not in facts["state"]:
+        return ""
+    told = {(one["port"], one["protocol"]) for one in facts["state"]["ports"]}
+    rows = [(one["protocol"], ip, one["host"], one["port"]) for one in facts["state"]["ports"] for ip in ANY.get(one["ip"], (one["ip"],))]
+    for word in facts["config"]["exposed_ports"] or ():
+        port, _, protocol = word.partition("/")
+        if (int(port), protocol) not in told:
+            rows.append((protocol, "", 0, int(port)))
+    return ", ".join(map(shown, in_ranges(sorted(rows, key=lambda row: (row[3], row[0], ":" in row[1], row[1])))))
+
+
+def in_ranges(rows: list[tuple]) -> list[list]:
+    """Protocol, address, host's port, container's port, and how many more of each follow."""
+    found: list[list] = []
+    for protocol, ip, host, port in rows:
+        for one in found:
+            if one[:2] == [protocol, ip] and port == one[3] + one[4] + 1 and host == (one[2] + one[4] + 1 if one[2] else 0):
+                one[4] += 1
+                break
+        else:
+            found.append([protocol, ip, host, port, 0])
+    return found
+
+
+def shown(row: list) -> str:
+    protocol, ip, host, port, more = row
+    inside = f"{span(port, more)}/{protocol}"
+    return f"{f'[{ip}]' if ':' in ip else ip}:{span(host, more)}->{inside}" if host else inside
+
+
+def span(first: int, more: int) -> str:
+    return f"{first}-{first + more}" if more else str(first)
+
+
+ANY = {"": ("0.0.0.0", "::")}  # the addresses of a port that is published at all of them
+
+
+def network(facts: dict) -> str:
+    return facts["network"]["mode"]
+
+
+def status(state: dict) -> str:
+    """``Up 3 seconds``, ``Exited (0) 2 minutes ago``."""
+    if state["status"] in ("running", "paused"):
+        up = f"Up {text.duration(text.seconds_since(state['started']) or 0)}"
+        return f"{up} (Paused)" if state["status"] == "paused" else up
+    if state["status"] == "exited":
+        code = "unknown" if state["exit_code"] is None else state["exit_code"]
+        return f"Exited ({code}) {text.age(state['finished'])}"
+    return {"created": "Created", "removing": "Removal In Progress"}[state["status"]]
+
+
+ESCAPES = {'"': '\\"', "\\": "\\\\", "\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
+
+
+def quoted(words: str) -> str:
+    """In quotes as Go writes them: what cannot be seen, or moves the cursor, is shown as its number."""
+    return '"' + "".join(ESCAPES.get(one) or (one if one.isprintable() else numbered(ord(one))) for one in words) + '"'
+
+
+def numbered(code: int) -> str:
+    if code < 0x80 or 0xDC80 <= code < 0xDD00:  # the latter a byte that is not UTF-8
+        return f"\\x{code & 0xFF:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -1,0 +1,207 @@
+"""``stop kill wait rm rename`` for a container that outlives its caller. Whoever started it, these need only its facts."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from lib import linux, state
+from lib.container import check_name
+from lib.engine.daemons import endings
+from lib.engine.daemons.calling import settled
+from lib.engine.daemons.settling import remove as take_away
+from lib.engine.daemons.settling import undo
+from lib.engine.lifecycle import free
+from lib.engine.pipes import run_folder
+from lib.engine.stopping import Kill, stopping
+from lib.engine.vitality import alive, pidfd_of
+from lib.process import signal_number
+from lib.shield import Shield
+from lib.state import kept, shared
+
+GLANCE = 0.001  # seconds between two looks at whether it has gone
+KILLED = 10  # seconds that a container may take to end after SIGKILL
+
+
+class Conflict(ValueError):
+    """The container is in a state in which that cannot be done. In Docker's words."""
+
+
+# -- signals ------------------------------------------------------------------------------------------------------------
+
+
+def kill(facts: dict, word: str = "KILL") -> None:
+    """Send a signal to its first process. Raises ``Conflict`` if it does not run, ``ValueError`` for a word that is no signal."""
+    number = number_of(word)
+    if not alive(facts):
+        raise Conflict(f"cannot kill container: {facts['name']}: container {facts['id']} is not running")
+    send(facts, number)
+
+
+def number_of(word: str) -> int:
+    """``TERM``, ``SIGTERM``, ``15``. Raises ``ValueError``, in Docker's words."""
+    try:
+        return signal_number(word)
+    except ValueError:
+        raise ValueError(f"invalid signal: {word}") from None
+
+
+@contextmanager
+def watching(facts: dict) -> Iterator[int]:
+    """What ``pidfd_of`` gives, closed at the end, whenever an interrupt comes."""
+    with Shield() as shield:
+        pidfd = pidfd_of(facts)
+        try:
+            with shield.opened():
+                yield pidfd
+        finally:
+            if pidfd >= 0:
+                os.close(pidfd)
+
+
+def send(facts: dict, number: int) -> None:
+    """One that comes too late is no error. SIGKILL lets a paused container go on, to its end, as in Docker."""
+    with watching(facts) as pidfd:
+        if pidfd < 0:
+            return
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(pidfd, number)
+        if number == signal.SIGKILL:
+            undos = next((one["undos"] for one in state.records() if one["id"] == facts["id"][: kept.SHORT]), ())
+            state.thaw_groups(undos)
+            state.release_groups(undos)
+            state.kill_tracers(facts["state"]["pid"])
+
+
+def stop(facts: dict, grace: int | None = None, word: str | None = None) -> None:
+    """Its stop signal (or that of ``word``), then after ``grace`` seconds SIGKILL. One that does not run is stopped already."""
+    stop_all([facts], grace, word)
+
+
+def stop_all(those: Sequence[dict], grace: int | None = None, word: str | None = None) -> None:
+    """As ``stop``, with several at the same time."""
+    plays: list[Stopping] = []
+    try:
+        for facts in those:
+            plays.append(Stopping(facts))
+            plays[-1].begin(grace, word)
+        while waiting := [one for one in plays if one.until is not None]:
+            next_deadline = min(one.until for one in waiting)
+            ready = linux.readable([one.pidfd for one in waiting], None if next_deadline == math.inf else next_deadline - time.monotonic())
+            for one in waiting:
+                if one.pidfd in ready or one.until <= time.monotonic():
+                    one.go_on(one.pidfd in ready)
+    finally:
+        for one in plays:
+            one.close()
+    for facts in those:
+        settled(facts)
+
+
+class Stopping:
+    """One container that is being stopped: carries out what the play says. ``until`` is the moment it waits for, None at the end."""
+
+    def __init__(self, facts: dict):
+        self.facts, self.until, self.pidfd = facts, None, -1
+
+    def begin(self, grace: int | None, word: str | None) -> None:
+        config = self.facts["config"]
+        if alive(self.facts):
+            number = number_of(word or config["stop_signal"] or "TERM")
+            self.play = stopping(number, config["stop_timeout"] if grace is None else grace)
+            with Shield():
+                self.pidfd = pidfd_of(self.facts)
+            self.go_on(None)
+
+    def go_on(self, has_ended: bool | None) -> None:
+        """Tell the play, and do what it wants now, until that is to wait."""
+        self.until = None
+        with suppress(StopIteration):
+            while isinstance(command := self.play.send(has_ended), Kill):
+                send(self.facts, command.number)
+                has_ended = not alive(self.facts)
+            self.until = math.inf if command.seconds is None else time.monotonic() + command.seconds
+
+    def close(self) -> None:
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+
+
+# -- waiting ------------------------------------------------------------------------------------------------------------
+
+
+def ends(facts: dict, seconds: float | None = None) -> bool:
+    """Does its process end within this time?"""
+    with watching(facts) as pidfd:
+        return pidfd < 0 or bool(linux.readable([pidfd], seconds))
+
+
+def wait(facts: dict) -> int:
+    """Wait for its end, and until the manager has settled that; returns the exit code. It may be gone by then (``--rm``)."""
+    if facts["state"]["status"] != "running":
+        return facts["state"]["exit_code"]
+    with suppress(FileNotFoundError):
+        with open(run_folder(facts["id"]) / "exit", "rb") as end:  # open, it can be read even when it has been removed
+            ends(facts)
+            now = settled(facts)
+            if now is None and (code := endings.written(end.fileno())) is not None:
+                return code
+        return now["state"]["exit_code"] if now else endings.UNKNOWN
+    now = settled(facts)
+    return now["state"]["exit_code"] if now else endings.UNKNOWN
+
+
+# -- names, and the end -------------------------------------------------------------------------------------------------
+
+
+def rename(facts: dict, name: str) -> None:
+    """Call it otherwise. Raises ``ValueError``, ``NameTaken``."""
+    name = name.removeprefix("/")
+    check_name(name)
+    if name == facts["name"]:
+        raise ValueError("Renaming a container with the same name as its current name")
+    with kept.naming(), kept.locked(kept.place(facts)) as now:
+        kept.save(now | {"name": free(name)})
+        for one in (now["state"].get("networks") or {}).values():
+            shared.amend(str(state.runtime_dir() / "networks" / one["id"][: kept.SHORT]), now["id"][: kept.SHORT], name=name)
+
+
+def remove(facts: dict, force: bool = False) -> None:
+    """Take it away, with all that it has written. Raises ``Conflict`` if it runs and is not to be killed."""
+    place = kept.place(facts)
+    if alive(facts):
+        if not force:
+            words = "container is running: stop the container before removing or force remove"
+            raise Conflict(f'cannot remove container "{facts["name"]}": {words}')
+        send(facts, signal.SIGKILL)
+        if not ends(facts, KILLED):
+            raise Conflict(f'cannot remove container "{facts["name"]}": it did not end within {KILLED} s of SIGKILL')
+    with suppress(OSError):  # the disk is full, and this is how room is made
+        settled(facts)
+    try:
+        with kept.locked(place) as now, Shield():  # half removed, it would not be there, and yet not gone
+            if alive(now):
+                raise Conflict(f'cannot remove container "{facts["name"]}": somebody has started it again')
+            undo(now)
+            take_away(now)
+    except FileNotFoundError:  # it has gone; or its lock has, and whoever was about it was killed
+        remove_damaged(place)
+
+
+def remove_damaged(place: Path) -> None:
+    """What is left of a container whose file cannot be read."""
+    state.rmtree(str(place))
+
+
+def gone(facts: dict, patience: float) -> None:
+    """Wait until the manager has taken it away (``--rm``)."""
+    deadline = time.monotonic() + patience
+    settled(facts)
+    while kept.place(facts).exists() and time.monotonic() < deadline:
+        time.sleep(GLANCE)
+        settled(facts)

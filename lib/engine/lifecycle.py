@@ -1,0 +1,238 @@
+"""A container that outlives its caller: created, started, and (by the manager) settled when it has ended.
+
+``create`` only writes down what it is to be. ``start`` makes the process: a child of the keeper's, with named pipes for its output. From
+then on nobody need be there. Each verb takes the container's lock, so two commands at a time do not meet half-way.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from lib import state
+from lib.container import Container, check_name
+from lib.engine import moments
+from lib.engine.daemons.calling import Keeper, Manager, settled
+from lib.engine.pipes import NamedPipes, run_folder
+from lib.engine.typists import Caller, hand_over, typed_by
+from lib.engine.vitality import boot
+from lib.images import Library, Merged
+from lib.ingredients import users
+from lib.shield import Shield
+from lib.state import kept
+
+NOT_YET = {
+    "status": "created", "pid": 0, "start_time": None, "boot": "", "exit_code": 0, "error": "", "oom_killed": False,
+    "started": moments.NEVER, "finished": moments.NEVER,
+}  # fmt: skip
+REAPED, LOOK = 5, 0.01  # seconds that it takes to reap what a dead caller has left, and between two looks
+NOFILE = (1024, 524288)  # open files: what containerd gives to a container since version 2.1.5
+
+
+class NameTaken(ValueError):
+    """In Docker's words."""
+
+    def __init__(self, name: str, holder: dict):
+        super().__init__(
+            f'Conflict. The container name "/{name}" is already in use by container "{holder["id"]}". '
+            "You have to remove (or rename) that container to be able to reuse that name."
+        )
+
+
+# -- creating -----------------------------------------------------------------------------------------------------------
+
+
+def create(library: Library, facts: dict, name: str | None = None) -> dict:
+    """Write down a new container: ``facts`` are what it is to be (see ``engine.wishes.wished``). Returns them, with id and name.
+
+    Raises ``NameTaken``, ``ValueError``. The image's layers are unpacked already, or are now.
+    """
+    if name is not None:
+        check_name(name)
+    for chain in facts["chains"]:
+        if not library.chains.find(chain):
+            library.folders(library.find(facts["image"]))
+    facts = facts | {"version": kept.VERSION, "id": os.urandom(32).hex(), "created": moments.now(), "state": dict(NOT_YET)}
+    place = kept.place(facts)
+    record = state.new_record(f"create-{place.name}", [("rmtree", f"{place}.new")], image=facts["image"], chains=facts["chains"])
+    try:
+        with suppress(users.UnknownUser):  # that is for its start to say
+            container(library, facts | {"name": name or facts["id"]})
+        with kept.naming(), kept.new(facts["id"]) as draft:
+            (draft / "upper").mkdir(0o755)
+            facts["name"] = free(name)
+            kept.save(facts, draft)
+    finally:
+        record.remove()
+    return facts
+
+
+def free(name: str | None) -> str:
+    """This name, if nobody has it; without one, a made-up one. Only within ``kept.naming``."""
+    taken = {facts["name"]: facts for facts in kept.every()}
+    if name is None:
+        from lib.engine import names
+
+        return names.made_up(set(taken))
+    if name in taken:
+        raise NameTaken(name, taken[name])
+    return name
+
+
+# -- starting -----------------------------------------------------------------------------------------------------------
+
+
+def start(library: Library, place: Path, caller: Caller | None = None) -> dict:
+    """Make its process and let it run; returns the facts. One that runs already stays as it is.
+
+    Raises ``StepError``, which is on record then, too.
+    """
+    settled(kept.load(place))  # what has ended a moment ago does not run
+    with kept.locked(place) as facts, Shield():  # a start takes some hundredths of a second, and what it makes has to be on record
+        if facts["state"]["status"] == "running":
+            return facts
+        before = facts["state"]
+        caller = caller or Caller()
+        try:
+            return begun(library, facts, caller)
+        except BaseException as error:
+            caller.close()
+            with suppress(OSError):  # a full disk: the error itself is told
+                kept.save(facts | {"state": before | blame(error)})
+            Keeper.drop(facts["id"])
+            raise
+
+
+def blame(error: BaseException) -> dict:
+    """What the state of a container says that could not be started; of an interrupt nothing."""
+    if not isinstance(error, (OSError, LookupError, ValueError)):
+        return {}
+    return {"error": str(error), "exit_code": getattr(error, "exit_code", 128)}
+
+
+def begun(library: Library, facts: dict, caller: Caller) -> dict:
+    """Everything up to the exec; then it is nobody's but the keeper's.
+
+    It is called running, and nobody's, before it is let go: whoever is killed in between leaves one that has ended, or one that runs,
+    and the manager sees to it. The other way round there would be a moment in which it ran, and nobody knew.
+    """
+    leftovers(kept.place(facts))
+    with held(facts) as ports:
+        return let_run(library, facts, caller, ports)
+
+
+@contextmanager
+def held(facts: dict) -> Iterator:
+    """Its published ports, ours as long as this lasts; whoever publishes none loads nothing for it."""
+    if not facts["network"].get("ports"):
+        yield None
+        return
+    from lib.engine.networks.publishing import Held
+
+    ports = Held(facts["network"]["ports"])
+    try:
+        yield ports
+    finally:
+        ports.close()
+
+
+def let_run(library: Library, facts: dict, caller: Caller, ports) -> dict:
+    place, config = kept.place(facts), facts["config"]
+    made = container(library, facts, networks_of(facts, ports))
+    with typed_by(caller, facts) as stdin:
+        named = config["open_stdin"] and stdin == subprocess.DEVNULL
+        made.plan.ingredients = [*made.plan.ingredients, NamedPipes(run_folder(facts["id"]), config["tty"], named, made.user.uid)]
+        process = made.plan.create(stdin, stdout=subprocess.DEVNULL, maker=Keeper)  # until it opens the pipes
+    try:
+        hand_over(facts, process, caller)
+        if ports:
+            ports.hand_over(facts["id"])
+        facts["state"] = NOT_YET | {
+            "status": "running", "pid": process.pid, "start_time": state.start_time(process.pid), "boot": boot(), "started": moments.now(),
+            **on_networks(facts, ports),
+        }  # fmt: skip
+        kept.save(facts)
+        process.record.save(owner=None)
+        Manager.look(place, process.master)  # before it runs: what it prints would go with it if it ended while nobody else held its pipes
+        process.start()
+        process.let_go()
+    except BaseException:
+        process.remove()
+        raise
+    return facts
+
+
+def on_networks(facts: dict, ports) -> dict:
+    """What its state says of networks as long as it runs."""
+    if not facts["network"]["networks"]:
+        return {}
+    from lib.engine.networks import asked
+
+    return {"networks": asked.endpoints(facts), "ports": ports.ports if ports else [], "held": list(ports.sockets) if ports else []}
+
+
+def leftovers(place: Path) -> None:
+    """What only lives while it runs, and was left by a machine that stopped, or by a caller who was killed before it ran."""
+    deadline = time.monotonic() + REAPED
+    while (state.runtime_dir() / f"{place.name}.json").exists() and time.monotonic() < deadline:
+        with suppress(ExceptionGroup):  # other rubbish must not keep us from starting
+            state.gc()  # or somebody else does just now: then it is gone in a moment
+        time.sleep(LOOK)
+    for name in ("scratch", "scratch-files"):
+        state.rmtree(str(place / name))
+
+
+def container(library: Library, facts: dict, network=None) -> Container:
+    """The container of these facts, not started. Raises ``LookupError`` for a user that its files do not know, ``ValueError``.
+
+    ``network`` is needed for its start alone: whoever looks or joins need not load what makes networks.
+    """
+    place, config = kept.place(facts), facts["config"]
+    with library.store.using():  # a prune beside us would sweep what is only being made
+        layers = [library.chains.mountpoints(), *layers_of(library, facts)]
+    user = who(library, facts, config["user"])
+    made = Container(
+        layers, facts["argv"], name=facts["name"], env={"HOME": user.home, **variables(config["env"])}, workdir=config["workdir"] or "/",
+        user=user, tty=config["tty"], hostname=config["hostname"] or None, kept=str(place), synced=not facts["auto_remove"],
+        ulimits={"nofile": nofile()}, network=network or ("host" if facts["network"]["mode"] == "host" else "none"), **facts["options"],
+    )  # fmt: skip
+    made.plan.about = {"called": facts["name"], "image": facts["image"], "chains": facts["chains"]}
+    return made
+
+
+def networks_of(facts: dict, ports):
+    """As ``Container`` takes it; whoever is on none need not load what knows them."""
+    if facts["network"]["mode"] in ("none", "host"):
+        return facts["network"]["mode"]
+    from lib.engine.networks import asked
+
+    return asked.of(facts, ports.ports if ports else ())
+
+
+def who(library: Library, facts: dict, text: str) -> users.RunAs:
+    """A user as the container's own files know him, the written ones above the image's. Raises ``users.UnknownUser``."""
+    return users.find(text or "", Merged([*layers_of(library, facts), str(kept.place(facts) / "upper")]).read)
+
+
+def nofile() -> tuple[int, int]:
+    import resource
+
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    most = NOFILE[1] if hard == resource.RLIM_INFINITY else min(NOFILE[1], hard)
+    return min(NOFILE[0], most), most
+
+
+def layers_of(library: Library, facts: dict) -> list[str]:
+    """The folders of its image's layers, the lowest first. Raises ``LookupError``."""
+    found = [library.chains.find(chain) for chain in facts["chains"]]
+    if None in found:
+        raise LookupError(f"layers of the image {facts['image_name']} are gone from {library.store.place}: pull or build it again")
+    return found
+
+
+def variables(words: Sequence[str]) -> dict[str, str]:
+    return {name: value for name, _, value in (word.partition("=") for word in words) if name}

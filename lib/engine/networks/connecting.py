@@ -1,0 +1,136 @@
+"""``network connect`` and ``disconnect``: a container that runs is put on a network, or taken off it; one that doesn't, when it starts."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+
+from lib import state
+from lib.engine.networks import asked as asking
+from lib.engine.networks import nameserver
+from lib.engine.pipes import run_folder
+from lib.engine.vitality import alive
+from lib.ingredients import Nameserver
+from lib.netfilter import rtnetlink
+from lib.network import Network, NetworkError, Wish, bridges, find
+from lib.network.connecting import cable, check, way_out
+from lib.network.names import Hosts, Settings
+from lib.process import callers
+from lib.state import kept, shared
+
+
+def connect(facts: dict, wish: Wish) -> None:
+    """Raises ``NetworkError``, ``OSError``: then nothing is as if it had been asked for."""
+    network = find(wish.network)
+    check(wish, network)
+    with kept.locked(kept.place(facts)) as now:
+        refuse(now, network)
+        now["network"]["networks"].append(asdict(wish))
+        if now["network"]["mode"] == "none":
+            now["network"]["mode"] = wish.network
+        if alive(now):
+            plug_in(now, wish, network)
+            now["state"]["networks"] = asking.endpoints(now)
+        kept.save(now)
+
+
+def refuse(facts: dict, network: Network) -> None:
+    """Raises ``NetworkError``, in Docker's words, for a container that cannot be on this network."""
+    mode = facts["network"]["mode"]
+    if mode == "host":
+        raise NetworkError("cannot connect container to host network - container must be created in host network mode")
+    if mode.startswith("container:"):
+        raise NetworkError("container sharing network namespace with another container or host cannot be connected to any other network")
+    if any(find(one["network"]).id == network.id for one in facts["network"]["networks"]):
+        raise NetworkError(f"endpoint with name {facts['name']} already exists in network {network.name}")
+
+
+def disconnect(facts: dict, name: str) -> None:
+    """Raises ``NetworkError`` for a network that it is not on."""
+    network = find(name)
+    with kept.locked(kept.place(facts)) as now:
+        rest = [one for one in now["network"]["networks"] if find(one["network"]).id != network.id]
+        if len(rest) == len(now["network"]["networks"]):
+            raise NetworkError(f"container {now['id']} is not connected to network {network.name}")
+        now["network"] |= {"networks": rest, "mode": rest[0]["network"] if rest else "none"}
+        if alive(now):
+            unplug(now, network)
+            now["state"]["networks"].pop(network.name, None)
+        kept.save(now)
+
+
+# -- of one that runs ---------------------------------------------------------------------------------------------------
+
+
+def plug_in(facts: dict, wish: Wish, network: Network) -> None:
+    """The steps of a start, one after the other; what is to be undone is on record before it is done."""
+    container = {"container": facts["id"], "name": facts["name"], "hostname": facts["config"]["hostname"] or facts["id"][: kept.SHORT]}
+    with inside(facts) as there:
+        used = [name for _, name in callers.called_in(there, socket.if_nameindex)]
+        one = cable(container, wish, network, next(name for number in range(len(used) + 1) if (name := f"eth{number}") not in used), False)
+        undos = [list(undo) for step in one.steps() for undo in step.undo]
+        on_record(facts, add=undos)
+        try:
+            found = callers.carried_out(
+                [step for step in one.steps() if step.stage in ("prepare", "connect")], {"pid": facts["state"]["pid"]}
+            )
+            for step in one.steps():
+                if step.stage == "names":  # in its place: it runs already
+                    callers.called_in(there, callers.CALLS[step.call], *callers.filled(list(step.args), found))
+            lead_out(there, facts)
+            if network.user_defined:
+                give_names(facts)
+        except BaseException:
+            shared.undo_all(undos)
+            on_record(facts, take=undos)
+            raise
+
+
+def give_names(facts: dict) -> None:
+    """It is the first network with names that it is on: from now on it asks us."""
+    folder, asked = run_folder(facts["id"]), facts["network"]
+    if Settings.of(folder):
+        return
+    resolvers = Hosts().now().but(asked["dns"], asked["search"], asked["dns_options"])
+    nameserver.give(facts, Nameserver(str(folder), asked["dns"], resolvers.ndots))
+    with open(kept.place(facts) / "scratch-files/resolv.conf", "w") as file:  # written anew in its place: it is bound into the container
+        file.write(str(resolvers.ours()))
+
+
+def unplug(facts: dict, network: Network) -> None:
+    member = facts["id"][: kept.SHORT]
+    undos = [["leave", str(network.alive), member], ["delete_link", bridges.cable_name(network, member)]]
+    shared.undo_all(undos)
+    on_record(facts, take=undos)
+    with inside(facts) as there:
+        lead_out(there, facts)
+
+
+@contextmanager
+def inside(facts: dict) -> Iterator[int]:
+    """A descriptor of its network namespace."""
+    fd = os.open(f"/proc/{facts['state']['pid']}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def lead_out(there: int, facts: dict) -> None:
+    """Which network is its way out now? The others may have come or gone since it was decided last."""
+    if network := way_out([(Wish(**one), find(one["network"])) for one in facts["network"]["networks"]]):
+        gateways = [pool["gateway"] for pool in network.pools]
+        callers.called_in(there, rtnetlink.send, [["leads", gateway] for gateway in gateways])
+
+
+def on_record(facts: dict, add: Sequence[list] = (), take: Sequence[list] = ()) -> None:
+    """Change what is to be undone when the container ends."""
+    path = state.runtime_dir() / f"{facts['id'][: kept.SHORT]}.json"
+    with suppress(FileNotFoundError):
+        record = json.loads(path.read_text())
+        record["undos"] = [one for one in record["undos"] if one not in list(take)] + list(add)
+        shared.written(path, record)

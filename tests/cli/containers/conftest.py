@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+import pytest
+from helpers.commands import Command
+from helpers.lives import Lives
+
+
+@pytest.fixture
+def lives():
+    """A busybox in the store that keeper and manager have; all containers of the test go at its end."""
+    one = Lives()
+    yield one
+    one.clean()
+
+
+@pytest.fixture
+def suitcase(lives, capfd):
+    """Call the command in this process."""
+    return Command(capfd)

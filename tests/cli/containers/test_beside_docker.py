@@ -1,0 +1,249 @@
+"""Containers that run and have run, beside the real Docker: what the listing verbs tell of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+
+import pytest
+from helpers.commands import Command, first_words, given_to, told
+from helpers.facts import ZERO
+from helpers.needs import requires
+from helpers.waiting import wait_for
+
+from lib.cli.main import HOMES
+from lib.engine import shortnames
+from lib.images import Library, Store
+
+pytestmark = [requires("root", "overlay", "busybox"), pytest.mark.skipif("create" not in HOMES, reason="waits for create, run -d and rm")]
+
+IMAGE = "localhost/busybox:static"
+PRINTS = "for i in 1 2 3; do echo $i; done; sleep 0.3; echo oh >&2; sleep 0.3; printf open; exit 3"  # so that all see one order
+LINES = {
+    "never": f"create --name never {IMAGE} true",
+    "lives": f"run -d --name lives -l tier=front {IMAGE} sleep 600",
+    "ended": f"run -d --name ended {IMAGE} sh -c '{PRINTS}'",
+    "killed": f"run -d --name killed {IMAGE} sh -c 'kill -9 $$'",
+    "broken": f"run -d --name broken {IMAGE} nosuchcommand",
+    "silent": f"run -d --name silent --log-driver none {IMAGE} echo words",
+}
+
+
+class Docker:
+    """``docker``, with the same words and answers as ``suitcase``."""
+
+    def __init__(self, docker):
+        self.docker = docker
+
+    def __call__(self, line: str):
+        command = f"docker -H {self.docker.socket} {line}"
+        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
+        return type("Said", (), {"code": done.returncode, "out": done.stdout, "err": done.stderr})
+
+
+@pytest.fixture
+def both(capfd, docker, tmp_path):
+    """The containers in both hands, where all but one have ended. Ours stand in the store that keeper and manager have."""
+    shortnames.make(Library(Store()), IMAGE)
+    suitcase = Command(capfd)
+    given_to(docker, suitcase, tmp_path, IMAGE)
+    hands = suitcase, Docker(docker)
+    for hand in hands:
+        for name, line in LINES.items():
+            said = hand(line.replace(" --name", " --network none --name"))
+            assert (said.code, bool(re.fullmatch(r"[0-9a-f]{64}\n", said.out))) == ((127, True) if name == "broken" else (0, True)), said
+        wait_for(lambda hand=hand: hand("ps -q").out.count("\n") == 1)
+    yield hands
+    for hand in hands:
+        assert hand(f"rm -f {' '.join(LINES)}").code == 0
+
+
+def test_what_is_told_of_them(both):
+    """One test, as these containers are costly."""
+    mine, theirs = both
+    assert os.readlink(f"/proc/{mine('inspect -f {{.State.Pid}} lives').out.strip()}/exe").endswith("busybox")
+    for words in ("ps", "ps -a", "ps -a --no-trunc", "ps -a -f status=exited", "ps -a -f exited=137", "ps -a -f status=created"):
+        assert [told(line) for line in mine(words).out.splitlines()] == [told(line) for line in theirs(words).out.splitlines()], words
+    for name in LINES:
+        assert state(mine, name) == state(theirs, name), name
+    assert logs(mine, "") == logs(theirs, "") == (0, "1\n2\n3\nopen", "oh\n")
+    for words in ("--tail 2", "-n 0", "--tail=x", "--details", "-f", "--since 1h", "--since 2100-01-01", "--until 2000-01-01", "--until=0"):
+        assert logs(mine, words) == logs(theirs, words), words
+    assert [re.sub(r"\d{4}-\S{10,30}Z", "TIME", logs(hand, "-t --tail 3")[1]) for hand in both] == ["TIME 3\nTIME open"] * 2
+    for line in ("logs silent", "port lives 80", f"run --name lives {IMAGE} true", f"create --name lives {IMAGE}", "logs -f broken"):
+        assert said(mine, line) == said(theirs, line), line
+    for line in ("inspect -f '{{.Name}} {{.State.Status}} {{.State.ExitCode}} {{.Config.Image}} {{json .Config.Cmd}}' lives ended never",):
+        assert mine(line).out == theirs(line).out, line
+
+
+# One after the other, in the same way in both hands; a ``#`` names what is tried.
+PLAY = f"""
+# create, start, wait, rename
+create --name one {IMAGE} sh -c 'echo out; echo err >&2; exit 3'
+create --name one {IMAGE} true
+start one
+wait one
+start -a one
+start nosuch
+start nosuch one
+start -a one two
+start -a nosuch
+wait one nosuch
+rename one two
+rename two two
+rename two /three
+rename two four
+rename three 'two words'
+rename three ''
+rename '' four
+start
+rename three
+# stop, kill, restart, rm of what runs, has ended, is not there
+stop three
+stop nosuch three
+stop -t x three
+stop -s NONSENSE three
+kill three
+kill nosuch
+kill -s NONSENSE nosuch
+restart nosuch
+restart -t 0 three
+wait three
+run -d --name runs {IMAGE} sh -c 'trap "echo bye; exit 5" TERM; while :; do sleep 0.02; done'
+rename three runs
+kill -s USR9 runs
+rm runs
+rm nosuch three
+rm -f nosuch
+rm ''
+rm -f ''
+# exec, attach
+exec runs sh -c 'echo out; echo err >&2; exit 9'
+exec runs sh -c 'kill -9 $$'
+exec -u nobody -w /tmp runs sh -c 'id; pwd'
+exec -u 1000:50 runs id -u
+exec -e A=1 -e NOWHERE runs sh -c 'echo $A; env | grep -c NOWHERE'
+exec --env-file /nix runs true
+exec -e =x runs true
+exec -t runs sh -c 'tty; exit 4'
+exec -it runs true
+exec -u nobody runs grep CapEff /proc/self/status
+exec runs grep CapEff /proc/self/status
+exec runs cat
+exec nosuch true
+exec runs
+attach nosuch
+attach runs more
+exec -d runs touch /made
+stop runs
+wait runs
+logs runs
+exec runs true
+attach runs
+stop -t 0 runs
+inspect -f '{{{{.State.ExitCode}}}} {{{{.State.Status}}}} {{{{.State.OOMKilled}}}}' runs
+rm runs
+# starts that fail
+run --name bad {IMAGE} nosuchprogram
+inspect -f '{{{{.State.ExitCode}}}} {{{{.State.Status}}}}' bad
+start bad
+start -a bad
+wait bad
+logs bad
+stop bad
+kill bad
+rm bad
+run --rm {IMAGE} /etc
+run --rm {IMAGE} /etc/passwd
+run -d --rm {IMAGE} nosuchprogram
+run --rm --entrypoint nosuch {IMAGE} true
+run --rm -u nosuch {IMAGE} true
+create --name bad -u nosuch {IMAGE} true
+start bad
+rm bad
+# options
+run --rm --name /slash {IMAGE} echo named
+run --rm -l =b {IMAGE} true
+create --name told -l a=b -l c --stop-signal USR1 --stop-timeout 7 {IMAGE} true
+inspect -f '{{{{json .Config.Labels}}}} {{{{.Config.StopSignal}}}} {{{{.Config.StopTimeout}}}}' told
+rm told
+run --rm --env-file /nix {IMAGE} true
+run --rm --entrypoint '' {IMAGE} echo cleared
+run --rm --stop-signal NONSENSE {IMAGE} true
+run --rm --stop-timeout x {IMAGE} true
+run --rm --pull sometimes {IMAGE} true
+run --rm -it {IMAGE} true
+run --rm -t {IMAGE} tty
+run --rm -a stdout {IMAGE} sh -c 'echo out; echo err >&2'
+run --rm -a stderr {IMAGE} sh -c 'echo out; echo err >&2'
+run --rm -a nosuch {IMAGE} true
+run --rm -d -a stdout {IMAGE} true
+run --rm --init {IMAGE} sh -c 'test $$ -gt 1'
+run --rm --cidfile /dev/null {IMAGE} true
+run --rm {IMAGE} cat
+run
+run --rm {IMAGE} sh -c 'exit 300'
+run --rm {IMAGE} sh -c 'kill -9 $$; exit 6'
+# what it stands on
+create --name stands {IMAGE} true
+rmi {IMAGE}
+rm stands
+"""
+PROGRAM = r"failed to create (shim )?task: .*|cannot run .*"
+WORDS = (  # in both, lower case: what is left out or made the same, and why
+    ("[0-9a-f]{64}", "ID", "each container has its own"),
+    ("error when allocating new name: |/(?=two words)", "", "the step of rename's that failed"),
+    (PROGRAM, "PROGRAM", "runc's words and the kernel's; ours tell what to do"),
+    ("no matching entries in .*", "no matching entries", "ours says which there are"),
+    (" \\(kill -l lists them\\)|--env-file: ", "", "ours says where, and what to do"),
+    ("(you )?cannot remove .*running.*", "RUNNING", "another version's words"),
+    (
+        "the input device is not a tty",
+        "cannot attach stdin to a tty-enabled container because stdin is not a terminal",
+        "another version's",
+    ),
+    ("^you cannot attach", "cannot attach", "another version's"),
+    ("conflict: unable to remove .*", "CONFLICT", "theirs names one container and its image, ours the image"),
+)
+
+
+def played(hand, line: str) -> tuple[int, str, str]:
+    found = hand(line + " < /dev/null" if isinstance(hand, Docker) else line)
+    out, err = found.out.replace("\r\n", "\n"), first_words(found.err) if found.err.strip() else ""
+    for pattern, instead, _ in WORDS:
+        out, err = re.sub("[0-9a-f]{64}", "ID", out), re.sub(pattern, instead, err)
+    return found.code, out, err
+
+
+def test_each_verb_says_and_does_the_same(docker, tmp_path, capfd):
+    """Exit code, output, and the first words on failure."""
+    shortnames.make(Library(Store()), IMAGE)
+    mine, theirs = Command(capfd), Docker(docker)
+    given_to(docker, mine, tmp_path, IMAGE)
+    differ = []
+    for line in filter(None, re.sub("(?m)^#.*", "", PLAY).splitlines()):
+        line = re.sub("^(run|create) ", r"\1 --network none ", line)
+        if (ours := played(mine, line)) != (other := played(theirs, line)):
+            differ.append((line, ours, other))
+    assert not differ, "\n".join(map(str, differ))
+
+
+def state(hand, name: str) -> dict:
+    """Of an error that there is one; of a moment whether it is one; of a pid whether it is there."""
+    (one,) = json.loads(hand(f"inspect {name}").out)
+    now = one["State"] | {"Error": bool(one["State"]["Error"]), "Pid": bool(one["State"]["Pid"])}
+    del now["StartedAt"], now["FinishedAt"]
+    return now | {when: one["State"][when] == ZERO for when in ("StartedAt", "FinishedAt")}
+
+
+def logs(hand, words: str) -> tuple[int, str, str]:
+    found = hand(f"logs {words} ended")
+    return found.code, found.out, found.err
+
+
+def said(hand, line: str) -> tuple[int, str]:
+    """The exit code and the first words, ids left out."""
+    found = hand(line)
+    return found.code, re.sub("[0-9a-f]{64}", "ID", first_words(found.err or "\n.")) if found.err else ""

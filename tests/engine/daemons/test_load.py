@@ -1,0 +1,102 @@
+"""Many containers for a while, and one that prints as fast as it can: the daemons do not grow, and nobody waits for another.
+
+``make test`` has the short form; ``make soak`` the whole one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from contextlib import suppress
+
+import pytest
+from helpers.lives import descriptors, log, pid_of, printed, state
+from helpers.needs import requires
+from helpers.waiting import wait_for
+
+from lib import linux
+from lib.engine import ending
+from lib.engine.pipes import run_folder
+from lib.engine.vitality import alive
+from lib.state import kept
+
+pytestmark = [requires("root", "overlay", "busybox"), pytest.mark.timeout(1800)]
+SOAK = bool(os.environ.get("SUITCASE_SOAK"))
+MANY, SECONDS, PAUSE = (200, 600, 1) if SOAK else (30, 4, 0.2)
+IN_A_ROW, AT_ONCE = (1000, 50) if SOAK else (20, 10)
+GROWTH = 2 << 10  # KiB that a daemon's own memory may differ by, however long it runs
+
+
+def memory(daemon: str) -> int:
+    """KiB that are the daemon's alone and no file's."""
+    return int(re.search(r"RssAnon:\s*(\d+)", linux.read(f"/proc/{pid_of(daemon)}/status"))[1])
+
+
+def last_number(one: dict) -> int:
+    return int((re.findall(rb"line (\d+)\n", log(one)) or [0])[-1])
+
+
+def test_the_daemons_do_not_grow(lives):
+    those = [lives.run(f"i=0; while :; do echo line $i; i=$((i+1)); sleep {PAUSE}; done") for _ in range(MANY)]
+    for one in those:
+        printed(one, b"line 1\n")
+    before = {daemon: (descriptors(daemon), memory(daemon)) for daemon in ("keeper", "manager")}
+    far = [last_number(one) for one in those]
+    time.sleep(SECONDS)
+    for one, number in zip(those, far, strict=True):
+        wait_for(lambda one=one, number=number: last_number(one) > number)
+        found = [int(number) for number in re.findall(rb"line (\d+)\n", log(one))]
+        assert found == list(range(len(found))), "each line, and each once"
+    for daemon, (held, used) in before.items():
+        assert descriptors(daemon) == held, daemon
+        assert memory(daemon) < used + GROWTH, daemon
+    lives.clean()
+    kept_by_keeper = lambda: linux.read(f"/proc/{pid_of('keeper')}/task/{pid_of('keeper')}/children").split()
+    wait_for(lambda: not kept_by_keeper() and descriptors("manager") < 30 and descriptors("keeper") < 30)
+
+
+def beginning(one: dict) -> bytes:
+    """When the newest file of its log began: another time is another file."""
+    with suppress(FileNotFoundError), open(kept.place(one) / "log", "rb") as file:
+        return file.read(30)
+    return b""
+
+
+def test_a_flood_holds_nobody_up(lives):
+    flood = lives.run("yes 0123456789012345678901234567890123456789012345678901234567890", max_size=1 << 20)
+    calm = lives.run("while read line; do echo heard $line; done", interactive=True)
+    files = set()
+    with open(run_folder(calm["id"]) / "stdin", "wb", buffering=0) as sink:
+        for number in range(20):
+            sink.write(b"%d\n" % number)
+            printed(calm, b"heard %d\n" % number)
+            files.add(beginning(flood))
+        wait_for(lambda: files.add(beginning(flood)) or len(files) > 3)
+    assert alive(flood) and alive(calm)
+    ending.kill(flood)
+    assert lives.ended(flood)["exit_code"] == 137
+    assert log(calm) == b"".join(b"heard %d\n" % number for number in range(20))
+
+
+def test_many_that_come_and_go(lives):
+    """In a row, then at once: each has its code and its words, and nothing of them stays."""
+    lives.ended(lives.run("true"))
+    before = {daemon: descriptors(daemon) for daemon in ("keeper", "manager")}
+    for number in range(IN_A_ROW):
+        assert ending.wait(lives.run(f"exit {number % 200}", auto_remove=True)) == number % 200
+    codes = {}
+
+    def one(number: int) -> None:
+        made = lives.run(f"echo {number}; exit {number}")
+        codes[number] = lives.ended(made)["exit_code"], log(made), state(made)["status"]
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(AT_ONCE)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert codes == {number: (number, b"%d\n" % number, "exited") for number in range(AT_ONCE)}
+    lives.clean()
+    wait_for(lambda: all(descriptors(daemon) <= held for daemon, held in before.items()))

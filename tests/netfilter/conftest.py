@@ -1,0 +1,5 @@
+"""A town, or a host alone, in network namespaces."""
+
+from helpers.town import host, town
+
+__all__ = ["host", "town"]

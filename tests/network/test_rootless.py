@@ -1,0 +1,197 @@
+"""Networks of who is not root: the same bridges and names, in namespaces of his own, and slirp4netns as the cable to the machine.
+
+The machine is a network namespace here, as the world beside it is; the user's commands are programs of their own, as he types them.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from helpers.arena import Arena
+from helpers.needs import requires
+from helpers.place import PLACE
+from helpers.waiting import wait_for
+
+from lib import linux
+from lib.lab.chapters.wires.probes import fetched
+from lib.lab.doctor.leaks import of_processes
+from lib.lab.registry import LocalRegistry
+
+pytestmark = [
+    requires("root", "overlay", "busybox", "nft", "ip", "slirp4netns", "userns", "tun", "docker-registry"),
+    pytest.mark.timeout(180),
+]
+ROOT = Path(__file__).parents[2]
+UID, TUN = 1234, "/dev/net/tun"
+HOST, OUTSIDE = "203.0.113.1", "203.0.113.2"
+SERVER = "sh -c 'mkdir /srv; echo it is me > /srv/index.html; exec httpd -f -p 80 -h /srv'"
+BOX = "localhost/busybox:static"
+
+
+class User:
+    """Somebody on the host, with a home and a run folder of his own."""
+
+    def __init__(self, host, home: Path):
+        self.host, self.home, self.run = host, home, home / "run"
+        self.env = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "HOME": str(home),
+            "SUITCASE_RUN": str(self.run),
+            "SUITCASE_STORE": str(home / "store"),
+        }
+        home.mkdir()
+        os.chown(home, UID, UID)
+
+    def __call__(self, line: str, code: int = 0) -> str:
+        done = self.host(
+            subprocess.run, [sys.executable, "-P", "-m", "lib.cli", *shlex.split(line)], env=self.env, cwd=ROOT, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, user=UID, group=UID, extra_groups=[], timeout=60,
+        )  # fmt: skip
+        assert done.returncode == code, done.stdout
+        return done.stdout.strip()
+
+    def port(self, name: str) -> str:
+        return self(f"port {name}").rpartition(":")[2]
+
+    def daemons(self) -> dict[int, str]:
+        """What runs of his, by pid: containers, daemons, the cable."""
+        names = {
+            pid: linux.read(f"/proc/{pid}/comm").strip()
+            for pid, text in of_processes("status")
+            if f"\nUid:\t{UID}\t" in text and "Z (" not in text
+        }
+        return names
+
+    def leave(self) -> None:
+        for ident in self("ps -aq").split():
+            self(f"rm -f {ident}")
+        wait_for(lambda: not self.daemons())
+
+
+@pytest.fixture
+def world():
+    """A host and what is outside of it."""
+    with Arena() as arena:
+        host, outside = arena.place("host"), arena.place("outside")
+        arena.cable(host, "uplink", outside, "eth0", [f"{OUTSIDE}/24"])
+        host.ip(f"addr add {HOST}/24 dev uplink", f"route add default via {OUTSIDE}")
+        arena.serve(outside, 8000)
+        yield host, outside
+
+
+@pytest.fixture
+def tun(tmp_path):
+    """As on most machines everybody may open it."""
+    with tun_device(tmp_path, 0o666):
+        yield
+
+
+@contextmanager
+def tun_device(folder: Path, mode: int) -> Iterator[None]:
+    """One of our own in its place: the tests have a mount namespace that nobody shares."""
+    place = folder / "tun"
+    place.mkdir()
+    linux.mount("tmpfs", str(place), "tmpfs")
+    os.mknod(place / "tun", stat.S_IFCHR, os.makedev(10, 200))
+    (place / "tun").chmod(mode)
+    linux.mount(str(place / "tun"), TUN, None, "bind")
+    try:
+        yield
+    finally:
+        linux.umount(TUN)
+        linux.umount(str(place))
+
+
+@pytest.fixture
+def user(world):
+    host, _ = world
+    with tempfile.TemporaryDirectory(dir=PLACE) as place:  # pytest's own folders are root's alone
+        os.chmod(place, 0o755)
+        one = User(host, Path(place, "home"))
+        yield one
+        one.leave()
+    assert not Path(f"/dev/shm/suitcase-{UID}").exists()
+
+
+def test_names_the_world_and_published_ports(world, tun, user):
+    host, outside = world
+    user("network create backyard")
+    user(f"run -d --name db --network backyard -p 80 {BOX} {SERVER}")
+    user(f"run -d --name shy --network backyard -p 127.0.0.1::80 {BOX} {SERVER}")
+    assert user(f"run --rm --network backyard {BOX} timeout 5 wget -qO- http://db") == "it is me", "by name"
+    assert user(f"run --rm {BOX} timeout 5 nc {OUTSIDE} 8000").startswith("outside"), "the world, on the default network"
+    open_one, shy = user.port("db"), user.port("shy")
+    assert outside(fetched, f"http://{HOST}:{open_one}") == host(fetched, f"http://127.0.0.1:{open_one}") == "it is me"
+    assert host(fetched, f"http://127.0.0.1:{shy}") == "it is me" and outside(fetched, f"http://{HOST}:{shy}") != "it is me"
+    assert user.port("db") in user("ps") and "[::]" not in user("ps"), "his cable carries IPv4 alone"
+    user("rm -f db")
+    assert outside(fetched, f"http://{HOST}:{open_one}") != "it is me"
+
+
+def test_a_port_that_somebody_else_has(world, tun, user):
+    host, _ = world
+    user(f"run -d --name db -p 8077:80 {BOX} {SERVER}")
+    other = User(host, user.home.parent / "other")
+    try:
+        assert "failed to bind host port 0.0.0.0:8077/tcp: address already in use" in other(f"run -d -p 8077:80 {BOX} {SERVER}", 125)
+        holders = [pid for pid, name in user.daemons().items() if name == "suitcase:networ"]
+        assert len({os.readlink(f"/proc/{pid}/ns/net") for pid in holders}) == 2, "each engine has a network of its own"
+    finally:
+        for ident in other("ps -aq").split():
+            other(f"rm -f {ident}")
+
+
+def test_the_cable_is_cut_and_the_next_command_plugs_in_another(world, tun, user):
+    """Who holds the namespaces is killed: containers still reach each other; then they reach the world again, and are reached."""
+    _, outside = world
+    user("network create backyard")
+    user(f"run -d --name db --network backyard -p 80 {BOX} {SERVER}")
+    number = user.port("db")
+    [holder] = [pid for pid, name in user.daemons().items() if name == "suitcase:networ"]
+    os.kill(holder, signal.SIGKILL)
+    wait_for(lambda: "slirp4netns" not in user.daemons().values())
+    assert user("exec db wget -qO- http://db") == "it is me"
+    assert user(f"run --rm --network backyard {BOX} timeout 5 wget -qO- http://db") == "it is me", "the same namespaces"
+    assert user(f"run --rm --network backyard {BOX} timeout 5 nc {OUTSIDE} 8000").startswith("outside")
+    assert outside(fetched, f"http://{HOST}:{number}") == "it is me"
+
+
+def test_where_it_cannot_be_it_is_said(world, user, tmp_path):
+    """Without a tun device of everybody's: no network where none was asked for, and the reason where one was."""
+    with tun_device(tmp_path, 0o600):
+        assert user(f"run --rm {BOX} ls /sys/class/net") == "lo"
+        user("network create backyard")
+        said = user(f"run --rm --network backyard {BOX} true", 125)
+        assert "no port can be published: without root" in user(f"run --rm -p 80 {BOX} true", 125), "not in silence"
+    assert "without root, networks live in a namespace of your own" in said and "chmod 666 /dev/net/tun" in said
+    assert "IPv4 addresses only" not in said
+
+
+def test_an_image_is_pulled_from_the_machines_own_network(world, tun, user):
+    """Its loopback is another one than that of his containers."""
+    host, _ = world
+    user(f"run --rm {BOX} true")
+    with ExitStack() as undo:
+        with host:
+            registry = undo.enter_context(LocalRegistry())
+        name = f"{registry.name}/box"
+        user(f"tag {BOX} {name}")
+        user(f"push {name}")
+        user(f"rmi {name}")
+        assert user(f"run --rm {name} echo pulled").splitlines()[-1] == "pulled"
+        assert user(f"run --rm {name} ls /sys/class/net").split() == ["eth0", "lo"]
+
+
+def test_addresses_of_ipv6_are_refused(world, tun, user):
+    assert "at IPv4 addresses only" in user(f"run --rm -p [::1]:8077:80 {BOX} true", 125)
