@@ -27,7 +27,8 @@ def in_use(chains: Iterable[Chain]) -> list[str]:
 
 
 def legacy_tables(family: str) -> list[str]:
-    with suppress(FileNotFoundError), open(f"/proc/thread-self/net/{family}_tables_names") as file:  # a kernel without them
+    """None on a kernel without them; nor can a user's own network have any, whose list belongs to a root that is nobody in there."""
+    with suppress(FileNotFoundError, PermissionError), open(f"/proc/thread-self/net/{family}_tables_names") as file:
         return file.read().split()
     return []
 

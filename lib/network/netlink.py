@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from lib.shield import Shield
+
 
 def asked(question: Callable):
     """What ``question`` makes of an ``IPRoute``, of the network that we are in.
@@ -12,7 +14,7 @@ def asked(question: Callable):
     """
     from concurrent.futures import ThreadPoolExecutor  # it takes its time to load, and few ask
 
-    with ThreadPoolExecutor(1) as thread:
+    with Shield(), ThreadPoolExecutor(1) as thread:  # half waited for, it would stand still for ever
         return thread.submit(answered, question).result()
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from lib import linux
 from lib.process import calls
 from lib.process.steps import Step, plain
+from lib.shield import Shield
 from lib.state import shared
 
 SIOCGSKNS = 0x894C
@@ -34,9 +35,10 @@ def called_in(netns: int, call: Callable, *args):
         except BaseException as error:
             came.append((None, error))
 
-    thread = threading.Thread(target=there)
-    thread.start()
-    thread.join()
+    with Shield():  # an interrupt in the middle of a join leaves a thread that nobody can wait for any more
+        thread = threading.Thread(target=there)
+        thread.start()
+        thread.join()
     found, error = came[0]
     if error:
         raise error

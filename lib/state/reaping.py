@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lib import linux
+from lib.shield import Shield
 from lib.state.dying import kill_tracers
 from lib.state.owner import Owner, our_runtime_dir
 from lib.state.places import runtime_dir
@@ -65,7 +66,7 @@ def end_all(folder: str) -> None:
 
     kill_daemons(folder)
     if found := [json.loads(path.read_text()) for path in Path(folder).glob("*.json")]:
-        with ThreadPoolExecutor(1, "end_all", linux.unshare, ("net",)) as elsewhere:
+        with Shield(), ThreadPoolExecutor(1, "end_all", linux.unshare, ("net",)) as elsewhere:
             for facts in found:
                 elsewhere.submit(reap, facts, Path(folder)).result()
 

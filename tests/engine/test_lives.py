@@ -212,20 +212,23 @@ def in_processes(count: int, deed) -> list[str]:
     """What each of so many processes, which begin at the same moment, has to say."""
     gate, opened = os.pipe()
     heard, say = os.pipe()
+    pids = []
     for _ in range(count):
-        if os.fork() == 0:
-            try:
-                os.close(opened)
-                os.read(gate, 1)
-                os.write(say, deed().encode() + b"\n")
-            finally:
-                os._exit(0)
+        if pid := os.fork():
+            pids.append(pid)
+            continue
+        try:
+            os.close(opened)
+            os.read(gate, 1)
+            os.write(say, deed().encode() + b"\n")
+        finally:
+            os._exit(0)
     for fd in (gate, opened, say):
         os.close(fd)
     with open(heard) as lines:
         said = lines.read().splitlines()
-    for _ in range(count):
-        os.wait()
+    for pid in pids:
+        os.waitpid(pid, 0)
     return said
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from helpers.needs import requires
@@ -11,6 +14,7 @@ from lib import state
 from lib.netfilter import forwarding, nft
 
 pytestmark = requires("root", "nft", "ip", "iptables")
+ROOT = Path(__file__).parents[2]
 SWITCHES = ("forwarding", "accept_redirects", "accept_ra")
 
 
@@ -102,3 +106,24 @@ def test_an_interface_that_has_gone_since(lonely):
     undo = on(lonely, "ip6")
     lonely.ip("link del uplink")
     assert lonely(forwarding.put_back, *undo[1:]) == "" and not lonely(forwarding.is_on, "ip6")
+
+
+ALONE = """
+import os
+from lib import linux
+from lib.netfilter import forwarding
+linux.unshare("user", "net")
+for name, words in (("setgroups", "deny"), ("uid_map", "1234 1234 1"), ("gid_map", "1234 1234 1")):
+    linux.write(f"/proc/self/{name}", words)
+print(sorted(forwarding.others("ip") | forwarding.others("ip6")))
+"""
+
+
+@requires("userns")
+def test_a_user_in_a_network_of_his_own_finds_nobody_else_there():
+    """The lists of iptables-legacy belong to a root that is nobody in there, so he may not read them."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", ALONE], user=1234, group=1234, extra_groups=[], env={"PYTHONPATH": str(ROOT)}, cwd="/",
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("[]\n", "")

@@ -66,12 +66,11 @@ class User:
 
     def daemons(self) -> dict[int, str]:
         """What runs of his, by pid: containers, daemons, the cable."""
-        names = {
-            pid: linux.read(f"/proc/{pid}/comm").strip()
+        return {
+            pid: text.partition("\n")[0].removeprefix("Name:\t")
             for pid, text in of_processes("status")
             if f"\nUid:\t{UID}\t" in text and "Z (" not in text
         }
-        return names
 
     def leave(self) -> None:
         for ident in self("ps -aq").split():

@@ -14,9 +14,11 @@ import socket
 import sys
 import time
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 from lib import linux, state
 from lib.advice import advise
@@ -31,10 +33,12 @@ LIB = HERE.parent.parent
 PASSED_ON = ("SUITCASE_IMAGES", "SUITCASE_CGROUP", "XDG_RUNTIME_DIR", "HOME", "PATH")
 LOOK = 0.001  # seconds between two looks at whether the manager has settled what has ended
 AGAIN = 1  # seconds after which it is called once more: it may have been killed
+DYING = 5  # seconds for which one that has been killed may still take in callers: its door closes after its lines, or with its last child
 KEY = "SUITCASE_KEY"
 PACKAGES = "SUITCASE_PACKAGES"  # where a daemon, which starts without packages, finds the one that it may need
 QUERIES = b"queries "
 FORMAT = 4  # of marshal: any Python of ours reads it
+T = TypeVar("T")
 
 
 def door(name: str) -> str:
@@ -133,6 +137,22 @@ def line_to(name: str) -> socket.socket:
             wake(name)
 
 
+def answered(name: str, talk: Callable[[socket.socket], T]) -> T:
+    """What comes of a talk with a daemon, or with the next one if that is killed meanwhile.
+
+    Raises ``ConnectionError`` if they all hang up, ``TimeoutError`` if one stands still.
+    """
+    deadline = time.monotonic() + DYING
+    while True:
+        try:
+            with line_to(name) as line:
+                return talk(line)
+        except ConnectionError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(LOOK)
+
+
 def say(line: socket.socket, head: dict, fds: dict[str, int]) -> None:
     socket.send_fds(line, [marshal.dumps({**head, "fds": list(fds)}, FORMAT)], list(fds.values()))
 
@@ -150,10 +170,7 @@ class Keeper:
 
     @staticmethod
     def tell(head: dict, fds: dict[str, int] | None = None) -> None:
-        with suppress(ConnectionError), line_to("keeper") as line:
-            return say(line, head, fds or {})
-        with line_to("keeper") as line:
-            say(line, head, fds or {})
+        answered("keeper", lambda line: say(line, head, fds or {}))
 
     @staticmethod
     def hold(name: str, fd: int) -> None:
@@ -189,14 +206,17 @@ class Manager:
     def look(place: Path | str, terminal: int = -1) -> int:
         """There is a container in this folder that runs, or has ended; its ``terminal``, if we have just made it.
 
-        When this returns, the manager has looked, and holds it. The errno that keeps it from being settled, else 0.
+        When this returns, the manager has looked, and holds it. The errno that keeps it from being settled, else 0. Raises ``OSError`` if
+        none looks: one that ran on would lose what it prints.
         """
-        for _ in range(2):
-            with suppress(ConnectionError, TimeoutError), line_to("manager") as line:
-                socket.send_fds(line, [os.fsencode(place)], [terminal] if terminal >= 0 else [])
-                if number := line.recv(16):
-                    return int(number)
-        return 0
+
+        def look(line: socket.socket) -> int:
+            socket.send_fds(line, [os.fsencode(place)], [terminal] if terminal >= 0 else [])
+            if number := line.recv(16):
+                return int(number)
+            raise ConnectionResetError(errno.ECONNRESET, "the manager hangs up without a word")
+
+        return answered("manager", look)
 
     @staticmethod
     def queries(ident: str) -> list[list]:

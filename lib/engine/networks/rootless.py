@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 
 from lib import linux
-from lib.engine.daemons.calling import knock, line_to
+from lib.engine.daemons.calling import answered, knock
 from lib.engine.daemons.standby import OWN
 from lib.netfilter import programs, slirp
 from lib.network import possible
@@ -25,20 +27,25 @@ def enter(begin: bool) -> None:
         possible.hindrance = f"it takes {slirp.PROGRAM}, which is not installed"
     else:
         try:
-            go_in(begin)
+            if begin:
+                answered("network", go_in)
+            else:
+                with knock("network") as line:
+                    go_in(line)
         except OSError as error:
             possible.hindrance = error.strerror or str(error)
 
 
-def go_in(begin: bool) -> None:
+def go_in(line: socket.socket) -> None:
     """Raises ``OSError``."""
-    with (line_to if begin else knock)("network") as line:
-        line.send(b"enter")
-        _, fds, _ = with_descriptors(line, len(OWN))
-        try:
-            for fd, kind in zip(fds, OWN, strict=True):
-                linux.setns(fd, kind)
-            linux.hand_on_capabilities()
-        finally:
-            for fd in fds:
-                os.close(fd)
+    line.send(b"enter")
+    _, fds, _ = with_descriptors(line, len(OWN))
+    if not fds:
+        raise ConnectionResetError(errno.ECONNRESET, "whoever holds your network has just ended: try again")
+    try:
+        for fd, kind in zip(fds, OWN, strict=True):
+            linux.setns(fd, kind)
+        linux.hand_on_capabilities()
+    finally:
+        for fd in fds:
+            os.close(fd)

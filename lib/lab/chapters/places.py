@@ -15,9 +15,10 @@ import os
 import subprocess
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from glob import glob
+from queue import SimpleQueue
 
 from lib import linux
 from lib.shield import Shield
@@ -29,17 +30,39 @@ class Place:
     """A network namespace, and the thread in it."""
 
     def __init__(self, name: str):
-        self.name, self.way_home, self.closed = name, [], False
-        self.thread = ThreadPoolExecutor(1, name, linux.unshare, ("net",))
-        self.tid = self(threading.get_native_id)
-        self.door = -1
-        self.ip("link set lo up")
+        self.name, self.way_home, self.closed, self.door = name, [], False, -1
+        self.calls: SimpleQueue = SimpleQueue()  # made in C: an interrupt cannot leave it locked, as it can a pool of threads
+        self.thread = threading.Thread(target=self.live, name=name, daemon=True)
+        with Shield():
+            self.thread.start()
+            try:
+                self(linux.unshare, "net")
+                self.tid = self(threading.get_native_id)
+                self.ip("link set lo up")
+            except BaseException:
+                self.close()
+                raise
+
+    def live(self) -> None:
+        """In the thread: whatever it is asked to do, until it is asked no more."""
+        while asked := self.calls.get():
+            call, answer = asked
+            try:
+                answer.put((call(), None))
+            except BaseException as error:
+                answer.put((None, error))
+            del asked, call, answer  # and what they hold
 
     def __call__(self, call: Callable, *args, **more):
         """Call something in there. Raises ``ValueError`` when it is no more."""
         if self.closed:
             raise ValueError(f"{self.name} has been tidied away: run the cell again that made it")
-        return self.thread.submit(call, *args, **more).result()
+        answer: SimpleQueue = SimpleQueue()
+        self.calls.put((partial(call, *args, **more), answer))
+        found, error = answer.get()
+        if error:
+            raise error
+        return found
 
     def __enter__(self) -> Place:
         """Go there; what is opened and started until the block ends belongs there."""
@@ -93,10 +116,13 @@ class Place:
         self(linux.write, f"/proc/sys/net/{name}", value)
 
     def close(self) -> None:
-        self.closed = True
-        self.thread.shutdown()
-        if self.door >= 0:
-            os.close(self.door)
+        with Shield():
+            self.closed = True
+            self.calls.put(None)
+            self.thread.join()
+            if self.door >= 0:
+                os.close(self.door)
+                self.door = -1
 
 
 def ask_again_soon() -> None:

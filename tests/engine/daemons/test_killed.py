@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import socket
+import threading
 import time
 from contextlib import suppress
 
@@ -318,12 +319,14 @@ def test_killed_at_every_message_of_the_managers(lives, victim, late, tty):
         wait_for(rested)
         one = lives.create("echo out; exit 5", "box", tty=tty, interactive=True)
         pid = doctored_manager(ToldFault(at, late, victim, telling))
-        now = lives.ended(lives.start(one))
-        assert (now["status"], now["exit_code"], now["error"]) == ("exited", 5, ""), (at, now)
-        assert log(one).count(b"out") == 1 and not run_folder(one["id"]).exists(), at
-        ending.remove(kept.load(kept.place(one)))
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        try:
+            now = lives.ended(lives.start(one))
+            assert (now["status"], now["exit_code"], now["error"]) == ("exited", 5, ""), (at, now)
+            assert log(one).count(b"out") == 1 and not run_folder(one["id"]).exists(), at
+            ending.remove(kept.load(kept.place(one)))
+        finally:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
         shot = bool(linux.readable([told], 0)) and bool(os.read(told, 16))
     os.close(told)
     os.close(telling)
@@ -448,3 +451,39 @@ def switch_off(*running: dict) -> None:
     for record in places.records():
         places.undo_all(record["undos"])  # cgroups are in memory, too
     places.rmtree(str(places.runtime_dir()))
+
+
+@pytest.mark.parametrize("times", [1, 5])
+def test_the_door_of_one_who_is_dying_still_takes_in_callers(lives, times):
+    """The kernel closes what a killed process held one by one. Who is hung up on asks again, until the next one is there."""
+    wait_for(rested)
+    one = lives.create("echo out", "box")
+    folder = str(places.our_runtime_dir())
+    door, lock = dying_manager(folder)
+    ending_slowly = threading.Thread(target=hang_up, args=(door, lock, times), daemon=True)
+    ending_slowly.start()
+    lives.ended(lives.start(one))
+    ending_slowly.join()
+    assert log(one) == b"out\n"
+
+
+def dying_manager(folder: str) -> tuple[socket.socket, int]:
+    """The manager's door, and its lock."""
+    there = set(os.listdir("/proc/self/fd"))
+    door = standby.listen(folder, calling.door("manager"))
+    lock = next(fd for fd in map(int, set(os.listdir("/proc/self/fd")) - there - {str(door.fileno())}) if is_lock(fd))
+    door.setblocking(True)
+    return door, lock
+
+
+def is_lock(fd: int) -> bool:
+    with suppress(OSError):
+        return os.readlink(f"/proc/self/fd/{fd}").endswith(".lock")
+    return False
+
+
+def hang_up(door: socket.socket, lock: int, times: int) -> None:
+    for _ in range(times):
+        door.accept()[0].close()
+    door.close()
+    os.close(lock)
