@@ -18,7 +18,7 @@ VERBS = {
     "archives": "save load import",
     "containers.running": "create run start",
     "containers.joining": "attach exec",
-    "containers.ending": "stop kill restart rm wait rename",
+    "containers.ending": "stop kill restart pause unpause rm wait rename",
     "containers.looking": "ps inspect port",
     "containers.about": "version info",
     "containers.logs": "logs",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lib import linux, state
 from lib.container import check_name
+from lib.engine import pausing
 from lib.engine.daemons import endings
 from lib.engine.daemons.calling import settled
 from lib.engine.daemons.settling import remove as take_away
@@ -25,6 +26,11 @@ from lib.shield import Shield
 from lib.state import kept, shared
 
 GLANCE = 0.001  # seconds between two looks at whether it has gone
+WAYS_OUT = {
+    "running": "running: stop the container before removing or force remove",
+    "restarting": "restarting: stop the container before removing or force remove",
+    "paused": "paused and must be unpaused first",
+}  # fmt: skip
 KILLED = 10  # seconds that a container may take to end after SIGKILL
 
 
@@ -38,9 +44,35 @@ class Conflict(ValueError):
 def kill(facts: dict, word: str = "KILL") -> None:
     """Send a signal to its first process. Raises ``Conflict`` if it does not run, ``ValueError`` for a word that is no signal."""
     number = number_of(word)
+    if is_to_end_it(facts, number):
+        facts, before = by_hand(facts), facts
+        if before["state"]["status"] == "restarting" and not alive(facts):
+            return
     if not alive(facts):
         raise Conflict(f"cannot kill container: {facts['name']}: container {facts['id']} is not running")
     send(facts, number)
+
+
+def by_hand(facts: dict) -> dict:
+    """Somebody wants it ended: so it is not started again, and one that waits for its next try has ended. Gives its facts as they are now.
+
+    Raises ``OSError`` if that cannot be written down.
+    """
+    if "restart" not in facts:
+        return facts
+    with suppress(FileNotFoundError), kept.locked(kept.place(facts)) as now:
+        now["state"]["by_hand"] = True
+        if now["state"]["status"] == "restarting":
+            now["state"]["status"] = "exited"
+        kept.save(now)
+        return now
+    return facts
+
+
+def is_to_end_it(facts: dict, number: int) -> bool:
+    """Does Docker take this signal for the wish that it ends? One with a stop signal of its own may be sent others for other ends."""
+    own = facts["config"]["stop_signal"]
+    return not own or number in (signal.SIGKILL, number_of(own))
 
 
 def number_of(word: str) -> int:
@@ -65,7 +97,7 @@ def watching(facts: dict) -> Iterator[int]:
 
 
 def send(facts: dict, number: int) -> None:
-    """One that comes too late is no error. SIGKILL lets a paused container go on, to its end, as in Docker."""
+    """One that comes too late is no error. What is to end a paused container lets it go on, to its end, as in Docker."""
     with watching(facts) as pidfd:
         if pidfd < 0:
             return
@@ -76,6 +108,8 @@ def send(facts: dict, number: int) -> None:
             state.thaw_groups(undos)
             state.release_groups(undos)
             state.kill_tracers(facts["state"]["pid"])
+    if number != signal.SIGKILL and is_to_end_it(facts, number):
+        pausing.let_go_on(facts)
 
 
 def stop(facts: dict, grace: int | None = None, word: str | None = None) -> None:
@@ -99,8 +133,8 @@ def stop_all(those: Sequence[dict], grace: int | None = None, word: str | None =
     finally:
         for one in plays:
             one.close()
-    for facts in those:
-        settled(facts)
+    for one in plays:
+        settled(one.facts)
 
 
 class Stopping:
@@ -110,7 +144,7 @@ class Stopping:
         self.facts, self.until, self.pidfd = facts, None, -1
 
     def begin(self, grace: int | None, word: str | None) -> None:
-        config = self.facts["config"]
+        self.facts, config = by_hand(self.facts), self.facts["config"]
         if alive(self.facts):
             number = number_of(word or config["stop_signal"] or "TERM")
             self.play = stopping(number, config["stop_timeout"] if grace is None else grace)
@@ -142,18 +176,30 @@ def ends(facts: dict, seconds: float | None = None) -> bool:
 
 
 def wait(facts: dict) -> int:
-    """Wait for its end, and until the manager has settled that; returns the exit code. It may be gone by then (``--rm``)."""
-    if facts["state"]["status"] != "running":
+    """Wait for its end, and until the manager has settled that; returns the exit code. It may be gone by then (``--rm``), or run again."""
+    facts = tried_again(facts)
+    if facts["state"]["status"] not in kept.UP:
         return facts["state"]["exit_code"]
     with suppress(FileNotFoundError):
         with open(run_folder(facts["id"]) / "exit", "rb") as end:  # open, it can be read even when it has been removed
             ends(facts)
             now = settled(facts)
-            if now is None and (code := endings.written(end.fileno())) is not None:
+            if (code := endings.written(end.fileno())) is not None:
                 return code
         return now["state"]["exit_code"] if now else endings.UNKNOWN
     now = settled(facts)
     return now["state"]["exit_code"] if now else endings.UNKNOWN
+
+
+def tried_again(facts: dict) -> dict:
+    """Wait for the next try of one that is to be started again; its facts then."""
+    while facts["state"]["status"] == "restarting":
+        time.sleep(GLANCE)
+        try:
+            facts = kept.load(kept.place(facts))
+        except FileNotFoundError:
+            facts = facts | {"state": facts["state"] | {"status": "removing"}}
+    return facts
 
 
 # -- names, and the end -------------------------------------------------------------------------------------------------
@@ -174,10 +220,11 @@ def rename(facts: dict, name: str) -> None:
 def remove(facts: dict, force: bool = False) -> None:
     """Take it away, with all that it has written. Raises ``Conflict`` if it runs and is not to be killed."""
     place = kept.place(facts)
+    if (alive(facts) or facts["state"]["status"] == "restarting") and not force:
+        raise Conflict(f'cannot remove container "{facts["name"]}": container is {WAYS_OUT[facts["state"]["status"]]}')
+    with suppress(OSError):
+        facts = by_hand(facts)
     if alive(facts):
-        if not force:
-            words = "container is running: stop the container before removing or force remove"
-            raise Conflict(f'cannot remove container "{facts["name"]}": {words}')
         send(facts, signal.SIGKILL)
         if not ends(facts, KILLED):
             raise Conflict(f'cannot remove container "{facts["name"]}": it did not end within {KILLED} s of SIGKILL')

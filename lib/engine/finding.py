@@ -34,7 +34,7 @@ def current(text: str) -> dict:
 
 def now(facts: dict) -> dict:
     """The facts as they are now: of one that has ended, as soon as the manager has seen to it."""
-    if facts["state"]["status"] != "running":
+    if facts["state"]["status"] not in kept.UP:
         return facts
     from lib.engine.vitality import alive
 

@@ -31,15 +31,19 @@ class Joined(NamedTuple):
 
 
 class NotRunning(ValueError):
-    """In Docker's words, and with its exit code."""
+    """Or it stands still. In Docker's words, and with its exit code."""
 
     exit_code = 1
 
 
 def plan(library: Library, facts: dict, wanted: Joined) -> Plan:
     """The steps into it. Raises ``NotRunning``, ``LookupError`` for a user that its files do not know, ``ValueError``."""
+    if facts["state"]["status"] == "restarting":
+        raise NotRunning(f"Container {facts['id']} is restarting, wait until the container is running")
     if not alive(facts):
         raise NotRunning(f"container {facts['id']} is not running")
+    if facts["state"]["status"] == "paused":
+        raise NotRunning(f"Container {facts['name']} is paused, unpause the container before exec")
     made = lifecycle.container(library, facts)
     user = None
     if wanted.user:

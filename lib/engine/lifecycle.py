@@ -86,14 +86,15 @@ def free(name: str | None) -> str:
 # -- starting -----------------------------------------------------------------------------------------------------------
 
 
-def start(library: Library, place: Path, caller: Caller | None = None) -> dict:
-    """Make its process and let it run; returns the facts. One that runs already stays as it is.
+def start(library: Library, place: Path, caller: Caller | None = None, again: bool = False) -> dict:
+    """Make its process and let it run; returns the facts. One that runs already, or is to be started again soon, stays as it is.
 
-    Raises ``StepError``, which is on record then, too.
+    ``again`` is the manager's word: only one that waits for its next try is started, and that counts on. Raises ``StepError``, which is on
+    record then, too.
     """
     settled(kept.load(place))  # what has ended a moment ago does not run
     with kept.locked(place) as facts, Shield():  # a start takes some hundredths of a second, and what it makes has to be on record
-        if facts["state"]["status"] == "running":
+        if not to_be_started(facts["state"]["status"], again):
             return facts
         before = facts["state"]
         caller = caller or Caller()
@@ -102,16 +103,23 @@ def start(library: Library, place: Path, caller: Caller | None = None) -> dict:
         except BaseException as error:
             caller.close()
             with suppress(OSError):  # a full disk: the error itself is told
-                kept.save(facts | {"state": before | blame(error)})
+                kept.save(facts | {"state": before | blame(error, before["status"])})
             Keeper.drop(facts["id"])
             raise
 
 
-def blame(error: BaseException) -> dict:
-    """What the state of a container says that could not be started; of an interrupt nothing."""
+def to_be_started(status: str, again: bool) -> bool:
+    if status == "paused" and not again:
+        raise ValueError("cannot start a paused container, try unpause instead")
+    return status == "restarting" if again else status not in ("running", "restarting")
+
+
+def blame(error: BaseException, status: str) -> dict:
+    """What the state of a container says that could not be started; of an interrupt nothing. There is no further try, as in Docker."""
     if not isinstance(error, (OSError, LookupError, ValueError)):
         return {}
-    return {"error": str(error), "exit_code": getattr(error, "exit_code", 128)}
+    given_up = {"status": "exited"} if status == "restarting" else {}
+    return {"error": str(error), "exit_code": getattr(error, "exit_code", 128), **given_up}
 
 
 def begun(library: Library, facts: dict, caller: Caller) -> dict:
@@ -153,7 +161,7 @@ def let_run(library: Library, facts: dict, caller: Caller, ports) -> dict:
             ports.hand_over(facts["id"])
         facts["state"] = NOT_YET | {
             "status": "running", "pid": process.pid, "start_time": state.start_time(process.pid), "boot": boot(), "started": moments.now(),
-            **on_networks(facts, ports),
+            **on_networks(facts, ports), **tries(facts["state"]),
         }  # fmt: skip
         kept.save(facts)
         process.record.save(owner=None)
@@ -164,6 +172,11 @@ def let_run(library: Library, facts: dict, caller: Caller, ports) -> dict:
         process.remove()
         raise
     return facts
+
+
+def tries(before: dict) -> dict:
+    """How often it was started again; whoever starts one by hand begins to count anew."""
+    return {"tries": before["tries"]} if before["status"] == "restarting" else {}
 
 
 def on_networks(facts: dict, ports) -> dict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 
 NEVER = "0001-01-01T00:00:00Z"
 LAST = 253_402_300_799_999_999_999  # nanoseconds: the end of the year 9999, the last one with four digits
@@ -17,3 +18,8 @@ def of(nanoseconds: int) -> str:
     """A moment that is so many nanoseconds after 1970. All are of one length: the later one is the greater text."""
     seconds, rest = divmod(min(max(nanoseconds, 0), LAST), 10**9)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:09d}Z"
+
+
+def seconds(text: str) -> float:
+    """A moment as seconds since 1970."""
+    return datetime.fromisoformat(text).timestamp()

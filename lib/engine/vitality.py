@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 
 from lib import linux
+from lib.state import kept
 
 
 def boot() -> str:
@@ -16,7 +17,7 @@ def boot() -> str:
 def alive(facts: dict) -> bool:
     """Whether it is the process on record that runs under the pid on record."""
     now = facts["state"]
-    if now["status"] != "running" or not now["pid"] or now["boot"] != boot():
+    if now["status"] not in kept.UP or not now["pid"] or now["boot"] != boot():
         return False
     with suppress(OSError, IndexError):
         words = linux.stat_of(now["pid"])

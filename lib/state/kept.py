@@ -20,6 +20,7 @@ from lib.state.removal import rmtree
 VERSION = 1
 SHORT = 12  # digits of an id that name its folder, its cgroup, its record
 NAME = "container.json"
+UP = ("running", "paused")  # what its state says as long as it has a process
 
 
 class Unreadable(ValueError):

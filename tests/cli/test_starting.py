@@ -38,10 +38,11 @@ STARTING = """
     state.leases state.owner state.reaping state.record state.shared state.undos volumes
 """
 RUNNING = """
-    cli.attached.following cli.containers.cidfile cli.containers.logdriver cli.containers.running cli.containers.wished cli.networks
+    cli.attached.following cli.containers.cidfile cli.containers.logdriver cli.containers.policies cli.containers.running
+    cli.containers.wished cli.networks
     cli.networks.attachments cli.networks.exposed cli.networks.published engine.daemons.settling engine.ending engine.log
-    engine.log.file engine.log.frames engine.log.reader engine.log.tail engine.names engine.resolve engine.shortnames
-    engine.stopping engine.wishes
+    engine.log.file engine.log.frames engine.log.reader engine.log.tail engine.names engine.pausing engine.plays
+    engine.plays.restarting engine.resolve engine.shortnames engine.stopping engine.wishes
 """
 ON_A_BRIDGE = """
     atomicfile engine.finding engine.networks engine.networks.asked ingredients.nameserver ingredients.veth netfilter.chains

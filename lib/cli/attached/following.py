@@ -55,11 +55,11 @@ class LogSource:
             self.state = kept.load(self.place)["state"]
         except FileNotFoundError:
             return True
-        return self.state["status"] != "running" or "ended" in self.state or self.state["started"] != self.this_time
+        return self.state["status"] not in kept.UP or "ended" in self.state or self.state["started"] != self.this_time
 
     def exit_code(self) -> int:
         """How this run of it ended, if that is known: it may have been removed, or started again, before we looked."""
-        known = self.state["started"] == self.this_time and (self.state["status"] != "running" or "ended" in self.state)
+        known = self.state["started"] == self.this_time and (self.state["status"] not in kept.UP or "ended" in self.state)
         return self.state["exit_code"] if known else endings.UNKNOWN
 
     def rest(self) -> None:

@@ -1,4 +1,4 @@
-"""``stop kill restart rm wait rename``."""
+"""``stop kill restart pause unpause rm wait rename``."""
 
 from __future__ import annotations
 
@@ -77,6 +77,32 @@ def kill(containers: tuple[str, ...], signal: str) -> None:
         click.echo(name)
 
     each(containers, end)
+
+
+@click.command()
+@containers
+def pause(containers: tuple[str, ...]) -> None:
+    """Pause all processes within one or more containers."""
+    from lib.engine import finding, pausing
+
+    def stand_still(name: str) -> None:
+        pausing.pause(finding.current(name))
+        click.echo(name)
+
+    each(containers, stand_still)
+
+
+@click.command()
+@containers
+def unpause(containers: tuple[str, ...]) -> None:
+    """Unpause all processes within one or more containers."""
+    from lib.engine import finding, pausing
+
+    def go_on(name: str) -> None:
+        pausing.unpause(finding.current(name))
+        click.echo(name)
+
+    each(containers, go_on)
 
 
 @click.command()

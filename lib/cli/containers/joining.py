@@ -26,6 +26,10 @@ def attach(detach_keys: str, no_stdin: bool, sig_proxy: bool, container: str) ->
     with errors():
         parsed(detach_keys)
         facts = finding.current(container)
+        if facts["state"]["status"] == "restarting":
+            raise ValueError("cannot attach to a restarting container, wait until it is running")
+        if facts["state"]["status"] == "paused":
+            raise ValueError("cannot attach to a paused container, unpause it first")
         if facts["state"]["status"] != "running":
             raise ValueError("cannot attach to a stopped container, start it first")
         config = facts["config"]

@@ -52,7 +52,7 @@ def running(place: Path) -> bool:
     from lib.state import kept
 
     try:
-        return finding.now(kept.load(place))["state"]["status"] == "running"
+        return finding.now(kept.load(place))["state"]["status"] in kept.UP
     except FileNotFoundError:  # it has been removed
         return False
 

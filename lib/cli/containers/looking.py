@@ -54,7 +54,7 @@ def listed(words: tuple, every: bool, most: int) -> list[dict]:
     wanted = filters.parsed(words)
     there = [finding.now(facts) for facts in kept.every()]
     if not (every or most > 0 or "status" in wanted):
-        there = [facts for facts in there if facts["state"]["status"] in ("running", "paused")]
+        there = [facts for facts in there if facts["state"]["status"] in ("running", "paused", "restarting")]
     found = filters.chosen(there, wanted)
     return found[:most] if most > 0 else found
 

@@ -126,6 +126,7 @@ creating = several(
     switch("-P", "--publish-all", help="Publish all exposed ports to random ports"),
     switch("-q", "--quiet", help="Suppress the pull output"),
     switch("--read-only", help="Mount the container's root filesystem as read only"),
+    option("--restart", default="no", help="Restart policy to apply when a container exits"),
     switch("--rm", help="Automatically remove the container and its associated anonymous volumes when it exits"),
     option("--stop-signal", default="", help="Signal to stop the container"),
     option("--stop-timeout", type=WHOLE, help="Timeout (in seconds) to stop a container"),

@@ -6,6 +6,7 @@ Nothing is done here yet. Who calls this has a container's id, name and state to
 from __future__ import annotations
 
 from lib.cli.containers.logdriver import log
+from lib.cli.containers.policies import restart
 from lib.cli.flags import keyvalues
 from lib.cli.networks.attachments import network
 from lib.cli.networks.exposed import exposed
@@ -27,6 +28,7 @@ def check(values: dict) -> None:
         words = '"always", "missing" or "never"'
         raise ValueError(f"invalid pull option: '{values['pull']}': must be one of {words}")
     signal(values["stop_signal"])
+    restart(values)
     log(values["log_driver"], values["log_opt"])
     exposed(values["expose"])
     network(values)
@@ -41,6 +43,7 @@ def wished(values: dict, image: Image) -> dict:
         "auto_remove": values["rm"],
         "network": network_and_ports(values, image),
         "log": log(values["log_driver"], values["log_opt"]),
+        **restart(values),
     }
 
 

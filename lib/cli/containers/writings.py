@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 
@@ -12,6 +11,7 @@ from lib import state
 from lib.cli.errors import errors
 from lib.cli.library import library
 from lib.cli.streams import stdout
+from lib.state import kept
 from lib.visible import visible
 
 
@@ -46,14 +46,11 @@ def export(container: str, output: str | None) -> None:
 
 
 def looked_into(name: str) -> dict:
-    """The facts of a container, running or not, with where it writes (``upper``) and what its record would undo. Raises ``LookupError``."""
+    """The facts of a container, running or not, with where it writes (``upper``). Raises ``LookupError``."""
     from lib.engine import finding
-    from lib.state import kept
 
     facts = finding.find(name)
-    ident = facts["id"][: kept.SHORT]
-    undos = next((record["undos"] for record in state.records() if record["id"] == ident), [])
-    return facts | {"id": ident, "upper": str(kept.place(facts) / "upper"), "undos": undos}
+    return facts | {"upper": str(kept.place(facts) / "upper")}
 
 
 @contextmanager
@@ -63,9 +60,10 @@ def frozen(facts: dict) -> Iterator[None]:
     One without a cgroup (a user's without limits) cannot be frozen, and one that was paused already stays so. A record says that it
     is to go on, for the next one of us to read if this one is killed.
     """
+    from lib.engine import pausing
     from lib.shield import Shield
 
-    group = group_of(facts)
+    group = pausing.group_of(facts)
     if group is None or group.frozen:
         yield
         return
@@ -76,21 +74,10 @@ def frozen(facts: dict) -> Iterator[None]:
             with shield.opened():
                 yield
         finally:
-            with suppress(FileNotFoundError):  # it was killed meanwhile
-                group.thaw()
+            with suppress(FileNotFoundError), kept.locked(kept.place(facts)) as now:  # it was killed, or paused meanwhile
+                if now["state"]["status"] != "paused":
+                    group.thaw()
             record.remove()
-
-
-def group_of(facts: dict):
-    """The cgroup of a container on record that can be frozen, or None. Its folder is the one that the record's undo kills."""
-    from lib.ingredients import Cgroup
-
-    folder = next((words[0] for call, *words in facts["undos"] if call == "kill_cgroup"), "")
-    if not any(os.path.exists(f"{folder}/{name}") for name in ("cgroup.freeze", "freezer.state")):
-        return None
-    group = Cgroup(name=facts["id"])
-    group.folders = dict.fromkeys(group.folders, folder)
-    return group
 
 
 def layers_of(ours, facts: dict) -> list[str]:

@@ -11,7 +11,7 @@ CONTAINER = """
     device-write-bps device-write-iops disable-content-trust domainname gpus group-add health-cmd
     health-interval health-retries health-start-interval health-start-period health-timeout io-maxbandwidth io-maxiops ipc
     isolation kernel-memory link link-local-ip memory-reservation memory-swappiness mount
-    no-healthcheck oom-kill-disable oom-score-adj pid restart runtime security-opt shm-size storage-opt
+    no-healthcheck oom-kill-disable oom-score-adj pid runtime security-opt shm-size storage-opt
     sysctl ulimit use-api-socket userns uts volume-driver volumes-from
 """
 FLAGS = {

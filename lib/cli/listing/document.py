@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lib import sizes
 from lib.cli.listing.rows import ANY, network
+from lib.engine.plays import restarting
 
 BILLION = 10**9
 SHARED_MEMORY = 64 << 20  # bytes of /dev/shm, see ``rootfs``
@@ -25,7 +26,7 @@ def document(facts: dict, place: Path) -> dict:
         "Image": facts["image"],
         "LogPath": str(place / "log") if keeps_log else "",
         "Name": f"/{facts['name']}",
-        "RestartCount": 0,
+        "RestartCount": restarting.tries_of(facts).count,
         "Driver": "overlay",
         "Platform": facts["platform"].partition("/")[0],
         "HostConfig": host_config(facts),
@@ -86,9 +87,9 @@ def ports(facts: dict) -> dict:
 def state(now: dict) -> dict:
     return {
         "Status": now["status"],
-        "Running": now["status"] in ("running", "paused"),
+        "Running": now["status"] in ("running", "paused", "restarting"),
         "Paused": now["status"] == "paused",
-        "Restarting": False,
+        "Restarting": now["status"] == "restarting",
         "OOMKilled": now["oom_killed"],
         "Dead": False,
         "Pid": now["pid"],
@@ -106,7 +107,7 @@ def host_config(facts: dict) -> dict:
         "LogConfig": {"Type": facts["log"]["driver"], "Config": log_options(facts["log"])},
         "NetworkMode": network(facts),
         "PortBindings": bindings(facts["network"].get("ports") or ()),
-        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "RestartPolicy": restart_policy(facts),
         "AutoRemove": facts["auto_remove"],
         "CapAdd": capabilities(options.get("cap_add")),
         "CapDrop": capabilities(options.get("cap_drop")),
@@ -122,6 +123,11 @@ def host_config(facts: dict) -> dict:
     if options.get("tmpfs"):
         found["Tmpfs"] = {target: words for target, _, words in (one.partition(":") for one in options["tmpfs"])}
     return found | ({"Init": True} if options.get("init") else {})
+
+
+def restart_policy(facts: dict) -> dict:
+    policy = restarting.policy_of(facts)
+    return {"Name": policy.name, "MaximumRetryCount": policy.most}
 
 
 def capabilities(words: list[str] | None) -> list[str] | None:

@@ -160,9 +160,9 @@ def status(state: dict) -> str:
     if state["status"] in ("running", "paused"):
         up = f"Up {text.duration(text.seconds_since(state['started']) or 0)}"
         return f"{up} (Paused)" if state["status"] == "paused" else up
-    if state["status"] == "exited":
+    if word := {"exited": "Exited", "restarting": "Restarting"}.get(state["status"]):
         code = "unknown" if state["exit_code"] is None else state["exit_code"]
-        return f"Exited ({code}) {text.age(state['finished'])}"
+        return f"{word} ({code}) {text.age(state['finished'])}"
     return {"created": "Created", "removing": "Removal In Progress"}[state["status"]]
 
 

@@ -52,7 +52,7 @@ def key() -> str:
     if given := os.environ.get(KEY):
         return given
     names = ("", "netfilter", "network", "network/firewall", "network/names", "process", "state")
-    wings = (HERE, HERE.parent, HERE.parent / "log", *(LIB / name for name in names))
+    wings = (HERE, HERE.parent, HERE.parent / "log", HERE.parent / "plays", *(LIB / name for name in names))
     newest = max(one.stat().st_mtime_ns for wing in wings for one in wing.glob("*.py"))
     return f"{newest & 0xFFFFFFFFFF:010x}"
 
@@ -242,7 +242,7 @@ def settled(facts: dict) -> dict | None:
     Raises ``OSError`` if that cannot be just now: there is no room on the disk, say, and somebody has to make it.
     """
     place, called = kept.place(facts), 0.0
-    while (now := there(place)) and now["state"]["status"] == "running" and not alive(now):
+    while (now := there(place)) and now["state"]["status"] in kept.UP and not alive(now):
         if time.monotonic() >= called:
             if (number := Manager.look(place)) and called:
                 raise why_not_settled(now, number)

@@ -27,6 +27,7 @@ if __name__ == "__main__":  # started as a file, with no search path: the folder
 
 from lib import linux
 from lib.engine.daemons import standby
+from lib.engine.daemons.again import Again
 from lib.engine.daemons.calling import QUERIES
 from lib.engine.daemons.guarding import Guard
 from lib.engine.daemons.nameserving import Names
@@ -51,7 +52,7 @@ class Manager:
         self.later: dict[Path, float] = {}  # folders to look at again, and when
         self.settling: dict[Path, Watched] = {}
         self.settled: deque[Path] = deque()  # told by their threads, which wake us
-        self.names, self.guard = Names(), Guard()
+        self.names, self.guard, self.again = Names(), Guard(), Again(self.events)
         self.woken = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.events.register(self.woken, select.EPOLLIN)
 
@@ -64,7 +65,7 @@ class Manager:
 
     @property
     def idle(self) -> bool:
-        return not (self.watched or self.settling or self.callers or self.later)
+        return not (self.watched or self.settling or self.callers or self.later or self.again)
 
     def run(self) -> None:
         """Until nobody has knocked for ``LINGER`` seconds, and there is no container."""
@@ -76,14 +77,14 @@ class Manager:
             for fd, _ in ready:
                 self.serve(fd)
             self.try_again()
+            self.again.start()
             if ready:
                 until = time.monotonic() + standby.LINGER
 
     def patience(self, until: float) -> float | None:
         """How long to wait for something to happen: for ever, while there are containers and nothing is to be tried again."""
-        if self.later:
-            return LATER
-        return max(0, until - time.monotonic()) if self.idle else None
+        waits = [LATER] if self.later else [max(0, until - time.monotonic())] if self.idle else []
+        return min([*waits, *(one for one in [self.again.patience()] if one is not None)], default=None)
 
     def serve(self, fd: int) -> None:
         if fd == self.door.fileno():
@@ -93,6 +94,9 @@ class Manager:
             self.look_at_settled()
         elif fd in self.callers:
             self.hear(self.callers[fd])
+        elif fd in self.again.starting:
+            for place in self.again.ended(fd):
+                self.look(place)
         elif one := self.sources.get(fd):
             self.copy(one, fd)
 
@@ -115,7 +119,8 @@ class Manager:
         self.callers.part_with(caller)
 
     def rest(self) -> None:
-        if not (self.watched or self.settling or self.later or len(self.callers) > 1):
+        self.again.forget_who_has_gone()
+        if not (self.watched or self.settling or self.later or self.again or len(self.callers) > 1):
             raise SystemExit
 
     def look(self, place: Path, terminal: int = -1) -> None:
@@ -159,7 +164,9 @@ class Manager:
                 return False
             one.settler.join(ITS_END)
         status = facts["state"]["status"]  # whoever removes it holds its lock; if nobody does, he was killed, and we go on
-        return status == "running" or (status == "removing" and not kept.busy(place))
+        if status == "restarting":
+            self.again.expect(place, facts)
+        return status in kept.UP or (status == "removing" and not kept.busy(place))
 
     def obstacle(self, place: Path) -> int:
         """The errno that keeps a container from being settled, 0 if nothing does."""

@@ -15,6 +15,7 @@ from lib.engine import moments
 from lib.engine.daemons import endings
 from lib.engine.daemons.calling import Keeper
 from lib.engine.pipes import run_folder
+from lib.engine.plays import restarting
 from lib.ingredients.cgroups import Cgroup
 from lib.state import kept
 
@@ -26,7 +27,7 @@ def settle(place: Path, pidfd: int) -> None:
     with suppress(FileNotFoundError), kept.locked(place) as facts:
         if facts["state"]["status"] == "removing":  # whoever was about it has been killed
             return remove(facts)
-        if facts["state"]["status"] != "running":
+        if facts["state"]["status"] not in kept.UP:
             return
         if not facts["state"].get("ended"):
             facts["state"] |= ended(facts, pidfd)
@@ -36,10 +37,20 @@ def settle(place: Path, pidfd: int) -> None:
             kept.unread(place, PATIENCE)
             remove(facts)
             return
-        facts["state"] |= {"status": "exited", "pid": 0}
+        facts["state"] |= {"pid": 0, **what_follows(facts)}
         for gone in ("ended", "networks", "ports", "held"):
             facts["state"].pop(gone, None)
         kept.save(facts)
+
+
+def what_follows(facts: dict) -> dict:
+    """It has ended for good, or is to be started again: what its state says of that."""
+    policy, now = restarting.policy_of(facts), facts["state"]
+    if policy.name != "no":
+        ran = moments.seconds(now["finished"]) - moments.seconds(now["started"])
+        if tries := restarting.after(policy, restarting.tries_of(facts), now["exit_code"], ran, now.get("by_hand", False)):
+            return {"status": "restarting", "tries": tries._asdict()}
+    return {"status": "exited"}
 
 
 def ended(facts: dict, pidfd: int) -> dict:

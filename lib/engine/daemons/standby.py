@@ -19,6 +19,7 @@ from lib import linux
 LINGER = 5  # seconds that one stays when there is nothing to do: the next command may come at any moment
 OWN = ("user", "net")  # the namespaces that are a user's own network, in the order in which they are entered
 DESCRIPTORS = 1 << 20  # that a daemon of ours may hold open, at most
+ENGINE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 RESERVE = 100  # of them that are kept free, for callers and for the work itself
 
 
@@ -85,6 +86,15 @@ def settled_down(title: str, folder: str, name: str) -> socket.socket | None:
     with telling():
         into_the_background(title)
         return listen(folder, name)
+
+
+def started(program: str, *words: str) -> int:
+    """Start another program of the engine's, by the same Python, with the same surroundings as ours; its pid. Nothing is waited for.
+
+    Raises ``OSError``.
+    """
+    python, path = sys.orig_argv[0], f"{ENGINE}/{program}.py"
+    return os.posix_spawn("/proc/self/exe", [python, "-I", "-S", "-X", "utf8", path, *words], os.environ, setsid=True)
 
 
 def no_room(fd: int) -> bool:

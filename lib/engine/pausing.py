@@ -1,0 +1,97 @@
+"""``pause`` and ``unpause``: a container's processes stand still where they are, by the freezer of its cgroup. See cgroups(7).
+
+What is said of it is written down first, and done then: whoever is killed in between leaves one that is called paused and runs, and can be
+unpaused; the other way round it would stand still, and nobody would know.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from contextlib import suppress
+
+from lib import state
+from lib.engine.vitality import alive
+from lib.state import kept
+
+
+class CannotPause(ValueError):
+    """In Docker's words."""
+
+
+def group_of(facts: dict):
+    """The cgroup in which it can be frozen, or None: a user's container without limits has none. It is the one that its record kills."""
+    from lib.ingredients import Cgroup  # whoever pauses nothing need not load it
+
+    folder = next((words[0] for call, *words in undos_of(facts) if call == "kill_cgroup"), "")
+    if not any(os.path.exists(f"{folder}/{name}") for name in ("cgroup.freeze", "freezer.state")):
+        return None
+    group = Cgroup(name=facts["id"][: kept.SHORT])
+    group.folders = dict.fromkeys(group.folders, folder)
+    return group
+
+
+def undos_of(facts: dict) -> list:
+    """What its record would undo; nothing if it has none."""
+    with suppress(FileNotFoundError, ValueError):
+        return json.loads((state.our_runtime_dir() / f"{facts['id'][: kept.SHORT]}.json").read_text())["undos"]
+    return []
+
+
+def pause(facts: dict) -> None:
+    """Have all of its processes stand still. Raises ``CannotPause``, ``OSError``."""
+    with kept.locked(kept.place(facts)) as now:
+        if now["state"]["status"] == "restarting":
+            raise CannotPause(f"Container {now['id']} is restarting, wait until the container is running")
+        if not alive(now):
+            raise CannotPause(f"container {now['id']} is not running")
+        if now["state"]["status"] == "paused":
+            raise CannotPause(f"Container {now['id']} is already paused")
+        group = group_of(now)
+        if group is None:
+            raise CannotPause(
+                f"Cannot pause container {now['id']}: it has no cgroup that could be frozen (give it a limit, such as --pids-limit 1000)"
+            )
+        called(now, "paused")
+        try:
+            freeze(group)
+        except OSError:
+            group.thaw()
+            called(now, "running")
+            raise
+
+
+def called(facts: dict, status: str) -> None:
+    facts["state"]["status"] = status
+    kept.save(facts)
+
+
+def freeze(group) -> None:
+    """Raises ``OSError`` if they do not stand still: the kernel itself may hold one (a disk that does not answer, say)."""
+    group.freeze()
+    if not group.frozen:
+        raise OSError(errno.EBUSY, "a process in it does not come to a standstill: it waits for a device, perhaps")
+
+
+def unpause(facts: dict) -> None:
+    """Let them go on. Raises ``CannotPause``."""
+    with kept.locked(kept.place(facts)) as now:
+        if now["state"]["status"] != "paused":
+            raise CannotPause(f"Container {now['id']} is not paused")
+        thaw(now)
+
+
+def let_go_on(facts: dict) -> None:
+    """The same for one that may not be paused, or may have gone."""
+    with suppress(FileNotFoundError):
+        if kept.load(kept.place(facts))["state"]["status"] == "paused":
+            with suppress(CannotPause):
+                unpause(facts)
+
+
+def thaw(facts: dict) -> None:
+    if group := group_of(facts):
+        with suppress(FileNotFoundError):  # it has ended, and its cgroup with it
+            group.thaw()
+    called(facts, "running")
