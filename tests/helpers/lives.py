@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from helpers.waiting import wait_for
@@ -86,6 +87,17 @@ def shoot(*daemons: str) -> None:
     for pidfd in held:
         assert linux.readable([pidfd], 20)
         os.close(pidfd)
+
+
+@contextmanager
+def standing_still(daemon: str) -> Iterator[None]:
+    """Meanwhile it does nothing; so the keeper does not start a manager that is shot."""
+    pid = pid_of(daemon)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def descriptors(daemon: str) -> int:

@@ -4,8 +4,9 @@ It clones on request, as a starter does, but the children are its own. When one 
 came with the request (a file in the container's run folder, a pipe of ``exec``'s), and forgotten. It also holds descriptors for others, by
 a name: a terminal lives as long as somebody has its other end, and the caller will go.
 
-It knows nothing of images, names or logs, so there is little that could go wrong; and should it be killed, the containers run on. Started
-as a file, by ``daemons``; ends some seconds after there is nothing to do.
+It knows nothing of images, names or logs, so there is little that could go wrong; and should it be killed, the containers run on. A manager
+that is killed while it looks after containers is started again from here, and starts us again (``tie``). Started as a file, by ``daemons``;
+ends some seconds after there is nothing to do.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ import select
 import signal
 import socket
 import sys
+import time
 from contextlib import suppress
 
 if __name__ == "__main__":  # started as a file, with no search path: the folder four above this one holds `lib`
     sys.path.insert(0, os.path.abspath(f"{__file__}/../../../.."))
 
 from lib.engine.daemons import standby
+from lib.engine.plays.reviving import Reviving
 from lib.process.messages import receive
 from lib.process.starter import OURS, answer, forget_the_caller, rehearse, spawn
 
@@ -30,23 +33,26 @@ from lib.process.starter import OURS, answer, forget_the_caller, rehearse, spawn
 class Keeper:
     """One loop, which nothing may hold up: requests, and the ends of children."""
 
-    def __init__(self, door: socket.socket, woken: int):
-        self.door, self.woken = door, woken
+    def __init__(self, door: socket.socket, woken: int, manager: tuple[str, str] = ("", "")):
+        self.door, self.woken, self.manager = door, woken, manager  # the last are the words that a manager is started with
         self.exits: dict[int, int] = {}  # pid → where its wait status is written
         self.between: dict[int, tuple[int, int]] = {}  # a go-between → the pipe that it tells the pid of the child in, and that one's exit
         self.early: dict[int, int] = {}  # wait statuses of children whose go-between has not been waited for yet
         self.held: dict[str, int] = {}
+        self.reviving = Reviving()
+        self.guarded: set[int] = set()  # callers whose end is that of a manager which was killed
         self.poll = select.poll()
         self.poll.register(woken, select.POLLIN)
         self.callers = standby.Callers(door, self.poll)
 
     @property
     def idle(self) -> bool:
-        return not (self.callers or self.exits or self.between or self.held)
+        return not (self.callers or self.exits or self.between or self.held or self.reviving.due)
 
     def run(self) -> None:
         """Until nobody has asked for ``LINGER`` seconds, and no child is left."""
-        while (events := self.poll.poll(standby.LINGER * 1000)) or not self.idle:
+        while (events := self.poll.poll(self.patience())) or not self.idle:
+            self.revive()
             for fd, _ in events:
                 if fd == self.door.fileno():
                     self.callers.let_in()
@@ -55,6 +61,18 @@ class Keeper:
                     self.reap()
                 elif fd in self.callers:
                     self.serve(self.callers[fd])
+
+    def patience(self) -> float:
+        """Milliseconds to wait at most."""
+        left = self.reviving.left(time.monotonic())
+        return 1000 * (standby.LINGER if left is None else min(left, standby.LINGER))
+
+    def revive(self) -> None:
+        """Start the next manager, if it is time."""
+        if self.reviving.left(time.monotonic()) == 0:
+            self.reviving.started(time.monotonic())
+            with suppress(OSError):  # no process is left: later
+                standby.started("daemons/manager", *self.manager)
 
     def serve(self, caller: socket.socket) -> None:
         """One message. What makes no sense ends the talk, and nothing else."""
@@ -65,6 +83,9 @@ class Keeper:
                 return
         except (OSError, ValueError, KeyError, AttributeError, EOFError, TypeError):
             pass
+        if caller.fileno() in self.guarded:
+            self.guarded.remove(caller.fileno())
+            self.reviving.lost(time.monotonic())
         self.callers.part_with(caller)
 
     def do_spawn(self, caller: socket.socket, head: dict, refs: dict[str, int]) -> None:
@@ -107,9 +128,19 @@ class Keeper:
         fd = self.held.get(head["name"])
         socket.send_fds(caller, [b"none" if fd is None else b"here"], [] if fd is None else [fd], socket.MSG_DONTWAIT)
 
+    def do_guard(self, caller: socket.socket, head: dict, refs: dict[str, int]) -> None:
+        """A manager that has containers to look after: if its line ends before it has taken leave, it was killed."""
+        self.guarded.add(caller.fileno())
+        self.reviving.here(time.monotonic())
+
+    def do_part(self, caller: socket.socket, head: dict, refs: dict[str, int]) -> None:
+        """It takes leave: there is no container any more, and nobody to be started again."""
+        self.guarded.discard(caller.fileno())
+        self.reviving.forget()
+
     def do_rest(self, caller: socket.socket, head: dict, refs: dict[str, int]) -> None:
         """End now instead of in some seconds, if there is nothing to do; the answer is the end of the line."""
-        if not (self.exits or self.between or self.held or len(self.callers) > 1):
+        if not (self.exits or self.between or self.held or self.reviving.due or len(self.callers) > 1):
             raise SystemExit
         self.callers.part_with(caller)
 
@@ -161,7 +192,7 @@ def main(folder: str, name: str) -> None:
     gc.freeze()  # the collector would touch, and so copy, pages that children share with us
     standby.ready()
     try:
-        Keeper(door, awake).run()
+        Keeper(door, awake, (folder, name.replace("keeper", "manager", 1))).run()
     finally:
         standby.close(folder, name)
 

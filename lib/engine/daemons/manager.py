@@ -2,7 +2,7 @@
 has their questions after names answered.
 
 Whatever it knows it can learn again: from the containers' folders, from their pipes, which have names, and from the keeper, which holds
-terminals. So it may be killed at any time; output waits in the pipes, and the next command starts the next manager.
+terminals. So it may be killed at any time; output waits in the pipes, and the keeper starts the next manager, or the next command does.
 
 One loop copies, and never waits for anything else; what may take its time (undoing, removing) is done in threads. Started as a file, by
 ``daemons``; ends some seconds after there is nothing to look after.
@@ -32,6 +32,7 @@ from lib.engine.daemons.calling import QUERIES
 from lib.engine.daemons.guarding import Guard
 from lib.engine.daemons.nameserving import Names
 from lib.engine.daemons.settling import settle
+from lib.engine.daemons.tie import Tie
 from lib.engine.daemons.watched import Watched
 from lib.engine.vitality import alive
 from lib.process.messages import with_descriptors
@@ -53,6 +54,7 @@ class Manager:
         self.settling: dict[Path, Watched] = {}
         self.settled: deque[Path] = deque()  # told by their threads, which wake us
         self.names, self.guard, self.again = Names(), Guard(), Again(self.events)
+        self.tie = Tie(self.events, self.give_back)
         self.woken = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.events.register(self.woken, select.EPOLLIN)
 
@@ -69,6 +71,7 @@ class Manager:
 
     def run(self) -> None:
         """Until nobody has knocked for ``LINGER`` seconds, and there is no container."""
+        self.tie.keep(True)  # whoever started us hears that we are there, though there be nothing to do
         for facts in kept.every():
             self.look(kept.place(facts))
         until = time.monotonic() + standby.LINGER
@@ -78,13 +81,14 @@ class Manager:
                 self.serve(fd)
             self.try_again()
             self.again.start()
+            self.tie.keep(bool(self.watched or self.settling or self.again))
             if ready:
                 until = time.monotonic() + standby.LINGER
 
     def patience(self, until: float) -> float | None:
         """How long to wait for something to happen: for ever, while there are containers and nothing is to be tried again."""
         waits = [LATER] if self.later else [max(0, until - time.monotonic())] if self.idle else []
-        return min([*waits, *(one for one in [self.again.patience()] if one is not None)], default=None)
+        return min([*waits, *(one for one in (self.again.patience(), self.tie.patience()) if one is not None)], default=None)
 
     def serve(self, fd: int) -> None:
         if fd == self.door.fileno():
@@ -94,6 +98,8 @@ class Manager:
             self.look_at_settled()
         elif fd in self.callers:
             self.hear(self.callers[fd])
+        elif fd == self.tie.fileno():
+            self.tie.lost()
         elif fd in self.again.starting:
             for place in self.again.ended(fd):
                 self.look(place)
@@ -121,7 +127,14 @@ class Manager:
     def rest(self) -> None:
         self.again.forget_who_has_gone()
         if not (self.watched or self.settling or self.later or self.again or len(self.callers) > 1):
+            self.tie.part()
             raise SystemExit
+
+    def give_back(self) -> None:
+        """To a keeper that has come after one that was killed."""
+        for one in self.watched.values():
+            self.names.give_back(one.ident)
+            one.give_back()
 
     def look(self, place: Path, terminal: int = -1) -> None:
         """Watch the container in this folder, if it runs or has to be settled; if that cannot be now (another manager does), see later."""

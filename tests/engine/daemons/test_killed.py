@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 
 import pytest
-from helpers.lives import Lives, log, pid_of, printed, rested, shoot, state
+from helpers.lives import Lives, log, pid_of, printed, rested, shoot, standing_still, state
 from helpers.needs import requires
 from helpers.waiting import wait_for
 
@@ -64,10 +64,11 @@ def test_no_line_is_missing_when_the_manager_is_killed_again_and_again(lives):
 
 def test_output_waits_for_the_next_manager(lives):
     one = lives.run(f"{WAIT}{numbered(2000, FOR_EVER)}")
-    shoot("manager")
-    go(one)
-    wait_for(lambda: waiting(one))
-    assert log(one) == b"", "nobody is there to write it"
+    with standing_still("keeper"):
+        shoot("manager")
+        go(one)
+        wait_for(lambda: waiting(one))
+        assert log(one) == b"", "nobody is there to write it"
     calling.Manager.look(kept.place(one))
     printed(one, numbers(2000))
 
@@ -83,11 +84,12 @@ def waiting(one: dict) -> bool:
 def test_what_ended_without_a_manager_is_settled_by_the_next_one(lives):
     one = lives.run(f"{WAIT}exit 9")
     gone = lives.run(f"{WAIT}exit 9", auto_remove=True)
-    shoot("manager")
-    for each in (one, gone):
-        go(each)
-        assert ending.ends(each, 20)
-    assert state(one)["status"] == "running", "nobody has seen to it"
+    with standing_still("keeper"):
+        shoot("manager")
+        for each in (one, gone):
+            go(each)
+            assert ending.ends(each, 20)
+        assert state(one)["status"] == "running", "nobody has seen to it"
     assert lives.ended(one)["exit_code"] == 9
     wait_for(lambda: not kept.place(gone).exists())
 
@@ -97,9 +99,6 @@ def test_what_ended_without_a_manager_is_settled_by_the_next_one(lives):
 def test_a_manager_killed_at_each_step_of_settling(lives, done, tty):
     """The next one goes on there: what the first ``done`` steps have left is played here."""
     one = lives.run(f"{WAIT}exit 3", tty=tty)
-    shoot("manager")
-    go(one)
-    assert ending.ends(one, 20)
     facts = kept.load(kept.place(one))
     steps = [
         lambda: kept.save(facts | {"state": facts["state"] | {"ended": True, "exit_code": 3, "finished": "2026"}}),
@@ -107,8 +106,12 @@ def test_a_manager_killed_at_each_step_of_settling(lives, done, tty):
         lambda: (places.runtime_dir() / f"{one['id'][:12]}.json").unlink(),
         lambda: calling.Keeper.drop(one["id"]),
     ]
-    for step in steps[:done]:
-        step()
+    with standing_still("keeper"):
+        shoot("manager")
+        go(one)
+        assert ending.ends(one, 20)
+        for step in steps[:done]:
+            step()
     calling.settled(facts)
     now = state(one)
     assert (now["status"], now["exit_code"], now["finished"], now["error"], "ended" in now) == ("exited", 3, "2026", "", False)
