@@ -27,3 +27,12 @@ def nanoseconds(text: str) -> int:
     if not digits or total > LONGEST:
         raise BadDuration(f"'{text[:40]}' is not a duration, or one of more than 292 years")
     return sign * total
+
+
+def in_words(nanoseconds: int) -> str:
+    """As Go writes it: ``1m30s``, ``1.5s``, ``500ms``."""
+    if nanoseconds < 10**9:
+        return f"{nanoseconds / 10**6:g}ms" if nanoseconds else "0s"
+    minutes, rest = divmod(nanoseconds, 60 * 10**9)
+    hours, minutes = divmod(minutes, 60)
+    return (f"{hours}h" if hours else "") + (f"{minutes}m" if hours or minutes else "") + f"{rest / 10**9:.9g}s"

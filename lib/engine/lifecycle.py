@@ -6,6 +6,7 @@ then on nobody need be there. Each verb takes the container's lock, so two comma
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import time
@@ -29,6 +30,7 @@ NOT_YET = {
     "status": "created", "pid": 0, "start_time": None, "boot": "", "exit_code": 0, "error": "", "oom_killed": False,
     "started": moments.NEVER, "finished": moments.NEVER,
 }  # fmt: skip
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 REAPED, LOOK = 5, 0.01  # seconds that it takes to reap what a dead caller has left, and between two looks
 NOFILE = (1024, 524288)  # open files: what containerd gives to a container since version 2.1.5
 
@@ -115,9 +117,14 @@ def to_be_started(status: str, again: bool) -> bool:
 
 
 def blame(error: BaseException, status: str) -> dict:
-    """What the state of a container says that could not be started; of an interrupt nothing. There is no further try, as in Docker."""
+    """What the state of a container says that could not be started; of an interrupt nothing.
+
+    A further try there is, unlike in Docker, where room was missing: somebody may make some.
+    """
     if not isinstance(error, (OSError, LookupError, ValueError)):
         return {}
+    if status == "restarting" and getattr(error, "errno", None) in NO_ROOM:
+        return {"error": str(error)}
     given_up = {"status": "exited"} if status == "restarting" else {}
     return {"error": str(error), "exit_code": getattr(error, "exit_code", 128), **given_up}
 
@@ -163,6 +170,10 @@ def let_run(library: Library, facts: dict, caller: Caller, ports) -> dict:
             "status": "running", "pid": process.pid, "start_time": state.start_time(process.pid), "boot": boot(), "started": moments.now(),
             **on_networks(facts, ports), **tries(facts["state"]),
         }  # fmt: skip
+        if config.get("healthcheck"):
+            from lib.engine.health import request  # few are asked
+
+            request.write(facts, made, process.pid)
         kept.save(facts)
         process.record.save(owner=None)
         Manager.look(place, process.master)  # before it runs: what it prints would go with it if it ended while nobody else held its pipes

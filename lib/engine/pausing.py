@@ -12,6 +12,7 @@ import os
 from contextlib import suppress
 
 from lib import state
+from lib.engine.daemons.calling import Manager
 from lib.engine.vitality import alive
 from lib.state import kept
 
@@ -60,6 +61,7 @@ def pause(facts: dict) -> None:
             group.thaw()
             called(now, "running")
             raise
+    tell(now)
 
 
 def called(facts: dict, status: str) -> None:
@@ -80,6 +82,14 @@ def unpause(facts: dict) -> None:
         if now["state"]["status"] != "paused":
             raise CannotPause(f"Container {now['id']} is not paused")
         thaw(now)
+    tell(now)
+
+
+def tell(facts: dict) -> None:
+    """Have the manager hear of it, if it asks after its health: nobody answers who stands still."""
+    if facts["config"].get("healthcheck"):
+        with suppress(OSError):  # there is none, and none can be started: the next one sees it for itself
+            Manager.look(kept.place(facts))
 
 
 def let_go_on(facts: dict) -> None:

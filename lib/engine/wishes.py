@@ -25,6 +25,7 @@ class Wishes:
     exposed: Sequence[str] = ()  # ports, as ``80/tcp``
     stop_signal: str | None = None
     stop_timeout: int | None = None
+    healthcheck: dict = field(default_factory=dict)  # see ``health.asked``
     interactive: bool = False
     attach: Sequence[str] = ("stdout", "stderr")
     options: dict = field(default_factory=dict)  # of ``Container``
@@ -73,7 +74,18 @@ def config(image: Image, wishes: Wishes) -> dict:
         "stop_timeout": wishes.stop_timeout,
         "exposed_ports": {port: {} for port in [*(there.get("ExposedPorts") or {}), *wishes.exposed]},
         "volumes": there.get("Volumes") or None,
+        "healthcheck": healthcheck(there, wishes),
+        "shell": there.get("Shell") or None,
     }
+
+
+def healthcheck(there: dict, wishes: Wishes) -> dict | None:
+    """Raises ``ValueError``."""
+    if not (there.get("Healthcheck") or any(wishes.healthcheck.values())):
+        return None
+    from lib.engine.health import asked  # few are asked
+
+    return asked.laid_over(there, wishes.healthcheck)
 
 
 def facts(image: Image, wishes: Wishes) -> dict:

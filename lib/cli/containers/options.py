@@ -73,6 +73,17 @@ def label(text: str) -> str:
     return text
 
 
+def duration(text: str) -> int:
+    """Nanoseconds."""
+    from lib import durations
+
+    try:
+        return durations.nanoseconds(text)
+    except durations.BadDuration:
+        raise ValueError(f'time: invalid duration "{text}"') from None
+
+
+DURATION = Kind("duration", duration)
 SIZE, SWAP, CPUS, STREAM = Kind("bytes", sizes.in_bytes), Kind("bytes", swap), Kind("decimal", cpus), Kind("list", stream)
 VARIABLE, LABEL = Kind("list", variable), Kind("list", label)
 
@@ -103,6 +114,22 @@ creating = several(
     env,
     env_file,
     option("--expose", multiple=True, help="Expose a port or a range of ports"),
+    option("--health-cmd", default="", help="Command to run to check health"),
+    option("--health-interval", type=DURATION, default=0, help="Time between running the check (ms|s|m|h) (default 0s)"),
+    option("--health-retries", type=WHOLE, default=0, help="Consecutive failures needed to report unhealthy"),
+    option(
+        "--health-start-interval",
+        type=DURATION,
+        default=0,
+        help="Time between running the check during the start period (ms|s|m|h) (default 0s)",
+    ),
+    option(
+        "--health-start-period",
+        type=DURATION,
+        default=0,
+        help="Start period for the container to initialize before starting health-retries countdown (ms|s|m|h) (default 0s)",
+    ),
+    option("--health-timeout", type=DURATION, default=0, help="Maximum time to allow one check to run (ms|s|m|h) (default 0s)"),
     option("-h", "--hostname", default="", help="Container host name"),
     switch("--init", help="Run an init inside the container that forwards signals and reaps processes"),
     interactive,
@@ -118,6 +145,7 @@ creating = several(
     option("--name", default="", help="Assign a name to the container"),
     option("--network", "--net", "networks", multiple=True, type=NETWORK, help="Connect a container to a network"),
     option("--network-alias", "--net-alias", "aliases", multiple=True, help="Add network-scoped alias for the container"),
+    switch("--no-healthcheck", help="Disable any container-specified HEALTHCHECK"),
     option("--pids-limit", type=WHOLE, help="Tune container pids limit (set -1 for unlimited)"),
     option("--platform", default=lambda: os.environ.get("DOCKER_DEFAULT_PLATFORM", ""), help="Set platform, for example linux/arm64"),
     switch("--privileged", help="Give extended privileges to this container"),

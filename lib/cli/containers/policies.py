@@ -1,4 +1,4 @@
-"""``--restart``: what is to follow when a container ends."""
+"""``--restart`` and ``--health-…``: what is to follow when a container ends, and how it is asked after its health."""
 
 from __future__ import annotations
 
@@ -31,3 +31,25 @@ def retries(text: str) -> int:
     if not (text.removeprefix("-").removeprefix("+").isdecimal() and text.isascii() and len(text) < 10):
         raise Failed(f"{FORMAT}: maximum retry count must be an integer", 125)
     return int(text)
+
+
+TIMES = {
+    "Interval": "interval",
+    "Timeout": "timeout",
+    "StartPeriod": "start_period",
+    "StartInterval": "start_interval",
+    "Retries": "retries",
+}
+
+
+def healthcheck(values: dict) -> dict:
+    """What is said of it, in the words of Docker's API; what is empty or 0 the image says. Raises ``Failed``, in Docker's words."""
+    said = {name: values[f"health_{word}"] for name, word in TIMES.items()}
+    if values["no_healthcheck"]:
+        if values["health_cmd"] or any(said.values()):
+            raise Failed("--no-healthcheck conflicts with --health-* options", 125)
+        return {"Test": ["NONE"]}
+    for name, word in TIMES.items():
+        if said[name] < 0:
+            raise Failed(f"--health-{word.replace('_', '-')} cannot be negative", 125)
+    return said | ({"Test": ["CMD-SHELL", values["health_cmd"]]} if values["health_cmd"] else {})

@@ -6,7 +6,7 @@ Nothing is done here yet. Who calls this has a container's id, name and state to
 from __future__ import annotations
 
 from lib.cli.containers.logdriver import log
-from lib.cli.containers.policies import restart
+from lib.cli.containers.policies import healthcheck, restart
 from lib.cli.flags import keyvalues
 from lib.cli.networks.attachments import network
 from lib.cli.networks.exposed import exposed
@@ -29,6 +29,7 @@ def check(values: dict) -> None:
         raise ValueError(f"invalid pull option: '{values['pull']}': must be one of {words}")
     signal(values["stop_signal"])
     restart(values)
+    healthcheck(values)
     log(values["log_driver"], values["log_opt"])
     exposed(values["expose"])
     network(values)
@@ -78,6 +79,7 @@ def wishes(values: dict) -> Wishes:
         exposed=[*exposed(values["expose"]), *(f"{one['port']}/{one['protocol']}" for one in published(values["publish"]))],
         stop_signal=signal(values["stop_signal"]),
         stop_timeout=values["stop_timeout"],
+        healthcheck=healthcheck(values),
         interactive=values["interactive"],
         attach=attached(values),
         options=options(values),

@@ -8,10 +8,10 @@ from __future__ import annotations
 CONTAINER = """
     annotation blkio-weight blkio-weight-device cgroup-parent cgroupns cpu-count cpu-percent cpu-period cpu-quota
     cpu-rt-period cpu-rt-runtime c/cpu-shares cpuset-mems device device-cgroup-rule device-read-bps device-read-iops
-    device-write-bps device-write-iops disable-content-trust domainname gpus group-add health-cmd
-    health-interval health-retries health-start-interval health-start-period health-timeout io-maxbandwidth io-maxiops ipc
+    device-write-bps device-write-iops disable-content-trust domainname gpus group-add
+    io-maxbandwidth io-maxiops ipc
     isolation kernel-memory link link-local-ip memory-reservation memory-swappiness mount
-    no-healthcheck oom-kill-disable oom-score-adj pid runtime security-opt shm-size storage-opt
+    oom-kill-disable oom-score-adj pid runtime security-opt shm-size storage-opt
     sysctl ulimit use-api-socket userns uts volume-driver volumes-from
 """
 FLAGS = {

@@ -22,7 +22,7 @@ def document(facts: dict, place: Path) -> dict:
         "Created": facts["created"],
         "Path": facts["argv"][0],
         "Args": facts["argv"][1:],
-        "State": state(facts["state"]),
+        "State": state(facts["state"]) | health(facts),
         "Image": facts["image"],
         "LogPath": str(place / "log") if keeps_log else "",
         "Name": f"/{facts['name']}",
@@ -100,6 +100,15 @@ def state(now: dict) -> dict:
     }
 
 
+def health(facts: dict) -> dict:
+    if not facts["config"].get("healthcheck"):
+        return {}
+    from lib.engine.health import known
+
+    found = known.of(facts)
+    return {"Health": found} if found else {}
+
+
 def host_config(facts: dict) -> dict:
     options = facts["options"]
     found = {
@@ -172,8 +181,11 @@ def mount(volume: str) -> dict:
     }
 
 
+OPTIONAL = {"Healthcheck": "healthcheck", "ExposedPorts": "exposed_ports", "StopSignal": "stop_signal", "Shell": "shell"}
+
+
 def config(facts: dict) -> dict:
-    """Of the last three only what there is, as in Docker."""
+    """Of the last ones only what there is, as in Docker."""
     here = facts["config"]
     found = {
         "Hostname": here["hostname"] or facts["id"][:12],
@@ -191,6 +203,6 @@ def config(facts: dict) -> dict:
         "Entrypoint": here["entrypoint"],
         "Labels": here["labels"],
     }
-    rest = {"ExposedPorts": here["exposed_ports"], "StopSignal": here["stop_signal"]}
+    rest = {name: here.get(key) for name, key in OPTIONAL.items()}
     timeout = {} if here["stop_timeout"] is None else {"StopTimeout": here["stop_timeout"]}
     return found | {name: value for name, value in rest.items() if value} | timeout

@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from lib.cli.listing.rows import network
+from lib.cli.listing.rows import health_of, network
 from lib.visible import Visible
 
+HEALTH = ("starting", "healthy", "unhealthy", "none")
 STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
-NOT_DONE = ("expose", "health", "is-task", "isolation", "publish")
+NOT_DONE = ("expose", "is-task", "isolation", "publish")
 
 
 def parsed(words: Sequence[str]) -> dict[str, list[str]]:
@@ -80,6 +81,15 @@ def by_status(values: list[str]) -> Test:
     return lambda facts: facts["state"]["status"] in values
 
 
+def by_health(values: list[str]) -> Test:
+    for value in values:
+        if value not in HEALTH:
+            raise ValueError(
+                f"invalid filter 'health={value}': unrecognised filter value for health: {value}; there is {', '.join(HEALTH)}"
+            )
+    return lambda facts: (health_of(facts) or "none") in values
+
+
 def by_ancestor(values: list[str]) -> Test:
     """An image, or one that it was built on: that one's layers lie under the container's. A name that is none has no children."""
     from lib.cli.library import library
@@ -113,7 +123,7 @@ def since(values: list[str]) -> Test:
 
 
 TESTS: dict[str, Callable[[list[str]], Test]] = {
-    "ancestor": by_ancestor, "before": before, "exited": by_exit, "id": by_id, "label": by_label, "name": by_name,
+    "ancestor": by_ancestor, "before": before, "exited": by_exit, "health": by_health, "id": by_id, "label": by_label, "name": by_name,
     "network": lambda values: lambda facts: network(facts) in values,
     "since": since, "status": by_status, "volume": by_volume,
 }  # fmt: skip

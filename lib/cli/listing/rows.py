@@ -71,10 +71,10 @@ class Row(Mapping):
         return self.facts["state"]["status"]
 
     def status(self) -> str:
-        return status(self.facts["state"])
+        return status(self.facts["state"], self.health_status())
 
     def health_status(self) -> str:
-        return ""  # nobody looks after it yet
+        return health_of(self.facts) or ""
 
     def label(self) -> Callable[[str], str]:
         return lambda name: self.facts["config"]["labels"].get(name, "")
@@ -155,11 +155,21 @@ def network(facts: dict) -> str:
     return facts["network"]["mode"]
 
 
-def status(state: dict) -> str:
-    """``Up 3 seconds``, ``Exited (0) 2 minutes ago``."""
+def health_of(facts: dict) -> str | None:
+    """``starting``, ``healthy`` or ``unhealthy``; None of one that nobody asks. Few need load what knows it."""
+    if not facts["config"].get("healthcheck"):
+        return None
+    from lib.engine.health import known
+
+    return (known.of(facts) or {}).get("Status")
+
+
+def status(state: dict, health: str = "") -> str:
+    """``Up 3 seconds (healthy)``, ``Exited (0) 2 minutes ago``."""
     if state["status"] in ("running", "paused"):
         up = f"Up {text.duration(text.seconds_since(state['started']) or 0)}"
-        return f"{up} (Paused)" if state["status"] == "paused" else up
+        more = "Paused" if state["status"] == "paused" else "health: starting" if health == "starting" else health
+        return f"{up} ({more})" if more else up
     if word := {"exited": "Exited", "restarting": "Restarting"}.get(state["status"]):
         code = "unknown" if state["exit_code"] is None else state["exit_code"]
         return f"{word} ({code}) {text.age(state['finished'])}"

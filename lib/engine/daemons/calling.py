@@ -52,7 +52,7 @@ def key() -> str:
     if given := os.environ.get(KEY):
         return given
     names = ("", "netfilter", "network", "network/firewall", "network/names", "process", "state")
-    wings = (HERE, HERE.parent, HERE.parent / "log", HERE.parent / "plays", *(LIB / name for name in names))
+    wings = (HERE, HERE.parent, HERE.parent / "log", HERE.parent / "plays", HERE.parent / "health", *(LIB / name for name in names))
     newest = max(one.stat().st_mtime_ns for wing in wings for one in wing.glob("*.py"))
     return f"{newest & 0xFFFFFFFFFF:010x}"
 

@@ -130,6 +130,7 @@ class Keeper:
 
     def do_guard(self, caller: socket.socket, head: dict, refs: dict[str, int]) -> None:
         """A manager that has containers to look after: if its line ends before it has taken leave, it was killed."""
+        caller.setblocking(False)  # it stays: a request whose descriptors find no room here must not have us wait for the next one
         self.guarded.add(caller.fileno())
         self.reviving.here(time.monotonic())
 

@@ -29,6 +29,7 @@ from lib import linux
 from lib.engine.daemons import standby
 from lib.engine.daemons.again import Again
 from lib.engine.daemons.calling import QUERIES
+from lib.engine.daemons.checking import Checks
 from lib.engine.daemons.guarding import Guard
 from lib.engine.daemons.nameserving import Names
 from lib.engine.daemons.settling import settle
@@ -55,6 +56,7 @@ class Manager:
         self.settled: deque[Path] = deque()  # told by their threads, which wake us
         self.names, self.guard, self.again = Names(), Guard(), Again(self.events)
         self.tie = Tie(self.events, self.give_back)
+        self.checks = Checks(self.events, lambda: self.tie.line)
         self.woken = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.events.register(self.woken, select.EPOLLIN)
 
@@ -81,6 +83,7 @@ class Manager:
                 self.serve(fd)
             self.try_again()
             self.again.start()
+            self.checks.go_on()
             self.tie.keep(bool(self.watched or self.settling or self.again))
             if ready:
                 until = time.monotonic() + standby.LINGER
@@ -88,7 +91,8 @@ class Manager:
     def patience(self, until: float) -> float | None:
         """How long to wait for something to happen: for ever, while there are containers and nothing is to be tried again."""
         waits = [LATER] if self.later else [max(0, until - time.monotonic())] if self.idle else []
-        return min([*waits, *(one for one in (self.again.patience(), self.tie.patience()) if one is not None)], default=None)
+        waits += filter(lambda one: one is not None, (part.patience() for part in (self.again, self.tie, self.checks)))
+        return min(waits, default=None)
 
     def serve(self, fd: int) -> None:
         if fd == self.door.fileno():
@@ -100,6 +104,8 @@ class Manager:
             self.hear(self.callers[fd])
         elif fd == self.tie.fileno():
             self.tie.lost()
+        elif fd in self.checks.sources:
+            self.checks.serve(fd)
         elif fd in self.again.starting:
             for place in self.again.ended(fd):
                 self.look(place)
@@ -141,6 +147,7 @@ class Manager:
         if one := self.watched.get(place):
             self.serve_names(one)
             self.names.give_back(one.ident)
+            self.ask_health(one)
             return one.give_back()
         self.later.pop(place, None)
         try:
@@ -153,6 +160,7 @@ class Manager:
             self.later[place] = time.monotonic() + LATER
             return
         self.watched[place] = one
+        self.tie.keep(True)  # before anybody is told that we look after it
         if one.networked:
             self.guard.begin()
         for fd, target in one.ways:
@@ -164,6 +172,12 @@ class Manager:
             self.end(one)
         else:
             self.serve_names(one)
+            self.ask_health(one)
+
+    def ask_health(self, one: Watched) -> None:
+        """From now on; or it was paused, or goes on."""
+        with suppress(OSError, ValueError):  # it is being removed
+            self.checks.look(kept.load(one.place))
 
     def serve_names(self, one: Watched) -> None:
         if not self.names.serve(one.ident, linux.pid_of(one.pidfd)):
@@ -214,6 +228,7 @@ class Manager:
         if one.ways:
             self.relay.close(one.ident)
         self.names.forget(one.ident)
+        self.checks.end(one.ident)
         self.later.pop(one.place, None)
         try:
             one.settler = threading.Thread(target=self.finish, args=(one,))

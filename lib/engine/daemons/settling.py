@@ -60,8 +60,17 @@ def ended(facts: dict, pidfd: int) -> dict:
     error = "" if code is not None else "exit code unknown: nobody was there to see it end"
     return {
         "ended": True, "exit_code": endings.UNKNOWN if code is None else code, "error": error, "finished": moments.now(),
-        "oom_killed": was_oom_killed(facts),
+        "oom_killed": was_oom_killed(facts), **health(facts),
     }  # fmt: skip
+
+
+def health(facts: dict) -> dict:
+    """What was known of it last; whoever is not asked loads nothing for it."""
+    if not facts["config"].get("healthcheck"):
+        return {}
+    from lib.engine.health import known
+
+    return known.last(facts)
 
 
 def was_oom_killed(facts: dict) -> bool:

@@ -10,7 +10,7 @@ import select
 import socket
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from lib import state
 from lib.engine.daemons import standby
@@ -43,9 +43,12 @@ class Tie:
         return left if left is None or self.line else min(left, LOOK)
 
     def connected(self) -> bool:
-        with suppress(OSError):
-            self.line = knock("keeper")
-            self.line.send(GUARD)
+        with suppress(OSError), ExitStack() as undo:
+            line = undo.enter_context(knock("keeper"))
+            line.send(GUARD)
+            line.setblocking(False)
+            undo.pop_all()
+            self.line = line
             self.events.register(self.line.fileno(), select.EPOLLIN)
             known = self.reviving.since > 0
             self.reviving.here(time.monotonic())

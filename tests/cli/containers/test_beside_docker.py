@@ -200,6 +200,28 @@ kill again
 wait again
 inspect -f '{{{{.State.Status}}}} {{{{.State.ExitCode}}}} {{{{.RestartCount}}}}' again
 rm again
+# health
+create --no-healthcheck --health-cmd x {IMAGE} true
+create --health-retries -1 --health-cmd x {IMAGE} true
+create --health-interval -1s {IMAGE} true
+create --health-interval x {IMAGE} true
+create --health-cmd x --health-interval 1us {IMAGE} true
+run -d --name again --health-cmd 'echo out; echo err >&2; exit 3' --health-interval 100ms --health-retries 2 {IMAGE} sleep 1000
+UNHEALTHY
+inspect -f '{{{{json .Config.Healthcheck}}}} {{{{.State.Health.Status}}}}' again
+ps -f health=unhealthy --format {{{{.Names}}}}
+ps -f health=healthy --format {{{{.Names}}}}
+ps -f health=none -f name=again --format {{{{.Names}}}}
+pause again
+stop -t 0 again
+inspect -f '{{{{.State.Health.Status}}}}' again
+rm again
+run -d --name again --health-cmd true --health-interval 100ms {IMAGE} sleep 1000
+HEALTHY
+inspect -f '{{{{.State.Health.Status}}}} {{{{.State.Health.FailingStreak}}}}' again
+stop -t 0 again
+inspect -f '{{{{.State.Health.Status}}}} {{{{.State.Health.FailingStreak}}}}' again
+rm again
 # starts that fail
 run --name bad {IMAGE} nosuchprogram
 inspect -f '{{{{.State.ExitCode}}}} {{{{.State.Status}}}}' bad
@@ -273,9 +295,11 @@ def played(hand, line: str) -> tuple[int, str, str]:
     return found.code, out, err
 
 
-# Lines that wait for a state, not played: when all tries are used up; when it waits so long that it can be looked at.
+# Lines that wait for a state, not played: when all tries are used up; when its health is known; when it waits for long enough.
 WAITS = {
     "SETTLED": lambda hand: hand("inspect -f {{.State.Status}} again").out == "exited\n",
+    "UNHEALTHY": lambda hand: hand("inspect -f {{.State.Health.Status}} again").out == "unhealthy\n",
+    "HEALTHY": lambda hand: hand("inspect -f {{.State.Health.Status}} again").out == "healthy\n",
     "BACKOFF": lambda hand: (
         hand("inspect -f '{{.State.Restarting}} {{.RestartCount}}' again").out.split()[0] == "true"
         and int(hand("inspect -f {{.RestartCount}} again").out) > 5

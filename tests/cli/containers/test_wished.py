@@ -79,6 +79,8 @@ def test_what_nothing_is_said_about_is_the_image_s(facts):
             "stop_timeout": None,
             "exposed_ports": {"80/tcp": {}},
             "volumes": {"/data": {}},
+            "healthcheck": None,
+            "shell": None,
         },
         "options": {},
         "network": ON_THE_BRIDGE,

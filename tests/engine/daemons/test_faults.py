@@ -16,7 +16,7 @@ from helpers.needs import requires
 from helpers.waiting import wait_for
 
 from lib import linux
-from lib.engine import ending
+from lib.engine import ending, moments
 from lib.engine.daemons import calling, standby, watched
 from lib.engine.pipes import run_folder
 from lib.engine.vitality import alive
@@ -144,6 +144,31 @@ def test_nothing_is_half_made_on_a_full_disk(small):
     assert [each["id"] for each in kept.every()] == [one["id"]] and state(one)["status"] == "created"
     assert sorted(os.listdir(kept.containers())) == [".names", kept.place(one).name]
     assert lives.ended(lives.start(one))["exit_code"] == 5
+
+
+def test_one_that_is_started_again_waits_for_room(small):
+    lives, disk = small
+    one = lives.create(f"echo up; {FOR_EVER}")
+    with kept.locked(kept.place(one)) as facts:  # as if it had ended
+        facts["state"] |= {"status": "restarting", "tries": {"count": 1, "delay": 0.1}, "finished": moments.now()}
+        kept.save(facts | {"restart": {"name": "always", "most": 0}})
+    disk.fill()
+    calling.Manager.look(kept.place(one))
+    for _ in range(2):
+        wait_for(lambda: "suitcase:again" in titles())
+        wait_for(lambda: "suitcase:again" not in titles())
+    assert state(one)["status"] == "restarting" and log(one) == b""
+    disk.free()
+    printed(one, b"up\n")
+    assert state(one)["tries"]["count"] == 1
+
+
+def titles() -> set[str]:
+    found = set()
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError):
+            found.add(linux.read(f"/proc/{pid}/comm").strip())
+    return found
 
 
 # -- no descriptor left -----------------------------------------------------------------------------------------------

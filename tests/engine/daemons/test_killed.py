@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 
 import pytest
+from helpers.faults import Fault, ToldFault, doctored_manager, in_a_process
 from helpers.lives import Lives, log, pid_of, printed, rested, shoot, standing_still, state
 from helpers.needs import requires
 from helpers.waiting import wait_for
@@ -19,7 +20,6 @@ from lib import linux
 from lib import state as places
 from lib.engine import ending
 from lib.engine.daemons import calling, endings, standby
-from lib.engine.daemons.manager import Manager
 from lib.engine.pipes import run_folder
 from lib.engine.vitality import alive
 from lib.lab.doctor.leaks import Look
@@ -198,55 +198,6 @@ def test_both_killed_at_once_under_load(lives):
 # -- the command, or another, at every message ------------------------------------------------------------------------
 
 
-class Fault:
-    """At the ``at``-th message that this process sends: somebody is shot, before or after it is sent."""
-
-    def __init__(self, at: int, late: bool, victim: str):
-        self.left, self.late, self.victim = at, late, victim
-        self.originals = {name: getattr(socket.socket, name) for name in ("send", "sendmsg")}
-
-    def shot(self) -> None:
-        self.left = -1
-        if self.victim == "command":
-            os.kill(os.getpid(), signal.SIGKILL)
-        shoot(self.victim)
-
-    def wrapped(self, original):
-        def call(sock, *args):
-            if self.left <= 0:
-                return original(sock, *args)
-            self.left -= 1
-            if self.left:
-                return original(sock, *args)
-            if not self.late:
-                self.shot()
-            done = original(sock, *args)
-            if self.late:
-                self.shot()
-            return done
-
-        return call
-
-    def __enter__(self):
-        for name, original in self.originals.items():
-            setattr(socket.socket, name, self.wrapped(original))
-        return self
-
-    def __exit__(self, *_):
-        for name, original in self.originals.items():
-            setattr(socket.socket, name, original)
-
-
-def in_a_process(deed) -> bool:
-    """Did it come to its end there? Else it was shot."""
-    if (pid := os.fork()) == 0:
-        try:
-            deed()
-        finally:
-            os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-
-
 def started_with(fault: Fault, lives, one: dict) -> bool:
     """Start it while somebody is shot; whether there was such a message."""
     if fault.victim == "command":
@@ -283,32 +234,6 @@ def test_killed_at_every_message(lives, victim, late, tty):
         at += 1
     assert at > 4
     assert not look.leaks()
-
-
-class ToldFault(Fault):
-    """One that says so, to whoever reads ``told``."""
-
-    def __init__(self, at: int, late: bool, victim: str, told: int):
-        super().__init__(at, late, victim)
-        self.told = told
-
-    def shot(self) -> None:
-        os.write(self.told, b"!")
-        super().shot()
-
-
-def doctored_manager(fault: ToldFault) -> int:
-    """A manager, whose messages count; its pid."""
-    if pid := os.fork():
-        wait_for(lambda: pid_of("manager") == pid)
-        return pid
-    try:
-        folder = str(places.our_runtime_dir())
-        door = wait_for(lambda: standby.listen(folder, calling.door("manager")))  # the last one may be just about to end
-        with fault:
-            Manager(door).run()
-    finally:
-        os._exit(0)
 
 
 @pytest.mark.parametrize("tty", [False, True], ids=["pipes", "tty"])
