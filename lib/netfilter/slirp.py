@@ -97,7 +97,8 @@ def let_in(api: str, protocol: str, ip: str, port: int) -> None:
 def shut_out(api: str, protocol: str, ip: str, port: int) -> None:
     """The end of it. Where the cable is cut, there is nothing to end."""
     with suppress(FileNotFoundError, ConnectionError):
-        for one in asked(api, "list_hostfwd", {})["return"]["entries"]:
+        found = asked(api, "list_hostfwd", {})
+        for one in found.get("return", found)["entries"]:  # this answer stands in no "return", whatever slirp4netns(1) says
             if (one["proto"], one["host_addr"], one["host_port"]) == (protocol, ip or "0.0.0.0", port):
                 asked(api, "remove_hostfwd", {"id": one["id"]})
 

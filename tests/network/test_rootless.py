@@ -194,3 +194,15 @@ def test_an_image_is_pulled_from_the_machines_own_network(world, tun, user):
 
 def test_addresses_of_ipv6_are_refused(world, tun, user):
     assert "at IPv4 addresses only" in user(f"run --rm -p [::1]:8077:80 {BOX} true", 125)
+
+
+def test_a_restart_policy_and_a_health_check(world, tun, user):
+    """Started again, it is on its network, and its port leads there; and whoever asks after its health does so as the user."""
+    host, _ = world
+    user("network create backyard")
+    words = f"[ -e /was ] || {{ touch /was; exit 1; }}; {SERVER[7:-1]}"
+    asks = "--health-cmd 'wget -qO- http://db; id -u' --health-interval 100ms"
+    user(f"run -d --name db --network backyard -p 8077:80 --restart always {asks} {BOX} sh -c '{words}'")
+    wait_for(lambda: "(healthy)" in user("ps"))
+    assert user("inspect -f {{.RestartCount}} db") == "1" and "it is me0" in user("inspect db").replace("\\n", "")
+    assert host(fetched, "http://127.0.0.1:8077") == "it is me"
