@@ -25,6 +25,7 @@ from lib.process import signal_number
 from lib.shield import Shield
 from lib.state import kept, shared
 
+LOOK = 0.05  # seconds between two looks at whether one has been started again
 GLANCE = 0.001  # seconds between two looks at whether it has gone
 WAYS_OUT = {
     "running": "running: stop the container before removing or force remove",
@@ -194,7 +195,7 @@ def wait(facts: dict) -> int:
 def tried_again(facts: dict) -> dict:
     """Wait for the next try of one that is to be started again; its facts then."""
     while facts["state"]["status"] == "restarting":
-        time.sleep(GLANCE)
+        time.sleep(LOOK)
         try:
             facts = kept.load(kept.place(facts))
         except FileNotFoundError:

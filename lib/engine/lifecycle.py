@@ -186,8 +186,9 @@ def let_run(library: Library, facts: dict, caller: Caller, ports) -> dict:
 
 
 def tries(before: dict) -> dict:
-    """How often it was started again; whoever starts one by hand begins to count anew."""
-    return {"tries": before["tries"]} if before["status"] == "restarting" else {}
+    """How often it was started again, and how it ended the last time; whoever starts one by hand begins to count anew."""
+    last = {"started": before["started"], "exit_code": before["exit_code"]}
+    return {"tries": before["tries"], "last": last} if before["status"] == "restarting" else {}
 
 
 def on_networks(facts: dict, ports) -> dict:

@@ -59,6 +59,8 @@ class LogSource:
 
     def exit_code(self) -> int:
         """How this run of it ended, if that is known: it may have been removed, or started again, before we looked."""
+        if (last := self.state.get("last")) and last["started"] == self.this_time:
+            return last["exit_code"]
         known = self.state["started"] == self.this_time and (self.state["status"] not in kept.UP or "ended" in self.state)
         return self.state["exit_code"] if known else endings.UNKNOWN
 

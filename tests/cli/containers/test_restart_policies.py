@@ -12,6 +12,7 @@ from helpers.lives import BUSYBOX, log, pid_of, shoot, state
 from helpers.needs import requires
 from helpers.waiting import wait_for
 
+from lib.cli.attached.following import LogSource
 from lib.engine import ending
 from lib.engine.daemons import again, calling
 from lib.engine.pipes import run_folder
@@ -64,8 +65,7 @@ def later(run):
 # -- what is followed by a start --------------------------------------------------------------------------------------
 
 
-@pytest.mark.v2
-@pytest.mark.parametrize("policy", ["always", "unless-stopped", "on-failure", "on-failure:1"])
+@pytest.mark.parametrize("policy", [pytest.param("always", marks=pytest.mark.v2), "unless-stopped", "on-failure", "on-failure:1"])
 def test_one_that_ended_is_started_again(suitcase, run, policy):
     one = run(policy, ONCE)
     wait_for(lambda: log(one) == b"up\n")
@@ -171,6 +171,24 @@ def test_whoever_waits_for_a_running_one_is_told_of_this_end(run):
     waiting_for_it.join(30)
     assert said == [5]
     wait_for(lambda: log(one) == b"up\n")
+
+
+def test_whoever_stays_with_it_stays_until_its_first_end(suitcase, lives):
+    said = suitcase(f"run --network none --restart always --name box {BUSYBOX} sh -c 'echo up; exit 5'")
+    assert (said.code, said.out) == (5, "up\n")
+    assert state(kept.every()[0])["status"] in ("restarting", "running"), "it goes on"
+
+
+def test_whoever_looks_late_hears_how_that_run_ended(run):
+    """It runs again already."""
+    one = run("always", ONCE)
+    wait_for(lambda: log(one) == b"up\n")
+    source = LogSource(kept.place(one))
+    try:
+        source.started({"state": state(one)["last"]})
+        assert source.over() and source.exit_code() == 3
+    finally:
+        source.close()
 
 
 # -- what does not work out -------------------------------------------------------------------------------------------
