@@ -232,3 +232,15 @@ def test_many_at_a_time_on_one_network(host):
     many = [host.place(subprocess.Popen, line, env=env, stdout=subprocess.PIPE, text=True) for _ in range(8)]
     said = [one.communicate()[0].strip() for one in many]
     assert len(set(said)) == 8 and all(re.fullmatch(r"172\.17\.0\.\d+/16", one) for one in said), said
+
+
+def test_one_that_is_started_again_is_on_its_network_and_its_port_leads_there(host):
+    host("network create front")
+    words = "[ -e /was ] || { touch /was; exit 1; }; echo hi > /index.html; exec httpd -f -p 80 -h /"
+    asks = "--health-cmd 'wget -qO- http://web' --health-interval 50ms"
+    host(f"run -d --name web --network front -p 8080:80 --restart always {asks} {BUSYBOX} sh -c '{words}'")
+    wait_for(lambda: "(healthy)" in host("ps").out)
+    (one,) = json.loads(host("inspect web").out)
+    assert one["RestartCount"] == 1 and one["State"]["Health"]["Log"][-1]["Output"] == "hi\n", "by its name"
+    assert host.sh("--network front", "wget -qO- http://web") == "hi\n"
+    assert "hi" in asked(host, ("127.0.0.1", 8080))

@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from lib import durations, state
+from lib import durations, linux, state
 from lib.engine import moments
 from lib.engine.daemons.probing import FAILED, Probe
 from lib.engine.health import asked, known, request
 from lib.engine.plays import health
 
+JUST_MADE = 0.05  # seconds that it takes the keeper, at most, to tell of a process that it is making
 LATER = 1.0  # seconds until one is asked again that could not be asked now: the keeper is gone, say
 
 
@@ -133,6 +134,9 @@ class Checks:
         """A probe that runs is of no interest any more."""
         if one.probe:
             one.probe.kill()
+            if one.probe.pidfd < 0:  # it is just being made: a moment later it can be killed, and nobody would look for it any more
+                linux.readable([one.probe.birth.fileno()], JUST_MADE)
+                one.probe.kill()
             self.close(one)
 
     def close(self, one: Checked) -> None:
