@@ -26,6 +26,7 @@ VERBS = {
     "builds": "build builder-prune",
     "registries": "pull push login logout",
     "networks.verbs": "network",
+    "volumes.verbs": "volume",
 }
 PULLING = {"create", "run"}  # from the machine's network: they go to a user's own when they have their image
 STARTING = {"start", "restart"}

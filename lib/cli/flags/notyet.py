@@ -10,9 +10,9 @@ CONTAINER = """
     cpu-rt-period cpu-rt-runtime c/cpu-shares cpuset-mems device device-cgroup-rule device-read-bps device-read-iops
     device-write-bps device-write-iops disable-content-trust domainname gpus group-add health-cmd
     health-interval health-retries health-start-interval health-start-period health-timeout io-maxbandwidth io-maxiops ipc
-    isolation kernel-memory link link-local-ip memory-reservation memory-swappiness mount
+    isolation kernel-memory link link-local-ip memory-reservation memory-swappiness
     no-healthcheck oom-kill-disable oom-score-adj pid restart runtime security-opt shm-size storage-opt
-    sysctl ulimit use-api-socket userns uts volume-driver volumes-from
+    sysctl ulimit use-api-socket userns uts volume-driver
 """
 FLAGS = {
     "run": CONTAINER,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from lib.cli.listing.rows import network
+from lib.engine.volumes.store import mounts
 from lib.visible import Visible
 
 STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
@@ -95,7 +96,7 @@ def by_ancestor(values: list[str]) -> Test:
 
 def by_volume(values: list[str]) -> Test:
     """The place in the container, or what is mounted there."""
-    return lambda facts: any(not {*one.split(":")[:2]}.isdisjoint(values) for one in facts["options"].get("volumes") or ())
+    return lambda facts: any(not {one["target"], one.get("name"), one.get("source")}.isdisjoint(values) for one in mounts(facts))
 
 
 def before(values: list[str]) -> Test:
