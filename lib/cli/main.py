@@ -23,6 +23,7 @@ VERBS = {
     "containers.about": "version info",
     "containers.logs": "logs",
     "containers.writings": "diff export",
+    "containers.copying": "cp",
     "builds": "build builder-prune",
     "registries": "pull push login logout",
     "networks.verbs": "network",
