@@ -56,10 +56,9 @@ class Container:
 
     The parameters have Docker's names. ``image`` is a base (``busybox``, ``debian``), a folder, or a list of both, the lowest
     layer first; ``memory``, ``cpus``, ``pids_limit`` … are limits (see ``Cgroup``); ``init`` and ``tty`` as ``--init`` and
-    ``--tty``; ``volumes`` are ``"/host:/container[:options]"``, ``tmpfs`` ``"/container[:options]"``; ``network`` is ``"none"``
-    (alone on loopback), ``"host"``,
-    or a network (see ``lib.network``); ``user`` is who it runs as (see ``users.find``); ``cap_add``, ``cap_drop`` and ``privileged``
-    say what root in it may do.
+    ``--tty``; ``volumes`` are ``"/host:/container[:options]"``, ``tmpfs`` ``"/container[:options]"``, ``mounts`` what else is mounted;
+    ``network`` is ``"none"`` (alone on loopback), ``"host"``, or a network (see ``lib.network``); ``user`` is who it runs as (see
+    ``users.find``); ``cap_add``, ``cap_drop`` and ``privileged`` say what root in it may do.
     Without root, a user namespace is taken along.
     """
 

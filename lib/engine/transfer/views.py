@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from lib import linux, state
 from lib.engine import lifecycle
-from lib.engine.vitality import alive, pidfd_of
+from lib.engine.vitality import pidfd_of
 from lib.images import Library
 from lib.ingredients import Bind, RootFS, User
 from lib.process import Plan, Ref, Step
@@ -28,26 +28,21 @@ ROOT = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 @contextmanager
 def root_of(library: Library, facts: dict) -> Iterator[int]:
     """A descriptor of a container's root. One that does not run is not started, or removed, as long as this lasts."""
-    place = kept.place(facts)
-    while alive(facts):
-        if (fd := of_running(facts)) is not None:
-            try:
-                yield fd
-            finally:
-                os.close(fd)
-            return
-        facts = kept.load(place)
-    with kept.locked(place) as now:
-        if not alive(now):
-            with of_stopped(library, now) as fd:
-                yield fd
-            return
-    with root_of(library, now) as fd:  # somebody has started it just then
+    fd = of_running(facts)
+    if fd is None:
+        with kept.locked(kept.place(facts)) as now:
+            if (fd := of_running(now)) is None:
+                with of_stopped(library, now) as root:
+                    yield root
+                return
+    try:
         yield fd
+    finally:
+        os.close(fd)
 
 
 def of_running(facts: dict) -> int | None:
-    """None if it has just ended: then the pid may be another's by now."""
+    """None if it does not run, paused or not; one that has just ended does not: its pid may be another's by now."""
     pidfd = pidfd_of(facts)
     if pidfd < 0:
         return None

@@ -197,8 +197,13 @@ def mounts(facts: dict) -> list[dict]:
 
 
 def users(name: str) -> list[str]:
-    """The ids of the containers that have it mounted, whether they run or not."""
-    return [facts["id"] for facts in kept.every() if name in names(facts)]
+    """The ids of the containers that have it mounted, whether they run or not, those of another suitcase's version included."""
+    found = []
+    for path in sorted(kept.containers().glob(f"*/{kept.NAME}")):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            facts = json.loads(path.read_bytes())
+            found += [facts["id"]] if name in names(facts) else []
+    return found
 
 
 def names(facts: dict) -> list[str]:

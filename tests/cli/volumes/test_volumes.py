@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
+import threading
+from contextlib import suppress
 
 import pytest
 from helpers.lives import BUSYBOX
 from helpers.needs import requires
 
+from lib import state
 from lib.engine import volumes
 from lib.engine.volumes import filling, store
 
@@ -155,7 +160,8 @@ def test_whoever_is_killed_while_filling_leaves_a_mark_and_the_next_one_begins_a
     given = filling.entries
 
     def cut(image, top):
-        yield from list(given(image, top))[:1]
+        rows = given(image, top)
+        yield next(rows)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
@@ -164,6 +170,73 @@ def test_whoever_is_killed_while_filling_leaves_a_mark_and_the_next_one_begins_a
     assert suitcase("ps -aq").out == "" and (store.volumes() / "data" / store.FILLING).exists()
     assert suitcase(f"run --rm {NET} -v data:/data {shop} {LOOK}").out.splitlines() == LOOKS
     assert not (store.volumes() / "data" / store.FILLING).exists()
+
+
+KILLED = """
+import os, signal, sys
+from lib.cli.main import main
+from lib.engine.volumes import filling
+given = filling.entries
+def cut(image, top):
+    rows = given(image, top)
+    yield next(rows)
+    os.kill(os.getpid(), signal.SIGKILL)
+filling.entries = cut
+main(sys.argv[1:])
+"""
+
+
+def test_a_create_that_is_shot_while_filling_leaves_a_container_whose_start_fills_it(suitcase, shop):
+    words = ["create", "--network", "none", "--name", "one", "-v", "data:/data", shop, "sh", "-c", LOOK.split("'")[1]]
+    done = subprocess.run([sys.executable, "-c", KILLED, *words], timeout=60, capture_output=True)
+    assert done.returncode == -9, done.stderr
+    assert suitcase("volume rm data").code == 1, "the container has it"
+    assert suitcase("start -a one").out.splitlines() == LOOKS
+    state.gc()  # the record of the one that was shot
+
+
+def test_what_is_left_half_made_goes_with_the_next_that_is_removed(suitcase):
+    (state.folder("volumes") / ".0123.tmp").mkdir()
+    suitcase("volume create data")
+    assert suitcase("volume ls -q").out == "data\n"
+    suitcase("volume rm data")
+    assert [one.name for one in store.volumes().iterdir()] == [".lock"]
+
+
+def test_a_volume_that_cannot_be_read_says_why(suitcase):
+    suitcase("volume create data")
+    file = store.volumes() / "data" / store.NAME
+    whole = file.read_text()
+    file.write_text(whole.replace('"version": 1', '"version": 2'))
+    assert "was written by another suitcase (version 2; this one reads 1)" in suitcase("volume inspect data").err
+    file.write_text("{")
+    assert "is damaged" in suitcase(f"run {NET} -v data:/x {BUSYBOX}").err and suitcase("volume ls -q").out == ""
+    file.write_text(whole)
+
+
+def test_a_removal_and_a_creation_at_the_same_moment(suitcase):
+    """Whoever has a container has its volume, too."""
+    stop, errors = threading.Event(), []
+
+    def remove() -> None:
+        while not stop.is_set():
+            try:
+                with suppress(volumes.NoSuchVolume, volumes.VolumeInUse):
+                    volumes.remove("data")
+            except Exception as error:
+                errors.append(error)
+
+    beside = threading.Thread(target=remove)
+    beside.start()
+    try:
+        for number in range(25):
+            assert suitcase(f"create {NET} --name c{number} -v data:/x {BUSYBOX} true").code == 0
+            assert (store.volumes() / "data" / store.NAME).exists()
+            suitcase(f"rm c{number}")
+    finally:
+        stop.set()
+        beside.join()
+    assert not errors
 
 
 def test_hostile_links_in_an_image_lead_nowhere_outside(suitcase, lives, tmp_path):
