@@ -15,8 +15,7 @@ from pathlib import Path
 
 from lib import state
 from lib.container import Container, check_name
-from lib.engine import finding, moments
-from lib.engine.daemons import settling
+from lib.engine import moments
 from lib.engine.daemons.calling import Keeper, Manager, settled
 from lib.engine.pipes import NamedPipes, run_folder
 from lib.engine.typists import Caller, hand_over, typed_by
@@ -79,11 +78,12 @@ def mounts_resolved(library: Library, facts: dict) -> Iterator[None]:
     if not (facts["options"].get("volumes") or facts["config"]["volumes"] or facts.get("asked")):
         yield
         return
+    from lib.engine import finding
     from lib.engine.volumes import asked, store
 
     try:
         with store.using():
-            asked.resolve(library, facts, layers_of(library, facts), finding.find)
+            asked.resolve(library, facts, layers_of(library, facts), lambda name: finding.mounts(finding.find(name)))
             yield
     except BaseException:
         store.remove_anonymous(facts)
@@ -99,6 +99,8 @@ def filled(library: Library, facts: dict) -> None:
     try:
         asked.fill(layers_of(library, facts), facts)
     except BaseException:
+        from lib.engine.daemons import settling
+
         with Shield(), kept.locked(kept.place(facts)) as now:
             settling.remove(now | {"auto_remove": True})
         raise

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lib import sizes
 from lib.cli.listing.rows import ANY, network
-from lib.engine.volumes.store import mounts, volumes
+from lib.engine.finding import mounts
 
 BILLION = 10**9
 SHARED_MEMORY = 64 << 20  # bytes of /dev/shm, see ``rootfs``
@@ -160,7 +160,9 @@ def mount(one: dict) -> dict:
     found = {"Type": one["type"], "Source": one.get("source", ""), "Destination": one["target"], "Mode": one["mode"], "RW": not one["ro"]}
     match one["type"]:
         case "volume":
-            place = str(volumes() / one["name"] / "data")
+            from lib.engine.volumes import store  # few have any
+
+            place = str(store.volumes() / one["name"] / "data")
             return {"Type": "volume", "Name": one["name"], **found, "Source": place, "Driver": "local", "Propagation": ""}
         case "image":
             return {"Type": "image", "Name": one["source"], **found, "Source": "", "Propagation": "rprivate"}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from lib.cli.listing.rows import network
-from lib.engine.volumes.store import mounts
+from lib.engine.finding import mounts
 from lib.visible import Visible
 
 STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")

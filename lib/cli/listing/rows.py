@@ -10,7 +10,7 @@ from functools import cache
 
 from lib import sizes
 from lib.cli import text
-from lib.engine.volumes.store import mounts
+from lib.engine.finding import mounts
 
 TABLE = "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"
 HEADS = {

@@ -13,10 +13,10 @@ from lib.engine import lifecycle
 from lib.engine.copying.entries import CannotCopy, Entry
 from lib.engine.copying.planting import Owner, Planting, as_it_is, whoever_copies
 from lib.engine.copying.reading import FOLDER, Tree
+from lib.engine.finding import mounts
 from lib.engine.transfer import places
 from lib.engine.transfer.places import IN_ROOT, Place, own_name, reach, target
 from lib.engine.transfer.views import root_of
-from lib.engine.volumes.store import mounts
 from lib.images import Library
 
 BLOCK = 512  # bytes: a tar file's headers have so many, and files in it are filled up to that

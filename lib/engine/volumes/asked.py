@@ -21,16 +21,17 @@ Mounts = dict[str, dict]  # by their places in the container
 # -- what is written down -----------------------------------------------------------------------------------------------
 
 
-def resolve(library: Library, facts: dict, layers: Sequence[str], find: Callable[[str], dict]) -> None:
+def resolve(library: Library, facts: dict, layers: Sequence[str], mounts_of: Callable[[str], list[dict]]) -> None:
     """Write the mounts of a new container into its ``facts``; volumes are made where they are missing. Hold ``store.using`` meanwhile.
 
     As in Docker: those of other containers first, over them those of ``-v`` and ``--mount``, and a new volume for each ``VOLUME`` of the
-    image that nobody covers. ``find`` knows other containers. Raises ``ValueError``, ``LookupError``; ``facts`` name what was made by then.
+    image that nobody covers. ``mounts_of`` tells those of others. Raises ``ValueError``, ``LookupError``; what was made by
+    then stands in ``facts``.
     """
     asked, image, found = facts.get("asked") or {}, Merged(layers), {}
     try:
         for word in asked.get("volumes_from") or ():
-            found |= of_another(word, find)
+            found |= of_another(word, mounts_of)
         for one in named(facts, asked):
             found[one["target"]] = made(library, one)
         for target in facts["config"]["volumes"] or ():
@@ -44,15 +45,14 @@ def resolve(library: Library, facts: dict, layers: Sequence[str], find: Callable
         facts["mounts"] = list(found.values())
 
 
-def of_another(word: str, find: Callable[[str], dict]) -> Mounts:
+def of_another(word: str, mounts_of: Callable[[str], list[dict]]) -> Mounts:
     """``--volumes-from NAME[:ro]``. Raises ``ValueError``, ``NoSuchContainer``."""
     name, _, mode = word.partition(":")
     if not name:
         raise ValueError("volumes-from specification cannot be an empty string")
     if mode not in ("", "ro", "rw", "z", "Z", "ro,z", "ro,Z", "rw,z", "rw,Z"):
         raise ValueError(f"invalid mode: {mode}")
-    others = store.mounts(find(name))
-    return {one["target"]: {**one, "ro": one["ro"] or "ro" in mode.split(","), "nocopy": True} for one in others}
+    return {one["target"]: {**one, "ro": one["ro"] or "ro" in mode.split(","), "nocopy": True} for one in mounts_of(name)}
 
 
 def named(facts: dict, asked: dict) -> list[dict]:

@@ -187,15 +187,6 @@ def every() -> list[Volume]:
 # -- who has it, and its end --------------------------------------------------------------------------------------------
 
 
-def mounts(facts: dict) -> list[dict]:
-    """What a container has mounted, see ``asked``; one of an earlier suitcase has folders and files of this machine, and nothing else."""
-    if facts.get("mounts") is not None:
-        return facts["mounts"]
-    from lib.volumes import parsed  # few were made by an earlier one
-
-    return [parsed(word) for word in facts["options"].get("volumes") or ()]
-
-
 def users(name: str) -> list[str]:
     """The ids of the containers that have it mounted, whether they run or not, those of another suitcase's version included."""
     found = []
