@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import tarfile
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from helpers.lives import BUSYBOX
 from helpers.needs import requires
 from helpers.waiting import wait_for
 
+from lib import state
 from lib.engine import volumes
 from lib.engine.transfer import deed, views
 from lib.state import kept
@@ -201,6 +203,7 @@ def test_what_the_image_calls_var_run(suitcase, tmp_path):
     assert suitcase(f"cp box:/var/run/made {tmp_path}/made").code == 0
 
 
+@pytest.mark.v2
 def test_volumes_are_seen_whether_it_runs_or_not_and_a_tmpfs_only_while_it_runs(suitcase, tmp_path):
     (tmp_path / "f").write_text("1\n")
     suitcase(f"create {NET} --name box -v data:/data -v {tmp_path}:/host:ro --tmpfs /mem {BUSYBOX} sleep 60")
@@ -342,3 +345,67 @@ def test_a_copy_that_is_interrupted_leaves_nothing_but_what_was_copied(suitcase,
     with views.root_of(lives.library, facts) as root:
         assert os.stat("src", dir_fd=root).st_size
     assert suitcase("start box").code == 0, "its lock is free"
+
+
+SHOT = """
+import os, signal, sys
+from lib.cli.main import main
+from lib.engine.copying.planting import Planting
+Planting.leave = lambda self: os.kill(os.getpid(), signal.SIGKILL)
+main(sys.argv[1:])
+"""
+
+
+def test_a_copy_that_is_shot_leaves_a_container_that_can_be_started(suitcase, box_once, tmp_path):
+    """The child that held its files ends by itself; what it was put together in goes with the next start."""
+    (tmp_path / "d").mkdir()
+    assert subprocess.run([sys.executable, "-c", SHOT, "cp", f"{tmp_path}/d", "box:/"], capture_output=True, timeout=60).returncode == -9
+    assert suitcase(f"cp box:/src/a {tmp_path}/a").code == 0 and (tmp_path / "a").read_text() == "1\n"
+    assert suitcase("start box").code == 0
+    state.gc()
+
+
+ROOTLESS = """
+import os, shlex, subprocess, sys
+home, root, IMAGE = sys.argv[1:]
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+os.environ |= {"HOME": home, "SUITCASE_STORE": f"{home}/store", "SUITCASE_RUN": f"{home}/run", "PYTHONPATH": root}
+os.environ.pop("XDG_RUNTIME_DIR", None)
+from lib.engine import shortnames
+from lib.engine.daemons import calling
+from lib.images import Library, Store
+
+def suitcase(line):
+    done = subprocess.run([sys.executable, "-P", "-m", "lib.cli", *shlex.split(line.replace("IMAGE", IMAGE))], capture_output=True, text=True, cwd=home)
+    print(done.stdout.strip() or done.stderr.strip() or done.returncode)
+
+shortnames.make(Library(Store()), IMAGE)
+open(f"{home}/f", "w").write("hello\\n")
+suitcase("run --name runs -d --network none -v data:/x --tmpfs /t IMAGE sleep 60")
+suitcase("cp f runs:/t/f")
+suitcase("cp f runs:/x/f")
+suitcase("exec runs cat /t/f /x/f")
+suitcase("run --name ran --network none -v data:/x IMAGE touch /x/made")
+suitcase("cp f ran:/g")
+suitcase("cp ran:/x out")
+suitcase("cp ran:/g back")
+print(sorted(os.listdir(f"{home}/out")), open(f"{home}/back").read().strip())
+suitcase("rm -f runs ran")
+suitcase("volume rm data")
+calling.rest()
+"""
+
+
+@requires("userns")
+def test_an_ordinary_user_copies_too():
+    with tempfile.TemporaryDirectory(prefix="st-") as place:
+        os.chmod(place, 0o755)
+        home = Path(place, "home")
+        home.mkdir()
+        os.chown(home, 65534, 65534)
+        root = str(Path(deed.__file__).parents[3])
+        done = subprocess.run(
+            [sys.executable, "-c", ROOTLESS, str(home), root, BUSYBOX], capture_output=True, text=True, timeout=60, cwd="/"
+        )
+        told = done.stdout.splitlines()[1:]
+    assert told == ["0", "0", "hello", "hello", "0", "0", "0", "0", "['f', 'made'] hello", "runs", "ran", "data"], done

@@ -70,6 +70,7 @@ def test_what_cannot_be_meant(suitcase, line, said):
     assert found.code and said in found.err and suitcase("volume ls -q").out == ""
 
 
+@pytest.mark.v2
 def test_a_volume_outlives_its_container_and_two_share_one(suitcase):
     assert suitcase(f"run --rm {NET} -v data:/srv {BUSYBOX} sh -c 'echo kept > /srv/file'").code == 0
     assert suitcase(f"run --rm {NET} -v data:/other:ro {BUSYBOX} cat /other/file").out == "kept\n"
