@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from lib import state
@@ -46,10 +46,11 @@ class NameTaken(ValueError):
 # -- creating -----------------------------------------------------------------------------------------------------------
 
 
-def create(library: Library, facts: dict, name: str | None = None) -> dict:
+def create(library: Library, facts: dict, name: str | None = None, opened: Callable[[], AbstractContextManager] = nullcontext) -> dict:
     """Write down a new container: ``facts`` are what it is to be (see ``engine.wishes.wished``). Returns them, with id and name.
 
-    Raises ``NameTaken``, ``ValueError``. The image's layers are unpacked already, or are now.
+    Raises ``NameTaken``, ``ValueError``. The image's layers are unpacked already, or are now. A new volume may take long to fill: within
+    ``opened`` an interrupt may come meanwhile (see ``Shield``), and takes the container away again.
     """
     if name is not None:
         check_name(name)
@@ -68,7 +69,7 @@ def create(library: Library, facts: dict, name: str | None = None) -> dict:
             kept.save(facts, draft)
     finally:
         record.remove()
-    filled(library, facts)
+    filled(library, facts, opened)
     return facts
 
 
@@ -81,6 +82,7 @@ def mounts_resolved(library: Library, facts: dict) -> Iterator[None]:
     from lib.engine import finding
     from lib.engine.volumes import asked, store
 
+    asked.unpack(library, facts)
     try:
         with store.using():
             asked.resolve(library, facts, layers_of(library, facts), lambda name: finding.mounts(finding.find(name)))
@@ -90,14 +92,15 @@ def mounts_resolved(library: Library, facts: dict) -> Iterator[None]:
         raise
 
 
-def filled(library: Library, facts: dict) -> None:
+def filled(library: Library, facts: dict, opened: Callable[[], AbstractContextManager]) -> None:
     """New volumes get what the image has at their places. If that cannot be, the container goes again."""
     if not facts.get("mounts"):
         return
     from lib.engine.volumes import asked
 
     try:
-        asked.fill(layers_of(library, facts), facts)
+        with opened():
+            asked.fill(layers_of(library, facts), facts)
     except BaseException:
         from lib.engine.daemons import settling
 

@@ -21,6 +21,13 @@ Mounts = dict[str, dict]  # by their places in the container
 # -- what is written down -----------------------------------------------------------------------------------------------
 
 
+def unpack(library: Library, facts: dict) -> None:
+    """Unpack the images that are to be mounted, which may take a while. Raises ``StoreError`` for one that is not here."""
+    for one in (facts.get("asked") or {}).get("mounts") or ():
+        if one["type"] == "image":
+            library.folders(library.find(one["source"]))
+
+
 def resolve(library: Library, facts: dict, layers: Sequence[str], mounts_of: Callable[[str], list[dict]]) -> None:
     """Write the mounts of a new container into its ``facts``; volumes are made where they are missing. Hold ``store.using`` meanwhile.
 
@@ -74,7 +81,6 @@ def made(library: Library, one: dict) -> dict:
         return {**one, "name": there.name, "anonymous": not one["name"]}
     if one["type"] == "image":
         image = library.find(one["source"])
-        library.folders(image)
         return {**one, "image": image.id, "chains": image.chain_ids}
     return dict(one)
 

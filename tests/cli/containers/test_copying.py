@@ -376,7 +376,8 @@ from lib.engine.daemons import calling
 from lib.images import Library, Store
 
 def suitcase(line):
-    done = subprocess.run([sys.executable, "-P", "-m", "lib.cli", *shlex.split(line.replace("IMAGE", IMAGE))], capture_output=True, text=True, cwd=home)
+    words = [sys.executable, "-P", "-m", "lib.cli", *shlex.split(line.replace("IMAGE", IMAGE))]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=home)
     print(done.stdout.strip() or done.stderr.strip() or done.returncode)
 
 shortnames.make(Library(Store()), IMAGE)

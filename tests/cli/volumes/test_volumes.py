@@ -187,6 +187,15 @@ main(sys.argv[1:])
 """
 
 
+@pytest.mark.parametrize("words", ["create", "run --rm", "run -d"])
+def test_an_interrupt_while_a_volume_is_filled_takes_the_container_away_again(suitcase, shop, words):
+    words = [*words.split(), "--network", "none", "-v", "data:/data", shop, "true"]
+    script = KILLED.replace("signal.SIGKILL", "signal.SIGINT")
+    done = subprocess.run([sys.executable, "-c", script, *words], timeout=60, capture_output=True)
+    assert done.returncode == 1 and b"Aborted!" in done.stderr, done
+    assert suitcase("ps -aq").out == "" and names(suitcase) == ["data"] and (store.volumes() / "data" / store.FILLING).exists()
+
+
 def test_a_create_that_is_shot_while_filling_leaves_a_container_whose_start_fills_it(suitcase, shop):
     words = ["create", "--network", "none", "--name", "one", "-v", "data:/data", shop, "sh", "-c", LOOK.split("'")[1]]
     done = subprocess.run([sys.executable, "-c", KILLED, *words], timeout=60, capture_output=True)
