@@ -176,6 +176,17 @@ def test_a_stream_of_tar_into_it_packed_or_not(suitcase, box, tmp_path):
     assert command("cp", "-", f"{box}:/", input=b"no tar file" * 100).returncode == 1
 
 
+def test_no_program_of_the_container_s_is_run(suitcase, tmp_path):
+    """Not to unpack what is packed either, wherever Docker looks for one."""
+    evil = (
+        "printf '#!/bin/sh\\n: > /proof\\n' > /bin/xz; chmod 755 /bin/xz; for one in unpigz gzip tar getent; do cp /bin/xz /bin/$one; done"
+    )
+    suitcase(f'run -d {NET} --name box {BUSYBOX} sh -c "mkdir /new; {evil}; exec sleep 60"')
+    wait_for(lambda: suitcase("exec box ls /bin/getent").code == 0)
+    assert command("cp", "-a", "-", "box:/new", input=lzma.compress(tar(("packed", b"3\n")))).returncode == 0
+    assert suitcase("exec box cat /new/packed").out == "3\n" and suitcase("exec box ls /proof").code and not Path("/proof").exists()
+
+
 def test_an_archive_leads_nowhere_outside(suitcase, box, tmp_path):
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as archive:
