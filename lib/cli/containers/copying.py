@@ -11,7 +11,6 @@ import click
 from lib import sizes
 from lib.cli.errors import errors
 from lib.cli.library import library
-from lib.cli.streams import stdout
 from lib.visible import visible
 
 
@@ -54,8 +53,9 @@ def out(container: str, path: str, local: str, follow: bool, quiet: bool) -> Non
     from lib.engine.transfer import deed
 
     if local == "-":
-        facts = finding.current(container)
-        return deed.stream_out(library(), facts, container, path, stdout(), follow)
+        if sys.stdout.isatty():
+            raise ValueError("a tar archive says nothing on a terminal: send it to a file (> FILE), or to tar (| tar x)")
+        return deed.stream_out(library(), finding.current(container), container, path, sys.stdout.buffer, follow)
     check_output(local)
     done = deed.out(library(), finding.current(container), container, path, local, follow)
     for name in done.left_out:

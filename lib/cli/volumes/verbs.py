@@ -194,7 +194,7 @@ def prune(every: bool, filters: tuple, force: bool) -> None:
             which = "all local volumes" if every else "anonymous local volumes"
             click.echo(f"WARNING! This will remove {which} not used by at least one container.")
             if not click.confirm("Are you sure you want to continue?", prompt_suffix=" [y/N] ", show_default=False):
-                raise ValueError("volume prune has been cancelled")
+                return
         gone = volumes.prune(every or (bool(said) and truth("all", said[-1])), lambda one: fits(one, wanted))
         if gone.names:
             click.echo("Deleted Volumes:\n" + "\n".join(gone.names) + "\n")

@@ -95,6 +95,15 @@ def test_a_volume_in_use_is_not_removed(suitcase):
     assert suitcase("volume rm -f data").out == "data\n", "that it is gone is what was wanted"
 
 
+@pytest.mark.parametrize(("answer", "left"), [("y", ""), ("n", "data\n"), ("", "data\n")])
+def test_prune_asks(suitcase, answer, left):
+    suitcase("volume create data")
+    words = [sys.executable, "-P", "-m", "lib.cli", "volume", "prune", "-a"]
+    done = subprocess.run(words, input=f"{answer}\n", capture_output=True, text=True, timeout=60)
+    warning = "WARNING! This will remove all local volumes not used by at least one container.\nAre you sure you want to continue? [y/N] "
+    assert done.returncode == 0 and done.stdout.startswith(warning) and suitcase("volume ls -q").out == left
+
+
 def names(suitcase) -> list[str]:
     return suitcase("volume ls -q").out.split()
 
