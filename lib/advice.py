@@ -186,6 +186,7 @@ CATALOGUE = {
     ("mount", "EBUSY"): "the source is already mounted there, or something still uses it",
     ("mount", "ENOSPC"): "not the disk is full but the mount table: too many mounts in this namespace (sysctl fs.mount-max)",
     ("mount", "ELOOP"): "the path goes in a circle of symbolic links",
+    ("bind", "EXDEV"): "the subpath leads out of the volume or image that it is to be in, by a link or by '..'",
     ("open_tree", "ENOENT"): "the file or folder to bind does not exist on the host",
     ("open_tree", "EPERM"): NEEDS_ROOT,
     ("umount2", "EINVAL"): "nothing is mounted there",

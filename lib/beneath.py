@@ -17,7 +17,7 @@ from typing import BinaryIO, NamedTuple
 from lib import linux
 from lib.regularfile import open_regular
 
-BENEATH = 0x08 | 0x04 | linux.RESOLVE_NO_MAGICLINKS  # RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS
+BENEATH = linux.RESOLVE_BENEATH | linux.RESOLVE_NO_SYMLINKS | linux.RESOLVE_NO_MAGICLINKS
 FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # a pipe in its place must not make us wait
 GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)

@@ -56,10 +56,9 @@ class Container:
 
     The parameters have Docker's names. ``image`` is a base (``busybox``, ``debian``), a folder, or a list of both, the lowest
     layer first; ``memory``, ``cpus``, ``pids_limit`` … are limits (see ``Cgroup``); ``init`` and ``tty`` as ``--init`` and
-    ``--tty``; ``volumes`` are ``"/host:/container[:options]"``, ``tmpfs`` ``"/container[:options]"``; ``network`` is ``"none"``
-    (alone on loopback), ``"host"``,
-    or a network (see ``lib.network``); ``user`` is who it runs as (see ``users.find``); ``cap_add``, ``cap_drop`` and ``privileged``
-    say what root in it may do.
+    ``--tty``; ``volumes`` are ``"/host:/container[:options]"``, ``tmpfs`` ``"/container[:options]"``, ``mounts`` what else is mounted;
+    ``network`` is ``"none"`` (alone on loopback), ``"host"``, or a network (see ``lib.network``); ``user`` is who it runs as (see
+    ``users.find``); ``cap_add``, ``cap_drop`` and ``privileged`` say what root in it may do.
     Without root, a user namespace is taken along.
     """
 
@@ -69,6 +68,7 @@ class Container:
         read_only: bool = False, init: bool = False, tty: bool = False, network="none", ulimits=None, user: RunAs | None = None,
         memory=None, memory_swap=None, cpus=None, cpu_weight=None, cpuset=None, pids_limit=None,
         cap_add: Sequence[str] = (), cap_drop: Sequence[str] = (), privileged: bool = False, kept: str | None = None, synced: bool = False,
+        mounts: Sequence[Mount] = (),
     ):  # fmt: skip
         self.id = os.path.basename(kept) if kept else state.new_id()
         self.name = name or self.id
@@ -84,7 +84,7 @@ class Container:
         self.cgroup = self.choose_cgroup(limits)
         self.network = connected(network, self.id, self.name, self.hostname)
         self.files = own_files(f"{self.folder}-files", self.hostname, self.network)
-        mounts = [*self.extra_mounts(), *own_mounts(volumes, tmpfs)]
+        mounts = [*self.extra_mounts(), *own_mounts(volumes, tmpfs), *mounts]
         layers = [bases.find(one) for one in ([image] if isinstance(image, str) else image)]
         self.rootfs = RootFS(
             layers, self.folder, mounts, read_only, self.rootless, network == "host", files=self.files.bound, privileged=privileged,

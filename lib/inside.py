@@ -77,6 +77,14 @@ class Opened:
         os.close(self.fd)
 
 
+class Below(Opened):
+    """A descriptor of ``path`` in the folder ``top``, which it must not lead out of."""
+
+    def __init__(self, top: str, path: str):
+        with Opened("/", top, os.O_PATH | os.O_DIRECTORY) as fd:
+            self.fd = linux.openat2(fd, path, os.O_PATH, linux.RESOLVE_BENEATH | linux.RESOLVE_NO_MAGICLINKS)
+
+
 def opened_or_made(root: str, path: str, find=Opened) -> Opened:
     """A folder; it is nearly always there, so look first and make it only then."""
     try:
@@ -189,8 +197,14 @@ def mount(source: str, root: str, path: str, fstype: str, options: str = "") -> 
             linux.mount(None, f"/proc/self/fd/{there}", None, word)
 
 
-def bind(source: str, root: str, path: str, options: str = "", recursive: bool = True, own: str = "") -> None:
-    """Show a file or folder of the host at ``path`` inside ``root``, on something that is made if it is missing."""
+def bind(source: str, root: str, path: str, options: str = "", recursive: bool = True, own: str = "", below: str = "") -> None:
+    """Show a file or folder of the host at ``path`` inside ``root``, on something that is made if it is missing.
+
+    ``below`` is a path in the source: only that is shown.
+    """
+    if below:
+        with Below(source, below) as fd:
+            return bind(f"/proc/self/fd/{fd}", root, path, options, recursive, own)
     if not exists(root, path):
         ensure(root, path, source)
     with place(root, path) as there:

@@ -9,19 +9,7 @@ from collections.abc import Sequence
 from lib import linux
 from lib.ingredients import Bind, Mount, Tmpfs
 
-
-def volume(text: str) -> Bind:
-    """``-v /host:/container[:options]``. Raises ``ValueError`` when it is not that."""
-    source, _, rest = text.partition(":")
-    target, colon, mode = rest.partition(":")
-    if not source.startswith("/") or not target.startswith("/"):
-        raise ValueError(f"invalid volume {text!r}: /host/path:/container/path, and :ro to make it read-only")
-    if os.path.normpath(target).strip("/") == "":
-        raise ValueError(f"invalid volume '{text}': destination can't be '/'")
-    words = volume_options(text, mode) if colon else []
-    nodes = "" if os.path.exists(source) and stat.S_ISCHR(os.stat(source).st_mode) else "nodev"  # a device is bound by its own name only
-    return Bind(target, source=source, options=",".join(filter(None, [*words, nodes])))
-
+# -- -v -----------------------------------------------------------------------------------------------------------------
 
 # What may stand behind a volume's second colon, one of each row (Docker's mount_linux parser). ``z`` asks for a label of SELinux's, which
 # a program has to fear that runs under one of its own: ours do not. The last row is Docker Desktop's, and means nothing on Linux.
@@ -29,20 +17,93 @@ VOLUME_OPTIONS = (
     {"ro": "ro", "rw": ""},
     {"private": "", "rprivate": "", "slave": "slave", "rslave": "slave"},
     {"z": "", "Z": ""},
+    {"nocopy": ""},
     {"consistent": "", "cached": "", "delegated": ""},
 )
 
 
-def volume_options(text: str, mode: str) -> list[str]:
-    """``ro,Z`` as options of the mount. Raises ``ValueError`` for a word that is none, and for two that are of one kind."""
+def parsed(text: str) -> dict:
+    """``/host:/container[:options]``, ``name:/container[:options]`` or ``/container``, as a container's file has it.
+
+    ``type`` is ``bind`` (of ``source``) or ``volume`` (called ``name``, which is empty where it has none). Raises ``ValueError``.
+    """
+    source, target, mode = sections(text)
+    words = volume_words(mode) if mode else []
+    kind = "bind" if source.startswith(("/", ".")) else "volume"
+    found = {"type": kind, "target": checked_target(target, kind, text), "ro": "ro" in words, "mode": mode}
+    if kind == "volume":
+        return found | {"name": source, "nocopy": "nocopy" in words}
+    propagation = next((word for word in words if word in VOLUME_OPTIONS[1]), "rprivate")
+    return found | {"source": os.path.normpath(os.path.abspath(source)), "propagation": propagation}
+
+
+def sections(text: str) -> tuple[str, str, str]:
+    """Source, target, mode. Raises ``ValueError``."""
+    if not text:
+        raise ValueError("invalid empty volume spec")
+    parts = text.split(":")
+    if "" in parts:
+        raise ValueError(f"invalid spec: {text}: empty section between colons")
+    if len(parts) > 3:
+        raise ValueError(f"invalid spec: {text}: too many colons")
+    if len(parts) == 2 and all(kind_of(word) is not None for word in parts[1].split(",")):
+        raise ValueError(f"invalid volume specification: '{text}'")
+    source, target, mode = ["", *parts, ""] if len(parts) == 1 else [*parts, ""][:3]
+    return source, target, mode
+
+
+def kind_of(word: str) -> int | None:
+    """The row of ``VOLUME_OPTIONS`` that a word is in."""
+    return next((number for number, kind in enumerate(VOLUME_OPTIONS) if word in kind), None)
+
+
+def volume_words(mode: str) -> list[str]:
+    """``ro,Z``, word by word. Raises ``ValueError`` for a word that is none, and for two that are of one kind."""
     words = mode.split(",")
-    kinds = [next((kind for kind in VOLUME_OPTIONS if word in kind), None) for word in words]
-    if None in kinds or any(kinds.count(kind) > 1 for kind in kinds):
+    kinds = [kind_of(word) for word in words]
+    if None in kinds or len({*kinds}) < len(kinds):
         known = "; ".join(" ".join(kind) for kind in VOLUME_OPTIONS)
         shared = "; what is mounted in a container never reaches the host" if "shared" in mode else ""
-        raise ValueError(f"invalid volume '{text}': invalid mode: {mode} (known are, one of each kind: {known}{shared})")
-    return [kind[word] for word, kind in zip(words, kinds, strict=True)]
+        raise ValueError(f"invalid mode: {mode} (known are, one of each kind: {known}{shared})")
+    return words
 
+
+def checked_target(target: str, kind: str, text: str) -> str:
+    """Where in the container; without dots. Raises ``ValueError``."""
+    if why := wrong_target(target):
+        raise ValueError(f"invalid volume specification: '{text}': invalid mount config for type \"{kind}\": {why}")
+    return os.path.normpath("/" + target.lstrip("/"))
+
+
+def wrong_target(target: str) -> str:
+    """What is wrong with a place to mount something at, or nothing."""
+    if os.path.normpath("/" + target).strip("/") == "":
+        return "invalid specification: destination can't be '/'"
+    return "" if target.startswith("/") else f"invalid mount path: '{target}' mount path must be absolute"
+
+
+def bound(found: dict, source: str, below: str = "") -> Bind:
+    """A folder or file of this machine at the place of a mount that was ``parsed``; ``below`` is a path in it."""
+    slave = "slave" if found.get("propagation", "").endswith("slave") else ""
+    words = ["ro" if found["ro"] and found.get("recursion") != "writable" else "", slave]
+    if not (os.path.exists(source) and stat.S_ISCHR(os.stat(source).st_mode)):
+        words.append("nodev")  # a device is bound by its own name only
+    own = "ro" if found["ro"] and found.get("recursion") == "writable" else ""
+    options = ",".join(filter(None, words))
+    return Bind(found["target"], source=source, options=options, recursive=found.get("recursion") != "disabled", own=own, below=below)
+
+
+def volume(text: str) -> Bind:
+    """``-v /host:/container[:options]``. Raises ``ValueError`` when it is not that."""
+    found = parsed(text)
+    if found["type"] != "bind":
+        raise ValueError(
+            f"invalid volume {text!r}: here it is /host/path:/container/path, and :ro to make it read-only; the engine has others"
+        )
+    return bound(found, found["source"])
+
+
+# -- --tmpfs ------------------------------------------------------------------------------------------------------------
 
 TMPFS_DATA = ("size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol")  # see tmpfs(5)
 
@@ -58,6 +119,9 @@ def tmpfs_mount(text: str) -> Mount:
         if word.partition("=")[0] not in TMPFS_DATA and not linux.is_mount_word(word):
             raise ValueError(f'invalid tmpfs option "{word}": those of mount(8), and {"= ".join(TMPFS_DATA)}=')
     return Tmpfs(target, ",".join(filter(None, ["nosuid,nodev,noexec", options])))
+
+
+# -- all of them --------------------------------------------------------------------------------------------------------
 
 
 def own_mounts(volumes: Sequence[str], tmpfs: Sequence[str]) -> list[Mount]:

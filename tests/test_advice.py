@@ -137,6 +137,7 @@ PROVOKED = {
         tmp(p), *(do("mkdir", f"{p}/{n}") for n in range(18)), *(do("mount", str(p), f"{p}/{n}", None, "rbind") for n in range(18))
     ),
     ("mount", "ELOOP"): lambda p: fails(do("mount", "tmpfs", loop(p / "x"), "tmpfs")),
+    ("bind", "EXDEV"): lambda p: fails(do("bind", str(p), "/", "/tmp", "", True, "", "..")),
     ("open_tree", "ENOENT"): lambda p: fails(do("bind", str(p / "x"), "/", "/etc/passwd")),
     ("open_tree", "EPERM"): lambda p: fails(NOBODY, do("bind", "/etc", "/", "/tmp")),
     ("umount2", "EINVAL"): lambda p: fails(do("umount2", str(p))),

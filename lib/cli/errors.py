@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import traceback
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 
 import click
@@ -36,6 +37,19 @@ def errors(code: int = 1):
     except (Visible, LookupError, ValueError, OSError, RuntimeError, MemoryError) as error:
         let_go(error)
         raise Failed(f"{words(error)}{way_out(error)}", number(error, code)) from None
+
+
+def each(names: Iterable[str], do: Callable[[str], object]) -> None:
+    """Do it with each; at the end tell of all that went wrong."""
+    failed = []
+    for name in names:
+        try:
+            with errors():
+                do(name)
+        except Failed as error:
+            failed.append(error.message)
+    if failed:
+        raise Failed("\n".join(failed))
 
 
 def number(error: Exception, code: int) -> int:

@@ -23,9 +23,11 @@ VERBS = {
     "containers.about": "version info",
     "containers.logs": "logs",
     "containers.writings": "diff export",
+    "containers.copying": "cp",
     "builds": "build builder-prune",
     "registries": "pull push login logout",
     "networks.verbs": "network",
+    "volumes.verbs": "volume",
 }
 PULLING = {"create", "run"}  # from the machine's network: they go to a user's own when they have their image
 STARTING = {"start", "restart"}

@@ -218,8 +218,11 @@ def rename(facts: dict, name: str) -> None:
             shared.amend(str(state.runtime_dir() / "networks" / one["id"][: kept.SHORT]), now["id"][: kept.SHORT], name=name)
 
 
-def remove(facts: dict, force: bool = False) -> None:
-    """Take it away, with all that it has written. Raises ``Conflict`` if it runs and is not to be killed."""
+def remove(facts: dict, force: bool = False, volumes: bool = False) -> None:
+    """Take it away, with all that it has written, and (``volumes``) with its anonymous volumes.
+
+    Raises ``Conflict`` if it runs and is not to be killed.
+    """
     place = kept.place(facts)
     if (alive(facts) or facts["state"]["status"] == "restarting") and not force:
         raise Conflict(f'cannot remove container "{facts["name"]}": container is {WAYS_OUT[facts["state"]["status"]]}')
@@ -236,6 +239,7 @@ def remove(facts: dict, force: bool = False) -> None:
             if alive(now):
                 raise Conflict(f'cannot remove container "{facts["name"]}": somebody has started it again')
             undo(now)
+            now["state"]["with_volumes"] = volumes
             take_away(now)
     except FileNotFoundError:  # it has gone; or its lock has, and whoever was about it was killed
         remove_damaged(place)

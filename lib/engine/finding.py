@@ -43,3 +43,14 @@ def now(facts: dict) -> dict:
     from lib.engine.daemons.calling import settled  # few need it: it loads what starts a manager
 
     return settled(facts) or facts
+
+
+def mounts(facts: dict) -> list[dict]:
+    """What a container has mounted, see ``volumes.asked``; one of an earlier suitcase has folders of this machine, and nothing else."""
+    if facts.get("mounts") is not None:
+        return facts["mounts"]
+    if not (words := facts["options"].get("volumes")):
+        return []
+    from lib.volumes import parsed
+
+    return [parsed(word) for word in words]

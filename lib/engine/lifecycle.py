@@ -10,8 +10,8 @@ import errno
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from lib import state
@@ -22,7 +22,7 @@ from lib.engine.pipes import NamedPipes, run_folder
 from lib.engine.typists import Caller, hand_over, typed_by
 from lib.engine.vitality import boot
 from lib.images import Library, Merged
-from lib.ingredients import users
+from lib.ingredients import Mount, users
 from lib.shield import Shield
 from lib.state import kept
 
@@ -48,10 +48,11 @@ class NameTaken(ValueError):
 # -- creating -----------------------------------------------------------------------------------------------------------
 
 
-def create(library: Library, facts: dict, name: str | None = None) -> dict:
+def create(library: Library, facts: dict, name: str | None = None, opened: Callable[[], AbstractContextManager] = nullcontext) -> dict:
     """Write down a new container: ``facts`` are what it is to be (see ``engine.wishes.wished``). Returns them, with id and name.
 
-    Raises ``NameTaken``, ``ValueError``. The image's layers are unpacked already, or are now.
+    Raises ``NameTaken``, ``ValueError``. The image's layers are unpacked already, or are now. A new volume may take long to fill: within
+    ``opened`` an interrupt may come meanwhile (see ``Shield``), and takes the container away again.
     """
     if name is not None:
         check_name(name)
@@ -63,14 +64,61 @@ def create(library: Library, facts: dict, name: str | None = None) -> dict:
     record = state.new_record(f"create-{place.name}", [("rmtree", f"{place}.new")], image=facts["image"], chains=facts["chains"])
     try:
         with suppress(users.UnknownUser):  # that is for its start to say
-            container(library, facts | {"name": name or facts["id"]})
-        with kept.naming(), kept.new(facts["id"]) as draft:
+            container(library, facts | {"name": name or facts["id"], "mounts": ()})
+        with mounts_resolved(library, facts), kept.naming(), kept.new(facts["id"]) as draft:
             (draft / "upper").mkdir(0o755)
             facts["name"] = free(name)
             kept.save(facts, draft)
     finally:
         record.remove()
+    filled(library, facts, opened)
     return facts
+
+
+@contextmanager
+def mounts_resolved(library: Library, facts: dict) -> Iterator[None]:
+    """What it has mounted stands in its facts, and no volume of these goes, as long as this lasts. Most have nothing, and load nothing."""
+    if not (facts["options"].get("volumes") or facts["config"]["volumes"] or facts.get("asked")):
+        yield
+        return
+    from lib.engine import finding
+    from lib.engine.volumes import asked, store
+
+    asked.unpack(library, facts)
+    try:
+        with store.using():
+            asked.resolve(library, facts, layers_of(library, facts), lambda name: finding.mounts(finding.find(name)))
+            yield
+    except BaseException:
+        store.remove_anonymous(facts)
+        raise
+
+
+def filled(library: Library, facts: dict, opened: Callable[[], AbstractContextManager]) -> None:
+    """New volumes get what the image has at their places. If that cannot be, the container goes again."""
+    if not facts.get("mounts"):
+        return
+    from lib.engine.volumes import asked
+
+    try:
+        with opened():
+            asked.fill(layers_of(library, facts), facts)
+    except BaseException:
+        from lib.engine.daemons import settling
+
+        with Shield(), kept.locked(kept.place(facts)) as now:
+            settling.remove(now | {"auto_remove": True})
+        raise
+
+
+def mounts_of(library: Library, facts: dict) -> Sequence[Mount]:
+    """What a start mounts; what must be there before is made."""
+    if not facts.get("mounts"):
+        return ()
+    from lib.engine.volumes import asked
+
+    asked.prepare(layers_of(library, facts), facts)
+    return asked.ingredients(library, facts, str(kept.place(facts) / "scratch"))
 
 
 def free(name: str | None) -> str:
@@ -157,7 +205,7 @@ def held(facts: dict) -> Iterator:
 
 def let_run(library: Library, facts: dict, caller: Caller, ports) -> dict:
     place, config = kept.place(facts), facts["config"]
-    made = container(library, facts, networks_of(facts, ports))
+    made = container(library, facts, networks_of(facts, ports), mounts_of(library, facts))
     with typed_by(caller, facts) as stdin:
         named = config["open_stdin"] and stdin == subprocess.DEVNULL
         made.plan.ingredients = [*made.plan.ingredients, NamedPipes(run_folder(facts["id"]), config["tty"], named, made.user.uid)]
@@ -211,10 +259,10 @@ def leftovers(place: Path) -> None:
         state.rmtree(str(place / name))
 
 
-def container(library: Library, facts: dict, network=None) -> Container:
+def container(library: Library, facts: dict, network=None, mounts: Sequence[Mount] = ()) -> Container:
     """The container of these facts, not started. Raises ``LookupError`` for a user that its files do not know, ``ValueError``.
 
-    ``network`` is needed for its start alone: whoever looks or joins need not load what makes networks.
+    ``network`` and ``mounts`` are needed for its start alone: whoever looks or joins need not load what makes them.
     """
     place, config = kept.place(facts), facts["config"]
     with library.store.using():  # a prune beside us would sweep what is only being made
@@ -223,10 +271,16 @@ def container(library: Library, facts: dict, network=None) -> Container:
     made = Container(
         layers, facts["argv"], name=facts["name"], env={"HOME": user.home, **variables(config["env"])}, workdir=config["workdir"] or "/",
         user=user, tty=config["tty"], hostname=config["hostname"] or None, kept=str(place), synced=not facts["auto_remove"],
-        ulimits={"nofile": nofile()}, network=network or ("host" if facts["network"]["mode"] == "host" else "none"), **facts["options"],
+        ulimits={"nofile": nofile()}, network=network or ("host" if facts["network"]["mode"] == "host" else "none"), mounts=mounts,
+        **options_of(facts),
     )  # fmt: skip
     made.plan.about = {"called": facts["name"], "image": facts["image"], "chains": facts["chains"]}
     return made
+
+
+def options_of(facts: dict) -> dict:
+    """Those of ``Container``; the words of ``-v`` only where an earlier suitcase has not resolved them."""
+    return {name: value for name, value in facts["options"].items() if name != "volumes" or facts.get("mounts") is None}
 
 
 def networks_of(facts: dict, ports):

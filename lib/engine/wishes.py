@@ -22,6 +22,7 @@ class Wishes:
     workdir: str | None = None
     user: str | None = None
     labels: dict[str, str] = field(default_factory=dict)
+    volumes: Sequence[str] = ()  # places that get a volume without a name
     exposed: Sequence[str] = ()  # ports, as ``80/tcp``
     stop_signal: str | None = None
     stop_timeout: int | None = None
@@ -73,7 +74,7 @@ def config(image: Image, wishes: Wishes) -> dict:
         "stop_signal": wishes.stop_signal or there.get("StopSignal") or None,
         "stop_timeout": wishes.stop_timeout,
         "exposed_ports": {port: {} for port in [*(there.get("ExposedPorts") or {}), *wishes.exposed]},
-        "volumes": there.get("Volumes") or None,
+        "volumes": {path: {} for path in [*(there.get("Volumes") or {}), *wishes.volumes]} or None,
         "healthcheck": healthcheck(there, wishes),
         "shell": there.get("Shell") or None,
     }

@@ -6,11 +6,10 @@ import errno
 import os
 import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
+from lib.images.overlays import tolerated
 from lib.images.tarmembers import LayerError, Member
-
-NO_XATTRS = (errno.ENOTSUP, errno.EPERM)  # a file system without them; a user may not set file capabilities
 
 
 def copy(source, out: int, size: int) -> None:
@@ -67,16 +66,6 @@ def times(member: Member) -> tuple[int, int]:
     if isinstance(member.mtime, float):
         moment = int(max(-(1 << 33), min(member.mtime, 1 << 33)) * 10**9)
     return moment, moment
-
-
-class tolerated(suppress):
-    """Attributes are kept where the file system can, as in Docker."""
-
-    def __init__(self):
-        super().__init__(OSError)
-
-    def __exit__(self, kind, error, trace) -> bool:
-        return kind is not None and issubclass(kind, OSError) and error.errno in NO_XATTRS
 
 
 @contextmanager

@@ -6,13 +6,16 @@ See overlayfs.rst ("whiteouts and opaque directories") and the OCI image specifi
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 
 from lib.beneath import Place, Way
 
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
+NO_XATTRS = (errno.ENOTSUP, errno.EPERM)  # a file system without them; a user may not set file capabilities
 NOT_PACKED = ("trusted.overlay.", "user.overlay.", "security.selinux", "system.")
 
 
@@ -73,3 +76,13 @@ def xattrs(path: str) -> dict[str, bytes]:
     except OSError:
         return {}
     return {name: os.getxattr(path, name, follow_symlinks=False) for name in names if not name.startswith(NOT_PACKED)}
+
+
+class tolerated(suppress):
+    """Attributes are kept where the file system can, as in Docker."""
+
+    def __init__(self):
+        super().__init__(OSError)
+
+    def __exit__(self, kind, error, trace) -> bool:
+        return kind is not None and issubclass(kind, OSError) and error.errno in NO_XATTRS

@@ -11,7 +11,7 @@ __getattr__, __all__ = hand_on(
         "init": "Init",
         "nameserver": "Nameserver",
         "namespaces": "Hostname Join Loopback Namespaces Time User",
-        "rootfs": "Bind Mount RootFS Tmpfs",
+        "rootfs": "Bind Layers Mount RootFS Tmpfs",
         "veth": "Veth",
         "users": "RunAs UnknownUser",
         "workdir": "WorkDir",

@@ -62,20 +62,47 @@ class Bind(Mount):
     """A file or folder of the host, shown at ``target`` (``docker run -v source:target:ro``).
 
     What is mounted below the source comes along if it is ``recursive``, and gets the same ``options``; only the topmost gets ``own``.
+    ``below`` is a path in the source: that is shown then. No link may lead it out of there.
     """
 
     fstype: str = "bind"
     recursive: bool = True
     own: str = ""
+    below: str = ""
 
     def step(self, root: str) -> Step:
-        words = () if self.recursive and not self.own else (self.recursive, self.own)
+        words = (
+            (self.recursive, self.own, self.below) if self.below else () if self.recursive and not self.own else (self.recursive, self.own)
+        )
         return Step("mounts", "bind", (os.path.abspath(self.source), root, self.target, self.options, *words), self.why or "a bind mount")
 
     @property
     def listens(self) -> bool:
         """Whether what the host mounts below the source later shall be seen in the container (``rslave``)."""
         return bool({"slave", "shared"} & set(f"{self.options},{self.own}".split(",")))
+
+
+@dataclass
+class Layers(Bind):
+    """The tree that an image's layers make together (the lowest first), read-only (``--mount type=image``).
+
+    ``source`` is a folder that is made for it, in one that is removed with the container: there it is put together.
+    """
+
+    layers: Sequence[str] = ()
+    options: str = "ro,nodev"
+
+    def prepare(self, rootless: bool) -> list[Step]:
+        """What comes before it can be shown. Without a folder to write to, overlay wants two others."""
+        empty = f"{self.source}-empty"
+        layers = self.layers if len(self.layers) > 1 else [empty, *self.layers]
+        folder, lower = lowerdirs(layers, "")
+        options = f"lowerdir={lower},ro,nodev" + (",userxattr" if rootless else "")
+        return [
+            *(Step("provide", "mkdir", (path,), "for an image that is mounted") for path in (self.source, empty)),
+            *([Step("root", "chdir", (folder,), "so many layers: only short names fit into mount's one page")] if folder else []),
+            Step("root", "mount", ("overlay", self.source, "overlay", options), "the layers of another image, seen as a single tree"),
+        ]
 
 
 def Tmpfs(target: str, options: str = "nosuid,nodev,noexec") -> Mount:
@@ -167,6 +194,7 @@ class RootFS:
         steps += self.alone(self.overlay_steps() if self.scratch else self.plain_steps())
         if not self.bare:
             steps += self.furniture()
+        steps += [step for one in self.mounts if isinstance(one, Layers) for step in one.prepare(self.rootless)]
         steps += [one.step(self.root) for one in self.own_mounts()]
         if self.read_only:
             steps.append(Step("freeze-root", "restrict", (self.root, "ro"), "--read-only"))
@@ -199,7 +227,7 @@ class RootFS:
     def overlay_steps(self) -> list[Step]:
         """Many read-only folders and one writable one, seen as a single tree."""
         upper, work = self.upper or f"{self.scratch}/upper", f"{self.scratch}/work"
-        folder, lower = self.lower(f",upperdir={escape(upper)},workdir={escape(work)}")
+        folder, lower = lowerdirs(self.layers, f",upperdir={escape(upper)},workdir={escape(work)}")
         options = f"lowerdir={lower},upperdir={escape(upper)},workdir={escape(work)}"
         options += ",userxattr" if self.rootless else ",redirect_dir=off,metacopy=off"  # what is in the upper folder is the whole truth
         options += "" if self.synced else ",volatile"  # no sync to disk: the layer is removed with the container
@@ -209,14 +237,6 @@ class RootFS:
         folders += [Step("provide", "mkdir", (path,), "for the overlay") for path in (upper, work) if path != self.upper]
         near = [Step("root", "chdir", (folder,), "so many layers: only short names fit into mount's one page")] if folder else []
         return [*folders, *near, Step("root", "mount", ("overlay", self.root, "overlay", options), "layers below, writes on top")]
-
-    def lower(self, rest: str) -> tuple[str, str]:
-        """The list of layers, the highest first; as names in one folder if their paths are too long for mount(2), and that folder."""
-        paths = [escape(layer) for layer in reversed(self.layers)]
-        folder = os.path.commonpath([os.path.dirname(os.path.abspath(layer)) for layer in self.layers])
-        if len(":".join(paths)) + len(rest) < PAGE:
-            return "", ":".join(paths)
-        return folder, ":".join(path.removeprefix(escape(folder) + "/") for path in paths)
 
     def plain_steps(self) -> list[Step]:
         return [Step("root", "mount", (self.root, self.root, None, "rbind"), "pivot_root wants a mount point")]
@@ -230,6 +250,15 @@ class RootFS:
                 steps += device_steps(self.root, self.rootless)
                 steps += host_device_steps(self.root) if self.privileged and not self.rootless else []
         return steps if self.privileged else steps + mask_steps(self.root)
+
+
+def lowerdirs(layers: Sequence[str], rest: str) -> tuple[str, str]:
+    """The list of layers, the highest first; as names in one folder if their paths are too long for mount(2), and that folder."""
+    paths = [escape(layer) for layer in reversed(layers)]
+    folder = os.path.commonpath([os.path.dirname(os.path.abspath(layer)) for layer in layers])
+    if len(":".join(paths)) + len(rest) < PAGE:
+        return "", ":".join(paths)
+    return folder, ":".join(path.removeprefix(escape(folder) + "/") for path in paths)
 
 
 def deaf(one: Bind) -> Bind:

@@ -96,7 +96,11 @@ def stood_on() -> list[dict]:
     for path in containers().glob(f"*/{NAME}"):
         with suppress(OSError, ValueError):
             facts = json.loads(path.read_bytes())
-            found.append({"image": str(facts["image"]), "chains": list(facts["chains"])} if {"image", "chains"} <= facts.keys() else {})
+            found += [
+                {"image": str(one["image"]), "chains": list(one["chains"])}
+                for one in [facts, *(facts.get("mounts") or ())]
+                if {"image", "chains"} <= one.keys()
+            ]
     return found
 
 

@@ -39,10 +39,10 @@ STARTING = """
 """
 RUNNING = """
     cli.attached.following cli.containers.cidfile cli.containers.logdriver cli.containers.policies cli.containers.running
-    cli.containers.wished cli.networks
-    cli.networks.attachments cli.networks.exposed cli.networks.published engine.daemons.settling engine.ending engine.log
-    engine.log.file engine.log.frames engine.log.reader engine.log.tail engine.names engine.pausing engine.plays
-    engine.plays.restarting engine.resolve engine.shortnames engine.stopping engine.wishes
+    cli.containers.wished cli.networks cli.networks.attachments cli.networks.exposed cli.networks.published cli.volumes
+    cli.volumes.mounting engine.daemons.settling engine.ending engine.log engine.log.file engine.log.frames engine.log.reader
+    engine.log.tail engine.names engine.pausing engine.plays engine.plays.restarting engine.resolve engine.shortnames
+    engine.stopping engine.wishes
 """
 ON_A_BRIDGE = """
     atomicfile engine.finding engine.networks engine.networks.asked ingredients.nameserver ingredients.veth netfilter.chains
@@ -108,7 +108,7 @@ def test_what_run_and_exec_load(suitcase):
     try:
         check(
             loaded(["exec", "box1", "true"]),
-            f"{STARTING} cli.containers.joining cli.networks cli.networks.attachments engine.finding",
+            f"{STARTING} cli.containers.joining cli.networks cli.networks.attachments cli.volumes cli.volumes.mounting engine.finding",
             usual,
         )
         run = ["run", "--rm", "--network"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 import sys
 
 from lib.cli.main import main
@@ -33,6 +34,18 @@ class Command:
             code = end.code or 0
         sys.stdout.flush()
         return Said(code, *self.capfd.readouterr())
+
+
+class Docker:
+    """``docker``, with the same words and answers as ``suitcase``."""
+
+    def __init__(self, docker):
+        self.docker = docker
+
+    def __call__(self, line: str):
+        command = f"docker -H {self.docker.socket} {line}"
+        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
+        return type("Said", (), {"code": done.returncode, "out": done.stdout, "err": done.stderr})
 
 
 def given_to(docker, suitcase, tmp_path, name: str) -> None:

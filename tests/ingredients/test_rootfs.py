@@ -150,8 +150,8 @@ def test_three_files_of_etc():
 
 
 def test_a_volume_that_cannot_be_meant():
-    for text in ("data:/data", "/a", "/a:b", "/a:/b:rx", "/a:/b:", "/a:/b:ro,rw", "/a:/b:z,Z", "/a:/b:nocopy", "/a:/", "/a:/b/.."):
-        with pytest.raises(ValueError, match="invalid volume"):
+    for text in ("data:/data", "/a", "/a:b", "/a:/b:rx", "/a:/b:", "/a:/b:ro,rw", "/a:/b:z,Z", "/a:/", "/a:/b/.."):
+        with pytest.raises(ValueError, match=r"invalid (volume|spec|mode)"):
             run("true", volumes=[text])
 
 

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-
 import click
 
 from lib.cli.containers import options
-from lib.cli.errors import Failed, errors
+from lib.cli.errors import Failed, each, errors
 from lib.cli.library import library
 
 containers = click.argument("containers", nargs=-1, required=True, metavar="CONTAINER [CONTAINER...]")
-
-
-def each(names: Iterable[str], do: Callable[[str], object]) -> None:
-    """Do it with each; at the end tell of all that went wrong."""
-    failed = []
-    for name in names:
-        try:
-            with errors():
-                do(name)
-        except Failed as error:
-            failed.append(error.message)
-    if failed:
-        raise Failed("\n".join(failed))
 
 
 @click.command()
@@ -118,7 +103,7 @@ def rm(containers: tuple[str, ...], force: bool, volumes: bool) -> None:
         if not word:
             raise ValueError("container name cannot be empty")
         try:
-            ending.remove(finding.current(word), force)
+            ending.remove(finding.current(word), force, volumes)
         except finding.NoSuchContainer as error:
             if force:  # it is gone, which is what was wanted
                 return Failed(error.args[0]).show()

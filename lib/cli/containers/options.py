@@ -13,6 +13,7 @@ from lib import sizes
 from lib.cli.errors import Failed
 from lib.cli.flags.kinds import WHOLE, Kind
 from lib.cli.networks.attachments import HOST, IP, NETWORK, SERVER
+from lib.cli.volumes.mounting import MOUNT
 
 option = click.option
 
@@ -142,6 +143,7 @@ creating = several(
     option("--mac-address", default="", help="Container MAC address (e.g., 92:d0:c6:0a:29:33)"),
     option("-m", "--memory", type=SIZE, help="Memory limit"),
     option("--memory-swap", type=SWAP, help="Swap limit equal to memory plus swap: '-1' to enable unlimited swap"),
+    option("--mount", "mounts", multiple=True, type=MOUNT, help="Attach a filesystem mount to the container"),
     option("--name", default="", help="Assign a name to the container"),
     option("--network", "--net", "networks", multiple=True, type=NETWORK, help="Connect a container to a network"),
     option("--network-alias", "--net-alias", "aliases", multiple=True, help="Add network-scoped alias for the container"),
@@ -162,6 +164,7 @@ creating = several(
     tty,
     user,
     option("-v", "--volume", "volumes", multiple=True, help="Bind mount a volume"),
+    option("--volumes-from", multiple=True, help="Mount volumes from the specified container(s)"),
     workdir,
 )
 running = several(switch("-d", "--detach", help="Run container in background and print container ID"), detach_keys, sig_proxy)

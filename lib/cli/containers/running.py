@@ -63,7 +63,7 @@ def made(ours, values: dict, shield: Shield) -> dict:
             image = found(ours, values)
             go_to_the_users_network()
         with wishes.kept(image):
-            facts = lifecycle.create(ours, wished(values, image), values["name"].removeprefix("/") or None)
+            facts = lifecycle.create(ours, wished(values, image), values["name"].removeprefix("/") or None, shield.opened)
             write(facts["id"])
     return facts
 

@@ -11,6 +11,7 @@ from lib.cli.flags import keyvalues
 from lib.cli.networks.attachments import network
 from lib.cli.networks.exposed import exposed
 from lib.cli.networks.published import published
+from lib.cli.volumes import mounting
 from lib.engine.wishes import Wishes, facts
 from lib.images import Image
 from lib.process import signal_number
@@ -18,7 +19,7 @@ from lib.process import signal_number
 PULLS = ("always", "missing", "never")
 OF_CONTAINER = (
     "cap_add", "cap_drop", "cpus", "hostname", "init", "memory", "memory_swap", "pids_limit", "privileged", "read_only", "tmpfs",
-    "tty", "volumes",
+    "tty",
 )  # fmt: skip
 
 
@@ -34,6 +35,7 @@ def check(values: dict) -> None:
     exposed(values["expose"])
     network(values)
     published(values["publish"])
+    mounting.check(values)
 
 
 def wished(values: dict, image: Image) -> dict:
@@ -45,6 +47,7 @@ def wished(values: dict, image: Image) -> dict:
         "network": network_and_ports(values, image),
         "log": log(values["log_driver"], values["log_opt"]),
         **restart(values),
+        **mounting.asked(values),
     }
 
 
@@ -76,6 +79,7 @@ def wishes(values: dict) -> Wishes:
         workdir=values["workdir"],
         user=values["user"],
         labels=keyvalues.labels(values["label_file"], values["label"]),
+        volumes=mounting.without_a_name(values["volumes"]),
         exposed=[*exposed(values["expose"]), *(f"{one['port']}/{one['protocol']}" for one in published(values["publish"]))],
         stop_signal=signal(values["stop_signal"]),
         stop_timeout=values["stop_timeout"],
@@ -88,7 +92,7 @@ def wishes(values: dict) -> Wishes:
 
 def options(values: dict) -> dict:
     """The keyword arguments of ``Container``, as JSON has them; what was not said is left out."""
-    said = {name: values[name] for name in OF_CONTAINER} | {"cpuset": values["cpuset_cpus"]}
+    said = {name: values[name] for name in OF_CONTAINER} | {"cpuset": values["cpuset_cpus"], "volumes": mounting.binds(values["volumes"])}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in said.items() if value}
 
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 CONTAINER = """
     annotation blkio-weight blkio-weight-device cgroup-parent cgroupns cpu-count cpu-percent cpu-period cpu-quota
     cpu-rt-period cpu-rt-runtime c/cpu-shares cpuset-mems device device-cgroup-rule device-read-bps device-read-iops
-    device-write-bps device-write-iops disable-content-trust domainname gpus group-add
-    io-maxbandwidth io-maxiops ipc
-    isolation kernel-memory link link-local-ip memory-reservation memory-swappiness mount
+    device-write-bps device-write-iops disable-content-trust domainname gpus group-add io-maxbandwidth io-maxiops ipc
+    isolation kernel-memory link link-local-ip memory-reservation memory-swappiness
     oom-kill-disable oom-score-adj pid runtime security-opt shm-size storage-opt
-    sysctl ulimit use-api-socket userns uts volume-driver volumes-from
+    sysctl ulimit use-api-socket userns uts volume-driver
 """
 FLAGS = {
     "run": CONTAINER,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lib import sizes
 from lib.cli.listing.rows import ANY, network
+from lib.engine.finding import mounts
 from lib.engine.plays import restarting
 
 BILLION = 10**9
@@ -31,7 +32,7 @@ def document(facts: dict, place: Path) -> dict:
         "Platform": facts["platform"].partition("/")[0],
         "HostConfig": host_config(facts),
         "GraphDriver": {"Name": "overlay", "Data": {"UpperDir": str(place / "upper")}},
-        "Mounts": [mount(one) for one in facts["options"].get("volumes") or ()],
+        "Mounts": [mount(one) for one in mounts(facts)],
         "Config": config(facts),
         "NetworkSettings": {"Ports": ports(facts), "Networks": networks(facts)},
     }
@@ -110,7 +111,7 @@ def health(facts: dict) -> dict:
 
 
 def host_config(facts: dict) -> dict:
-    options = facts["options"]
+    options, asked = facts["options"], facts.get("asked") or {}
     found = {
         "Binds": [*(options.get("volumes") or ())] or None,
         "LogConfig": {"Type": facts["log"]["driver"], "Config": log_options(facts["log"])},
@@ -126,9 +127,12 @@ def host_config(facts: dict) -> dict:
         "Privileged": bool(options.get("privileged")),
         "ReadonlyRootfs": bool(options.get("read_only")),
         "UTSMode": "",
+        "VolumesFrom": asked.get("volumes_from") or None,
         "ShmSize": SHARED_MEMORY,
         **limits(options),
     }
+    if asked.get("mounts"):
+        found["Mounts"] = [one["spec"] for one in asked["mounts"]]
     if options.get("tmpfs"):
         found["Tmpfs"] = {target: words for target, _, words in (one.partition(":") for one in options["tmpfs"])}
     return found | ({"Init": True} if options.get("init") else {})
@@ -166,19 +170,18 @@ def log_options(log: dict) -> dict[str, str]:
     return {name: str(value) for name, value in found.items() if value}
 
 
-def mount(volume: str) -> dict:
-    """``/host:/container:ro,slave``"""
-    source, target, *modes = volume.split(":", 2)
-    words = modes[0].split(",") if modes else []
-    how = next((word for word in words if word.endswith(("private", "slave"))), "rprivate")
-    return {
-        "Type": "bind",
-        "Source": source,
-        "Destination": target,
-        "Mode": ",".join(words),
-        "RW": "ro" not in words,
-        "Propagation": how,
-    }
+def mount(one: dict) -> dict:
+    """One of its mounts. Of a tmpfs only those of ``--mount`` are told here, as in Docker."""
+    found = {"Type": one["type"], "Source": one.get("source", ""), "Destination": one["target"], "Mode": one["mode"], "RW": not one["ro"]}
+    match one["type"]:
+        case "volume":
+            from lib.engine.volumes import store  # few have any
+
+            place = str(store.volumes() / one["name"] / "data")
+            return {"Type": "volume", "Name": one["name"], **found, "Source": place, "Driver": "local", "Propagation": ""}
+        case "image":
+            return {"Type": "image", "Name": one["source"], **found, "Source": "", "Propagation": "rprivate"}
+    return found | {"Propagation": one.get("propagation", "")}
 
 
 OPTIONAL = {"Healthcheck": "healthcheck", "ExposedPorts": "exposed_ports", "StopSignal": "stop_signal", "Shell": "shell"}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from lib.cli.listing.rows import health_of, network
+from lib.engine.finding import mounts
 from lib.visible import Visible
 
 HEALTH = ("starting", "healthy", "unhealthy", "none")
@@ -105,7 +106,7 @@ def by_ancestor(values: list[str]) -> Test:
 
 def by_volume(values: list[str]) -> Test:
     """The place in the container, or what is mounted there."""
-    return lambda facts: any(not {*one.split(":")[:2]}.isdisjoint(values) for one in facts["options"].get("volumes") or ())
+    return lambda facts: any(not {one["target"], one.get("name"), one.get("source")}.isdisjoint(values) for one in mounts(facts))
 
 
 def before(values: list[str]) -> Test:

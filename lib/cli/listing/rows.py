@@ -10,6 +10,7 @@ from functools import cache
 
 from lib import sizes
 from lib.cli import text
+from lib.engine.finding import mounts
 
 TABLE = "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"
 HEADS = {
@@ -83,11 +84,11 @@ class Row(Mapping):
         return ",".join(sorted(f"{name}={value}" for name, value in self.facts["config"]["labels"].items()))
 
     def mounts(self) -> str:
-        sources = [one.partition(":")[0] for one in self.facts["options"].get("volumes") or ()]
+        sources = [one.get("name") or one.get("source", "") for one in mounts(self.facts) if one["type"] != "tmpfs"]
         return ",".join(sources if self.full else [text.shorten(one, 15) for one in sources])
 
     def local_volumes(self) -> str:
-        return "0"  # what a container has from this machine are its folders and files, until there are volumes
+        return str(sum(one["type"] == "volume" for one in mounts(self.facts)))
 
     def networks(self) -> str:
         return ",".join(sorted(self.facts["state"].get("networks") or {})) or network(self.facts)

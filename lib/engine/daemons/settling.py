@@ -99,5 +99,9 @@ def remove(facts: dict) -> None:
     facts["state"]["status"] = "removing"
     with suppress(OSError):  # on a full disk: this makes room
         kept.save(facts)
+    if facts.get("mounts") and (facts["auto_remove"] or facts["state"].get("with_volumes")):
+        from lib.engine.volumes import store  # few have any
+
+        store.remove_anonymous(facts)
     Keeper.drop(facts["id"])
     kept.erase(kept.place(facts))

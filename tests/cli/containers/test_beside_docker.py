@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 
 import pytest
-from helpers.commands import Command, first_words, given_to, told
+from helpers.commands import Command, Docker, first_words, given_to, told
 from helpers.facts import ZERO
 from helpers.needs import requires
 from helpers.waiting import wait_for
@@ -29,18 +28,6 @@ LINES = {
     "broken": f"run -d --name broken {IMAGE} nosuchcommand",
     "silent": f"run -d --name silent --log-driver none {IMAGE} echo words",
 }
-
-
-class Docker:
-    """``docker``, with the same words and answers as ``suitcase``."""
-
-    def __init__(self, docker):
-        self.docker = docker
-
-    def __call__(self, line: str):
-        command = f"docker -H {self.docker.socket} {line}"
-        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
-        return type("Said", (), {"code": done.returncode, "out": done.stdout, "err": done.stderr})
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from helpers.facts import ZERO, facts, ident, keep, living
 
 from lib.cli.listing.document import document, mount
 from lib.state import kept
+from lib.volumes import parsed
 
 STARTED = "2026-11-29T03:20:02.000000001Z"
 
@@ -65,6 +66,7 @@ def test_a_container(suitcase):
                 "Privileged": False,
                 "ReadonlyRootfs": False,
                 "UTSMode": "",
+                "VolumesFrom": None,
                 "ShmSize": 67108864,
                 "Memory": 0,
                 "MemorySwap": 0,
@@ -140,7 +142,7 @@ def test_options_in_docker_s_units(options, found):
     ],
 )
 def test_mounts(volume, mode, writable, propagation):
-    assert mount(volume) == {
+    assert mount(parsed(volume)) == {
         "Type": "bind",
         "Source": "/a",
         "Destination": "/b",

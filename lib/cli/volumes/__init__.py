@@ -1,0 +1,1 @@
+"""``volume`` and its verbs, and the flags of ``run`` that say what a container has mounted."""

@@ -1,0 +1,277 @@
+"""``--mount``, ``-v``, ``--tmpfs`` and ``--volumes-from``: what a container is to have mounted. The words are Docker's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+
+from lib import sizes
+from lib.cli.flags.kinds import Kind
+
+TYPES = ("bind", "image", "tmpfs", "volume")
+ALONE = ("readonly", "ro", "volume-nocopy", "bind-nonrecursive", "bind-create-src")  # that need no value
+RECURSION = ("enabled", "disabled", "writable", "readonly")
+PROPAGATION = ("private", "rprivate", "slave", "rslave")
+
+
+def parsed(text: str) -> dict:
+    """``type=volume,source=data,target=/data,readonly``, field by field. Raises ``ValueError``."""
+    text = text.strip()
+    if not text:
+        raise ValueError("value is empty")
+    found: dict = {"type": "volume", "source": "", "target": "", "ro": False}
+    for field in fields(text):
+        key, equals, value = field.partition("=")
+        check_blanks(key, equals, value, field)
+        key = key.lower()
+        if not equals and key not in ALONE:
+            raise ValueError(f"invalid field '{field}' must be a key=value pair")
+        if key not in KEYS:
+            raise ValueError(f"unknown option '{key}' in '{field}'")
+        KEYS[key](found, key, value if equals else None)
+    check_together(found)
+    return found
+
+
+def fields(text: str) -> list[str]:
+    """Between commas; one in quotes may hold some. Raises ``ValueError``."""
+    import csv  # few need it
+
+    try:
+        return next(csv.reader([text], strict=True))
+    except csv.Error as error:
+        raise ValueError(f"parse error on line 1: {error}") from None
+
+
+def check_blanks(key: str, equals: str, value: str, field: str) -> None:
+    if key != key.strip():
+        raise ValueError(f"invalid option '{key.strip()}' in '{field}': option should not have whitespace")
+    if equals and not value.strip():
+        raise ValueError(f"invalid value for '{key}': value is empty")
+    if value != value.strip():
+        raise ValueError(f"invalid value for '{key}' in '{field}': value should not have whitespace")
+
+
+# -- each field ---------------------------------------------------------------------------------------------------------
+
+Field = Callable[[dict, str, str | None], None]
+
+
+def named(name: str) -> Field:
+    return lambda found, key, value: found.update({name: value})
+
+
+def lowered(name: str) -> Field:
+    return lambda found, key, value: found.update({name: value.lower()})
+
+
+def switched(name: str) -> Field:
+    return lambda found, key, value: found.update({name: truth(key, value)})
+
+
+def truth(key: str, value: str | None) -> bool:
+    if value not in (None, "1", "true", "0", "false"):
+        words = 'must be one of "true", "1", "false", or "0" (default "true")'
+        raise ValueError(f"invalid value for '{key}': invalid boolean value (\"{value}\"): {words}")
+    return value in (None, "1", "true")
+
+
+def source(found: dict, key: str, value: str) -> None:
+    found["source"] = os.path.abspath(value) if value.startswith(".") else value
+
+
+def recursion(found: dict, key: str, value: str) -> None:
+    if value not in RECURSION:
+        raise ValueError(f'invalid value for {key}: {value} (must be "enabled", "disabled", "writable", or "readonly")')
+    found["recursion"] = value
+
+
+def deprecated(found: dict, key: str, value: str | None) -> None:
+    raise ValueError("bind-nonrecursive is deprecated, use bind-recursive=disabled instead")
+
+
+def pair(name: str) -> Field:
+    def add(found: dict, key: str, value: str) -> None:
+        word, _, rest = value.partition("=")
+        found.setdefault(name, {}).update({word: rest} if word else {})
+
+    return add
+
+
+def size(found: dict, key: str, value: str) -> None:
+    try:
+        found["size"] = sizes.in_bytes(value)
+    except ValueError:
+        raise ValueError(f"invalid value for {key}: {value}") from None
+
+
+def mode(found: dict, key: str, value: str) -> None:
+    try:
+        found["permissions"] = int(value, 8)
+    except ValueError:
+        raise ValueError(f"invalid value for {key}: {value}") from None
+
+
+KEYS: dict[str, Field] = {
+    "type": lowered("type"),
+    **dict.fromkeys(("source", "src"), source),
+    **dict.fromkeys(("target", "dst", "destination"), named("target")),
+    **dict.fromkeys(("readonly", "ro"), switched("ro")),
+    "consistency": lowered("consistency"),
+    "bind-propagation": lowered("propagation"),
+    "bind-nonrecursive": deprecated,
+    "bind-recursive": recursion,
+    "bind-create-src": switched("create"),
+    "volume-subpath": named("volume_subpath"),
+    "volume-nocopy": switched("nocopy"),
+    "volume-label": pair("labels"),
+    "volume-driver": named("driver"),
+    "volume-opt": pair("options"),
+    "image-subpath": named("image_subpath"),
+    "tmpfs-size": size,
+    "tmpfs-mode": mode,
+}  # fmt: skip
+BELONGS = {
+    "bind": ("propagation", "recursion", "create"), "volume": ("volume_subpath", "nocopy", "labels", "driver", "options"),
+    "image": ("image_subpath",), "tmpfs": ("size", "permissions"),
+}  # fmt: skip
+
+
+def check_together(found: dict) -> None:
+    for kind, names in BELONGS.items():
+        if kind != found["type"] and found.keys() & set(names):
+            raise ValueError(f"cannot mix '{kind}-*' options with mount type '{found['type']}'")
+    if found.get("recursion") in ("writable", "readonly") and not found["ro"]:
+        raise ValueError(f"option 'bind-recursive={found['recursion']}' requires 'readonly' to be specified in conjunction")
+    if found.get("recursion") == "readonly" and found.get("propagation") != "rprivate":
+        raise ValueError("option 'bind-recursive=readonly' requires 'bind-propagation=rprivate' to be specified in conjunction")
+
+
+MOUNT = Kind("mount", parsed)
+
+# -- all of them together -----------------------------------------------------------------------------------------------
+
+
+def check(values: dict) -> None:
+    """Can it be meant? Asked before any image is pulled. Raises ``ValueError``."""
+    from lib import volumes
+
+    for word in values["volumes"]:
+        volumes.parsed(word)
+    for one in values["mounts"]:
+        if why := wrong(one):
+            raise ValueError(f'invalid mount config for type "{one["type"]}": {why}')
+    for word in values["tmpfs"]:
+        volumes.tmpfs_mount(word)
+
+
+def wrong(one: dict) -> str:
+    """What Docker's daemon says against a mount, or nothing."""
+    from lib.volumes import wrong_target
+
+    if one["type"] not in TYPES:
+        return "mount type unknown"
+    if not one["target"]:
+        return "field Target must not be empty"
+    return wrong_target(one["target"]) or WRONG[one["type"]](one)
+
+
+def wrong_bind(one: dict) -> str:
+    if not one["source"]:
+        return "field Source must not be empty"
+    if one.get("propagation", "rprivate") not in PROPAGATION:
+        shared = " (what is mounted in a container never reaches the host)" if "shared" in one["propagation"] else ""
+        return f"invalid propagation mode: {one['propagation']}{shared}"
+    if not one["source"].startswith("/"):
+        return f"invalid mount path: '{one['source']}' mount path must be absolute"
+    return "" if one.get("create") or os.path.exists(one["source"]) else f"bind source path does not exist: {one['source']}"
+
+
+def wrong_volume(one: dict) -> str:
+    if one.get("driver", "local") != "local":
+        return f'plugin "{one["driver"]}" not found: the driver here is local'
+    if one.get("volume_subpath") and not one["source"]:
+        return "must not set Subpath when using anonymous volumes"
+    return "" if local(one.get("volume_subpath")) else "subpath must be a relative path within the volume"
+
+
+def wrong_tmpfs(one: dict) -> str:
+    return "field Source must not be specified" if one["source"] else ""
+
+
+def wrong_image(one: dict) -> str:
+    if not one["source"]:
+        return "field Source must not be empty"
+    return "" if local(one.get("image_subpath")) else "subpath must be a relative path within the volume"
+
+
+WRONG = {"bind": wrong_bind, "volume": wrong_volume, "tmpfs": wrong_tmpfs, "image": wrong_image}
+
+
+def local(path: str | None) -> bool:
+    """Does it stay where it begins, as far as its words say?"""
+    return path is None or not (path.startswith("/") or os.path.normpath(path).split("/")[0] == "..")
+
+
+def asked(values: dict) -> dict:
+    """What is written down of a container's mounts, beside the words of ``-v`` and ``--tmpfs``; nothing if nothing is said."""
+    found = {"mounts": [as_kept(one) for one in values["mounts"]], "volumes_from": list(values["volumes_from"])}
+    return {"asked": found} if any(found.values()) else {}
+
+
+def as_kept(one: dict) -> dict:
+    """As ``engine.volumes.asked`` has it; ``by`` says that it came with ``--mount``, and ``spec`` is what ``inspect`` tells of that."""
+    target = os.path.normpath(one["target"])
+    found = {"type": one["type"], "target": target, "ro": one["ro"], "mode": "", "by": "mount", "spec": spec(one)}
+    match one["type"]:
+        case "bind":
+            more = {"source": os.path.normpath(one["source"]), "propagation": one.get("propagation", "rprivate")}
+            return found | more | {"recursion": one.get("recursion", "enabled"), **({"by": "-v"} if one.get("create") else {})}
+        case "volume":
+            own = {name: one[name] for name in ("labels", "options") if name in one}
+            return found | {"name": one["source"], "nocopy": one.get("nocopy", False), "subpath": one.get("volume_subpath", ""), **own}
+        case "image":
+            return found | {"source": one["source"], "ro": True, "subpath": one.get("image_subpath", "")}
+    words = [f"mode={one['permissions']:o}"] if one.get("permissions") else []
+    return found | {"words": [*(["ro"] if one["ro"] else []), *words, *([f"size={one['size']}"] if one.get("size") else [])]}
+
+
+def spec(one: dict) -> dict:
+    """As Docker's API has it, in ``HostConfig.Mounts``; only what was said."""
+    said = {"Type": one["type"], "Source": one["source"], "Target": one["target"], "ReadOnly": one["ro"]}
+    found = {name: value for name, value in said.items() if value}
+    recursion = {"disabled": "NonRecursive", "writable": "ReadOnlyNonRecursive", "readonly": "ReadOnlyForceRecursive"}
+    driver = {name: value for name, value in {"Name": one.get("driver"), "Options": one.get("options")}.items() if value}
+    options = {
+        "BindOptions": {
+            "Propagation": one.get("propagation"),
+            recursion.get(one.get("recursion"), ""): True,
+            "CreateMountpoint": one.get("create"),
+        },
+        "VolumeOptions": {
+            "NoCopy": one.get("nocopy"),
+            "Labels": one.get("labels"),
+            "Subpath": one.get("volume_subpath"),
+            "DriverConfig": driver,
+        },
+        "TmpfsOptions": {"SizeBytes": one.get("size"), "Mode": one.get("permissions")},
+        "ImageOptions": {"Subpath": one.get("image_subpath")},
+    }
+    for name, values in options.items():
+        if kept := {key: value for key, value in values.items() if key and value}:
+            found[name] = kept
+    return found
+
+
+def binds(words: Sequence[str]) -> list[str]:
+    """Those of ``-v`` that have a source, a relative one made absolute: the container may be started from elsewhere."""
+    return [
+        os.path.abspath(word.partition(":")[0]) + ":" + word.partition(":")[2] if word.startswith(".") else word
+        for word in words
+        if ":" in word
+    ]
+
+
+def without_a_name(words: Sequence[str]) -> list[str]:
+    """The places of those of ``-v`` that have no source."""
+    return [word for word in words if ":" not in word]

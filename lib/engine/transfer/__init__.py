@@ -1,0 +1,1 @@
+"""``cp``: files in and out of a container, whether it runs or not."""
