@@ -22,7 +22,7 @@ from lib.engine.stopping import Kill, stopping
 from lib.engine.vitality import alive, pidfd_of
 from lib.process import signal_number
 from lib.shield import Shield
-from lib.state import kept, shared
+from lib.state import events, kept, shared
 
 GLANCE = 0.001  # seconds between two looks at whether it has gone
 KILLED = 10  # seconds that a container may take to end after SIGKILL
@@ -41,6 +41,7 @@ def kill(facts: dict, word: str = "KILL") -> None:
     if not alive(facts):
         raise Conflict(f"cannot kill container: {facts['name']}: container {facts['id']} is not running")
     send(facts, number)
+    events.of_container("kill", facts, signal=number)
 
 
 def number_of(word: str) -> int:
@@ -99,15 +100,17 @@ def stop_all(those: Sequence[dict], grace: int | None = None, word: str | None =
     finally:
         for one in plays:
             one.close()
-    for facts in those:
+    for facts, play in zip(those, plays, strict=True):
         settled(facts)
+        if play.began:
+            events.of_container("stop", facts)
 
 
 class Stopping:
     """One container that is being stopped: carries out what the play says. ``until`` is the moment it waits for, None at the end."""
 
     def __init__(self, facts: dict):
-        self.facts, self.until, self.pidfd = facts, None, -1
+        self.facts, self.until, self.pidfd, self.began = facts, None, -1, False
 
     def begin(self, grace: int | None, word: str | None) -> None:
         config = self.facts["config"]
@@ -116,6 +119,7 @@ class Stopping:
             self.play = stopping(number, config["stop_timeout"] if grace is None else grace)
             with Shield():
                 self.pidfd = pidfd_of(self.facts)
+            self.began = True
             self.go_on(None)
 
     def go_on(self, has_ended: bool | None) -> None:
@@ -124,6 +128,7 @@ class Stopping:
         with suppress(StopIteration):
             while isinstance(command := self.play.send(has_ended), Kill):
                 send(self.facts, command.number)
+                events.of_container("kill", self.facts, signal=command.number)
                 has_ended = not alive(self.facts)
             self.until = math.inf if command.seconds is None else time.monotonic() + command.seconds
 
@@ -167,6 +172,7 @@ def rename(facts: dict, name: str) -> None:
         raise ValueError("Renaming a container with the same name as its current name")
     with kept.naming(), kept.locked(kept.place(facts)) as now:
         kept.save(now | {"name": free(name)})
+        events.of_container("rename", now | {"name": name}, oldName=f"/{now['name']}")
         for one in (now["state"].get("networks") or {}).values():
             shared.amend(str(state.runtime_dir() / "networks" / one["id"][: kept.SHORT]), now["id"][: kept.SHORT], name=name)
 

@@ -6,13 +6,11 @@ A short form stands before the long one. tests/cli/flags_of_docker.json is Docke
 from __future__ import annotations
 
 CONTAINER = """
-    annotation blkio-weight blkio-weight-device cgroup-parent cgroupns cpu-count cpu-percent cpu-period cpu-quota
-    cpu-rt-period cpu-rt-runtime c/cpu-shares cpuset-mems device device-cgroup-rule device-read-bps device-read-iops
-    device-write-bps device-write-iops disable-content-trust domainname gpus group-add health-cmd
-    health-interval health-retries health-start-interval health-start-period health-timeout io-maxbandwidth io-maxiops ipc
-    isolation kernel-memory link link-local-ip memory-reservation memory-swappiness mount
-    no-healthcheck oom-kill-disable oom-score-adj pid restart runtime security-opt shm-size storage-opt
-    sysctl ulimit use-api-socket userns uts volume-driver volumes-from
+    blkio-weight blkio-weight-device cgroup-parent cpu-count cpu-percent cpu-rt-period cpu-rt-runtime device-cgroup-rule
+    device-read-bps device-read-iops device-write-bps device-write-iops disable-content-trust gpus health-cmd
+    health-interval health-retries health-start-interval health-start-period health-timeout io-maxbandwidth io-maxiops
+    isolation kernel-memory link link-local-ip memory-swappiness mount
+    no-healthcheck oom-kill-disable restart runtime security-opt storage-opt use-api-socket userns volume-driver volumes-from
 """
 FLAGS = {
     "run": CONTAINER,
