@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from helpers.waiting import wait_for
@@ -54,6 +55,16 @@ class Lives:
     def clean(self) -> None:
         for one in kept.every():
             ending.remove(one, force=True)
+
+
+@contextmanager
+def apart() -> Iterator[Lives]:
+    """All of them go at the end."""
+    one = Lives()
+    try:
+        yield one
+    finally:
+        one.clean()
 
 
 def state(one: dict) -> dict:

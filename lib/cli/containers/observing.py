@@ -87,7 +87,7 @@ def stats(names: tuple[str, ...], every: bool, template: str | None, no_stream: 
 
 def redraw(told: str) -> None:
     """In the place of what stood there before."""
-    click.echo(HOME + told.replace("\n", f"{REST_OF_LINE}\n") + REST, nl=False)
+    click.echo(HOME + told.replace("\n", f"{REST_OF_LINE}\n") + REST, nl=False, color=True)
 
 
 def looks(names: Sequence[str], every: bool, full: bool) -> Iterator[list[dict]]:

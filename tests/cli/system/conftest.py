@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from helpers.commands import Command
-from helpers.lives import Lives
+from helpers.lives import apart
 
 
 @pytest.fixture
@@ -10,9 +10,8 @@ def lives(tmp_path, monkeypatch):
     """A store of the test's own, with a busybox in it: what is pruned here is nobody else's."""
     monkeypatch.setenv("SUITCASE_IMAGES", str(tmp_path / "images"))
     monkeypatch.setenv("SUITCASE_OFFLINE", "1")
-    one = Lives()
-    yield one
-    one.clean()
+    with apart() as one:
+        yield one
 
 
 @pytest.fixture

@@ -57,8 +57,12 @@ def test_the_manager_tells_of_the_end(suitcase, lives):
     """It is another process: that is where the file counts."""
     one = lives.run("exit 7", "box")
     lives.ended(one)
-    mine = [each for each in told(suitcase, f"--filter container={one['id']}")]
-    assert [(each["Action"], each["Actor"]["Attributes"].get("exitCode")) for each in mine] == [("create", None), ("start", None), ("die", "7")]
+    mine = told(suitcase, f"--filter container={one['id']}")
+    assert [(each["Action"], each["Actor"]["Attributes"].get("exitCode")) for each in mine] == [
+        ("create", None),
+        ("start", None),
+        ("die", "7"),
+    ]
     suitcase("rm box")
     assert [each["Action"] for each in told(suitcase, "--filter container=box --filter event=destroy")][-1] == "destroy"
 

@@ -38,8 +38,13 @@ def test_nothing_goes_unless_it_is_agreed_to(suitcase, lives, monkeypatch):
 
 @pytest.mark.parametrize(
     ("words", "left"),
-    [("label=tier", ["plain"]), ("label=tier=back", ["front", "plain"]), ("label!=tier", ["back", "front"]), ("until=24h", ["back", "front", "plain"])],
-)  # fmt: skip
+    [
+        ("label=tier", ["plain"]),
+        ("label=tier=back", ["front", "plain"]),
+        ("label!=tier", ["back", "front"]),
+        ("until=24h", ["back", "front", "plain"]),
+    ],
+)
 def test_filters_say_what_may_go(suitcase, lives, words, left):
     for name, label in (("plain", ""), ("front", "--label tier=front"), ("back", "--label tier=back")):
         assert suitcase(f"create --name {name} {label} --network none {BUSYBOX} true").code == 0
