@@ -9,9 +9,8 @@ import os
 import re
 from collections.abc import Sequence
 
-from lib import bases, state
+from lib import bases, sizes, state
 from lib.ingredients import (
-    Capabilities,
     Cgroup,
     Files,
     Hostname,
@@ -26,12 +25,16 @@ from lib.ingredients import (
     WorkDir,
     capabilities,
 )
+from lib.ingredients import workdir as workdirs
 from lib.ingredients.cgroups import ALLOWED, EVERYTHING
 from lib.ingredients.namespaces import made_by
-from lib.process import Exit, Plan, Process, check_text
+from lib.ingredients.rootfs import SHARED_MEMORY
+from lib.process import Exit, Plan, Process
 from lib.visible import visible
 from lib.volumes import own_mounts
 
+LIMITS = ("memory", "memory_swap", "memory_reservation", "cpus", "cpu_weight", "cpu_shares", "cpu_period", "cpu_quota", "cpuset",
+          "cpuset_mems", "pids_limit")  # fmt: skip
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -44,8 +47,8 @@ def known(options: dict) -> dict:
     """The options of a container. Raises ``TypeError`` for one that it does not have, with the nearest that it has."""
     from difflib import get_close_matches
 
-    names = Container.__init__.__kwdefaults__
-    for name in options.keys() - names.keys():
+    names = (*Container.__init__.__kwdefaults__, *LIMITS)
+    for name in options.keys() - set(names):
         near = next((f": do you mean {one}?" for one in get_close_matches(name, names, 1, 0.5)), f"; it has {', '.join(names)}")
         raise TypeError(f"a container has no option {name!r}{near}")
     return options
@@ -58,39 +61,43 @@ class Container:
     layer first; ``memory``, ``cpus``, ``pids_limit`` … are limits (see ``Cgroup``); ``init`` and ``tty`` as ``--init`` and
     ``--tty``; ``volumes`` are ``"/host:/container[:options]"``, ``tmpfs`` ``"/container[:options]"``, ``mounts`` what else is mounted;
     ``network`` is ``"none"`` (alone on loopback), ``"host"``, or a network (see ``lib.network``); ``user`` is who it runs as (see
-    ``users.find``); ``cap_add``, ``cap_drop`` and ``privileged`` say what root in it may do.
+    ``users.find``); ``cap_add``, ``cap_drop`` and ``privileged`` say what root in it may do; ``ipc``, ``pid``, ``uts`` and ``cgroupns``
+    are ``private`` or ``host``, and ``pid`` may be the number of a process whose PID namespace it joins.
     Without root, a user namespace is taken along.
     """
 
     def __init__(
         self, image: str | Sequence[str], command: Sequence[str] = ("sh",), *, name: str | None = None, hostname: str | None = None,
-        env: dict[str, str] | None = None, workdir: str = "/", volumes: Sequence[str] = (), tmpfs: Sequence[str] = (),
+        domainname: str = "", env: dict[str, str] | None = None, workdir: str = "/", volumes: Sequence[str] = (), tmpfs: Sequence[str] = (),
         read_only: bool = False, init: bool = False, tty: bool = False, network="none", ulimits=None, user: RunAs | None = None,
-        memory=None, memory_swap=None, cpus=None, cpu_weight=None, cpuset=None, pids_limit=None,
-        cap_add: Sequence[str] = (), cap_drop: Sequence[str] = (), privileged: bool = False, kept: str | None = None, synced: bool = False,
-        mounts: Sequence[Mount] = (),
+        cap_add: Sequence[str] = (), cap_drop: Sequence[str] = (), privileged: bool = False, mounts: Sequence[Mount] = (),
+        devices: Sequence[str] = (), sysctls: dict[str, str] | None = None, shm_size=None, oom_score_adj: int | None = None,
+        ipc: str = "private", pid: str | int = "private", uts: str = "private", cgroupns: str = "private",
+        kept: str | None = None, synced: bool = False, **limits,
     ):  # fmt: skip
+        known(limits)
         self.id = os.path.basename(kept) if kept else state.new_id()
         self.name = name or self.id
-        check_words(self.name, cpus)
-        self.hostname = hostname or self.id
+        check_words(self.name, limits.get("cpus"))
+        self.hostname, self.domainname = hostname or self.id, domainname
         self.rootless, self.privileged = os.geteuid() != 0, privileged
-        self.workdir, self.ulimits, self.user = absolute(workdir), ulimits, user
+        self.workdir, self.ulimits, self.user = workdirs.absolute(workdir), ulimits, user
         self.folder = str(state.folder("containers") / (f"{self.id}/scratch" if kept else self.id))
-        limits = {
-            "memory": memory, "memory_swap": memory_swap, "cpus": cpus, "cpu_weight": cpu_weight, "cpuset": cpuset,
-            "pids": max(pids_limit or 0, 0),
-        }  # fmt: skip
-        self.cgroup = self.choose_cgroup(limits)
+        self.devices = nodes(devices)
+        pids = max(limits.pop("pids_limit", None) or 0, 0)
+        self.cgroup = self.choose_cgroup(limits | {"pids": pids})
+        self.shares = {"ipc": ipc, "pid": pid, "uts": uts, "cgroup": cgroupns}
+        self.tuning = tuned(sysctls, oom_score_adj, network != "host", ipc != "host")
         self.network = connected(network, self.id, self.name, self.hostname)
         self.files = own_files(f"{self.folder}-files", self.hostname, self.network)
         mounts = [*self.extra_mounts(), *own_mounts(volumes, tmpfs), *mounts]
         layers = [bases.find(one) for one in ([image] if isinstance(image, str) else image)]
         self.rootfs = RootFS(
             layers, self.folder, mounts, read_only, self.rootless, network == "host", files=self.files.bound, privileged=privileged,
-            upper=f"{kept}/upper" if kept else None, synced=synced,
+            upper=f"{kept}/upper" if kept else None, synced=synced, shm=sizes.in_bytes(shm_size or SHARED_MEMORY), own_ipc=ipc != "host",
+            devices=self.devices,
         )  # fmt: skip
-        self.capabilities = choose_capabilities(self.cgroup, cap_add, cap_drop, privileged)
+        self.capabilities = capabilities.of_container(self.cgroup, cap_add, cap_drop, privileged)
         self.env = {"PATH": PATH, "HOSTNAME": self.hostname, **({"TERM": "xterm"} if tty else {}), "HOME": "/root", **(env or {})}
         extras = [Init()] if init else []
         self.plan = Plan(command, [*self.ingredients(), *extras, *on_network(self.network)], self.env, tty, name=self.id)
@@ -100,7 +107,7 @@ class Container:
         """A cgroup for every container of root; a user has one only where limits are asked for (and delegated)."""
         if self.rootless and not any(limits.values()):
             return None
-        return Cgroup(name=self.id, devices=EVERYTHING if self.privileged else ALLOWED, **limits)
+        return Cgroup(name=self.id, devices=EVERYTHING if self.privileged else [*ALLOWED, *(one.rule for one in self.devices)], **limits)
 
     def extra_mounts(self) -> list[Mount]:
         return [cgroup_mount()] if self.cgroup and self.cgroup.backend.version == 2 and not self.rootless else []
@@ -109,14 +116,21 @@ class Container:
         """Docker's default list. Take one away, add one of yours: that is all there is to a container."""
         return [
             *([User()] if self.rootless else []),
-            Namespaces("pid", "ipc", "cgroup"),
-            Hostname(self.hostname),
+            *self.namespaces(),
             *([self.cgroup] if self.cgroup else []),
             self.rootfs,
             self.files,
             WorkDir(self.workdir, self.ulimits),
             *self.rights(),
         ]
+
+    def namespaces(self) -> list:
+        """Its own, but for those that it is to share with the machine, or (PID) with another container."""
+        own = [kind for kind in ("pid", "ipc", "cgroup") if self.shares[kind] == "private"]
+        other = self.shares["pid"]
+        joined = [Join(other, ("pid",))] if isinstance(other, int) else []
+        names = [Hostname(self.hostname, self.domainname)] if self.shares["uts"] == "private" else []
+        return [Namespaces(*own), *joined, *names, *self.tuning]
 
     def rights(self) -> list:
         """What the program may do: that of the container's first program, and of each one that joins it."""
@@ -155,7 +169,7 @@ class Container:
         if self.cgroup and self.cgroup.frozen:
             raise RuntimeError(f"container {self.name} is paused: what joins it would stand still too; thaw it first (docker unpause)")
         joined = [*([self.cgroup.join()] if self.cgroup else []), Join(pid, made_by(self.plan.steps))]
-        joined += [WorkDir(absolute(workdir or self.workdir), self.ulimits, make=False), self.capabilities]
+        joined += [WorkDir(workdirs.absolute(workdir or self.workdir), self.ulimits, make=False), self.capabilities]
         who = user or self.user
         terminal = {"TERM": "xterm"} if tty else {}
         return Plan(command, [*joined, *([who] if who else [])], {**self.env, **terminal, **(env or {})}, tty)
@@ -225,12 +239,23 @@ def own_files(folder: str, hostname: str, network) -> Files:
     return Files(folder, hostname, resolvers=network.resolvers, hosts=network.hosts, own=network.own)
 
 
-def absolute(workdir: str) -> str:
-    """A working directory, without dots. Raises ``ValueError``."""
-    check_text(workdir, f"the working directory {workdir!r}")
-    if not workdir.startswith("/"):
-        raise ValueError(f"the working directory '{visible(workdir)}' is invalid, it needs to be an absolute path")
-    return os.path.normpath(workdir)
+def nodes(devices: Sequence[str]) -> list:
+    """Of the machine's devices, those that it is to have too. Raises ``ValueError``."""
+    if not devices:
+        return []
+    from lib.ingredients.devices import device_nodes  # few containers have any
+
+    return [one for text in devices for one in device_nodes(text)]
+
+
+def tuned(sysctls: dict[str, str] | None, oom_score_adj: int | None, own_network: bool, own_ipc: bool) -> list:
+    """What turns the kernel's knobs for it. Raises ``ValueError`` for one that is the whole machine's."""
+    if not sysctls and oom_score_adj is None:
+        return []
+    from lib.ingredients import OomScore, Sysctls  # few containers turn any
+
+    knobs = [Sysctls(sysctls, own_network, own_ipc)] if sysctls else []
+    return knobs + ([OomScore(oom_score_adj)] if oom_score_adj is not None else [])
 
 
 def check_name(name: str) -> None:
@@ -245,16 +270,6 @@ def check_words(name: str, cpus: float | None) -> None:
     most = len(os.sched_getaffinity(0))
     if cpus and not 0.01 <= cpus <= most:
         raise ValueError(f"range of CPUs is from 0.01 to {most}.00, as there are only {most} CPUs available")
-
-
-def choose_capabilities(
-    cgroup: Cgroup | None, add: Sequence[str] = (), drop: Sequence[str] = (), privileged: bool = False
-) -> Capabilities:  # fmt: skip
-    """Docker's fourteen, more, or fewer. Where nothing filters devices, nobody may make one: ``/dev`` is a place where nodes work."""
-    if privileged:
-        return Capabilities(capabilities.NAMES)
-    names = capabilities.chosen(add, drop)
-    return Capabilities(names if cgroup and cgroup.devices else [name for name in names if name != "MKNOD"])
 
 
 def run(

@@ -20,10 +20,10 @@ from lib import inside, state
 from lib.build.changes import Changes, Looks
 from lib.build.copying import Copying, Source
 from lib.build.steps import Cancelled
-from lib.container import PATH, cgroup_mount, choose_capabilities, connected, on_network, own_files
+from lib.container import PATH, cgroup_mount, connected, on_network, own_files
 from lib.dockerfile.mounts import Mount as Wish
 from lib.images import ImageError, Merged, Store
-from lib.ingredients import Bind, Cgroup, Files, Hostname, Mount, Namespaces, RootFS, RunAs, Tmpfs, User, WorkDir
+from lib.ingredients import Bind, Cgroup, Files, Hostname, Mount, Namespaces, RootFS, RunAs, Tmpfs, User, WorkDir, capabilities
 from lib.ingredients.cgroups import ALLOWED
 from lib.process import Exit, Plan, Process
 from lib.shield import Shield
@@ -104,7 +104,7 @@ class Runner:
             rootfs,
             files,
             WorkDir(self.command.workdir),
-            choose_capabilities(cgroup, drop=["NET_RAW"] if host_network else ()),  # the machine's own network is not RUN's to change
+            capabilities.of_container(cgroup, drop=["NET_RAW"] if host_network else ()),  # the machine's own network is not RUN's to change
             self.command.user,
             *on_network(self.network),
         ]

@@ -22,16 +22,27 @@ VERBS = {
     "containers.looking": "ps inspect port",
     "containers.about": "version info",
     "containers.logs": "logs",
+    "containers.observing": "stats top",
+    "containers.changing": "commit update",
     "containers.writings": "diff export",
     "containers.copying": "cp",
     "builds": "build builder-prune",
     "registries": "pull push login logout",
     "networks.verbs": "network",
     "volumes.verbs": "volume",
+    "system.groups": "container image builder system",
+    "system.events": "events",
 }
 PULLING = {"create", "run"}  # from the machine's network: they go to a user's own when they have their image
 STARTING = {"start", "restart"}
-HOMES = {verb: module for module, verbs in VERBS.items() for verb in verbs.split()}
+
+
+def homes(verbs: dict[str, str]) -> dict[str, str]:
+    """In which module of ``lib.cli`` each verb lives."""
+    return {verb: module for module, words in verbs.items() for verb in words.split()}
+
+
+HOMES = homes(VERBS)
 
 
 class Main(Verbs):
@@ -46,8 +57,12 @@ SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
 @click.pass_context
 def main(context: click.Context) -> None:
     """Pack, build, ship and run images: the engine of "Docker: From Zero to Production", all of it in Python that you can read."""
-    verb = context.invoked_subcommand
-    if os.geteuid() and HOMES.get(verb, "").startswith(("containers.", "networks.")) and verb not in PULLING:
+    prepared(HOMES, context.invoked_subcommand)
+
+
+def prepared(there: dict[str, str], verb: str | None) -> None:
+    """A user's verbs for containers are carried out in the network of his own, in which they live."""
+    if os.geteuid() and there.get(verb or "", "").startswith(("containers.", "networks.")) and verb not in PULLING:
         from lib.engine.networks import rootless
 
         rootless.enter(begin=verb in STARTING)

@@ -23,7 +23,7 @@ from lib.engine.stopping import Kill, stopping
 from lib.engine.vitality import alive, pidfd_of
 from lib.process import signal_number
 from lib.shield import Shield
-from lib.state import kept, shared
+from lib.state import events, kept, shared
 
 LOOK = 0.05  # seconds between two looks at whether one has been started again
 GLANCE = 0.001  # seconds between two looks at whether it has gone
@@ -52,6 +52,7 @@ def kill(facts: dict, word: str = "KILL") -> None:
     if not alive(facts):
         raise Conflict(f"cannot kill container: {facts['name']}: container {facts['id']} is not running")
     send(facts, number)
+    events.of_container("kill", facts, signal=number)
 
 
 def by_hand(facts: dict) -> dict:
@@ -136,13 +137,15 @@ def stop_all(those: Sequence[dict], grace: int | None = None, word: str | None =
             one.close()
     for one in plays:
         settled(one.facts)
+        if one.began:
+            events.of_container("stop", one.facts)
 
 
 class Stopping:
     """One container that is being stopped: carries out what the play says. ``until`` is the moment it waits for, None at the end."""
 
     def __init__(self, facts: dict):
-        self.facts, self.until, self.pidfd = facts, None, -1
+        self.facts, self.until, self.pidfd, self.began = facts, None, -1, False
 
     def begin(self, grace: int | None, word: str | None) -> None:
         self.facts, config = by_hand(self.facts), self.facts["config"]
@@ -151,6 +154,7 @@ class Stopping:
             self.play = stopping(number, config["stop_timeout"] if grace is None else grace)
             with Shield():
                 self.pidfd = pidfd_of(self.facts)
+            self.began = True
             self.go_on(None)
 
     def go_on(self, has_ended: bool | None) -> None:
@@ -159,6 +163,7 @@ class Stopping:
         with suppress(StopIteration):
             while isinstance(command := self.play.send(has_ended), Kill):
                 send(self.facts, command.number)
+                events.of_container("kill", self.facts, signal=command.number)
                 has_ended = not alive(self.facts)
             self.until = math.inf if command.seconds is None else time.monotonic() + command.seconds
 
@@ -214,6 +219,7 @@ def rename(facts: dict, name: str) -> None:
         raise ValueError("Renaming a container with the same name as its current name")
     with kept.naming(), kept.locked(kept.place(facts)) as now:
         kept.save(now | {"name": free(name)})
+        events.of_container("rename", now | {"name": name}, oldName=f"/{now['name']}")
         for one in (now["state"].get("networks") or {}).values():
             shared.amend(str(state.runtime_dir() / "networks" / one["id"][: kept.SHORT]), now["id"][: kept.SHORT], name=name)
 

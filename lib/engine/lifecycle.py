@@ -20,11 +20,11 @@ from lib.engine import moments
 from lib.engine.daemons.calling import Keeper, Manager, settled
 from lib.engine.pipes import NamedPipes, run_folder
 from lib.engine.typists import Caller, hand_over, typed_by
-from lib.engine.vitality import boot
+from lib.engine.vitality import alive, boot
 from lib.images import Library, Merged
 from lib.ingredients import Mount, users
 from lib.shield import Shield
-from lib.state import kept
+from lib.state import events, kept
 
 NOT_YET = {
     "status": "created", "pid": 0, "start_time": None, "boot": "", "exit_code": 0, "error": "", "oom_killed": False,
@@ -69,6 +69,7 @@ def create(library: Library, facts: dict, name: str | None = None, opened: Calla
             (draft / "upper").mkdir(0o755)
             facts["name"] = free(name)
             kept.save(facts, draft)
+        events.of_container("create", facts)
     finally:
         record.remove()
     filled(library, facts, opened)
@@ -227,6 +228,7 @@ def let_run(library: Library, facts: dict, caller: Caller, ports) -> dict:
         Manager.look(place, process.master)  # before it runs: what it prints would go with it if it ended while nobody else held its pipes
         process.start()
         process.let_go()
+        events.of_container("start", facts)
     except BaseException:
         process.remove()
         raise
@@ -267,20 +269,36 @@ def container(library: Library, facts: dict, network=None, mounts: Sequence[Moun
     place, config = kept.place(facts), facts["config"]
     with library.store.using():  # a prune beside us would sweep what is only being made
         layers = [library.chains.mountpoints(), *layers_of(library, facts)]
-    user = who(library, facts, config["user"])
+    user = in_more_groups(who(library, facts, config["user"]), library, facts)
     made = Container(
         layers, facts["argv"], name=facts["name"], env={"HOME": user.home, **variables(config["env"])}, workdir=config["workdir"] or "/",
         user=user, tty=config["tty"], hostname=config["hostname"] or None, kept=str(place), synced=not facts["auto_remove"],
-        ulimits={"nofile": nofile()}, network=network or ("host" if facts["network"]["mode"] == "host" else "none"), mounts=mounts,
-        **options_of(facts),
+        network=network or ("host" if facts["network"]["mode"] == "host" else "none"), mounts=mounts, **options_of(facts),
     )  # fmt: skip
     made.plan.about = {"called": facts["name"], "image": facts["image"], "chains": facts["chains"]}
     return made
 
 
 def options_of(facts: dict) -> dict:
-    """Those of ``Container``; the words of ``-v`` only where an earlier suitcase has not resolved them."""
-    return {name: value for name, value in facts["options"].items() if name != "volumes" or facts.get("mounts") is None}
+    """Those of ``Container``; the words of ``-v`` only where an earlier suitcase has not resolved them.
+
+    Raises ``ValueError`` if the container whose processes it is to see does not run.
+    """
+    found = {name: value for name, value in facts["options"].items() if name != "volumes" or facts.get("mounts") is None}
+    found |= {"ulimits": {"nofile": nofile(), **(facts["options"].get("ulimits") or {})}}
+    _, colon, other = str(found.get("pid", "")).partition(":")
+    if colon:
+        found["pid"] = pid_of(other)
+    return found
+
+
+def pid_of(ident: str) -> int:
+    """The first process of another container. Raises ``ValueError``."""
+    with suppress(FileNotFoundError):
+        other = kept.load(kept.place(ident))
+        if alive(other):
+            return other["state"]["pid"]
+    raise ValueError(f"cannot join PID namespace of container {ident[: kept.SHORT]}: it is not running")
 
 
 def networks_of(facts: dict, ports):
@@ -294,7 +312,20 @@ def networks_of(facts: dict, ports):
 
 def who(library: Library, facts: dict, text: str) -> users.RunAs:
     """A user as the container's own files know him, the written ones above the image's. Raises ``users.UnknownUser``."""
-    return users.find(text or "", Merged([*layers_of(library, facts), str(kept.place(facts) / "upper")]).read)
+    return users.find(text or "", reader(library, facts))
+
+
+def in_more_groups(user: users.RunAs, library: Library, facts: dict) -> users.RunAs:
+    """``--group-add``, by number or by a name of the container's own. Raises ``users.UnknownUser``."""
+    if not (words := facts.get("groups")):
+        return user
+    more = [users.find_group(word, reader(library, facts)) for word in words]
+    return user._replace(groups=(*user.groups, *(gid for gid in dict.fromkeys(more) if gid not in user.groups)))
+
+
+def reader(library: Library, facts: dict):
+    """What gives the text of a file as the container sees it."""
+    return Merged([*layers_of(library, facts), str(kept.place(facts) / "upper")]).read
 
 
 def nofile() -> tuple[int, int]:

@@ -60,7 +60,7 @@ def config(image: Image, wishes: Wishes) -> dict:
     (entrypoint, words), there = command(image, wishes), image.runtime
     return {
         "hostname": wishes.options.get("hostname") or "",
-        "domainname": "",
+        "domainname": wishes.options.get("domainname") or "",
         "user": wishes.user or there.get("User") or "",
         "env": [f"{name}={value}" for name, value in environment(image, wishes).items()],
         "cmd": words or None,

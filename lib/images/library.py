@@ -12,7 +12,7 @@ from lib.images.chains import Chains
 from lib.images.digests import ImageError
 from lib.images.image import Image
 from lib.images.store import Store, StoreError
-from lib.state import kept
+from lib.state import events, kept
 
 REPO_DIGEST = "org.suitcase.repo.digest"  # what a registry called it: name@digest
 
@@ -85,7 +85,9 @@ class Library:
         if target.digest:
             raise ImageError(f"refusing to create a tag with a digest reference: {name}")
         with self.store.using():  # what is found must still be there when it gets its name
-            self.store.tag(str(target), self.find(source).descriptor)
+            found = self.find(source)
+            self.store.tag(str(target), found.descriptor)
+        events.tell("image", "tag", found.id, {"name": target.familiar})
 
     def remove(
         self, text: str, force: bool = False, in_use: frozenset[str] = frozenset(), busy: Callable[[], object] = lambda: None
@@ -108,6 +110,7 @@ class Library:
             raise StoreError(f"conflict: unable to remove {text} - image {digests.short(found.id)} is being used by a container")
         for name in going:
             self.store.untag(name, found.descriptor["digest"])
+            events.tell("image", "untag", found.id, {"name": found.id})
         told = [f"Untagged: {references.parse(name).familiar}" for name in going]
         if last and self.store.forget(found.descriptor["digest"]):
             try:
@@ -115,6 +118,7 @@ class Library:
             except Busy:
                 busy()
             told.append(f"Deleted: {found.id}")
+            events.tell("image", "delete", found.id, {"name": found.id})
         return told
 
     def prune(self, in_use: frozenset[str] = frozenset(), busy: Callable[[], object] | None = None) -> list[str]:

@@ -7,11 +7,13 @@ __getattr__, __all__ = hand_on(
     {
         "capabilities": "Capabilities",
         "cgroups": "Cgroup",
+        "devices": "Device device_nodes",
         "files": "Files",
         "init": "Init",
         "nameserver": "Nameserver",
         "namespaces": "Hostname Join Loopback Namespaces Time User",
         "rootfs": "Bind Layers Mount RootFS Tmpfs",
+        "tuning": "OomScore Sysctls",
         "veth": "Veth",
         "users": "RunAs UnknownUser",
         "workdir": "WorkDir",

@@ -52,3 +52,11 @@ class Capabilities:
             Step("rights", "limit_bounding_set", (numbers,), "what is not in it can never come back, whatever is executed"),
             Step("capabilities", "set_capabilities", (numbers,), "after the user has changed: that needs two of them itself"),
         ]
+
+
+def of_container(cgroup, add: Sequence[str] = (), drop: Sequence[str] = (), privileged: bool = False) -> Capabilities:
+    """Docker's fourteen, more, or fewer. Where nothing filters devices, nobody may make one: ``/dev`` is a place where nodes work."""
+    if privileged:
+        return Capabilities(NAMES)
+    names = chosen(add, drop)
+    return Capabilities(names if cgroup and cgroup.devices else [name for name in names if name != "MKNOD"])

@@ -157,14 +157,16 @@ def identity(pid: int | str | None, kind: str) -> str | None:
 
 
 class Hostname:
-    """A hostname of its own; takes a UTS namespace along."""
+    """A hostname of its own, and a NIS domain if need be; takes a UTS namespace along."""
 
-    def __init__(self, name: str):
-        self.name = name
+    def __init__(self, name: str, domain: str = ""):
+        self.name, self.domain = name, domain
 
     def steps(self) -> list[Step]:
+        domain = Step("propagation", "write", ("/proc/sys/kernel/domainname", self.domain), "setdomainname(2), while /proc/sys is open")
         return [
             Step("clone", "clone3", (["uts"], None), "the hostname lives in the UTS namespace"),
+            *([domain] if self.domain else []),
             Step("names", "sethostname", (self.name,), "seen by uname(2) in here only"),
         ]
 

@@ -112,20 +112,24 @@ def Tmpfs(target: str, options: str = "nosuid,nodev,noexec") -> Mount:
 
 DEV = Mount("/dev", "tmpfs", options="nosuid,strictatime,mode=755,size=64k", why="an empty /dev, to be filled with harmless devices")
 
+SHARED_MEMORY = 64 << 20  # bytes of /dev/shm, as in Docker
+HOST_SHM = Bind("/dev/shm", source="/dev/shm", why="--ipc=host: the machine's own shared memory")
 SYS = Mount("/sys", "sysfs", options="nosuid,noexec,nodev,ro", why="the devices, read-only; network part of its own namespace")
 WRITABLE_SYS = Mount("/sys", "sysfs", options="nosuid,noexec,nodev", why="--privileged: the devices, and their knobs")
 HOST_SYS = Bind("/sys", source="/sys", options="ro", why="sysfs shows a network: only root of the network's owner may mount it")
 
 
-def kernel_mounts(rootless: bool = False, host_network: bool = False, privileged: bool = False) -> list[Mount]:
-    """The kernel's own file systems, with the options that Docker gives them."""
+def kernel_mounts(
+    rootless: bool = False, host_network: bool = False, privileged: bool = False, shm: int = SHARED_MEMORY, own_ipc: bool = True
+) -> list[Mount]:  # fmt: skip
+    """The kernel's own file systems, with the options that Docker gives them; ``shm`` are the bytes of ``/dev/shm``."""
     pts = "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620" + ("" if rootless else ",gid=5")
     safe = "nosuid,noexec,nodev"
     return [
         Mount("/proc", "proc", options=safe, why="shows the PID namespace of whoever mounts it"),
         DEV,
         Mount("/dev/pts", "devpts", options=pts, why="terminals of its own"),
-        Mount("/dev/shm", "tmpfs", "shm", safe + ",mode=1777,size=65536k", "POSIX shared memory, 64 MiB as in Docker"),
+        Mount("/dev/shm", "tmpfs", "shm", f"{safe},mode=1777,size={shm >> 10}k", "POSIX shared memory") if own_ipc else HOST_SHM,
         Mount("/dev/mqueue", "mqueue", options=safe, why="message queues of its IPC namespace"),
         HOST_SYS if rootless and host_network else WRITABLE_SYS if privileged else SYS,
     ]
@@ -182,6 +186,9 @@ class RootFS:
     files: dict[str, str] = field(default_factory=dict)  # path in the container → file of the host
     upper: str | None = None
     privileged: bool = False  # no masks, a writable /sys, the host's devices
+    shm: int = SHARED_MEMORY
+    own_ipc: bool = True
+    devices: Sequence = ()  # of the machine's, see ``devices.Device``
     synced: bool = False  # what is written outlives the container's process, so fsync(2) in there must mean what it says
 
     @property
@@ -244,11 +251,12 @@ class RootFS:
     def furniture(self) -> list[Step]:
         """The kernel's folders and devices, in the order of their paths, then the masks."""
         steps = []
-        for one in kernel_mounts(self.rootless, self.host_network, self.privileged):
+        for one in kernel_mounts(self.rootless, self.host_network, self.privileged, self.shm, self.own_ipc):
             steps.append(one.step(self.root))
             if one is DEV:
                 steps += device_steps(self.root, self.rootless)
                 steps += host_device_steps(self.root) if self.privileged and not self.rootless else []
+                steps += [device.step(self.root, self.rootless) for device in self.devices]
         return steps if self.privileged else steps + mask_steps(self.root)
 
 

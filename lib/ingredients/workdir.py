@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from lib.process import Step
+import os
+
+from lib.process import Step, check_text
+from lib.visible import visible
 
 
 class WorkDir:
@@ -15,3 +18,11 @@ class WorkDir:
         limits = [Step("rights", "setrlimit", (name.upper(), *pair), "--ulimit") for name, pair in self.ulimits.items()]
         call, why = ("make_cwd", "--workdir, made if it is missing") if self.make else ("enter_cwd", "--workdir")
         return [Step("rights", "umask", (0o022,), "new files: rw-r--r--"), *limits, Step("names", call, (self.path,), why)]
+
+
+def absolute(workdir: str) -> str:
+    """A working directory, without dots. Raises ``ValueError``."""
+    check_text(workdir, f"the working directory {workdir!r}")
+    if not workdir.startswith("/"):
+        raise ValueError(f"the working directory '{visible(workdir)}' is invalid, it needs to be an absolute path")
+    return os.path.normpath(workdir)

@@ -19,7 +19,7 @@ from pathlib import Path
 from lib import state
 from lib.atomicfile import atomic_file
 from lib.network import pools
-from lib.state import leases
+from lib.state import events, leases
 
 VERSION = 1
 SHORT = 12  # digits of an id that name its files
@@ -154,6 +154,7 @@ def made(name: str, chosen: list[dict], **more) -> Network:
     network = Network(os.urandom(32).hex(), name, pools=chosen, created=datetime.now(UTC).isoformat(), **more)
     with atomic_file(folder() / f"{network.id[:SHORT]}.json") as file:
         file.write(json.dumps({"version": VERSION, **asdict(network)}).encode())
+    events.tell("network", "create", network.id, {"name": name, "type": "bridge"})
     return network
 
 
@@ -172,3 +173,4 @@ def remove(network: Network) -> None:
             who = ", ".join(f'name:"{one["name"]}" id:"{one["container"][:SHORT]}"' for one in there.values())
             raise NetworkError(f"error while removing network: network {network.name} has active endpoints ({who})")
         (folder() / f"{network.id[:SHORT]}.json").unlink(missing_ok=True)
+    events.tell("network", "destroy", network.id, {"name": network.name, "type": "bridge"})

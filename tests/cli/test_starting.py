@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 ALWAYS = """
     advice cli cli.containers cli.errors cli.flags cli.flags.groups cli.flags.kinds cli.flags.notyet cli.flags.reading
     cli.flags.usage cli.library cli.main cli.signals cli.standard elf engine images images.digests images.image images.references
-    images.store lazy linux processor sizes state state.kept state.places state.removal visible
+    images.store lazy linux processor sizes state state.events state.kept state.places state.removal visible
 """
 LISTING = """
     cli.containers.looking cli.listing cli.listing.filters cli.listing.imagenames cli.listing.rows cli.listing.templates cli.streams

@@ -57,6 +57,16 @@ class Lives:
             ending.remove(one, force=True)
 
 
+@contextmanager
+def apart() -> Iterator[Lives]:
+    """All of them go at the end."""
+    one = Lives()
+    try:
+        yield one
+    finally:
+        one.clean()
+
+
 def state(one: dict) -> dict:
     """As it is on disk now."""
     return kept.load(kept.place(one))["state"]

@@ -100,6 +100,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
             "ipvsadm",
             "chromium",
             "dig",
+            "ps",
             "dnsmasq",
             "slirp4netns",
             "curl",

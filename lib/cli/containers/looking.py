@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from functools import partial
 
 import click
 
@@ -106,6 +107,16 @@ def inspect(names: tuple[str, ...], template: str | None, kind: str | None, size
         tell("\n".join(told) if template not in (None, "", "json") else templates.as_json(told, None if template else 4))
     if failed:
         raise Failed("\n".join(failed))
+
+
+def only(kind: str) -> click.Command:
+    """``container inspect`` and ``image inspect``: the same for one kind of things."""
+    params = [one for one in inspect.params if one.name != "kind" and (one.name != "size" or kind == "container")]
+    called = partial(inspect.callback, kind=kind, **({} if kind == "container" else {"size": False}))
+    return click.Command(f"{kind}-inspect", params=params, callback=called, help=f"Display detailed information on one or more {kind}s.")
+
+
+of_containers, of_images = only("container"), only("image")
 
 
 def check_type(kind: str | None) -> None:

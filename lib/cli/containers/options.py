@@ -84,8 +84,33 @@ def duration(text: str) -> int:
         raise ValueError(f'time: invalid duration "{text}"') from None
 
 
+ULIMITS = ("as", "core", "cpu", "data", "fsize", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "rttime",
+           "sigpending", "stack")  # fmt: skip
+
+
+def ulimit(text: str) -> tuple[str, int, int]:
+    """``nofile=1024:2048``, ``core=0``; -1 is no limit. See getrlimit(2)."""
+    name, equals, numbers = text.partition("=")
+    soft, colon, hard = numbers.partition(":")
+    if not equals or not all(re.fullmatch(r"-1|\d{1,19}", one) for one in (soft, hard if colon else soft)):
+        raise ValueError(f"invalid ulimit argument: {text}")
+    if name not in ULIMITS:
+        raise ValueError(f"invalid ulimit type: {name} (there is {', '.join(ULIMITS)})")
+    low, high = int(soft), int(hard if colon else soft)
+    if high != -1 and (low == -1 or low > high):
+        raise ValueError(f"ulimit soft limit must be less than or equal to hard limit: {low} > {high}")
+    return name, low, high
+
+
+def sysctl(text: str) -> str:
+    if not all(text.partition("=")[::2]):
+        raise ValueError(f"sysctl '{text}' is not allowed: name=value, as net.core.somaxconn=1024")
+    return text
+
+
 DURATION = Kind("duration", duration)
 SIZE, SWAP, CPUS, STREAM = Kind("bytes", sizes.in_bytes), Kind("bytes", swap), Kind("decimal", cpus), Kind("list", stream)
+SYSCTL, ULIMIT = Kind("map", sysctl), Kind("ulimit", ulimit)
 VARIABLE, LABEL = Kind("list", variable), Kind("list", label)
 
 # -- the options ---------------------------------------------------------------------------
@@ -100,21 +125,37 @@ detach_keys = option("--detach-keys", default="", help="Override the key sequenc
 sig_proxy = switch("--sig-proxy", on=True, help="Proxy received signals to the process")
 signal = option("-s", "--signal", default="", help="Signal to send to the container")
 
+limits = several(
+    option("--cpu-period", type=WHOLE, help="Limit CPU CFS (Completely Fair Scheduler) period"),
+    option("--cpu-quota", type=WHOLE, help="Limit CPU CFS (Completely Fair Scheduler) quota"),
+    option("-c", "--cpu-shares", type=WHOLE, help="CPU shares (relative weight)"),
+    option("--cpus", type=CPUS, help="Number of CPUs"),
+    option("--cpuset-cpus", default="", help="CPUs in which to allow execution (0-3, 0,1)"),
+    option("--cpuset-mems", default="", help="MEMs in which to allow execution (0-3, 0,1)"),
+    option("-m", "--memory", type=SIZE, help="Memory limit"),
+    option("--memory-reservation", type=SIZE, help="Memory soft limit"),
+    option("--memory-swap", type=SWAP, help="Swap limit equal to memory plus swap: '-1' to enable unlimited swap"),
+    option("--pids-limit", type=WHOLE, help="Tune container pids limit (set -1 for unlimited)"),
+)
+
 creating = several(
     option("--add-host", "hosts", multiple=True, type=HOST, help="Add a custom host-to-IP mapping (host:ip)"),
+    option("--annotation", multiple=True, type=LABEL, help="Add an annotation to the container (passed through to the OCI runtime)"),
     option("-a", "--attach", multiple=True, type=STREAM, help="Attach to STDIN, STDOUT or STDERR"),
     option("--cap-add", multiple=True, help="Add Linux capabilities"),
     option("--cap-drop", multiple=True, help="Drop Linux capabilities"),
+    option("--cgroupns", default="", help="Cgroup namespace to use (host|private)"),
     option("--cidfile", default="", help="Write the container ID to the file"),
-    option("--cpus", type=CPUS, help="Number of CPUs"),
-    option("--cpuset-cpus", default="", help="CPUs in which to allow execution (0-3, 0,1)"),
+    option("--device", "devices", multiple=True, help="Add a host device to the container"),
     option("--dns", multiple=True, type=SERVER, help="Set custom DNS servers"),
     option("--dns-option", "--dns-opt", "dns_options", multiple=True, help="Set DNS options"),
     option("--dns-search", "search", multiple=True, help="Set custom DNS search domains"),
+    option("--domainname", default="", help="Container NIS domain name"),
     option("--entrypoint", help="Overwrite the default ENTRYPOINT of the image"),
     env,
     env_file,
     option("--expose", multiple=True, help="Expose a port or a range of ports"),
+    option("--group-add", "groups", multiple=True, help="Add additional groups to join"),
     option("--health-cmd", default="", help="Command to run to check health"),
     option("--health-interval", type=DURATION, default=0, help="Time between running the check (ms|s|m|h) (default 0s)"),
     option("--health-retries", type=WHOLE, default=0, help="Consecutive failures needed to report unhealthy"),
@@ -136,19 +177,20 @@ creating = several(
     interactive,
     option("--ip", type=IP, help="IPv4 address (e.g., 172.30.100.104)"),
     option("--ip6", type=IP, help="IPv6 address (e.g., 2001:db8::33)"),
+    option("--ipc", default="", help="IPC mode to use"),
     option("-l", "--label", multiple=True, type=LABEL, help="Set meta data on a container"),
     option("--label-file", multiple=True, help="Read in a line delimited file of labels"),
     option("--log-driver", default="", help="Logging driver for the container"),
     option("--log-opt", multiple=True, help="Log driver options"),
     option("--mac-address", default="", help="Container MAC address (e.g., 92:d0:c6:0a:29:33)"),
-    option("-m", "--memory", type=SIZE, help="Memory limit"),
-    option("--memory-swap", type=SWAP, help="Swap limit equal to memory plus swap: '-1' to enable unlimited swap"),
+    limits,
     option("--mount", "mounts", multiple=True, type=MOUNT, help="Attach a filesystem mount to the container"),
     option("--name", default="", help="Assign a name to the container"),
     option("--network", "--net", "networks", multiple=True, type=NETWORK, help="Connect a container to a network"),
     option("--network-alias", "--net-alias", "aliases", multiple=True, help="Add network-scoped alias for the container"),
     switch("--no-healthcheck", help="Disable any container-specified HEALTHCHECK"),
-    option("--pids-limit", type=WHOLE, help="Tune container pids limit (set -1 for unlimited)"),
+    option("--oom-score-adj", type=WHOLE, help="Tune host's OOM preferences (-1000 to 1000)"),
+    option("--pid", "pid_mode", default="", help="PID namespace to use"),
     option("--platform", default=lambda: os.environ.get("DOCKER_DEFAULT_PLATFORM", ""), help="Set platform, for example linux/arm64"),
     switch("--privileged", help="Give extended privileges to this container"),
     option("--pull", default="missing", help='Pull image before it is used ("always", "missing", "never")'),
@@ -158,11 +200,15 @@ creating = several(
     switch("--read-only", help="Mount the container's root filesystem as read only"),
     option("--restart", default="no", help="Restart policy to apply when a container exits"),
     switch("--rm", help="Automatically remove the container and its associated anonymous volumes when it exits"),
+    option("--shm-size", type=SIZE, help="Size of /dev/shm"),
     option("--stop-signal", default="", help="Signal to stop the container"),
     option("--stop-timeout", type=WHOLE, help="Timeout (in seconds) to stop a container"),
+    option("--sysctl", "sysctls", multiple=True, type=SYSCTL, help="Sysctl options"),
     option("--tmpfs", multiple=True, help="Mount a tmpfs directory"),
     tty,
+    option("--ulimit", "ulimits", multiple=True, type=ULIMIT, help="Ulimit options"),
     user,
+    option("--uts", default="", help="UTS namespace to use"),
     option("-v", "--volume", "volumes", multiple=True, help="Bind mount a volume"),
     option("--volumes-from", multiple=True, help="Mount volumes from the specified container(s)"),
     workdir,

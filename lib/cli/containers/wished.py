@@ -17,10 +17,11 @@ from lib.images import Image
 from lib.process import signal_number
 
 PULLS = ("always", "missing", "never")
+LIMITS = ("memory", "memory_swap", "memory_reservation", "cpus", "cpu_period", "cpu_quota", "cpu_shares", "cpuset_mems", "pids_limit")
 OF_CONTAINER = (
-    "cap_add", "cap_drop", "cpus", "hostname", "init", "memory", "memory_swap", "pids_limit", "privileged", "read_only", "tmpfs",
-    "tty",
+    "cap_add", "cap_drop", "devices", "domainname", "hostname", "init", "privileged", "read_only", "shm_size", "tmpfs", "tty",
 )  # fmt: skip
+SHARED = {"cgroupns": "cgroupns", "ipc": "ipc", "pid_mode": "pid", "uts": "uts"}
 
 
 def check(values: dict) -> None:
@@ -31,6 +32,7 @@ def check(values: dict) -> None:
     signal(values["stop_signal"])
     restart(values)
     healthcheck(values)
+    shared(values)
     log(values["log_driver"], values["log_opt"])
     exposed(values["expose"])
     network(values)
@@ -48,6 +50,8 @@ def wished(values: dict, image: Image) -> dict:
         "log": log(values["log_driver"], values["log_opt"]),
         **restart(values),
         **mounting.asked(values),
+        **({"groups": list(values["groups"])} if values["groups"] else {}),
+        **({"annotations": keyvalues.labels((), values["annotation"])} if values["annotation"] else {}),
     }
 
 
@@ -91,9 +95,36 @@ def wishes(values: dict) -> Wishes:
 
 
 def options(values: dict) -> dict:
-    """The keyword arguments of ``Container``, as JSON has them; what was not said is left out."""
-    said = {name: values[name] for name in OF_CONTAINER} | {"cpuset": values["cpuset_cpus"], "volumes": mounting.binds(values["volumes"])}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in said.items() if value}
+    """The keyword arguments of ``Container``, as JSON has them; what was not said is left out. Raises ``ValueError``."""
+    said = {name: values[name] for name in OF_CONTAINER} | limits(values) | shared(values)
+    said["volumes"] = mounting.binds(values["volumes"])
+    said["sysctls"] = dict(word.partition("=")[::2] for word in values["sysctls"])
+    said["ulimits"] = {name: [soft, hard] for name, soft, hard in values["ulimits"]}
+    found = {name: list(value) if isinstance(value, tuple) else value for name, value in said.items() if value}
+    return found | ({} if values["oom_score_adj"] is None else {"oom_score_adj": values["oom_score_adj"]})
+
+
+def limits(values: dict) -> dict:
+    """What ``run`` and ``update`` say of what may be used up; what was not said is left out."""
+    said = {name: values[name] for name in LIMITS} | {"cpuset": values["cpuset_cpus"]}
+    return {name: value for name, value in said.items() if value}
+
+
+def shared(values: dict) -> dict:
+    """The namespaces that are not to be its own: the machine's, or (PID) another container's. Raises ``ValueError``."""
+    found = {}
+    for flag, name in SHARED.items():
+        word = values[flag]
+        if name == "pid" and word.startswith("container:"):
+            from lib.engine import finding
+
+            found[name] = f"container:{finding.find(word.partition(':')[2])['id']}"
+        elif word == "host":
+            found[name] = word
+        elif word not in ("", "private") or (word and name in ("pid", "uts")):
+            flag = flag.removesuffix("_mode")
+            raise ValueError(f"--{flag}: invalid {name.removesuffix('ns').upper()} mode: {word}")
+    return found
 
 
 def attached(values: dict) -> list[str]:

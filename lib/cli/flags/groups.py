@@ -35,10 +35,14 @@ def alone() -> Iterator[None]:
 
 
 class Verbs(click.Group):
-    """``homes`` says in which module of ``lib.cli`` each verb lives; ``other_names`` are Docker's for the same."""
+    """``homes`` says in which module of ``lib.cli`` each verb lives; ``other_names`` are Docker's for the same.
+
+    ``commands_names`` says how a verb is called in its module, where that is another word: ``container ls`` is ``ps``.
+    """
 
     homes: ClassVar[dict[str, str]] = {}
     other_names: ClassVar[dict[str, str]] = {}
+    commands_names: ClassVar[dict[str, str]] = {}
 
     def list_commands(self, context: click.Context) -> list[str]:
         return sorted(self.homes)
@@ -71,4 +75,5 @@ class Verbs(click.Group):
         if name not in self.homes:
             return None
         module = import_module(f"lib.cli.{self.homes[name]}")
+        name = self.commands_names.get(name, name)
         return next(one for one in vars(module).values() if isinstance(one, click.Command) and one.name == name)

@@ -6,12 +6,10 @@ A short form stands before the long one. tests/cli/flags_of_docker.json is Docke
 from __future__ import annotations
 
 CONTAINER = """
-    annotation blkio-weight blkio-weight-device cgroup-parent cgroupns cpu-count cpu-percent cpu-period cpu-quota
-    cpu-rt-period cpu-rt-runtime c/cpu-shares cpuset-mems device device-cgroup-rule device-read-bps device-read-iops
-    device-write-bps device-write-iops disable-content-trust domainname gpus group-add io-maxbandwidth io-maxiops ipc
-    isolation kernel-memory link link-local-ip memory-reservation memory-swappiness
-    oom-kill-disable oom-score-adj pid runtime security-opt shm-size storage-opt
-    sysctl ulimit use-api-socket userns uts volume-driver
+    blkio-weight blkio-weight-device cgroup-parent cpu-count cpu-percent cpu-rt-period cpu-rt-runtime device-cgroup-rule
+    device-read-bps device-read-iops device-write-bps device-write-iops disable-content-trust gpus io-maxbandwidth io-maxiops
+    isolation kernel-memory link link-local-ip memory-swappiness oom-kill-disable runtime security-opt storage-opt
+    use-api-socket userns volume-driver
 """
 FLAGS = {
     "run": CONTAINER,

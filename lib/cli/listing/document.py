@@ -121,15 +121,19 @@ def host_config(facts: dict) -> dict:
         "AutoRemove": facts["auto_remove"],
         "CapAdd": capabilities(options.get("cap_add")),
         "CapDrop": capabilities(options.get("cap_drop")),
-        "CgroupnsMode": "private",
-        "IpcMode": "private",
-        "PidMode": "",
+        "CgroupnsMode": options.get("cgroupns") or "private",
+        "IpcMode": options.get("ipc") or "private",
+        "PidMode": options.get("pid") or "",
+        "GroupAdd": facts.get("groups") or None,
+        "OomScoreAdj": options.get("oom_score_adj") or 0,
+        "Devices": [device(one) for one in options.get("devices") or ()],
         "Privileged": bool(options.get("privileged")),
         "ReadonlyRootfs": bool(options.get("read_only")),
-        "UTSMode": "",
+        "UTSMode": options.get("uts") or "",
         "VolumesFrom": asked.get("volumes_from") or None,
-        "ShmSize": SHARED_MEMORY,
+        "ShmSize": options.get("shm_size") or SHARED_MEMORY,
         **limits(options),
+        **{name: value for name, value in (("Sysctls", options.get("sysctls")), ("Annotations", facts.get("annotations"))) if value},
     }
     if asked.get("mounts"):
         found["Mounts"] = [one["spec"] for one in asked["mounts"]]
@@ -141,6 +145,13 @@ def host_config(facts: dict) -> dict:
 def restart_policy(facts: dict) -> dict:
     policy = restarting.policy_of(facts)
     return {"Name": policy.name, "MaximumRetryCount": policy.most}
+
+
+def device(text: str) -> dict:
+    from lib.ingredients.devices import parts
+
+    source, target, access = parts(text)
+    return {"PathOnHost": source, "PathInContainer": target, "CgroupPermissions": access}
 
 
 def capabilities(words: list[str] | None) -> list[str] | None:
@@ -156,9 +167,13 @@ def limits(options: dict) -> dict:
     return {
         "Memory": memory,
         "MemorySwap": -1 if str(both) == "-1" else sizes.in_bytes(both) or 2 * memory,
+        "MemoryReservation": sizes.in_bytes(options.get("memory_reservation") or 0),
         "NanoCpus": round((options.get("cpus") or 0) * BILLION),
-        "CpuShares": 2 + (weight - 1) * 262142 // 9999 if weight else 0,
+        "CpuShares": options.get("cpu_shares") or (2 + (weight - 1) * 262142 // 9999 if weight else 0),
+        "CpuPeriod": options.get("cpu_period") or 0,
+        "CpuQuota": options.get("cpu_quota") or 0,
         "CpusetCpus": options.get("cpuset") or "",
+        "CpusetMems": options.get("cpuset_mems") or "",
         "PidsLimit": options.get("pids_limit"),
         "Ulimits": [{"Name": name, "Soft": soft, "Hard": hard} for name, (soft, hard) in (options.get("ulimits") or {}).items()],
     }

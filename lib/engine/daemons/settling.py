@@ -17,7 +17,7 @@ from lib.engine.daemons.calling import Keeper
 from lib.engine.pipes import run_folder
 from lib.engine.plays import restarting
 from lib.ingredients.cgroups import Cgroup
-from lib.state import kept
+from lib.state import events, kept
 
 PATIENCE = 10  # seconds that whoever is attached has for reading the last words of a container that goes with its end
 
@@ -32,6 +32,9 @@ def settle(place: Path, pidfd: int) -> None:
         if not facts["state"].get("ended"):
             facts["state"] |= ended(facts, pidfd)
             kept.save(facts)
+            if facts["state"]["oom_killed"]:
+                events.of_container("oom", facts)
+            events.of_container("die", facts, exitCode=facts["state"]["exit_code"])
         undo(facts)
         if facts["auto_remove"]:
             kept.unread(place, PATIENCE)
@@ -105,3 +108,4 @@ def remove(facts: dict) -> None:
         store.remove_anonymous(facts)
     Keeper.drop(facts["id"])
     kept.erase(kept.place(facts))
+    events.of_container("destroy", facts)

@@ -20,7 +20,7 @@ from lib.network import Network, NetworkError, Wish, bridges, find
 from lib.network.connecting import cable, check, way_out
 from lib.network.names import Hosts, Settings
 from lib.process import callers
-from lib.state import kept, shared
+from lib.state import events, kept, shared
 
 
 def connect(facts: dict, wish: Wish) -> None:
@@ -36,6 +36,7 @@ def connect(facts: dict, wish: Wish) -> None:
             plug_in(now, wish, network)
             now["state"]["networks"] = asking.endpoints(now)
         kept.save(now)
+    events.tell("network", "connect", network.id, {"container": facts["id"], "name": network.name, "type": "bridge"})
 
 
 def refuse(facts: dict, network: Network) -> None:
@@ -61,6 +62,7 @@ def disconnect(facts: dict, name: str) -> None:
             unplug(now, network)
             now["state"]["networks"].pop(network.name, None)
         kept.save(now)
+    events.tell("network", "disconnect", network.id, {"container": facts["id"], "name": network.name, "type": "bridge"})
 
 
 # -- of one that runs ---------------------------------------------------------------------------------------------------

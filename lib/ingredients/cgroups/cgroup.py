@@ -22,40 +22,42 @@ SMALLEST = 6 << 20  # bytes: with less than that nothing starts
 class Cgroup:
     """Limits for a process and all its children, in Docker's words.
 
-    ``memory`` and ``memory_swap`` (both together, as Docker's flag means it) in bytes or as ``"64m"``; ``cpus`` as a number
-    of processors; ``cpu_weight`` from 1 to 10000; ``cpuset`` as ``"0-1"``; ``pids`` as a number (0 and less: no limit);
+    ``memory`` and ``memory_swap`` (both together, as Docker's flag means it) in bytes or as ``"64m"``; ``memory_reservation`` is what it
+    may keep when memory grows scarce; ``cpus`` as a number of processors, or ``cpu_quota`` of each ``cpu_period`` in microseconds;
+    ``cpu_weight`` from 1 to 10000, or ``cpu_shares`` as v1 counts them, where 1024 is what others have; ``cpuset`` and ``cpuset_mems`` as
+    ``"0-1"``; ``pids`` as a number (0 and less: no limit);
     ``io`` as ``"8:0 wbps=1048576"``; ``devices`` are the rules of what may be opened (see ``devices.ALLOWED``), where this machine can
     filter that. Raises ``ValueError`` for a value that cannot be meant.
     """
 
     def __init__(
-        self, memory=None, memory_swap=None, cpus=None, cpu_weight=None, cpuset=None, pids=None, io=None, name=None, devices=None
+        self, memory=None, memory_swap=None, cpus=None, cpu_weight=None, cpuset=None, pids=None, io=None, name=None, devices=None,
+        memory_reservation=None, cpu_shares=None, cpu_period=None, cpu_quota=None, cpuset_mems=None,
     ):  # fmt: skip
         self.name = name or state.new_id()
         state.check_name(self.name)
         self.memory = sizes.in_bytes(memory) if memory else None
-        self.limits = self.words(memory_swap, cpus, cpu_weight, cpuset, pids, io)
+        self.limits = self.memory_words(memory_swap, memory_reservation) | cpu_words(cpus, cpu_period, cpu_quota)
+        plain = {"cpuset.cpus": cpuset, "cpuset.mems": cpuset_mems, "cpu.weight": cpu_weight, "cpu.shares": cpu_shares,
+                 "pids.max": pids if (pids or 0) > 0 else None, "io.max": io}  # fmt: skip
+        self.limits |= {word: str(value) for word, value in plain.items() if value}
         self.backend = backend()
         used = {one for word, value in self.limits.items() for one, _, _ in self.backend.translate(word, value)}
         self.devices = devices if self.backend.filters_devices else None
         self.folders = self.backend.folders(self.name, (used | ({"devices"} if self.devices else set())) - {""})
 
-    def words(self, memory_swap, cpus, cpu_weight, cpuset, pids, io) -> dict[str, str]:
+    def memory_words(self, memory_swap, reservation) -> dict[str, str]:
         """The limits in v2's words, in the order in which they must be written."""
         words = {}
         if self.memory:
             if self.memory < SMALLEST:
                 raise ValueError(f'memory={self.memory} bytes: the smallest limit is 6 MiB, as in Docker (a unit forgotten? "64m")')
-            words["memory.max"] = str(self.memory)
-            words |= self.swap_words(memory_swap)
-        if cpus:
-            if not 0.01 <= cpus < math.inf:
-                raise ValueError(f"cpus={cpus}: the kernel's smallest share is 0.01 of a processor")
-            words["cpu.max"] = f"{int(cpus * PERIOD)} {PERIOD}"
-        if cpuset:
-            words["cpuset.cpus"] = cpuset
-        plain = {"cpu.weight": cpu_weight, "pids.max": pids if (pids or 0) > 0 else None, "io.max": io}
-        return words | {word: str(value) for word, value in plain.items() if value}
+            words = {"memory.max": str(self.memory), **self.swap_words(memory_swap)}
+        if reservation:
+            if self.memory and sizes.in_bytes(reservation) > self.memory:
+                raise ValueError("Minimum memory limit can not be less than memory reservation limit, see usage")
+            words["memory.low"] = str(sizes.in_bytes(reservation))
+        return words
 
     def swap_words(self, memory_swap) -> dict[str, str]:
         """Docker's rule: without a word (or 0) as much swap as memory; -1 is unlimited; the same number is none."""
@@ -142,6 +144,11 @@ class Cgroup:
 
     # acting
 
+    @property
+    def place_of_processes(self) -> str:
+        """The folder that lists them; those of cgroups that they have made themselves lie in it."""
+        return os.path.dirname(self.backend.file(self.folders, "cgroup.procs"))
+
     def pids(self) -> list[int]:
         return [int(pid) for pid in self.read("cgroup.procs").split()]
 
@@ -153,7 +160,7 @@ class Cgroup:
         """Root inside may have set some, here or in cgroups of its own, that keep a process from ending; those of the plan stay."""
         state.release_groups(("rmdir", folder) for folder in unique(self.folders))
         for word, value in self.limits.items():
-            if word in ("cpu.max", "cpu.weight", "io.max"):
+            if word in ("cpu.max", "cpu.weight", "cpu.shares", "io.max"):
                 for controller, name, text in self.backend.translate(word, value):
                     with suppress(OSError):  # it has been removed meanwhile
                         linux.write(f"{self.folders[controller]}/{name}", text)
@@ -184,6 +191,21 @@ class Cgroup:
     def oom_watch(self) -> OomWatch:
         """An event for the OOM killer: register first, then ``wait``."""
         return OomWatch(self)
+
+
+def cpu_words(cpus, period, quota) -> dict[str, str]:
+    """Raises ``ValueError``, in Docker's words where it has some."""
+    if cpus and (period or quota):
+        raise ValueError(f"Conflicting options: Nano CPUs and CPU {'Period' if period else 'Quota'} cannot both be set.")
+    if cpus and not 0.01 <= cpus < math.inf:
+        raise ValueError(f"cpus={cpus}: the kernel's smallest share is 0.01 of a processor")
+    if period and not 1000 <= period <= 1_000_000:
+        raise ValueError("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)")
+    if quota and 0 < quota < 1000:
+        raise ValueError("CPU cfs quota can not be less than 1ms (i.e. 1000)")
+    if cpus:
+        return {"cpu.max": f"{int(cpus * PERIOD)} {PERIOD}"}
+    return {"cpu.max": f"{quota if (quota or 0) > 0 else 'max'} {period or PERIOD}"} if period or quota else {}
 
 
 class Member:

@@ -18,6 +18,7 @@ V1_FILES = {
     "cpuset.cpus": ("cpuset", "cpuset.cpus"),
     "cpuset.mems": ("cpuset", "cpuset.mems"),
     "cgroup.procs": ("freezer", "cgroup.procs"),
+    "memory.low": ("memory", "memory.soft_limit_in_bytes"),
 }
 
 
@@ -70,6 +71,8 @@ class V1:
             return [("cpu", "cpu.cfs_period_us", period), ("cpu", "cpu.cfs_quota_us", quota.replace("max", "-1"))]
         if word == "cpu.weight":
             return [("cpu", "cpu.shares", str(2 + (int(value) - 1) * 262142 // 9999))]
+        if word == "cpu.shares":
+            return [("cpu", "cpu.shares", value)]
         if word == "memory.swap.max":  # v1 limits memory and swap together: the caller has added them up
             return [("memory", "memory.memsw.limit_in_bytes", value)]
         if word == "io.max":
@@ -125,6 +128,17 @@ class V1:
             f"usage_usec {usage}\nnr_periods {v1['nr_periods']}\nnr_throttled {v1['nr_throttled']}\n"
             f"throttled_usec {int(v1['throttled_time']) // 1000}"
         )
+
+    def read_memory_stat(self, folders: dict[str, str]) -> str:
+        """What all of its processes have, those in cgroups below included: v1 counts that apart, v2 always."""
+        lines = linux.read(f"{folders['memory']}/memory.stat").splitlines()
+        return "\n".join(line.removeprefix("total_") for line in lines if line.startswith("total_"))
+
+    def read_io_stat(self, folders: dict[str, str]) -> str:
+        """``8:0 Read 4096`` as ``8:0 rbytes=4096``."""
+        lines = [line.split() for line in linux.read(f"{folders['blkio']}/blkio.throttle.io_service_bytes_recursive").splitlines()]
+        kinds = {"Read": "rbytes", "Write": "wbytes"}
+        return "\n".join(f"{words[0]} {kinds[words[1]]}={words[2]}" for words in lines if len(words) == 3 and words[1] in kinds)
 
     def read_memory_events(self, folders: dict[str, str]) -> str:
         control = linux.read(f"{folders['memory']}/memory.oom_control").splitlines()

@@ -64,7 +64,9 @@ class V2:
         return linux.read(f"{self.top}/cgroup.controllers").split()
 
     def translate(self, word: str, value: str) -> list[tuple[str, str, str]]:
-        """(controller, file, text): nothing to translate."""
+        """(controller, file, text): nothing to translate, but what v1 counts otherwise."""
+        if word == "cpu.shares":
+            return [("", "cpu.weight", str(1 + (max(2, min(int(value), 1 << 18)) - 2) * 9999 // 262142))]
         return [("", word, value)]
 
     def parent_steps(self, folders: dict[str, str], limits: dict[str, str]) -> list[Step]:

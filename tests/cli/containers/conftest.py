@@ -2,15 +2,14 @@ from __future__ import annotations
 
 import pytest
 from helpers.commands import Command
-from helpers.lives import Lives
+from helpers.lives import apart
 
 
 @pytest.fixture
 def lives():
     """A busybox in the store that keeper and manager have; all containers of the test go at its end."""
-    one = Lives()
-    yield one
-    one.clean()
+    with apart() as one:
+        yield one
 
 
 @pytest.fixture

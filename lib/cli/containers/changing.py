@@ -1,0 +1,51 @@
+"""``commit update``: what a container has become, kept as an image; and other limits for one that there is."""
+
+from __future__ import annotations
+
+import click
+
+from lib.cli.containers import options
+from lib.cli.containers.ending import containers, each
+from lib.cli.containers.writings import frozen, looked_into
+from lib.cli.errors import errors
+from lib.cli.library import library
+
+
+@click.command()
+@click.option("-a", "--author", default="", help='Author (e.g., "John Hannibal Smith <hannibal@a-team.com>").')
+@click.option("-c", "--change", "changes", multiple=True, help="Apply Dockerfile instruction to the created image.")
+@click.option("-m", "--message", default="", help="Commit message.")
+@options.switch("-p", "--pause", on=True, help="Pause container during commit (default true).")
+@click.argument("container")
+@click.argument("name", required=False, metavar="[REPOSITORY[:TAG]]")
+def commit(container: str, name: str | None, author: str, changes: tuple[str, ...], message: str, pause: bool) -> None:
+    """Create a new image from a container's changes."""
+    from contextlib import nullcontext
+
+    from lib.build.imageconfig import config_of
+    from lib.engine import committing, finding
+
+    with errors():
+        words, facts = config_of(changes), finding.current(container)
+        with frozen(looked_into(container)) if pause else nullcontext():
+            click.echo(committing.commit(library(), facts, name, words, author, message).id)
+
+
+@click.command()
+@options.limits
+@containers
+def update(containers: tuple[str, ...], **values) -> None:
+    """Update configuration of one or more containers."""
+    from lib.cli.containers.wished import limits
+    from lib.engine import finding, updating
+
+    with errors():
+        changes = limits(values)
+        if not changes:
+            raise ValueError("you must provide one or more flags when using this command")
+
+    def change(name: str) -> None:
+        updating.update(finding.current(name), changes)
+        click.echo(name)
+
+    each(containers, change)

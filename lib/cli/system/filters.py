@@ -1,0 +1,31 @@
+"""What ``--filter`` means for everything that can be pruned: ``until=24h``, ``label=tier=test``, ``label!=keep``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lib.cli.listing.moments import moment
+
+
+class Filters:
+    """Raises ``ValueError`` for a filter that there is not, or a moment that is none."""
+
+    def __init__(self, words: Sequence[str]):
+        self.until, self.labels = "", []
+        for word in words:
+            name, _, value = word.partition("=")
+            if name == "until":
+                self.until = moment("until", value)
+            elif name in ("label", "label!"):
+                self.labels.append((name == "label", *value.partition("=")))
+            elif name:
+                raise ValueError(f"invalid filter '{name}': there is until, label, label!")
+
+    def let_through(self, created: str, labels: Mapping[str, str]) -> bool:
+        """Was it made before that moment, and has it the labels that it must, and none that it must not have?"""
+        fits = (wanted == self.has(labels, name, equals, value) for wanted, name, equals, value in self.labels)
+        return (not self.until or created < self.until) and all(fits)
+
+    @staticmethod
+    def has(labels: Mapping[str, str], name: str, equals: str, value: str) -> bool:
+        return name in labels and (not equals or labels[name] == value)

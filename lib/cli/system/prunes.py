@@ -1,0 +1,160 @@
+"""``prune`` in its groups: what nobody uses any more goes, once that is agreed to."""
+
+from __future__ import annotations
+
+import click
+
+from lib import sizes
+from lib.cli.containers.looking import FILTER
+from lib.cli.errors import errors
+
+force = click.option("-f", "--force", is_flag=True, help="Do not prompt for confirmation.")
+filters = click.option("--filter", "words", multiple=True, type=FILTER, help='Provide filter values (e.g. "until=<timestamp>").')
+
+
+def agreed(warning: str, force: bool) -> bool:
+    """Does the user want that? Asked in Docker's words."""
+    if force:
+        return True
+    click.echo(f"WARNING! {warning}")
+    return click.confirm("Are you sure you want to continue?", prompt_suffix=" [y/N] ", show_default=False)
+
+
+def reclaimed(number: int) -> None:
+    click.echo(f"Total reclaimed space: {sizes.human(number)}")
+
+
+# -- containers -------------------------------------------------------------------------------------------------------
+
+
+@click.command("container-prune")
+@filters
+@force
+def container_prune(words: tuple[str, ...], force: bool) -> None:
+    """Remove all stopped containers."""
+    with errors():
+        if agreed("This will remove all stopped containers.", force):
+            reclaimed(remove_containers(words))
+
+
+def remove_containers(words: tuple[str, ...] = ()) -> int:
+    """Every one that does not run, and that the filters let through; returns the bytes that they had written."""
+    from lib.cli.system.filters import Filters
+    from lib.engine import ending, finding
+    from lib.engine.vitality import alive
+    from lib.state import kept
+
+    wanted, gone, bytes_ = Filters(words), [], 0
+    for facts in map(finding.now, kept.every()):
+        if not alive(facts) and wanted.let_through(facts["created"], facts["config"]["labels"]):
+            size = written(facts)
+            try:
+                ending.remove(facts)
+            except ending.Conflict:  # somebody has started it meanwhile
+                continue
+            gone.append(facts["id"])
+            bytes_ += size
+    told("Containers", gone)
+    return bytes_
+
+
+def written(facts: dict) -> int:
+    from lib.cli import reports
+    from lib.state import kept
+
+    try:
+        return reports.files(str(kept.place(facts) / "upper"))
+    except FileNotFoundError:
+        return 0
+
+
+def told(kind: str, names: list[str]) -> None:
+    if names:
+        click.echo(f"Deleted {kind}:\n" + "\n".join(names) + "\n")
+
+
+# -- images, and what builds have left ----------------------------------------------------------------------------------
+
+
+@click.command("image-prune")
+@click.option("-a", "--all", "every", is_flag=True, help="Remove all unused images, not just dangling ones.")
+@filters
+@force
+def image_prune(every: bool, words: tuple[str, ...], force: bool) -> None:
+    """Remove unused images."""
+    kind = "images without at least one container associated to them" if every else "dangling images"
+    with errors():
+        if agreed(f"This will remove all {kind}.", force):
+            reclaimed(remove_images(every, words))
+
+
+def remove_images(every: bool, words: tuple[str, ...] = ()) -> int:
+    """Those without a name, or all, but never one that a container stands on; returns the bytes of the blobs that went."""
+    from lib.cli.images import left, waits
+    from lib.cli.library import disk, in_use, library
+    from lib.cli.system.filters import Filters
+
+    ours, wanted, said = library(), Filters(words), []
+    before, used = disk(ours), in_use()
+    for one in ours.images():
+        fits = wanted.let_through(str(one.config.get("created", "")), one.runtime.get("Labels") or {})
+        if one.id not in used and fits and (every or not one.names):
+            said += [line for name in one.names or (one.id,) for line in ours.remove(name, True, used, left)]
+    ours.gc(waits)
+    if said:
+        click.echo("Deleted Images:\n" + "\n".join(line[0].lower() + line[1:] for line in said) + "\n")
+    return max(0, before - disk(ours))
+
+
+@click.command("builder-cache-prune")
+@click.option("-a", "--all", "every", is_flag=True, help="Remove all unused build cache, not just dangling ones.")
+@force
+def builder_cache_prune(every: bool, force: bool) -> None:
+    """Remove build cache."""
+    with errors():
+        if agreed(f"This will remove all {'' if every else 'dangling '}build cache.", force):
+            reclaimed(remove_cache())
+
+
+def remove_cache() -> int:
+    """What the build cache alone leads to; returns the bytes of the blobs that went."""
+    from lib.cli.images import waits
+    from lib.cli.library import disk, library
+    from lib.images import Cache
+
+    ours = library()
+    before = disk(ours)
+    Cache(ours.store).prune(waits)
+    ours.gc(waits)
+    return max(0, before - disk(ours))
+
+
+# -- all of it ----------------------------------------------------------------------------------------------------------
+
+
+@click.command("system-prune")
+@click.option("-a", "--all", "every", is_flag=True, help="Remove all unused images, not just dangling ones.")
+@filters
+@force
+def system_prune(every: bool, words: tuple[str, ...], force: bool) -> None:
+    """Remove unused data."""
+    kind = "images without at least one container associated to them" if every else "dangling images"
+    cache = "all build cache" if every else "unused build cache"
+    going = ["all stopped containers", "all networks not used by at least one container", f"all {kind}", cache]
+    with errors():
+        if agreed("This will remove:\n" + "".join(f"  - {one}\n" for one in going), force):
+            bytes_ = remove_containers(words)
+            remove_networks(words)
+            reclaimed(bytes_ + remove_images(every, words) + remove_cache())
+
+
+def remove_networks(words: tuple[str, ...] = ()) -> None:
+    """Those that somebody has made, and nobody is on."""
+    from lib import network as networks
+    from lib.cli.system.filters import Filters
+
+    wanted = Filters(words)
+    idle = [one for one in networks.every() if one.user_defined and not one.members and wanted.let_through(one.created, one.labels)]
+    for one in idle:
+        networks.remove(one)
+    told("Networks", [one.name for one in idle])
