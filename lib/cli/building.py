@@ -12,7 +12,7 @@ import click
 from lib.build import Build, StepReport
 from lib.build.builder import Built, Options
 from lib.cli.variables import pairs
-from lib.engine import resolve
+from lib.engine.naming import resolve
 from lib.images import Library, image
 from lib.visible import visible
 

@@ -6,12 +6,9 @@ from contextlib import ExitStack
 
 import click
 
-from lib import sizes
 from lib.cli import streams
 from lib.cli.errors import errors
-from lib.cli.images import waits
-from lib.cli.library import disk, library
-from lib.images import Cache
+from lib.cli.library import library
 
 
 @click.command()
@@ -46,9 +43,7 @@ def build(context: str, **options) -> None:
 @click.command("builder-prune")
 def builder_prune() -> None:
     """Remove the build cache (docker builder prune)."""
+    from lib.cli.system.prunes import reclaimed, remove_cache
+
     with errors():
-        ours = library()
-        before = disk(ours)
-        Cache(ours.store).prune(waits)
-        ours.gc(waits)
-        click.echo(f"Total reclaimed space: {sizes.human(max(0, before - disk(ours)))}")
+        reclaimed(remove_cache())

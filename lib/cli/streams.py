@@ -97,3 +97,11 @@ def within(folder: str, path: str) -> str:
     if os.path.commonpath([found, os.path.realpath(folder)]) != os.path.realpath(folder):
         raise ValueError(f"failed to read dockerfile: {path} leads out of the build context")
     return found
+
+
+def agreed(warning: str, force: bool) -> bool:
+    """Does the user want that? Asked in Docker's words."""
+    if force:
+        return True
+    click.echo(f"WARNING! {warning}")
+    return click.confirm("Are you sure you want to continue?", prompt_suffix=" [y/N] ", show_default=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 
-from lib.engine import lifecycle
+from lib.engine import making
 from lib.images import Image, Library, image, layers, references
 from lib.images.sourcedate import created
 from lib.state import events, kept
@@ -24,7 +24,7 @@ def commit(library: Library, facts: dict, name: str | None, changes: dict, autho
     """
     wanted = str(references.parse(name)) if name else None
     base = library.find(facts["image"])
-    lifecycle.layers_of(library, facts)  # they are there
+    making.layers_of(library, facts)  # they are there
     with library.store.using():
         layer = layers.from_folder(library.store, str(kept.place(facts) / "upper"), stopping=library.chains.stopping)
         found = image.save(library.store, config(facts, base, layer.diff_id, changes, author, message), [*base.layers, layer.descriptor])

@@ -19,7 +19,7 @@ from lib.engine.daemons.settling import remove as take_away
 from lib.engine.daemons.settling import undo
 from lib.engine.lifecycle import free
 from lib.engine.pipes import run_folder
-from lib.engine.stopping import Kill, stopping
+from lib.engine.plays.stopping import Kill, stopping
 from lib.engine.vitality import alive, pidfd_of
 from lib.process import signal_number
 from lib.shield import Shield

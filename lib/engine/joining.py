@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from lib import linux
-from lib.engine import lifecycle
+from lib.engine import making
 from lib.engine.daemons import endings
 from lib.engine.daemons.calling import Keeper
 from lib.engine.pipes import ExitInto
@@ -44,10 +44,10 @@ def plan(library: Library, facts: dict, wanted: Joined) -> Plan:
         raise NotRunning(f"container {facts['id']} is not running")
     if facts["state"]["status"] == "paused":
         raise NotRunning(f"Container {facts['name']} is paused, unpause the container before exec")
-    made = lifecycle.container(library, facts)
+    made = making.container(library, facts)
     user = None
     if wanted.user:
-        user = lifecycle.who(library, facts, wanted.user)
+        user = making.who(library, facts, wanted.user)
         wanted = wanted._replace(env={"HOME": user.home, **(wanted.env or {})})
     if wanted.privileged:
         made.capabilities = Capabilities(capabilities.NAMES)

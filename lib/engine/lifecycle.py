@@ -15,13 +15,13 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from pathlib import Path
 
 from lib import state
-from lib.container import Container, check_name
-from lib.engine import moments
+from lib.container import check_name
+from lib.engine import making, moments
 from lib.engine.daemons.calling import Keeper, Manager, settled
 from lib.engine.pipes import NamedPipes, run_folder
 from lib.engine.typists import Caller, hand_over, typed_by
-from lib.engine.vitality import alive, boot
-from lib.images import Library, Merged
+from lib.engine.vitality import boot
+from lib.images import Library
 from lib.ingredients import Mount, users
 from lib.shield import Shield
 from lib.state import events, kept
@@ -32,7 +32,6 @@ NOT_YET = {
 }  # fmt: skip
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 REAPED, LOOK = 5, 0.01  # seconds that it takes to reap what a dead caller has left, and between two looks
-NOFILE = (1024, 524288)  # open files: what containerd gives to a container since version 2.1.5
 
 
 class NameTaken(ValueError):
@@ -64,7 +63,7 @@ def create(library: Library, facts: dict, name: str | None = None, opened: Calla
     record = state.new_record(f"create-{place.name}", [("rmtree", f"{place}.new")], image=facts["image"], chains=facts["chains"])
     try:
         with suppress(users.UnknownUser):  # that is for its start to say
-            container(library, facts | {"name": name or facts["id"], "mounts": ()})
+            making.container(library, facts | {"name": name or facts["id"], "mounts": ()})
         with mounts_resolved(library, facts), kept.naming(), kept.new(facts["id"]) as draft:
             (draft / "upper").mkdir(0o755)
             facts["name"] = free(name)
@@ -88,7 +87,7 @@ def mounts_resolved(library: Library, facts: dict) -> Iterator[None]:
     asked.unpack(library, facts)
     try:
         with store.using():
-            asked.resolve(library, facts, layers_of(library, facts), lambda name: finding.mounts(finding.find(name)))
+            asked.resolve(library, facts, making.layers_of(library, facts), lambda name: finding.mounts(finding.find(name)))
             yield
     except BaseException:
         store.remove_anonymous(facts)
@@ -103,7 +102,7 @@ def filled(library: Library, facts: dict, opened: Callable[[], AbstractContextMa
 
     try:
         with opened():
-            asked.fill(layers_of(library, facts), facts)
+            asked.fill(making.layers_of(library, facts), facts)
     except BaseException:
         from lib.engine.daemons import settling
 
@@ -118,7 +117,7 @@ def mounts_of(library: Library, facts: dict) -> Sequence[Mount]:
         return ()
     from lib.engine.volumes import asked
 
-    asked.prepare(layers_of(library, facts), facts)
+    asked.prepare(making.layers_of(library, facts), facts)
     return asked.ingredients(library, facts, str(kept.place(facts) / "scratch"))
 
 
@@ -126,7 +125,7 @@ def free(name: str | None) -> str:
     """This name, if nobody has it; without one, a made-up one. Only within ``kept.naming``."""
     taken = {facts["name"]: facts for facts in kept.every()}
     if name is None:
-        from lib.engine import names
+        from lib.engine.naming import names
 
         return names.made_up(set(taken))
     if name in taken:
@@ -206,7 +205,7 @@ def held(facts: dict) -> Iterator:
 
 def let_run(library: Library, facts: dict, caller: Caller, ports) -> dict:
     place, config = kept.place(facts), facts["config"]
-    made = container(library, facts, networks_of(facts, ports), mounts_of(library, facts))
+    made = making.container(library, facts, making.networks_of(facts, ports), mounts_of(library, facts))
     with typed_by(caller, facts) as stdin:
         named = config["open_stdin"] and stdin == subprocess.DEVNULL
         made.plan.ingredients = [*made.plan.ingredients, NamedPipes(run_folder(facts["id"]), config["tty"], named, made.user.uid)]
@@ -259,90 +258,3 @@ def leftovers(place: Path) -> None:
         time.sleep(LOOK)
     for name in ("scratch", "scratch-files"):
         state.rmtree(str(place / name))
-
-
-def container(library: Library, facts: dict, network=None, mounts: Sequence[Mount] = ()) -> Container:
-    """The container of these facts, not started. Raises ``LookupError`` for a user that its files do not know, ``ValueError``.
-
-    ``network`` and ``mounts`` are needed for its start alone: whoever looks or joins need not load what makes them.
-    """
-    place, config = kept.place(facts), facts["config"]
-    with library.store.using():  # a prune beside us would sweep what is only being made
-        layers = [library.chains.mountpoints(), *layers_of(library, facts)]
-    user = in_more_groups(who(library, facts, config["user"]), library, facts)
-    made = Container(
-        layers, facts["argv"], name=facts["name"], env={"HOME": user.home, **variables(config["env"])}, workdir=config["workdir"] or "/",
-        user=user, tty=config["tty"], hostname=config["hostname"] or None, kept=str(place), synced=not facts["auto_remove"],
-        network=network or ("host" if facts["network"]["mode"] == "host" else "none"), mounts=mounts, **options_of(facts),
-    )  # fmt: skip
-    made.plan.about = {"called": facts["name"], "image": facts["image"], "chains": facts["chains"]}
-    return made
-
-
-def options_of(facts: dict) -> dict:
-    """Those of ``Container``; the words of ``-v`` only where an earlier suitcase has not resolved them.
-
-    Raises ``ValueError`` if the container whose processes it is to see does not run.
-    """
-    found = {name: value for name, value in facts["options"].items() if name != "volumes" or facts.get("mounts") is None}
-    found |= {"ulimits": {"nofile": nofile(), **(facts["options"].get("ulimits") or {})}}
-    _, colon, other = str(found.get("pid", "")).partition(":")
-    if colon:
-        found["pid"] = pid_of(other)
-    return found
-
-
-def pid_of(ident: str) -> int:
-    """The first process of another container. Raises ``ValueError``."""
-    with suppress(FileNotFoundError):
-        other = kept.load(kept.place(ident))
-        if alive(other):
-            return other["state"]["pid"]
-    raise ValueError(f"cannot join PID namespace of container {ident[: kept.SHORT]}: it is not running")
-
-
-def networks_of(facts: dict, ports):
-    """As ``Container`` takes it; whoever is on none need not load what knows them."""
-    if facts["network"]["mode"] in ("none", "host"):
-        return facts["network"]["mode"]
-    from lib.engine.networks import asked
-
-    return asked.of(facts, ports.ports if ports else ())
-
-
-def who(library: Library, facts: dict, text: str) -> users.RunAs:
-    """A user as the container's own files know him, the written ones above the image's. Raises ``users.UnknownUser``."""
-    return users.find(text or "", reader(library, facts))
-
-
-def in_more_groups(user: users.RunAs, library: Library, facts: dict) -> users.RunAs:
-    """``--group-add``, by number or by a name of the container's own. Raises ``users.UnknownUser``."""
-    if not (words := facts.get("groups")):
-        return user
-    more = [users.find_group(word, reader(library, facts)) for word in words]
-    return user._replace(groups=(*user.groups, *(gid for gid in dict.fromkeys(more) if gid not in user.groups)))
-
-
-def reader(library: Library, facts: dict):
-    """What gives the text of a file as the container sees it."""
-    return Merged([*layers_of(library, facts), str(kept.place(facts) / "upper")]).read
-
-
-def nofile() -> tuple[int, int]:
-    import resource
-
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    most = NOFILE[1] if hard == resource.RLIM_INFINITY else min(NOFILE[1], hard)
-    return min(NOFILE[0], most), most
-
-
-def layers_of(library: Library, facts: dict) -> list[str]:
-    """The folders of its image's layers, the lowest first. Raises ``LookupError``."""
-    found = [library.chains.find(chain) for chain in facts["chains"]]
-    if None in found:
-        raise LookupError(f"layers of the image {facts['image_name']} are gone from {library.store.place}: pull or build it again")
-    return found
-
-
-def variables(words: Sequence[str]) -> dict[str, str]:
-    return {name: value for name, _, value in (word.partition("=") for word in words) if name}

@@ -14,7 +14,7 @@ from contextlib import suppress
 from lib import state
 from lib.engine.daemons.calling import Manager
 from lib.engine.vitality import alive
-from lib.state import kept
+from lib.state import events, kept
 
 
 class CannotPause(ValueError):
@@ -61,6 +61,7 @@ def pause(facts: dict) -> None:
             group.thaw()
             called(now, "running")
             raise
+    events.of_container("pause", now)
     tell(now)
 
 
@@ -82,6 +83,7 @@ def unpause(facts: dict) -> None:
         if now["state"]["status"] != "paused":
             raise CannotPause(f"Container {now['id']} is not paused")
         thaw(now)
+    events.of_container("unpause", now)
     tell(now)
 
 

@@ -12,14 +12,17 @@ LIMITS = ("memory", "memory_swap", "memory_reservation", "cpus", "cpu_period", "
           "pids_limit")  # fmt: skip
 
 
-def update(facts: dict, changes: dict) -> None:
-    """Lay ``changes`` over the limits of a container. Raises ``ValueError``, ``OSError``; then nothing has changed on disk."""
+def update(facts: dict, changes: dict, policy: dict | None = None) -> None:
+    """Lay ``changes`` over the limits of a container; ``policy`` says when it is started again, None leaves that as it is.
+
+    Raises ``ValueError``, ``OSError``; then nothing has changed on disk.
+    """
     with kept.locked(kept.place(facts)) as now:
         wished = now["options"] | changes
         words = Cgroup(name=now["id"][: kept.SHORT], **limits(wished)).limits
         if alive(now) and (group := group_of(now)):
             write(group, words, raising=raises(group, words))
-        kept.save(now | {"options": wished})
+        kept.save(now | {"options": wished} | ({} if policy is None else {"restart": {}, **policy}))
         events.of_container("update", now)
 
 

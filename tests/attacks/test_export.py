@@ -19,7 +19,7 @@ from helpers.needs import requires
 from lib import state
 from lib.cli import reports
 from lib.cli.containers import writings
-from lib.engine import lifecycle
+from lib.engine import making
 from lib.images import Merged, archive, layers, pack
 from lib.images.pack import Packing
 
@@ -134,7 +134,7 @@ def test_times_are_changed_in_the_tree_only(tree, monkeypatch):
 @pytest.fixture
 def box():
     lives = Lives()
-    yield lifecycle.container(lives.library, lives.run("while :; do :; done", "victim"))
+    yield making.container(lives.library, lives.run("while :; do :; done", "victim"))
     lives.clean()
 
 

@@ -20,7 +20,7 @@ from helpers.sites import Site
 
 from lib.build import changes, copying
 from lib.build.steps import BuildError
-from lib.engine import resolve
+from lib.engine.naming import resolve
 from lib.images import compression
 from lib.images.layers import Sink
 from lib.registry import transfer

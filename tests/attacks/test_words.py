@@ -21,7 +21,7 @@ from lib.build import StepReport
 from lib.build.builder import Built
 from lib.build.imageconfig import config_of
 from lib.dockerfile import DockerfileError, parse
-from lib.engine import lifecycle
+from lib.engine import making
 from lib.engine.wishes import Wishes, facts
 from lib.images import ImageError
 from lib.ingredients import users
@@ -205,7 +205,7 @@ def test_errors_of_an_images_config_that_a_notebook_shows(tmp_path, config):
     ours = make.library(tmp_path / "images")
     found = make.image(ours, make.tar(member("x")), name="evil:1", config=config)
     with pytest.raises((LookupError, ValueError)) as caught:
-        lifecycle.container(ours, facts(found, Wishes(["/x"])) | {"id": "0" * 64, "name": "evil", "auto_remove": True})
+        making.container(ours, facts(found, Wishes(["/x"])) | {"id": "0" * 64, "name": "evil", "auto_remove": True})
     assert not [word for word in HARMFUL if word in str(caught.value)], str(caught.value)
 
 

@@ -28,7 +28,7 @@ from lib.cli import reports
 from lib.cli.main import main
 from lib.dockerfile import DockerfileError, expansion, parser
 from lib.dockerfile.mounts import Mount
-from lib.engine import lifecycle
+from lib.engine import making
 from lib.images import Cache, archive, image
 from lib.visible import visible
 
@@ -346,14 +346,14 @@ def test_an_image_that_goes_while_its_container_begins(tmp_path, monkeypatch):
     monkeypatch.setenv("SUITCASE_IMAGES", str(tmp_path / "images"))
     site, seen = Site(tmp_path), []
 
-    def made(*words, before=lifecycle.container):  # in the moment before it is written down, another command removes the image
+    def made(*words, before=making.container):  # in the moment before it is written down, another command removes the image
         if not seen:
             site.library.remove("base", force=True)
             site.library.remove("localhost/busybox:static", force=True)
-            seen.extend(os.path.isdir(folder) for folder in lifecycle.layers_of(*words[:2]))
+            seen.extend(os.path.isdir(folder) for folder in making.layers_of(*words[:2]))
         return before(*words)
 
-    monkeypatch.setattr(lifecycle, "container", made)
+    monkeypatch.setattr(making, "container", made)
     with pytest.raises(SystemExit) as ended:
         main(["run", "--rm", "base", "sh", "-c", "exit 7"], standalone_mode=False)
     assert seen and all(seen) and ended.value.code == 7 and not state.records()

@@ -6,7 +6,7 @@ from helpers import leakcheck
 from helpers.commands import Command
 from helpers.layers import folder, member
 
-from lib.engine import shortnames
+from lib.engine.naming import shortnames
 from lib.images import Library, Store
 from lib.lab import peers
 

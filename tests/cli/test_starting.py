@@ -23,12 +23,12 @@ ALWAYS = """
 """
 LISTING = """
     cli.containers.looking cli.listing cli.listing.filters cli.listing.imagenames cli.listing.rows cli.listing.templates cli.streams
-    cli.text engine.finding engine.shortnames engine.vitality
+    cli.text engine.finding engine.naming engine.naming.shortnames engine.vitality
 """
 STARTING = """
     bases beneath cli.attached cli.attached.inputs cli.attached.outputs cli.attached.relay cli.attached.session cli.attached.sources
     cli.attached.staying cli.attached.terminal cli.containers.options cli.flags.keyvalues container engine.daemons
-    engine.daemons.calling engine.daemons.endings engine.detaching engine.joining engine.lifecycle engine.moments engine.pipes
+    engine.daemons.calling engine.daemons.endings engine.detaching engine.joining engine.lifecycle engine.making engine.moments engine.pipes
     engine.typists engine.vitality images.chains images.compression images.library images.merged images.overlays ingredients
     ingredients.capabilities ingredients.cgroups ingredients.cgroups.backends ingredients.cgroups.cgroup ingredients.cgroups.devices
     ingredients.cgroups.oom ingredients.cgroups.v1 ingredients.cgroups.v2 ingredients.files ingredients.init ingredients.namespaces
@@ -41,8 +41,8 @@ RUNNING = """
     cli.attached.following cli.containers.cidfile cli.containers.logdriver cli.containers.policies cli.containers.running
     cli.containers.wished cli.networks cli.networks.attachments cli.networks.exposed cli.networks.published cli.volumes
     cli.volumes.mounting engine.daemons.settling engine.ending engine.log engine.log.file engine.log.frames engine.log.reader
-    engine.log.tail engine.names engine.pausing engine.plays engine.plays.restarting engine.resolve engine.shortnames
-    engine.stopping engine.wishes
+    engine.log.tail engine.naming.names engine.pausing engine.plays engine.plays.restarting engine.naming.resolve engine.naming engine.naming.shortnames
+    engine.plays.stopping engine.wishes
 """
 ON_A_BRIDGE = """
     atomicfile engine.finding engine.networks engine.networks.asked ingredients.nameserver ingredients.veth netfilter.chains

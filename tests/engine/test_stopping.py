@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from lib.engine.stopping import GRACE, Kill, Wait, stopping
+from lib.engine.plays.stopping import GRACE, Kill, Wait, stopping
 
 
 def played(grace, answers) -> list:

@@ -13,7 +13,7 @@ from helpers.commands import Command
 from helpers.lives import BUSYBOX, rested
 from helpers.waiting import wait_for
 from lib import state
-from lib.engine import shortnames
+from lib.engine.naming import shortnames
 from lib.images import Library, Store
 from lib.network import alive
 from lib.state import kept

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from helpers.waiting import wait_for
 from lib import linux
-from lib.engine import ending, lifecycle, shortnames
+from lib.engine import ending, lifecycle
 from lib.engine.daemons import calling
 from lib.engine.log.reader import frames
+from lib.engine.naming import shortnames
 from lib.engine.wishes import Wishes, facts
 from lib.images import Library, Store
 from lib.state import kept

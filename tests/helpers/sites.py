@@ -9,7 +9,7 @@ from helpers import layers as make
 from lib import state
 from lib.build import StepReport, build, plan
 from lib.build.builder import Built
-from lib.engine import shortnames
+from lib.engine.naming import shortnames
 from lib.images import Image, Merged
 
 

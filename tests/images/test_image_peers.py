@@ -18,7 +18,7 @@ from helpers.needs import requires
 
 from lib import linux, run
 from lib.build import build
-from lib.engine import shortnames
+from lib.engine.naming import shortnames
 from lib.images import archive
 from lib.lab import peers
 from lib.lab.registry import LocalRegistry

@@ -32,7 +32,7 @@ from helpers.registries import (
     with_tokens,
 )
 
-from lib.engine import resolve
+from lib.engine.naming import resolve
 from lib.images import DigestError, ImageError, StoreError, archive, image
 from lib.images.library import REPO_DIGEST
 from lib.lab.registry import LocalRegistry

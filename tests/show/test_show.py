@@ -179,7 +179,7 @@ def test_a_cake_tells_each_layer_and_the_whole():
 def test_the_anatomy_of_an_image_leads_from_its_name_to_its_layers(tmp_path):
     from helpers import layers as make
 
-    from lib.engine import shortnames
+    from lib.engine.naming import shortnames
 
     ours = make.library(tmp_path / "images")
     one = shortnames.make(ours, "localhost/busybox:static")
@@ -193,7 +193,7 @@ def test_the_map_of_what_invalidates_what(tmp_path, capsys):
     from helpers import layers as make
 
     from lib.build import build
-    from lib.engine import shortnames
+    from lib.engine.naming import shortnames
 
     ours = make.library(tmp_path / "images")
     shortnames.make(ours, "localhost/busybox:static")
@@ -220,7 +220,7 @@ def test_the_map_of_what_invalidates_what(tmp_path, capsys):
 def test_lines_that_are_put_into_another_order(tmp_path, capsys, monkeypatch):
     from helpers import layers as make
 
-    from lib.engine import shortnames
+    from lib.engine.naming import shortnames
     from lib.show import lineorder
 
     ours = make.library(tmp_path / "images")

@@ -33,19 +33,22 @@ def commit(container: str, name: str | None, author: str, changes: tuple[str, ..
 
 @click.command()
 @options.limits
+@click.option("--restart", default="", help="Restart policy to apply when a container exits.")
 @containers
-def update(containers: tuple[str, ...], **values) -> None:
+def update(containers: tuple[str, ...], restart: str, **values) -> None:
     """Update configuration of one or more containers."""
-    from lib.cli.containers.wished import limits
+    from lib.cli.containers import policies, wished
     from lib.engine import finding, updating
 
     with errors():
-        changes = limits(values)
-        if not changes:
+        changes = wished.limits(values)
+        if not (changes or restart):
             raise ValueError("you must provide one or more flags when using this command")
 
     def change(name: str) -> None:
-        updating.update(finding.current(name), changes)
+        facts = finding.current(name)
+        policy = policies.restart({"restart": restart, "rm": facts["auto_remove"]}) if restart else None
+        updating.update(facts, changes, policy)
         click.echo(name)
 
     each(containers, change)

@@ -34,12 +34,12 @@ def stop(containers: tuple[str, ...], signal: str, timeout: int | None) -> None:
 def restart(containers: tuple[str, ...], signal: str, timeout: int | None) -> None:
     """Restart one or more containers."""
     from lib.engine import ending, finding, lifecycle
-    from lib.state import kept
+    from lib.state import events, kept
 
     def again(name: str) -> None:
         facts = finding.current(name)
         ending.stop(facts, timeout, signal or None)
-        lifecycle.start(library(), kept.place(facts))
+        events.of_container("restart", lifecycle.start(library(), kept.place(facts)))
         click.echo(name)
 
     each(containers, again)

@@ -78,7 +78,7 @@ def go_to_the_users_network() -> None:
 
 def found(ours, values: dict):
     """The image, pulled if need be."""
-    from lib.engine import resolve
+    from lib.engine.naming import resolve
     from lib.images.image import parse_platform
 
     how = {"platform": parse_platform(values["platform"])} if values["platform"] else {}

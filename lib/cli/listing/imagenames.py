@@ -31,7 +31,7 @@ class ImageNames:
 
     def meant(self, typed: str) -> set[str]:
         """The ids of the images that a name stands for now: its own, or else that of its stand-in on this machine."""
-        from lib.engine import shortnames
+        from lib.engine.naming import shortnames
 
         try:
             wanted = references.parse(typed)

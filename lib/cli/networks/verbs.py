@@ -9,7 +9,7 @@ from lib.cli.flags.groups import Verbs
 from lib.cli.flags.kinds import WHOLE, Kind
 from lib.cli.listing import templates
 from lib.cli.networks.attachments import IP
-from lib.cli.streams import tell
+from lib.cli.streams import agreed, tell
 from lib.visible import visible
 
 HEADS = {"ID": "NETWORK ID", "Name": "NAME", "Driver": "DRIVER", "Scope": "SCOPE", "IPv4": "IPV4", "IPv6": "IPV6", "Internal": "INTERNAL",
@@ -166,10 +166,8 @@ def prune(filters: tuple, force: bool) -> None:
     from lib import network as networks
 
     with errors():
-        if not force:
-            click.echo("WARNING! This will remove all custom networks not used by at least one container.")
-            if not click.confirm("Are you sure you want to continue?", prompt_suffix=" [y/N] ", show_default=False):
-                return
+        if not agreed("This will remove all custom networks not used by at least one container.", force):
+            return
         idle = [one for one in networks.every() if one.user_defined and not one.members and fits(one, filters)]
         for one in idle:
             networks.remove(one)

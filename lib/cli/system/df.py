@@ -40,7 +40,7 @@ def df(template: str | None) -> None:
     with errors():
         template = TABLE if template in (None, "", "table") else template
         templates.read(template)
-        rows = [one.row() for one in (images(), containers(), build_cache())]
+        rows = [one.row() for one in (images(), containers(), volumes(), build_cache())]
         tell(templates.listed(template, HEADS, rows).removesuffix("\n"))
 
 
@@ -65,6 +65,15 @@ def containers() -> Room:
     there = [(alive(facts), written(facts)) for facts in kept.every()]
     return Room("Containers", len(there), sum(runs for runs, _ in there), sum(size for _, size in there),
                 sum(size for runs, size in there if not runs))  # fmt: skip
+
+
+def volumes() -> Room:
+    from lib.engine import volumes
+    from lib.engine.volumes.pruning import size_of
+
+    there = [(bool(volumes.users(one.name)), size_of(one)) for one in volumes.every() if not one.options]
+    return Room("Local Volumes", len(there), sum(used for used, _ in there), sum(size for _, size in there),
+                sum(size for used, size in there if not used))  # fmt: skip
 
 
 def build_cache() -> Room:

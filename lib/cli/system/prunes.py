@@ -7,17 +7,10 @@ import click
 from lib import sizes
 from lib.cli.containers.looking import FILTER
 from lib.cli.errors import errors
+from lib.cli.streams import agreed
 
 force = click.option("-f", "--force", is_flag=True, help="Do not prompt for confirmation.")
 filters = click.option("--filter", "words", multiple=True, type=FILTER, help='Provide filter values (e.g. "until=<timestamp>").')
-
-
-def agreed(warning: str, force: bool) -> bool:
-    """Does the user want that? Asked in Docker's words."""
-    if force:
-        return True
-    click.echo(f"WARNING! {warning}")
-    return click.confirm("Are you sure you want to continue?", prompt_suffix=" [y/N] ", show_default=False)
 
 
 def reclaimed(number: int) -> None:
@@ -134,17 +127,20 @@ def remove_cache() -> int:
 
 @click.command("system-prune")
 @click.option("-a", "--all", "every", is_flag=True, help="Remove all unused images, not just dangling ones.")
+@click.option("--volumes", is_flag=True, help="Prune anonymous volumes.")
 @filters
 @force
-def system_prune(every: bool, words: tuple[str, ...], force: bool) -> None:
+def system_prune(every: bool, volumes: bool, words: tuple[str, ...], force: bool) -> None:
     """Remove unused data."""
     kind = "images without at least one container associated to them" if every else "dangling images"
     cache = "all build cache" if every else "unused build cache"
     going = ["all stopped containers", "all networks not used by at least one container", f"all {kind}", cache]
+    going[2:2] = ["all anonymous volumes not used by at least one container"] * volumes
     with errors():
         if agreed("This will remove:\n" + "".join(f"  - {one}\n" for one in going), force):
             bytes_ = remove_containers(words)
             remove_networks(words)
+            bytes_ += remove_volumes(words) if volumes else 0
             reclaimed(bytes_ + remove_images(every, words) + remove_cache())
 
 
@@ -158,3 +154,14 @@ def remove_networks(words: tuple[str, ...] = ()) -> None:
     for one in idle:
         networks.remove(one)
     told("Networks", [one.name for one in idle])
+
+
+def remove_volumes(words: tuple[str, ...] = ()) -> int:
+    """Those without a name that no container has; returns the bytes of their files."""
+    from lib.cli.system.filters import Filters
+    from lib.engine import volumes
+
+    wanted = Filters(words)
+    gone = volumes.prune(wanted=lambda one: wanted.let_through(one.created, one.labels))
+    told("Volumes", gone.names)
+    return gone.size

@@ -11,7 +11,7 @@ from lib.cli.errors import Failed, each, errors
 from lib.cli.flags.groups import Verbs
 from lib.cli.listing import templates
 from lib.cli.networks.verbs import PAIR, labelled
-from lib.cli.streams import tell
+from lib.cli.streams import agreed, tell
 
 HEADS = {
     "Availability": "AVAILABILITY", "Driver": "DRIVER", "Group": "GROUP", "Labels": "LABELS", "Links": "LINKS", "Mountpoint": "MOUNTPOINT",
@@ -190,11 +190,9 @@ def prune(every: bool, filters: tuple, force: bool) -> None:
         said = wanted.pop("all", None)
         if every and said:
             raise ValueError("conflicting options: cannot specify both --all and --filter all=1")
-        if not force:
-            which = "all local volumes" if every else "anonymous local volumes"
-            click.echo(f"WARNING! This will remove {which} not used by at least one container.")
-            if not click.confirm("Are you sure you want to continue?", prompt_suffix=" [y/N] ", show_default=False):
-                return
+        which = "all local volumes" if every else "anonymous local volumes"
+        if not agreed(f"This will remove {which} not used by at least one container.", force):
+            return
         gone = volumes.prune(every or (bool(said) and truth("all", said[-1])), lambda one: fits(one, wanted))
         if gone.names:
             click.echo("Deleted Volumes:\n" + "\n".join(gone.names) + "\n")

@@ -14,6 +14,7 @@ from lib.engine import moments
 from lib.engine.daemons.probing import FAILED, Probe
 from lib.engine.health import asked, known, request
 from lib.engine.plays import health
+from lib.state import events
 
 JUST_MADE = 0.05  # seconds that it takes the keeper, at most, to tell of a process that it is making
 LATER = 1.0  # seconds until one is asked again that could not be asked now: the keeper is gone, say
@@ -24,7 +25,7 @@ class Checked:
 
     def __init__(self, facts: dict, wanted: request.Request):
         now, age = time.monotonic(), max(0.0, time.time() - moments.seconds(facts["state"]["started"]))
-        self.ident, self.pid, self.request = facts["id"], facts["state"]["pid"], wanted
+        self.facts, self.ident, self.pid, self.request = facts, facts["id"], facts["state"]["pid"], wanted
         self.health = known.of(facts) or {"Status": health.STARTING, "FailingStreak": 0, "Log": []}
         self.play = health.Check(asked.times(facts), now - age, now, self.health["Status"], self.health["FailingStreak"])
         self.probe: Probe | None = None
@@ -40,6 +41,8 @@ class Checked:
             return self.play.put_off(time.monotonic(), LATER)
         self.play.answered(code, time.monotonic())
         one = {"Start": self.begun, "End": moments.now(), "ExitCode": code, "Output": output}
+        if self.play.status != self.health["Status"]:
+            events.of_container(f"health_status: {self.play.status}", self.facts)
         self.health = known.with_answer(self.health, self.play.status, self.play.streak, one)
         with suppress(OSError):
             known.save(self.ident, self.health)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from lib import linux
-from lib.engine import lifecycle
+from lib.engine import making
 from lib.engine.copying.entries import CannotCopy, Entry
 from lib.engine.copying.planting import Owner, Planting, as_it_is, whoever_copies
 from lib.engine.copying.reading import FOLDER, Tree
@@ -183,5 +183,5 @@ def owner_of(library: Library, facts: dict, archive: bool) -> Owner:
         return whoever_copies
     if not (archive and facts["config"]["user"]):
         return as_it_is
-    user = lifecycle.who(library, facts, facts["config"]["user"])
+    user = making.who(library, facts, facts["config"]["user"])
     return lambda entry: (user.uid, user.gid)

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from lib import linux, state
-from lib.engine import lifecycle
+from lib.engine import lifecycle, making
 from lib.engine.vitality import pidfd_of
 from lib.images import Library
 from lib.ingredients import Bind, RootFS, User
@@ -89,6 +89,6 @@ def of_stopped(library: Library, facts: dict) -> Iterator[int]:
 
 def files_of(library: Library, facts: dict) -> RootFS:
     """Its layers, its folder to write in, its volumes; nothing of the kernel's, no tmpfs (it would be a new one), no device that works."""
-    made = lifecycle.container(library, facts, mounts=lifecycle.mounts_of(library, facts))
+    made = making.container(library, facts, mounts=lifecycle.mounts_of(library, facts))
     shown = sorted((one for one in made.rootfs.mounts if isinstance(one, Bind)), key=lambda one: one.target.count("/"))
     return replace(made.rootfs, bare=True, files={}, mounts=shown, privileged=False)

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from lib import state
 from lib.engine import moments
-from lib.state import kept
+from lib.state import events, kept
 
 VERSION = 1
 NAME = "volume.json"
@@ -110,6 +110,7 @@ def create(name: str | None = None, labels: dict | None = None, options: dict | 
     with using():
         if not (one.place / NAME).exists():
             make(one)
+            events.tell("volume", "create", one.name, {"driver": "local"})
         return find(one.name)
 
 
@@ -216,6 +217,7 @@ def take_away(name: str, but: str = "") -> None:
     gone = volumes() / f".{state.new_id()}.tmp"
     os.rename(one.place, gone)
     state.rmtree(str(gone))
+    events.tell("volume", "destroy", name, {"driver": "local"})
 
 
 def remove_anonymous(facts: dict) -> None:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lib import state
-from lib.engine import shortnames
+from lib.engine.naming import shortnames
 from lib.images import Library, Store, archive, image, layers, pack
 from lib.lab import peers
 from lib.lab.registry import LocalRegistry

@@ -9,7 +9,7 @@ import tarfile
 from pathlib import Path
 
 from lib import bases
-from lib.engine import shortnames
+from lib.engine.naming import shortnames
 from lib.images import Image, Library, Merged, Store, compression
 from lib.images.overlays import walk
 from lib.lab.chapters import tempfolder

@@ -15,8 +15,8 @@ from pathlib import Path
 from lib import network
 from lib.build import build
 from lib.cli import suitcase
-from lib.engine import shortnames
 from lib.engine.daemons import calling
+from lib.engine.naming import shortnames
 from lib.images import Library, Store
 from lib.lab.chapters import tempfolder
 from lib.lab.chapters.places import Place, cable

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from lib import bases
-from lib.engine import shortnames
+from lib.engine.naming import shortnames
 from lib.images import ImageError, Library, Store
 from lib.lab.vm import backends, bootmedia, hypervisor
 

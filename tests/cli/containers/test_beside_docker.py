@@ -13,7 +13,7 @@ from helpers.needs import requires
 from helpers.waiting import wait_for
 
 from lib.cli.main import HOMES
-from lib.engine import shortnames
+from lib.engine.naming import shortnames
 from lib.images import Library, Store
 
 pytestmark = [requires("root", "overlay", "busybox"), pytest.mark.skipif("create" not in HOMES, reason="waits for create, run -d and rm")]

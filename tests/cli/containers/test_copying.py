@@ -382,7 +382,7 @@ home, root, IMAGE = sys.argv[1:]
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 os.environ |= {"HOME": home, "SUITCASE_STORE": f"{home}/store", "SUITCASE_RUN": f"{home}/run", "PYTHONPATH": root}
 os.environ.pop("XDG_RUNTIME_DIR", None)
-from lib.engine import shortnames
+from lib.engine.naming import shortnames
 from lib.engine.daemons import calling
 from lib.images import Library, Store
 

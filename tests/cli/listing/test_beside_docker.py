@@ -20,7 +20,7 @@ from helpers.needs import requires
 from lib.cli.containers import options
 from lib.cli.containers.wished import wished
 from lib.cli.flags.reading import in_full
-from lib.engine import shortnames
+from lib.engine.naming import shortnames
 from lib.images import archive
 
 pytestmark = requires("root", "overlay", "busybox")

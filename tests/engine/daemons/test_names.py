@@ -12,7 +12,7 @@ from helpers.needs import requires
 from helpers.waiting import wait_for
 
 from lib import linux, state
-from lib.engine import ending, lifecycle
+from lib.engine import ending, lifecycle, making
 from lib.engine.daemons import calling, nameserving
 from lib.engine.networks import nameserver
 from lib.engine.pipes import run_folder
@@ -28,14 +28,14 @@ UNTIL = "until [ -e /%s ]; do sleep 0.02; done; "
 @pytest.fixture
 def named(lives, monkeypatch):
     """Every container has a resolver, and is on a network of a user's."""
-    made, networks = lifecycle.container, Networks(state.runtime_dir() / "networks")
+    made, networks = making.container, Networks(state.runtime_dir() / "networks")
 
     def container(library, facts, *network):
         one = made(library, facts, *network)
         one.plan.ingredients = [*one.plan.ingredients, Nameserver(str(run_folder(facts["id"])))]
         return one
 
-    monkeypatch.setattr(lifecycle, "container", container)
+    monkeypatch.setattr(making, "container", container)
     yield networks
     lives.clean()
     state.rmtree(str(networks.folder))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from lib.engine import shortnames
+from lib.engine.naming import shortnames
 from lib.images import Image, ImageError, Library, StoreError, references
 from lib.images import image as images
 from lib.images.store import NAME
