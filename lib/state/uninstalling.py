@@ -10,7 +10,7 @@ from lib.state.reaping import gc
 from lib.state.record import records
 from lib.state.undos import rmtree, unlink
 
-OURS = ("bases", "containers", "images")  # what lies in the store; anything else in that folder belongs to somebody else
+OURS = ("bases", "containers", "images", "volumes")  # what lies in the store; anything else in that folder belongs to somebody else
 
 
 def disk_used() -> int:
