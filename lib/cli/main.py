@@ -17,7 +17,7 @@ VERBS = {
     "images": "images history tag rmi prune",
     "archives": "save load import",
     "containers.running": "create run start",
-    "containers.joining": "attach exec",
+    "containers.joining": "attach debug exec",
     "containers.ending": "stop kill restart pause unpause rm wait rename",
     "containers.looking": "ps inspect port",
     "containers.about": "version info",

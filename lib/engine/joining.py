@@ -18,6 +18,8 @@ from lib.ingredients import Capabilities, capabilities
 from lib.process import Plan, Process
 from lib.shield import Shield
 
+DEBUG = "debug > "  # the prompt, so that nobody takes it for the container's own shell
+
 
 class Joined(NamedTuple):
     """What is to run in there; None is "as the container itself"."""
@@ -52,6 +54,21 @@ def plan(library: Library, facts: dict, wanted: Joined) -> Plan:
     if wanted.privileged:
         made.capabilities = Capabilities(capabilities.NAMES)
     return made.joining(facts["state"]["pid"], wanted.command, wanted.env, wanted.workdir, wanted.tty, user)
+
+
+def with_tools(library: Library, facts: dict, command: Sequence[str], tty: bool = False) -> Plan:
+    """The same for a shell with tools of ours, in a container that need have none. Raises as ``plan``, and ``FileNotFoundError``.
+
+    It runs as root of the container, and nothing of its image is needed for it.
+    """
+    from lib import bases
+    from lib.container import PATH
+    from lib.ingredients.toolbox import PLACE, Toolbox
+
+    path = f"{PLACE}/bin:{PLACE}/sbin:{PLACE}/usr/bin:{PLACE}/usr/sbin:{PATH}"
+    made = plan(library, facts, Joined(command, {"PATH": path, "PS1": DEBUG}, "/", "0", tty))
+    made.ingredients = [*made.ingredients, Toolbox(bases.find("busybox"))]
+    return made
 
 
 class Exec:

@@ -13,6 +13,7 @@ __getattr__, __all__ = hand_on(
         "nameserver": "Nameserver",
         "namespaces": "Hostname Join Loopback Namespaces Time User",
         "rootfs": "Bind Layers Mount RootFS Tmpfs",
+        "toolbox": "Toolbox",
         "tuning": "OomScore Sysctls",
         "veth": "Veth",
         "users": "RunAs UnknownUser",

@@ -142,6 +142,15 @@ def send_root(line: int) -> None:
     os.close(root)
 
 
+def hang_up(tree: int, path: str) -> None:
+    """Hang a detached tree that an earlier step gave on a folder; the last part of the path may be no link. See move_mount(2)."""
+    folder = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        linux.move_mount(tree, folder)
+    finally:
+        os.close(folder)
+
+
 def new_session_keyring() -> None:
     """As ``linux.new_session_keyring``; a kernel that keeps no keys has nothing to hide."""
     try:
@@ -185,6 +194,7 @@ CALLS = {
     "umount2": linux.umount,
     "mount_inside": inside.mount,
     "bind": inside.bind,
+    "hang_up": hang_up,
     "mknod": inside.mknod,
     "symlink": inside.symlink,
     "mask": inside.mask,

@@ -41,7 +41,8 @@ RUNNING = """
     cli.attached.following cli.containers.cidfile cli.containers.logdriver cli.containers.policies cli.containers.running
     cli.containers.wished cli.networks cli.networks.attachments cli.networks.exposed cli.networks.published cli.volumes
     cli.volumes.mounting engine.daemons.settling engine.ending engine.log engine.log.file engine.log.frames engine.log.reader
-    engine.log.tail engine.naming.names engine.pausing engine.plays engine.plays.restarting engine.naming.resolve engine.naming engine.naming.shortnames
+    engine.log.tail engine.naming.names engine.pausing engine.plays engine.plays.restarting engine.naming.resolve
+    engine.naming engine.naming.shortnames
     engine.plays.stopping engine.wishes
 """
 ON_A_BRIDGE = """

@@ -68,3 +68,21 @@ def wished(command: tuple[str, ...], tty: bool, values: dict):
     env = keyvalues.environment(values["env_file"], values["env"])
     known = {name: value for name, value in env.items() if value is not None}
     return Joined(command, known, values["workdir"], values["user"], tty, values["privileged"])
+
+
+@click.command()
+@click.option("-c", "--command", help="Evaluate the specified commands instead, in one shell, and end.")
+@options.detach_keys
+@click.argument("container")
+def debug(command: str | None, detach_keys: str, container: str) -> None:
+    """Get a shell into a container that has none, with tools that only you can see."""
+    from lib.cli.attached import staying
+    from lib.engine import finding, joining
+    from lib.engine.detaching import parsed
+
+    with errors():
+        parsed(detach_keys)
+        facts, tty = finding.current(container), command is None and sys.stdin.isatty()
+        with errors(CANNOT_BEGIN):
+            plan = joining.with_tools(library(), facts, ["sh", "-c", command] if command is not None else ["sh"], tty)
+            sys.exit(staying.joined(plan, command is None, tty, detach_keys))
