@@ -289,7 +289,7 @@ def test_sizes_are_measured_only_when_they_are_asked_for(suitcase, shelf, librar
         ("{{.Nosuch}}", "template parsing error: no field 'Nosuch' in {{.Nosuch}}; there is Command, CreatedAt, HealthStatus, ID, Image, "),
         ("{{.Label}}", "template parsing error: {{.Label}}: of the fields only .Label takes a word"),
         ("{{.ID", "template parsing error: unclosed action in '{{.ID'"),
-        ("{{upper .ID}}", "template parsing error: {{upper .ID}}: what can stand between braces here is .Field, json .Field and "),
+        ("{{shout .ID}}", 'template parsing error: {{shout .ID}}: function "shout" not defined: what can stand between braces here are '),
     ],
 )
 def test_a_template_that_is_wrong_is_told_even_where_there_is_nothing_to_list(suitcase, template, said):
