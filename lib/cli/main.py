@@ -32,6 +32,7 @@ VERBS = {
     "volumes.verbs": "volume",
     "system.groups": "container image builder system",
     "system.events": "events",
+    "system.completion": "completion",
 }
 PULLING = {"create", "run"}  # from the machine's network: they go to a user's own when they have their image
 STARTING = {"start", "restart"}

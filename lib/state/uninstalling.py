@@ -10,7 +10,13 @@ from lib.state.reaping import gc
 from lib.state.record import records
 from lib.state.undos import rmtree, unlink
 
-OURS = ("bases", "containers", "images", "volumes")  # what lies in the store; anything else in that folder belongs to somebody else
+OURS = (
+    "bases",
+    "containers",
+    "events",
+    "images",
+    "volumes",
+)  # in the store; whatever else lies there is somebody else's
 
 
 def disk_used() -> int:

@@ -22,14 +22,15 @@ ALWAYS = """
     images.store lazy linux processor sizes state state.events state.kept state.places state.removal visible
 """
 LISTING = """
-    cli.containers.looking cli.listing cli.listing.filters cli.listing.imagenames cli.listing.rows cli.listing.templatenodes cli.listing.templatereading
+    cli.containers.looking cli.listing cli.listing.filters cli.listing.imagenames cli.listing.rows
+    cli.listing.templatenodes cli.listing.templatereading
     cli.listing.templates cli.listing.templatewords cli.streams
     cli.text engine.finding engine.naming engine.naming.shortnames engine.vitality
 """
 STARTING = """
     bases beneath cli.attached cli.attached.inputs cli.attached.outputs cli.attached.relay cli.attached.session cli.attached.sources
     cli.attached.staying cli.attached.terminal cli.containers.options cli.flags.keyvalues container engine.daemons
-    engine.daemons.calling engine.daemons.endings engine.detaching engine.joining engine.lifecycle engine.making engine.moments engine.pipes
+    engine.daemons.calling engine.daemons.endings cli.attached.detaching engine.joining engine.lifecycle engine.making engine.moments engine.pipes
     engine.typists engine.vitality images.chains images.compression images.library images.merged images.overlays ingredients
     ingredients.capabilities ingredients.cgroups ingredients.cgroups.backends ingredients.cgroups.cgroup ingredients.cgroups.devices
     ingredients.cgroups.oom ingredients.cgroups.v1 ingredients.cgroups.v2 ingredients.files ingredients.init ingredients.namespaces

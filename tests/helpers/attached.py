@@ -14,12 +14,12 @@ import termios
 from contextlib import suppress
 
 from lib.cli.attached import terminal
+from lib.cli.attached.detaching import DetachKeys
 from lib.cli.attached.inputs import Input
 from lib.cli.attached.relay import Relay
 from lib.cli.attached.session import Session
 from lib.cli.attached.sources import PipeSource
 from lib.cli.standard import fill_gaps
-from lib.engine.detaching import DetachKeys
 
 
 def started(words, tty: bool) -> tuple:

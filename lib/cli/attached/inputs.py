@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import select
 
-from lib.engine.detaching import DetachKeys
+from lib.cli.attached.detaching import DetachKeys
 
 HELD = 1 << 16  # bytes that wait for the container at most: nothing is read meanwhile, and who writes to us waits too
 

@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING
 
 from lib.cli.attached import terminal
+from lib.cli.attached.detaching import DetachKeys
 from lib.cli.attached.inputs import Input
 from lib.cli.attached.relay import Relay
 from lib.cli.attached.session import Session
@@ -17,7 +18,6 @@ from lib.cli.attached.sources import STREAMS, PipeSource
 from lib.cli.standard import ours
 from lib.engine import lifecycle, typists
 from lib.engine.daemons.calling import Keeper, Manager
-from lib.engine.detaching import DetachKeys
 from lib.engine.joining import Exec
 from lib.engine.typists import Caller
 from lib.engine.vitality import alive

@@ -20,8 +20,8 @@ CANNOT_BEGIN = 126  # the exit code when a user or a folder is wrong, say
 def attach(detach_keys: str, no_stdin: bool, sig_proxy: bool, container: str) -> None:
     """Attach local standard input, output, and error streams to a running container."""
     from lib.cli.attached import staying, terminal
+    from lib.cli.attached.detaching import parsed
     from lib.engine import finding
-    from lib.engine.detaching import parsed
 
     with errors():
         parsed(detach_keys)
@@ -44,8 +44,8 @@ def attach(detach_keys: str, no_stdin: bool, sig_proxy: bool, container: str) ->
 def execute(detach: bool, detach_keys: str, interactive: bool, tty: bool, container: str, command: tuple[str, ...], **values) -> None:
     """Execute a command in a running container."""
     from lib.cli.attached import staying, terminal
+    from lib.cli.attached.detaching import parsed
     from lib.engine import finding, joining
-    from lib.engine.detaching import parsed
 
     with errors():
         parsed(detach_keys)
@@ -77,8 +77,8 @@ def wished(command: tuple[str, ...], tty: bool, values: dict):
 def debug(command: str | None, detach_keys: str, container: str) -> None:
     """Get a shell into a container that has none, with tools that only you can see."""
     from lib.cli.attached import staying
+    from lib.cli.attached.detaching import parsed
     from lib.engine import finding, joining
-    from lib.engine.detaching import parsed
 
     with errors():
         parsed(detach_keys)

@@ -33,7 +33,7 @@ def create(**values) -> None:
 def run(detach_keys: str, sig_proxy: bool, **values) -> None:
     """Create and run a new container from an image."""
     from lib.cli.attached import terminal
-    from lib.engine.detaching import parsed
+    from lib.cli.attached.detaching import parsed
 
     with errors(125):
         parsed(detach_keys)
@@ -122,8 +122,8 @@ def in_foreground(ours, facts: dict, keys: str, proxy: bool) -> int:
 @click.argument("containers", nargs=-1, required=True, metavar="CONTAINER [CONTAINER...]")
 def start(attach: bool, interactive: bool, detach_keys: str, containers: tuple[str, ...]) -> None:
     """Start one or more stopped containers."""
+    from lib.cli.attached.detaching import parsed
     from lib.engine import finding
-    from lib.engine.detaching import parsed
 
     with errors():
         parsed(detach_keys)

@@ -36,7 +36,7 @@ class Room(NamedTuple):
 @click.command()
 @click.option("--format", "template", help="Format output: 'table', 'table TEMPLATE', 'json' or 'TEMPLATE', as {{.Type}} {{.Size}}.")
 def df(template: str | None) -> None:
-    """Show docker disk usage."""
+    """Show disk usage."""
     with errors():
         template = TABLE if template in (None, "", "table") else template
         templates.read(template)

@@ -45,7 +45,13 @@ class Builder(Verbs):
 
 
 class System(Verbs):
-    homes: ClassVar = homes({"containers.about": "info", "system.df": "df", "system.events": "events", "system.prunes": "prune"})
+    homes: ClassVar = homes({
+        "containers.about": "info",
+        "system.boot": "boot",
+        "system.df": "df",
+        "system.events": "events",
+        "system.prunes": "prune",
+    })  # fmt: skip
     commands_names: ClassVar = {"prune": "system-prune"}
 
 

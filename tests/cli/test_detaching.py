@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from lib.engine.detaching import DetachKeys, parsed
+from lib.cli.attached.detaching import DetachKeys, parsed
 
 
 @pytest.mark.parametrize(
