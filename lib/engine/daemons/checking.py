@@ -56,6 +56,7 @@ class Checks:
         self.those: dict[str, Checked] = {}
         self.sources: dict[int, Checked] = {}
         self.next: list[tuple[float, str]] = []  # a heap; what is out of date is passed over
+        self.over: list[Probe] = []  # closed at the end of the round: until then something may be told of their descriptors
 
     def look(self, facts: dict) -> None:
         """A container that runs, or was paused, or goes on."""
@@ -89,7 +90,9 @@ class Checks:
             heapq.heappush(self.next, (one.play.deadline, one.ident))
 
     def go_on(self) -> None:
-        """Do what is due."""
+        """Do what is due. To be called when all has been served that was told of."""
+        while self.over:
+            self.over.pop().close()
         while self.patience() == 0:
             one = self.those[heapq.heappop(self.next)[1]]
             match one.play.todo(time.monotonic()):
@@ -145,4 +148,4 @@ class Checks:
     def close(self, one: Checked) -> None:
         probe, one.probe = one.probe, None
         self.wait_at(one)
-        probe.close()
+        self.over.append(probe)
