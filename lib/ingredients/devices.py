@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from lib.process import Step
 
+OWN = {"console", "fd", "mqueue", "ptmx", "pts", "shm"}  # of a /dev: every container has these, and they are no other's
+
 
 class Device(NamedTuple):
     """A node: where it is on the machine and in the container, ``c`` or ``b``, its numbers, and what may be done (``rwm``)."""
@@ -38,10 +40,7 @@ def device_nodes(text: str) -> list[Device]:
     """``/dev/fuse``, ``/dev/sdc:/dev/xvdc:r``; of a folder all that are in it. Raises ``ValueError``."""
     source, target, access = parts(text)
     try:
-        if os.path.isdir(source):
-            found = [one for name in sorted(os.listdir(source)) for one in below(f"{source}/{name}", f"{target}/{name}", access)]
-        else:
-            found = [node(source, target, access)]
+        found = below(source, target, access) if os.path.isdir(source) else [node(source, target, access)]
     except FileNotFoundError:
         raise ValueError(f'error gathering device information while adding custom device "{source}": no such file or directory') from None
     if not found or None in found:
@@ -59,10 +58,15 @@ def parts(text: str) -> tuple[str, str, str]:
     return source, os.path.normpath(target), access
 
 
-def below(source: str, target: str, access: str) -> list[Device]:
-    if os.path.isdir(source) and not os.path.islink(source):
-        return [one for name in sorted(os.listdir(source)) for one in below(f"{source}/{name}", f"{target}/{name}", access)]
-    return [one for one in [node(source, target, access)] if one]
+def below(folder: str, target: str, access: str) -> list[Device]:
+    """Those in a folder and in the folders in it, as in Docker: neither links, nor what every container has of its own."""
+    found = []
+    for name in sorted(set(os.listdir(folder)) - OWN):
+        source, inner = f"{folder}/{name}", f"{target}/{name}"
+        if os.path.islink(source):
+            continue
+        found += below(source, inner, access) if os.path.isdir(source) else filter(None, [node(source, inner, access)])
+    return found
 
 
 def node(source: str, target: str, access: str) -> Device | None:

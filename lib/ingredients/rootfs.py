@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from lib.process import Step
@@ -129,30 +129,33 @@ def kernel_mounts(
         Mount("/proc", "proc", options=safe, why="shows the PID namespace of whoever mounts it"),
         DEV,
         Mount("/dev/pts", "devpts", options=pts, why="terminals of its own"),
-        Mount("/dev/shm", "tmpfs", "shm", f"{safe},mode=1777,size={shm >> 10}k", "POSIX shared memory") if own_ipc else HOST_SHM,
+        Mount("/dev/shm", "tmpfs", "shm", f"{safe},mode=1777,size={shm}", "POSIX shared memory") if own_ipc else HOST_SHM,
         Mount("/dev/mqueue", "mqueue", options=safe, why="message queues of its IPC namespace"),
         HOST_SYS if rootless and host_network else WRITABLE_SYS if privileged else SYS,
     ]
 
 
-def device_steps(root: str, rootless: bool = False) -> list[Step]:
-    """Docker's device nodes. In a user namespace nobody may make one, so there they are bound from the host."""
+def device_steps(root: str, rootless: bool = False, other: Collection[str] = ()) -> list[Step]:
+    """Docker's device nodes, but for the paths where ``other`` ones are to be. In a user namespace nobody may make one, so there they are
+    bound from the host.
+    """
+    wanted = {path: numbers for path, numbers in DEVICES.items() if path not in other}
     if rootless:
-        nodes = [Step("mounts", "bind", (path, root, path), "mknod is not for user namespaces") for path in DEVICES]
+        nodes = [Step("mounts", "bind", (path, root, path), "mknod is not for user namespaces") for path in wanted]
     else:
-        nodes = [Step("mounts", "mknod", (root, path, *numbers), "harmless by its number") for path, numbers in DEVICES.items()]
+        nodes = [Step("mounts", "mknod", (root, path, *numbers), "harmless by its number") for path, numbers in wanted.items()]
     links = [*LINKS.items(), *([CORE] if os.path.exists(CORE[1]) else [])]
     return nodes + [Step("mounts", "symlink", (root, *link)) for link in links]
 
 
-def host_device_steps(root: str) -> list[Step]:
-    """``--privileged``: every device node of the host that is not there already."""
+def host_device_steps(root: str, other: Collection[str] = ()) -> list[Step]:
+    """``--privileged``: every device node of the host that is not there already, and will not be as one of the ``other`` paths."""
     steps = []
     for folder, _, names in os.walk("/dev"):
         for path in (os.path.join(folder, name) for name in sorted(names)):
             about = os.lstat(path)
             kind = "c" if stat.S_ISCHR(about.st_mode) else "b" if stat.S_ISBLK(about.st_mode) else ""
-            if kind and path not in DEVICES and not path.startswith(("/dev/pts/", "/dev/ptmx")):
+            if kind and path not in {*DEVICES, *other} and not path.startswith(("/dev/pts/", "/dev/ptmx")):
                 steps.append(Step("mounts", "mknod", (root, path, kind, os.major(about.st_rdev), os.minor(about.st_rdev)), "--privileged"))
     return steps
 
@@ -250,13 +253,13 @@ class RootFS:
 
     def furniture(self) -> list[Step]:
         """The kernel's folders and devices, in the order of their paths, then the masks."""
-        steps = []
+        steps, own = [], {one.target: one for one in self.devices}  # of two at one place the later counts
         for one in kernel_mounts(self.rootless, self.host_network, self.privileged, self.shm, self.own_ipc):
             steps.append(one.step(self.root))
             if one is DEV:
-                steps += device_steps(self.root, self.rootless)
-                steps += host_device_steps(self.root) if self.privileged and not self.rootless else []
-                steps += [device.step(self.root, self.rootless) for device in self.devices]
+                steps += device_steps(self.root, self.rootless, own)
+                steps += host_device_steps(self.root, own) if self.privileged and not self.rootless else []
+                steps += [device.step(self.root, self.rootless) for device in own.values()]
         return steps if self.privileged else steps + mask_steps(self.root)
 
 

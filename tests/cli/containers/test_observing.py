@@ -196,6 +196,10 @@ READS = {
     "--domainname corp.example": ("cat /proc/sys/kernel/domainname", "corp.example\n"),
     "--group-add 77 --group-add daemon": ("id -G", "0 1 77\n"),
     "--user 1000 --group-add 77": ("id -G", "0 77\n"),
+    "--shm-size 1": ("df -k /dev/shm | tail -1 | tr -s ' ' | cut -d' ' -f2", "4\n"),
+    "--device /dev/tty --device /dev/full --device /dev/null:/dev/full": ("echo lost > /dev/full && echo written", "written\n"),
+    "--privileged --device /dev/tty --device /dev/zero:/dev/nought": ("head -c 1 /dev/nought | od -An -tx1", " 00\n"),
+    "--device /dev": ("head -c 1 /dev/zero | od -An -tx1", " 00\n"),
     "--device /dev/null:/dev/deep/zero": ("ls -l /dev/deep/zero | tr -s ' ' | cut -d' ' -f1,5,6", "crw-rw-rw- 1, 3\n"),
 }
 
