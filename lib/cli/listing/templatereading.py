@@ -14,6 +14,8 @@ WORD = re.compile(
     r"|(?P<name>[A-Za-z_]\w*)|(?P<sign>:=|[(),|])|(?P<space>\s+)|(?P<wrong>.)",
     re.DOTALL,
 )
+SIGNS = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", '"': '"'}
+ESCAPE = re.compile(r'\\(?:(?P<sign>[abfnrtv\\"])|x(?P<hex>[0-9a-fA-F]{2})|u(?P<wide>[0-9a-fA-F]{4})|(?P<octal>[0-3][0-7]{2}))')
 CONSTANTS = {"true": True, "false": False, "nil": None}
 DEEPEST = 100  # blocks and brackets within each other
 BLOCKS = ("if", "range", "with", "else", "end")
@@ -160,7 +162,7 @@ class Line:
         word = self.words.pop(0)
         match word.lastgroup:
             case "text":
-                return Literal(unquoted(word[0]))
+                return Literal(self.unquoted(word[0]))
             case "number":
                 return Literal(int(word[0]))
             case "field":
@@ -174,6 +176,15 @@ class Line:
             case "sign" if word[0] == "(":
                 return self.bracket(depth)
         raise wrong(self.text, f"{word[0]!r} has no place here")
+
+    def unquoted(self, word: str) -> str:
+        """What a text says; between quotes ``\\n`` and its like are what they are in Go."""
+        inner = word[1:-1]
+        if word.startswith("`"):
+            return inner
+        if "\\" in ESCAPE.sub("", inner):
+            raise wrong(self.text, f"{word} has a backslash that means nothing there: one that is meant is written as two")
+        return ESCAPE.sub(unescaped, inner)
 
     def bracket(self, depth: int):
         found = self.pipe(depth + 1)
@@ -191,5 +202,7 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(name for name in text.split(".") if name)
 
 
-def unquoted(word: str) -> str:
-    return re.sub(r"\\(.)", r"\1", word[1:-1]) if word.startswith('"') else word.strip("`")
+def unescaped(found: re.Match) -> str:
+    if found["sign"]:
+        return SIGNS[found["sign"]]
+    return chr(int(found["octal"] or found["hex"] or found["wide"], 8 if found["octal"] else 16))

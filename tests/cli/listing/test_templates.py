@@ -34,6 +34,9 @@ DOCUMENT = {
         ('{{.Label "a b"}}', "<a b>"),
         ("{{.Label `a\\b`}}", "<a\\b>"),
         ('{{.Label "a\\"b"}}', '<a"b>'),
+        (r'{{range .Args}}{{.}}{{"\n"}}{{end}}', "-c\na b\n1\n"),
+        (r'{{"a\tb\\n\x41\u00fc\101"}}{{join .Args "\n"}}', "a\tb\\nAüA-c\na b\n1"),
+        (r"{{`a\n`}}", "a\\n"),
         ('{{json (.Label "x")}}', '"<x>"'),
         ('{{.Label "x" | upper}}', "<X>"),
         ("{{range .Args}}<{{.}}>{{end}}", "<-c><a b><1>"),
@@ -93,6 +96,7 @@ def test_templates(template, text):
         "{{.State ?}}",
         "{{x := 1}}",
         "{{else}}",
+        r'{{"a\q"}}',
         "{{(" + "(" * 200 + "{{if 1}}" * 200,
     ],
 )
