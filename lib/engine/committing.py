@@ -14,7 +14,7 @@ from lib.images.sourcedate import created
 from lib.state import events, kept
 
 WORDS = {"cmd": "Cmd", "entrypoint": "Entrypoint", "env": "Env", "user": "User", "workdir": "WorkingDir", "labels": "Labels",
-         "exposed_ports": "ExposedPorts", "volumes": "Volumes", "stop_signal": "StopSignal"}  # fmt: skip
+         "exposed_ports": "ExposedPorts", "volumes": "Volumes", "stop_signal": "StopSignal", "healthcheck": "Healthcheck"}  # fmt: skip
 
 
 def commit(library: Library, facts: dict, name: str | None, changes: dict, author: str = "", message: str = "") -> Image:

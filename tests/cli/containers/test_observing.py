@@ -160,6 +160,14 @@ def test_commit_keeps_what_was_written_and_the_words(suitcase, lives):
     assert "by hand" in newest and "sh -c echo one > /one; rm /bin/awk" in newest
 
 
+def test_commit_keeps_how_it_is_asked_after_its_health(suitcase, lives):
+    suitcase(f"create --name box --network none --health-cmd true --health-interval 3s {BUSYBOX} true")
+    assert suitcase("commit box localhost/made:1").code == 0
+    assert suitcase("create --name other --network none localhost/made:1").code == 0
+    told = json.loads(suitcase("inspect -f '{{json .Config.Healthcheck}}' other").out)
+    assert told == {"Test": ["CMD-SHELL", "true"], "Interval": 3 * 10**9}
+
+
 def test_what_commit_cannot_do(suitcase, lives):
     lives.create("true", "box")
     assert suitcase("commit nosuch").err == "suitcase: No such container: nosuch\n"
