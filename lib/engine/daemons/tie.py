@@ -6,6 +6,7 @@ The keeper then starts the next manager (``Keeper.guard``), and the manager, her
 from __future__ import annotations
 
 import marshal
+import os
 import select
 import socket
 import time
@@ -26,10 +27,12 @@ class Tie:
 
     def __init__(self, events: select.epoll, again: Callable[[], object]):
         self.events, self.again, self.reviving = events, again, Reviving()
+        self.children: set[int] = set()  # programs that were started and are to be waited for: each leaves a child of its own, and ends
         self.line: socket.socket | None = None
 
     def keep(self, wanted: bool) -> None:
         """Have the line, if there is a container; without one take leave."""
+        self.reap()
         if not wanted:
             self.part()
         elif self.line is None and not self.connected():
@@ -40,7 +43,9 @@ class Tie:
     def patience(self) -> float | None:
         """Seconds until somebody is to be started, or looked for."""
         left = self.reviving.left(time.monotonic())
-        return left if left is None or self.line else min(left, LOOK)
+        if self.children or (left is not None and not self.line):
+            return LOOK if left is None else min(left, LOOK)
+        return left
 
     def connected(self) -> bool:
         with suppress(OSError), ExitStack() as undo:
@@ -61,7 +66,10 @@ class Tie:
         """Nobody is there: start one, and look for it in a moment."""
         self.reviving.started(time.monotonic())
         with suppress(OSError):  # no process is left: later
-            standby.started("daemons/keeper", str(state.runtime_dir()), door("keeper"))
+            self.children.add(standby.started("daemons/keeper", str(state.runtime_dir()), door("keeper")))
+
+    def reap(self) -> None:
+        self.children -= {pid for pid in self.children if os.waitpid(pid, os.WNOHANG)[0]}
 
     def fileno(self) -> int:
         return self.line.fileno() if self.line else -1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -31,6 +32,10 @@ def another(daemon: str, pid: int) -> int:
     return wait_for(lambda: (now := pid_of(daemon)) != pid and now)
 
 
+def children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
 @pytest.mark.v2
 def test_a_manager_that_is_killed_is_started_again_and_again(lives):
     one = lives.run(COUNTS)
@@ -50,6 +55,7 @@ def test_a_keeper_that_is_killed_is_started_again_and_gets_back_what_it_held(liv
         shoot("keeper")
         another("keeper", pid)
         assert alive(one)
+        wait_for(lambda: not children(pid_of("manager")))
     master = wait_for(lambda: (fd := calling.Keeper.give(f"{one['id']}/terminal")) >= 0 and fd)
     os.write(master, b"words\n")
     os.close(master)
@@ -110,7 +116,8 @@ def test_one_that_cannot_be_started_is_tried_later_and_later(lives, monkeypatch)
     wait_for(rested)
     moments, now = [], 100.0
     monkeypatch.setattr(tie, "time", SimpleNamespace(monotonic=lambda: now))
-    monkeypatch.setattr(standby, "started", lambda *words: moments.append((words[0], round(now, 1))))
+    monkeypatch.setattr(standby, "started", lambda *words: moments.append((words[0], round(now, 1))) or 1)
+    monkeypatch.setattr(tie, "os", SimpleNamespace(WNOHANG=os.WNOHANG, waitpid=lambda pid, how: (pid, 0)))
     ours = tie.Tie(select.epoll(), lambda: None)
     for _ in range(200):
         ours.keep(True)
