@@ -72,27 +72,35 @@ class Reader:
     def read(self) -> Iterator[dict]:
         """All that is there and was not read yet. A line that makes no sense is passed over."""
         while True:
-            while self.file >= 0 and (data := os.read(self.file, LONGEST)):
-                *lines, self.rest = (self.rest + data).split(b"\n")
-                for line in lines:
-                    with suppress(ValueError):
-                        yield json.loads(line)
-            if not self.next():
+            newest = self.newest()  # looked for first: what is written to the file before it until then is not missed
+            try:
+                yield from self.rest_of_file()
+            except BaseException:  # whoever reads has heard enough
+                if newest >= 0:
+                    os.close(newest)
+                raise
+            if newest < 0:
                 return
+            self.close_file()
+            self.file, self.rest = newest, b""
 
-    def next(self) -> bool:
-        """Go on with the file that is written now; False if we are in it."""
+    def rest_of_file(self) -> Iterator[dict]:
+        while self.file >= 0 and (data := os.read(self.file, LONGEST)):
+            *lines, self.rest = (self.rest + data).split(b"\n")
+            for line in lines:
+                with suppress(ValueError):
+                    yield json.loads(line)
+
+    def newest(self) -> int:
+        """The file that is written now, opened; -1 if we are in it, or there is none."""
         try:
-            newest = os.open(place() / NOW, os.O_RDONLY | os.O_CLOEXEC)
+            found = os.open(place() / NOW, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
-            return False
-        if self.file >= 0 and os.path.samestat(os.fstat(self.file), os.fstat(newest)):
-            os.close(newest)
-            return False
-        if self.file >= 0:
-            os.close(self.file)
-        self.file, self.rest = newest, b""
-        return True
+            return -1
+        if self.file >= 0 and os.path.samestat(os.fstat(self.file), os.fstat(found)):
+            os.close(found)
+            return -1
+        return found
 
     def wait(self, seconds: float | None) -> None:
         """Until there may be more, at most so long."""
@@ -102,9 +110,13 @@ class Reader:
             with suppress(BlockingIOError):
                 os.read(self.watch, 1 << 16)
 
-    def close(self) -> None:
+    def close_file(self) -> None:
         if self.file >= 0:
             os.close(self.file)
+        self.file = -1
+
+    def close(self) -> None:
+        self.close_file()
         if self.watch >= 0:
             linux.close_inotify(self.watch)
-        self.file = self.watch = -1
+        self.watch = -1

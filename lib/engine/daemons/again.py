@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -57,10 +58,9 @@ class Again:
 
     def begin(self, counts: dict[Path, int]) -> None:
         try:
-            pid = standby.started("starting", *map(str, counts))
-        except OSError:  # no process is left
+            pidfd = begun(*map(str, counts))
+        except OSError:  # no process is left, or no descriptor
             return self.put_off(counts)
-        pidfd = os.pidfd_open(pid)
         self.starting[pidfd] = counts
         self.events.register(pidfd, select.EPOLLIN)
 
@@ -88,6 +88,17 @@ class Again:
             if not waiting(place):
                 del self.due[place]
                 self.failed.pop(place, None)
+
+
+def begun(*places: str) -> int:
+    """A program that starts those in these folders; its pidfd. Raises ``OSError``, and then there is none: nobody would hear of its end."""
+    pid = standby.started("starting", *places)
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
 
 
 def waiting(place: Path) -> int:

@@ -30,6 +30,7 @@ class Checked:
         self.play = health.Check(asked.times(facts), now - age, now, self.health["Status"], self.health["FailingStreak"])
         self.probe: Probe | None = None
         self.begun, self.paused = "", False
+        self.planned: float | None = None  # the moment that stands in the heap for it last
 
     def answer(self, probe: Probe) -> None:
         """Note what has come of it. A full memory must not end the asking."""
@@ -86,8 +87,9 @@ class Checks:
         return ident in self.those and self.those[ident].play.deadline == moment
 
     def plan(self, one: Checked) -> None:
-        if one.play.deadline is not None:
-            heapq.heappush(self.next, (one.play.deadline, one.ident))
+        if one.play.deadline is not None and one.play.deadline != one.planned:  # else whoever looks again and again would fill the memory
+            one.planned = one.play.deadline
+            heapq.heappush(self.next, (one.planned, one.ident))
 
     def go_on(self) -> None:
         """Do what is due. To be called when all has been served that was told of."""
@@ -95,6 +97,7 @@ class Checks:
             self.over.pop().close()
         while self.patience() == 0:
             one = self.those[heapq.heappop(self.next)[1]]
+            one.planned = None
             match one.play.todo(time.monotonic()):
                 case health.PROBE:
                     self.begin(one)

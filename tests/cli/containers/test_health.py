@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 
 import pytest
 from helpers.lives import BUSYBOX, pid_of, shoot, state
@@ -11,6 +12,7 @@ from helpers.needs import requires
 from helpers.waiting import wait_for
 
 from lib.engine import ending
+from lib.engine.daemons import checking
 from lib.engine.health import known
 from lib.engine.health.asked import command, laid_over, times
 from lib.engine.pipes import run_folder
@@ -212,6 +214,20 @@ def test_whoever_is_killed_it_is_asked_on(run, doomed):
     assert health(one)["Status"] == "healthy" and all(each["ExitCode"] == 0 for each in health(one)["Log"])
     touched(one, "ill")
     becomes(one, "unhealthy")
+
+
+def test_however_often_somebody_looks_the_manager_keeps_one_moment(run):
+    one = run("true", "--health-interval 1h")
+    checks = checking.Checks(select.epoll(), lambda: None)
+    for _ in range(100):
+        checks.look(one)
+    assert len(checks.next) == 1 and 3000 < checks.patience() <= 3600
+    paused = {**one, "state": {**one["state"], "status": "paused"}}
+    for _ in range(3):
+        checks.look(paused)
+        assert checks.patience() is None
+        checks.look(one)
+        assert 3000 < checks.patience() <= 3600
 
 
 def test_a_full_memory_does_not_end_the_asking(run, monkeypatch):

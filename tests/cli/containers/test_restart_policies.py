@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
@@ -225,6 +226,21 @@ def test_a_program_that_starts_nobody_is_tried_again_later_and_later(later, monk
     ending.remove(kept.load(place), force=True)
     ours.forget_who_has_gone()
     assert not ours and not ours.failed and ours.patience() is None
+
+
+def test_a_program_whose_end_nobody_would_hear_of_is_ended_and_tried_again_later(later, monkeypatch):
+    def no_room(pid: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    pids = []
+    monkeypatch.setattr(again.os, "pidfd_open", no_room)
+    monkeypatch.setattr(again.standby, "started", lambda *_: pids.append(os.posix_spawn("/bin/sleep", ["sleep", "600"], {})) or pids[0])
+    ours = again.Again(select.epoll())
+    ours.due[kept.place(later)] = 0
+    ours.start()
+    assert not ours.starting and ours.failed == {kept.place(later): pytest.approx(0.1)}
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids[0], 0)
 
 
 def test_the_log_goes_on(run):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 
 import pytest
@@ -111,6 +112,29 @@ def test_the_file_does_not_grow_for_ever(since, monkeypatch):
     finally:
         reader.close()
     assert found == list(range(found[0], 100)) and len(found) > 10
+
+
+def test_no_line_is_missed_between_two_files(since, monkeypatch):
+    """What is told at the very moment at which one file gives way to the next."""
+    events.tell("image", "pull", "0")
+    reader, opened = events.Reader(), os.open
+
+    def meanwhile(path, *how, **more):
+        if str(path).endswith(f"/{events.NOW}") and how[0] & os.O_ACCMODE == os.O_RDONLY:
+            monkeypatch.setattr(events.os, "open", opened)
+            monkeypatch.setattr(events, "AT_MOST", 1)
+            events.tell("image", "pull", "1")
+            monkeypatch.setattr(events, "AT_MOST", 1 << 20)
+            events.tell("image", "pull", "2")
+        return opened(path, *how, **more)
+
+    try:
+        found = [one["Actor"]["ID"] for one in reader.read()]
+        monkeypatch.setattr(events.os, "open", meanwhile)
+        found += [one["Actor"]["ID"] for one in reader.read()]
+    finally:
+        reader.close()
+    assert found == ["0", "1", "2"]
 
 
 def test_a_line_that_is_no_event_is_passed_over(since):
