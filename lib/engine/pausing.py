@@ -7,11 +7,9 @@ unpaused; the other way round it would stand still, and nobody would know.
 from __future__ import annotations
 
 import errno
-import json
 import os
 from contextlib import suppress
 
-from lib import state
 from lib.engine.daemons.calling import Manager
 from lib.engine.vitality import alive
 from lib.state import events, kept
@@ -22,22 +20,11 @@ class CannotPause(ValueError):
 
 
 def group_of(facts: dict):
-    """The cgroup in which it can be frozen, or None: a user's container without limits has none. It is the one that its record kills."""
-    from lib.ingredients import Cgroup  # whoever pauses nothing need not load it
+    """The cgroup in which it can be frozen, or None: a user's container without limits has none."""
+    from lib.engine import usage  # whoever pauses nothing need not load it
 
-    folder = next((words[0] for call, *words in undos_of(facts) if call == "kill_cgroup"), "")
-    if not any(os.path.exists(f"{folder}/{name}") for name in ("cgroup.freeze", "freezer.state")):
-        return None
-    group = Cgroup(name=facts["id"][: kept.SHORT])
-    group.folders = dict.fromkeys(group.folders, folder)
-    return group
-
-
-def undos_of(facts: dict) -> list:
-    """What its record would undo; nothing if it has none."""
-    with suppress(FileNotFoundError, ValueError):
-        return json.loads((state.our_runtime_dir() / f"{facts['id'][: kept.SHORT]}.json").read_text())["undos"]
-    return []
+    group = usage.group_of(facts)
+    return group if group and os.path.exists(group.freezer) else None
 
 
 def pause(facts: dict) -> None:

@@ -32,8 +32,10 @@ class Usage(NamedTuple):
 
 def group_of(facts: dict) -> Cgroup | None:
     """Its cgroup, whoever started it; None for one that has none: a user's without limits, or one that has ended."""
-    group = Cgroup(name=facts["id"][: kept.SHORT])
-    return group if any(map(os.path.isdir, group.folders.values())) else None
+    with suppress(RuntimeError):  # this machine has none at all
+        group = Cgroup(name=facts["id"][: kept.SHORT])
+        return group if any(map(os.path.isdir, group.folders.values())) else None
+    return None
 
 
 def measured(facts: dict) -> Usage | None:

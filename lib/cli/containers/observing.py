@@ -32,7 +32,8 @@ def top(container: str, words: tuple[str, ...]) -> None:
         facts = finding.current(container)
         if not alive(facts):
             raise Conflict(f"container {facts['id']} is not running")
-        head, rows = chosen(listed(words or ("-ef",), usage.pids(facts)), set(usage.pids(facts)))
+        pids = usage.pids(facts)
+        head, rows = chosen(listed(words or ("-ef",), pids), set(pids))
         tell(text.table(head, rows, WIDTH))
 
 
@@ -47,7 +48,7 @@ def listed(words: Sequence[str], pids: Sequence[int]) -> str:
 
 def chosen(told: str, pids: set[int]) -> tuple[list[str], list[list[str]]]:
     """The heads, and the rows of those that are meant: who is who, is said by the column PID. Raises ``ValueError``."""
-    head, *lines = [line.split() for line in told.splitlines()] or [[]]
+    head, *lines = [line.split() for line in told.split("\n")]
     if "PID" not in head:
         raise ValueError("Couldn't find PID field in ps output")
     at = head.index("PID")

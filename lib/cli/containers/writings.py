@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 
@@ -68,7 +69,7 @@ def frozen(facts: dict) -> Iterator[None]:
         yield
         return
     with Shield() as shield:  # an interrupt must not come between freeze and thaw
-        record = state.new_record(state.new_id(), [("thaw", next(iter(group.folders.values())))])
+        record = state.new_record(state.new_id(), [("thaw", os.path.dirname(group.freezer))])
         try:
             group.freeze()
             with shield.opened():

@@ -173,11 +173,13 @@ class Cgroup:
         """Let them go on."""
         self._freeze("0", "THAWED")
 
+    @property
+    def freezer(self) -> str:
+        """The file that has its processes stand still."""
+        return f"{self.folders.get('freezer')}/freezer.state" if self.backend.version == 1 else f"{self.folders['']}/cgroup.freeze"
+
     def _freeze(self, v2: str, v1: str) -> None:
-        if self.backend.version == 1:
-            linux.write(f"{self.folders['freezer']}/freezer.state", v1)
-        else:
-            linux.write(f"{self.folders['']}/cgroup.freeze", v2)
+        linux.write(self.freezer, v1 if self.backend.version == 1 else v2)
         deadline = time.monotonic() + 5
         while self.frozen != (v2 == "1") and time.monotonic() < deadline:
             time.sleep(0.001)
@@ -185,7 +187,7 @@ class Cgroup:
     @property
     def frozen(self) -> bool:
         if self.backend.version == 1:
-            return linux.read(f"{self.folders['freezer']}/freezer.state").strip() == "FROZEN"
+            return linux.read(self.freezer).strip() == "FROZEN"
         return self.table("cgroup.events")["frozen"] == 1
 
     def oom_watch(self) -> OomWatch:

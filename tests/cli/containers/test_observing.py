@@ -15,6 +15,7 @@ from helpers.waiting import wait_for
 from lib.cli.containers import observing
 from lib.engine import finding, usage
 from lib.engine.usage import Usage, cpu_percent
+from lib.ingredients.cgroups import cgroup
 
 pytestmark = requires("root", "overlay", "busybox")
 
@@ -49,6 +50,23 @@ def test_top_of_what_does_not_run_and_of_words_that_ps_does_not_know(suitcase, l
     refused = suitcase("top runs --nonsense")
     assert refused.code == 1 and refused.err.startswith("suitcase: Error running ps: ")
     assert suitcase("top runs -o comm").err == "suitcase: Couldn't find PID field in ps output\n"
+
+
+def test_a_program_writes_no_row_of_its_own():
+    """Some characters are the end of a line to Python, and none to ps."""
+    told = "PID CMD\n7 sh\u20287 forged\x1c7 forged\n8 other\n"
+    assert observing.chosen(told, {7}) == (["PID", "CMD"], [["7", "sh 7 forged 7 forged"]])
+
+
+@requires("ps")
+def test_top_needs_no_cgroups(suitcase, lives, monkeypatch):
+    def none():
+        raise RuntimeError("no cgroup file system is mounted")
+
+    one = lives.run("exec sleep 601", "box")
+    monkeypatch.setattr(cgroup, "backend", none)
+    assert str(one["state"]["pid"]) in suitcase("top box").out
+    assert suitcase("stats --no-stream --format {{.PIDs}} box").out == "--\n"
 
 
 @requires("ps", "docker")

@@ -9,7 +9,7 @@ from helpers.lives import Lives, log, printed, shoot, state
 from helpers.needs import requires
 from helpers.waiting import wait_for
 
-from lib.engine import ending, pausing
+from lib.engine import ending, pausing, usage
 from lib.engine.daemons import calling
 from lib.engine.vitality import alive
 from lib.ingredients import Cgroup
@@ -144,6 +144,6 @@ def test_one_that_cannot_stand_still_runs_on(suitcase, box, monkeypatch):
 
 
 def test_one_without_a_cgroup_says_so(suitcase, box, monkeypatch):
-    monkeypatch.setattr(pausing, "undos_of", lambda facts: [])
+    monkeypatch.setattr(usage, "group_of", lambda facts: None)
     said = suitcase("pause box")
     assert said.code == 1 and f"Cannot pause container {box['id']}: it has no cgroup" in said.err and state(box)["status"] == "running"
