@@ -7,6 +7,7 @@ import click
 from lib import sizes
 from lib.cli import reports, text
 from lib.cli.errors import NAME, Failed, errors
+from lib.cli.flags import completing
 from lib.cli.library import disk, in_use, library
 from lib.images import references
 
@@ -39,7 +40,7 @@ def matches(name: str, wanted, tag: str | None) -> bool:
 
 
 @click.command()
-@click.argument("image")
+@completing.image
 @click.option("--no-trunc", is_flag=True, help="Don't truncate output.")
 @click.option("-q", "--quiet", is_flag=True, help="Only show image IDs.")
 def history(image: str, no_trunc: bool, quiet: bool) -> None:

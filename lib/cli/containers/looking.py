@@ -9,6 +9,7 @@ from functools import partial
 import click
 
 from lib.cli.errors import Failed, errors
+from lib.cli.flags import completing
 from lib.cli.flags.kinds import WHOLE, Kind
 from lib.cli.listing import rows, templates
 from lib.cli.streams import tell
@@ -165,7 +166,7 @@ def of_image(name: str, kind: str | None) -> dict:
 
 
 @click.command()
-@click.argument("container")
+@completing.container
 @click.argument("private", required=False, metavar="[PRIVATE_PORT[/PROTO]]")
 def port(container: str, private: str | None) -> None:
     """List port mappings or a specific mapping for the container."""
