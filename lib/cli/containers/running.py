@@ -66,6 +66,10 @@ def made(ours, values: dict, shield: Shield) -> dict:
         with wishes.kept(image):
             facts = lifecycle.create(ours, wished(values, image), values["name"].removeprefix("/") or None, shield.opened)
             write(facts["id"])
+    if facts.get("mounts"):
+        from lib.cli.volumes import mounting
+
+        mounting.tell_of_uncovered(facts, image)
     return facts
 
 

@@ -69,12 +69,14 @@ def unit(tmp_path, monkeypatch):
 
 def test_the_unit_calls_the_command_and_leaves_alone_what_it_has_begun(monkeypatch):
     monkeypatch.setenv("SUITCASE_STORE", "/srv/my store")
+    monkeypatch.setenv("SUITCASE_IMAGES", "/srv/100%")
     found = configparser.ConfigParser(strict=False, interpolation=None)
     found.optionxform = str
     found.read_string(booting.unit())
     service = found["Service"]
     assert (service["Type"], service["RemainAfterExit"], service["KillMode"]) == ("oneshot", "yes", "process")
-    assert 'Environment="SUITCASE_STORE=/srv/my store"' in booting.unit() and found["Install"]["WantedBy"] == "multi-user.target"
+    assert 'Environment="SUITCASE_STORE=/srv/my store"' in booting.unit() and 'Environment="SUITCASE_IMAGES=/srv/100%%"' in booting.unit()
+    assert found["Install"]["WantedBy"] == "multi-user.target"
     words = service["ExecStart"].split()
     assert words[-2:] == ["system", "boot"] and words[0] == sys.executable
     shown = subprocess.run([*words[:-1], "--help"], capture_output=True, text=True, env={"PATH": os.environ["PATH"]})
