@@ -22,7 +22,7 @@ ALWAYS = """
     images.store lazy linux processor sizes state state.events state.kept state.places state.removal visible
 """
 LISTING = """
-    cli.containers.looking cli.listing cli.listing.filters cli.listing.imagenames cli.listing.rows
+    cli.containers.looking cli.listing cli.listing.filters cli.listing.imagenames cli.listing.inspected cli.listing.rows
     cli.listing.templatenodes cli.listing.templatereading
     cli.listing.templates cli.listing.templatewords cli.streams
     cli.text engine.finding engine.naming engine.naming.shortnames engine.vitality
