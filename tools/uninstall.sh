@@ -7,6 +7,11 @@ VENV=${VENV:-.venv}
 
 size() { du -sm "$@" 2>/dev/null | awk '{ sum += $1 } END { print sum + 0 }'; }
 
+# The systemd unit that starts containers after a boot, if it is this checkout's: what it calls goes.
+unit=/etc/systemd/system/suitcase-boot.service
+[ "$(id -u)" = 0 ] || unit=${XDG_CONFIG_HOME:-$HOME/.config}/systemd/user/suitcase-boot.service
+if [ -x "$VENV/bin/suitcase" ] && grep -qsF "$PWD/" "$unit"; then "$VENV/bin/suitcase" system boot --remove; fi
+
 # Containers that still run and the store first: that takes our own Python, which goes next.
 if [ -x "$VENV/bin/python" ]; then "$VENV/bin/python" -m lib.state uninstall
 else echo "no $VENV, so the store (usually /var/lib/suitcase, or ~/.local/share/suitcase) was not looked at: if it is there, remove it by hand"; fi

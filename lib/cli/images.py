@@ -5,19 +5,38 @@ from __future__ import annotations
 import click
 
 from lib import sizes
-from lib.cli import reports, text
+from lib.cli import reports
 from lib.cli.errors import NAME, Failed, errors
+from lib.cli.flags import completing
 from lib.cli.library import disk, in_use, library
+from lib.cli.listing import templates
+from lib.cli.streams import tell
 from lib.images import references
+
+HEADS = {"Repository": "REPOSITORY", "Tag": "TAG", "Digest": "DIGEST", "ID": "IMAGE ID", "CreatedSince": "CREATED",
+         "CreatedAt": "CREATED AT", "Size": "SIZE"}  # fmt: skip
+STEPS = {"ID": "IMAGE", "CreatedSince": "CREATED", "CreatedAt": "CREATED AT", "CreatedBy": "CREATED BY", "Size": "SIZE",
+         "Comment": "COMMENT"}  # fmt: skip
+FORMAT = "Format output: 'table', 'table TEMPLATE', 'json' or 'TEMPLATE', as {{.ID}} {{.Size}}."
+TEMPLATE = click.option("--format", "template", help=FORMAT)
+
+
+def listed(template: str | None, names: list[str], heads: dict, rows: list[dict]) -> None:
+    """By the user's template, or as a table of these fields. Raises ``ValueError``."""
+    if template in (None, "", "table"):
+        template = "table " + "\t".join(f"{{{{.{name}}}}}" for name in names)
+    if told := templates.listed(template, heads, rows):
+        tell(told.removesuffix("\n"))
 
 
 @click.command()
 @click.argument("repository", required=False)
 @click.option("-q", "--quiet", is_flag=True, help="Only image IDs.")
 @click.option("--digests", "with_digests", is_flag=True, help="Show digests.")
+@TEMPLATE
 @click.option("--no-trunc", is_flag=True, help="Do not truncate IDs.")
 @click.option("-a", "--all", "every", is_flag=True, help="Show images without a name, too.")
-def images(repository: str | None, quiet: bool, with_digests: bool, no_trunc: bool, every: bool) -> None:
+def images(repository: str | None, quiet: bool, with_digests: bool, template: str | None, no_trunc: bool, every: bool) -> None:
     """List images."""
     with errors():
         ours = library()
@@ -26,11 +45,11 @@ def images(repository: str | None, quiet: bool, with_digests: bool, no_trunc: bo
             wanted = references.parse(repository)
             tag = wanted.tag if ":" in repository.rpartition("/")[2] else None
             found = [one for one in found if any(matches(name, wanted, tag) for name in one.names)]
-        rows = reports.image_rows(ours, found, no_trunc, with_digests)
+        rows = reports.image_rows(ours, found, no_trunc)
         if quiet:
-            click.echo("\n".join(dict.fromkeys(row[-3] for row in rows)), nl=bool(rows))
+            click.echo("\n".join(dict.fromkeys(row["ID"] for row in rows)), nl=bool(rows))
         else:
-            click.echo(text.table(["REPOSITORY", "TAG", *["DIGEST"] * with_digests, "IMAGE ID", "CREATED", "SIZE"], rows))
+            listed(template, ["Repository", "Tag", *["Digest"] * with_digests, "ID", "CreatedSince", "Size"], HEADS, rows)
 
 
 def matches(name: str, wanted, tag: str | None) -> bool:
@@ -39,16 +58,19 @@ def matches(name: str, wanted, tag: str | None) -> bool:
 
 
 @click.command()
-@click.argument("image")
+@completing.image
+@TEMPLATE
 @click.option("--no-trunc", is_flag=True, help="Don't truncate output.")
 @click.option("-q", "--quiet", is_flag=True, help="Only show image IDs.")
-def history(image: str, no_trunc: bool, quiet: bool) -> None:
+def history(image: str, template: str | None, no_trunc: bool, quiet: bool) -> None:
     """Show the history of an image."""
     with errors():
         ours = library()
         rows = reports.history_rows(ours, ours.find(image), no_trunc)
-        table = text.table(["IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT"], rows)
-        click.echo("\n".join(row[0] for row in rows) if quiet else table)
+        if quiet:
+            click.echo("\n".join(row["ID"] for row in rows))
+        else:
+            listed(template, ["ID", "CreatedSince", "CreatedBy", "Size", "Comment"], STEPS, rows)
 
 
 @click.command()

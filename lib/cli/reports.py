@@ -41,35 +41,44 @@ def repository_digests(library: Library, image: Image) -> dict[str, str]:
     return {words[REPO_DIGEST].partition("@")[0]: words[REPO_DIGEST] for words in entries if REPO_DIGEST in words}
 
 
-def image_rows(library: Library, found: list[Image], full: bool = False, with_digests: bool = False) -> list[list[str]]:
+def image_rows(library: Library, found: list[Image], full: bool = False) -> list[dict[str, str]]:
+    """One for each name, and one for an image without any: Docker's fields for ``images --format``."""
     rows = []
     for one in found:
-        shown = one.id if full else digests.short(one.id)
-        pulled = repository_digests(library, one)
+        pulled, made = repository_digests(library, one), str(one.config.get("created", ""))
+        size = sizes.human(sum(layer_sizes(library, one)))
         for name in one.names or ("",):
             wanted = references.parse(name) if name else None
-            repository = wanted._replace(tag=None, digest=None).familiar if wanted else "<none>"
             known = pulled.get(str(wanted._replace(tag=None, digest=None)) if wanted else "", "")
-            more = [known.partition("@")[2] or "<none>"] if with_digests else []
-            made = text.age(str(one.config.get("created", "")))
-            rows.append([repository, (wanted and wanted.tag) or "<none>", *more, shown, made, sizes.human(sum(layer_sizes(library, one)))])
+            rows.append({
+                "Repository": wanted._replace(tag=None, digest=None).familiar if wanted else "<none>",
+                "Tag": (wanted and wanted.tag) or "<none>",
+                "Digest": known.partition("@")[2] or "<none>",
+                "ID": one.id if full else digests.short(one.id),
+                "CreatedSince": text.age(made),
+                "CreatedAt": visible(made),
+                "Size": size,
+            })  # fmt: skip
     return rows
 
 
-def history_rows(library: Library, image: Image, full: bool = False) -> list[list[str]]:
-    """The newest step first; a step that made a layer has that layer's size."""
-    layers = iter(layer_sizes(library, image))
-    rows = []
+def history_rows(library: Library, image: Image, full: bool = False) -> list[dict[str, str]]:
+    """The newest step first; a step that made a layer has that layer's size. Docker's fields for ``history --format``."""
+    layers, rows = iter(layer_sizes(library, image)), []
     for one in image.history:
-        bytes_ = 0 if one.get("empty_layer") else next(layers, 0)
         said = visible(" ".join(str(one.get("created_by", "")).split()))
-        comment = visible(str(one.get("comment", "")))
-        rows.append(
-            ["<missing>", text.age(str(one.get("created", ""))), said if full else text.shorten(said, 45), sizes.human(bytes_), comment]
-        )
+        made = str(one.get("created", ""))
+        rows.append({
+            "ID": "<missing>",
+            "CreatedSince": text.age(made),
+            "CreatedAt": visible(made),
+            "CreatedBy": said if full else text.shorten(said, 45),
+            "Size": sizes.human(0 if one.get("empty_layer") else next(layers, 0)),
+            "Comment": visible(str(one.get("comment", ""))),
+        })  # fmt: skip
     rows.reverse()
     if rows:
-        rows[0][0] = image.id if full else digests.short(image.id)
+        rows[0]["ID"] = image.id if full else digests.short(image.id)
     return rows
 
 

@@ -45,7 +45,7 @@ def boot(library: Library) -> tuple[list[str], list[OSError]]:
 
 def unit() -> str:
     """The text of the unit, for root or for a user."""
-    given = [f'Environment="{name}={os.environ[name]}"' for name in PASSED_ON if name in os.environ]
+    given = [f'Environment="{name}={as_it_is(os.environ[name])}"' for name in PASSED_ON if name in os.environ]
     wanted = "multi-user.target" if os.geteuid() == 0 else "default.target"
     lines = [
         "[Unit]",
@@ -71,8 +71,13 @@ def unit() -> str:
 
 def escaped(word: str) -> str:
     """A word as systemd reads it: in quotes where it has spaces, and without its own signs for variables and specifiers."""
-    word = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    word = as_it_is(word).replace("$", "$$")
     return f'"{word}"' if any(one.isspace() for one in word) else word
+
+
+def as_it_is(value: str) -> str:
+    """A value between quotes, so that systemd finds no specifier in it."""
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
 
 
 def place() -> Path:

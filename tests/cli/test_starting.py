@@ -17,12 +17,12 @@ from helpers.needs import requires
 
 ROOT = Path(__file__).parents[2]
 ALWAYS = """
-    advice cli cli.containers cli.errors cli.flags cli.flags.groups cli.flags.kinds cli.flags.notyet cli.flags.reading
+    advice cli cli.containers cli.errors cli.flags cli.flags.completing cli.flags.groups cli.flags.kinds cli.flags.notyet cli.flags.reading
     cli.flags.usage cli.library cli.main cli.signals cli.standard elf engine images images.digests images.image images.references
     images.store lazy linux processor sizes state state.events state.kept state.places state.removal visible
 """
 LISTING = """
-    cli.containers.looking cli.listing cli.listing.filters cli.listing.imagenames cli.listing.rows
+    cli.containers.looking cli.listing cli.listing.filters cli.listing.imagenames cli.listing.inspected cli.listing.rows
     cli.listing.templatenodes cli.listing.templatereading
     cli.listing.templates cli.listing.templatewords cli.streams
     cli.text engine.finding engine.naming engine.naming.shortnames engine.vitality
@@ -30,7 +30,8 @@ LISTING = """
 STARTING = """
     bases beneath cli.attached cli.attached.inputs cli.attached.outputs cli.attached.relay cli.attached.session cli.attached.sources
     cli.attached.staying cli.attached.terminal cli.containers.options cli.flags.keyvalues container engine.daemons
-    engine.daemons.calling engine.daemons.endings cli.attached.detaching engine.joining engine.lifecycle engine.making engine.moments engine.pipes
+    engine.daemons.calling engine.daemons.endings cli.attached.detaching engine.joining engine.lifecycle engine.making engine.moments
+    engine.pipes
     engine.typists engine.vitality images.chains images.compression images.library images.merged images.overlays ingredients
     ingredients.capabilities ingredients.cgroups ingredients.cgroups.backends ingredients.cgroups.cgroup ingredients.cgroups.devices
     ingredients.cgroups.oom ingredients.cgroups.v1 ingredients.cgroups.v2 ingredients.files ingredients.init ingredients.namespaces

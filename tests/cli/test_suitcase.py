@@ -62,6 +62,16 @@ def test_images_beside_docker(suitcase, docker, tmp_path):
     assert [mine[1][column] for column in (0, 1, 2, 4)] == [theirs[1][column] for column in (0, 1, 2, 4)]
 
 
+def test_images_and_their_history_by_a_template(suitcase, ours):
+    ident = ours.find("small:1").id
+    assert suitcase("images --format '{{.Repository}}:{{.Tag}} {{.ID}}' small").out == f"small:1 {ident[7:19]}\n"
+    assert json.loads(suitcase("images --no-trunc --format json small").out)["ID"] == ident
+    assert suitcase("images --format 'table {{.Tag}}' small").out == "TAG\n1\n"
+    first = ours.find("localhost/busybox:static").id[7:19]
+    assert suitcase("history --format '{{.ID}} {{.Comment}}' localhost/busybox:static").out.startswith(f"{first} Imported from ")
+    assert suitcase("images --format {{.Nosuch}}").code == 1 and suitcase("history --format {{.Nosuch}} small:1").code == 1
+
+
 def test_history(suitcase, docker, tmp_path):
     (tmp_path / "c").mkdir()
     (tmp_path / "c/Dockerfile").write_text("FROM localhost/busybox:static\nRUN echo 1 > /one\nENV A=1\n")

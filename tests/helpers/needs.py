@@ -101,6 +101,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
             "chromium",
             "dig",
             "ps",
+            "systemd-analyze",
             "dnsmasq",
             "slirp4netns",
             "curl",

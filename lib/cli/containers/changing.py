@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from lib.cli.containers import options
-from lib.cli.containers.ending import containers, each
+from lib.cli.containers.ending import each
 from lib.cli.containers.writings import frozen, looked_into
 from lib.cli.errors import errors
+from lib.cli.flags import completing
 from lib.cli.library import library
 
 
@@ -16,7 +17,7 @@ from lib.cli.library import library
 @click.option("-c", "--change", "changes", multiple=True, help="Apply Dockerfile instruction to the created image.")
 @click.option("-m", "--message", default="", help="Commit message.")
 @options.switch("-p", "--pause", on=True, help="Pause container during commit (default true).")
-@click.argument("container")
+@completing.container
 @click.argument("name", required=False, metavar="[REPOSITORY[:TAG]]")
 def commit(container: str, name: str | None, author: str, changes: tuple[str, ...], message: str, pause: bool) -> None:
     """Create a new image from a container's changes."""
@@ -34,7 +35,7 @@ def commit(container: str, name: str | None, author: str, changes: tuple[str, ..
 @click.command()
 @options.limits
 @click.option("--restart", default="", help="Restart policy to apply when a container exits.")
-@containers
+@completing.containers
 def update(containers: tuple[str, ...], restart: str, **values) -> None:
     """Update configuration of one or more containers."""
     from lib.cli.containers import policies, wished

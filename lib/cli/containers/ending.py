@@ -6,14 +6,13 @@ import click
 
 from lib.cli.containers import options
 from lib.cli.errors import Failed, each, errors
+from lib.cli.flags import completing
 from lib.cli.library import library
-
-containers = click.argument("containers", nargs=-1, required=True, metavar="CONTAINER [CONTAINER...]")
 
 
 @click.command()
 @options.stopping
-@containers
+@completing.containers
 def stop(containers: tuple[str, ...], signal: str, timeout: int | None) -> None:
     """Stop one or more running containers."""
     from lib.engine import ending, finding
@@ -30,7 +29,7 @@ def stop(containers: tuple[str, ...], signal: str, timeout: int | None) -> None:
 
 @click.command()
 @options.stopping
-@containers
+@completing.containers
 def restart(containers: tuple[str, ...], signal: str, timeout: int | None) -> None:
     """Restart one or more containers."""
     from lib.engine import ending, finding, lifecycle
@@ -47,7 +46,7 @@ def restart(containers: tuple[str, ...], signal: str, timeout: int | None) -> No
 
 @click.command()
 @options.killing
-@containers
+@completing.containers
 def kill(containers: tuple[str, ...], signal: str) -> None:
     """Kill one or more running containers."""
     from lib.engine import ending, finding
@@ -65,7 +64,7 @@ def kill(containers: tuple[str, ...], signal: str) -> None:
 
 
 @click.command()
-@containers
+@completing.containers
 def pause(containers: tuple[str, ...]) -> None:
     """Pause all processes within one or more containers."""
     from lib.engine import finding, pausing
@@ -78,7 +77,7 @@ def pause(containers: tuple[str, ...]) -> None:
 
 
 @click.command()
-@containers
+@completing.containers
 def unpause(containers: tuple[str, ...]) -> None:
     """Unpause all processes within one or more containers."""
     from lib.engine import finding, pausing
@@ -92,7 +91,7 @@ def unpause(containers: tuple[str, ...]) -> None:
 
 @click.command()
 @options.removing
-@containers
+@completing.containers
 def rm(containers: tuple[str, ...], force: bool, volumes: bool) -> None:
     """Remove one or more containers."""
     from lib.engine import ending, finding
@@ -118,7 +117,7 @@ def rm(containers: tuple[str, ...], force: bool, volumes: bool) -> None:
 
 
 @click.command()
-@containers
+@completing.containers
 def wait(containers: tuple[str, ...]) -> None:
     """Block until one or more containers stop, then print their exit codes."""
     from lib.engine import ending, finding
@@ -127,7 +126,7 @@ def wait(containers: tuple[str, ...]) -> None:
 
 
 @click.command()
-@click.argument("container")
+@completing.container
 @click.argument("new_name")
 def rename(container: str, new_name: str) -> None:
     """Rename a container."""

@@ -9,6 +9,7 @@ import click
 
 from lib.cli.containers import options
 from lib.cli.errors import errors
+from lib.cli.flags import completing
 from lib.cli.library import library
 
 CANNOT_BEGIN = 126  # the exit code when a user or a folder is wrong, say
@@ -16,7 +17,7 @@ CANNOT_BEGIN = 126  # the exit code when a user or a folder is wrong, say
 
 @click.command()
 @options.attaching
-@click.argument("container")
+@completing.container
 def attach(detach_keys: str, no_stdin: bool, sig_proxy: bool, container: str) -> None:
     """Attach local standard input, output, and error streams to a running container."""
     from lib.cli.attached import staying, terminal
@@ -39,7 +40,7 @@ def attach(detach_keys: str, no_stdin: bool, sig_proxy: bool, container: str) ->
 
 @click.command("exec", context_settings={"allow_interspersed_args": False})
 @options.executing
-@click.argument("container")
+@completing.container
 @click.argument("command", nargs=-1, required=True, metavar="COMMAND [ARG...]", type=click.UNPROCESSED)
 def execute(detach: bool, detach_keys: str, interactive: bool, tty: bool, container: str, command: tuple[str, ...], **values) -> None:
     """Execute a command in a running container."""
@@ -73,7 +74,7 @@ def wished(command: tuple[str, ...], tty: bool, values: dict):
 @click.command()
 @click.option("-c", "--command", help="Evaluate the specified commands instead, in one shell, and end.")
 @options.detach_keys
-@click.argument("container")
+@completing.container
 def debug(command: str | None, detach_keys: str, container: str) -> None:
     """Get a shell into a container that has none, with tools that only you can see."""
     from lib.cli.attached import staying

@@ -9,13 +9,14 @@ import click
 
 from lib.cli.attached.outputs import Text
 from lib.cli.errors import Failed, errors
+from lib.cli.flags import completing
 from lib.cli.listing.moments import moment
 
 EXAMPLES = '(e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m" for 42 minutes)'
 
 
 @click.command()
-@click.argument("container")
+@completing.container
 @click.option("-f", "--follow", is_flag=True, help="Follow log output.")
 @click.option("--since", default="", help=f"Show logs since timestamp {EXAMPLES}.")
 @click.option("--until", default="", help=f"Show logs before a timestamp {EXAMPLES}.")

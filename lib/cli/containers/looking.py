@@ -9,8 +9,10 @@ from functools import partial
 import click
 
 from lib.cli.errors import Failed, errors
+from lib.cli.flags import completing
 from lib.cli.flags.kinds import WHOLE, Kind
 from lib.cli.listing import rows, templates
+from lib.cli.listing.inspected import inspect_each
 from lib.cli.streams import tell
 
 
@@ -93,20 +95,7 @@ TYPES = ("container", "image")
 def inspect(names: tuple[str, ...], template: str | None, kind: str | None, size: bool) -> None:
     """Return low-level information on containers and images."""
     check_type(kind)
-    with errors():
-        templates.read(template or "")
-    told, failed = [], []
-    for name in names:
-        try:
-            with errors():
-                one = document_of(name, kind, size)
-                told.append(one if template in (None, "", "json") else templates.rendered(template, one))
-        except Failed as error:
-            failed.append(error.message)
-    with errors():
-        tell("\n".join(told) if template not in (None, "", "json") else templates.as_json(told, None if template else 4))
-    if failed:
-        raise Failed("\n".join(failed))
+    inspect_each(names, template, lambda name: document_of(name, kind, size))
 
 
 def only(kind: str) -> click.Command:
@@ -165,7 +154,7 @@ def of_image(name: str, kind: str | None) -> dict:
 
 
 @click.command()
-@click.argument("container")
+@completing.container
 @click.argument("private", required=False, metavar="[PRIVATE_PORT[/PROTO]]")
 def port(container: str, private: str | None) -> None:
     """List port mappings or a specific mapping for the container."""

@@ -12,6 +12,7 @@ import click
 from lib import sizes
 from lib.cli import text
 from lib.cli.errors import errors
+from lib.cli.flags import completing
 from lib.cli.listing import templates
 from lib.cli.streams import tell
 
@@ -20,7 +21,7 @@ PERIOD = 1  # second between two looks of ``stats``
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.argument("container")
+@completing.container
 @click.argument("words", nargs=-1, metavar="[ps OPTIONS]", type=click.UNPROCESSED)
 def top(container: str, words: tuple[str, ...]) -> None:
     """Display the running processes of a container."""

@@ -11,13 +11,14 @@ import click
 
 from lib.cli.containers import options
 from lib.cli.errors import Failed, errors
+from lib.cli.flags import completing
 from lib.cli.library import library
 from lib.shield import Shield
 
 
 @click.command(context_settings={"allow_interspersed_args": False})
 @options.creating
-@click.argument("image")
+@completing.image
 @click.argument("command", nargs=-1, metavar="[COMMAND] [ARG...]", type=click.UNPROCESSED)
 def create(**values) -> None:
     """Create a new container."""
@@ -28,7 +29,7 @@ def create(**values) -> None:
 @click.command(context_settings={"allow_interspersed_args": False})
 @options.creating
 @options.running
-@click.argument("image")
+@completing.image
 @click.argument("command", nargs=-1, metavar="[COMMAND] [ARG...]", type=click.UNPROCESSED)
 def run(detach_keys: str, sig_proxy: bool, **values) -> None:
     """Create and run a new container from an image."""
@@ -65,6 +66,10 @@ def made(ours, values: dict, shield: Shield) -> dict:
         with wishes.kept(image):
             facts = lifecycle.create(ours, wished(values, image), values["name"].removeprefix("/") or None, shield.opened)
             write(facts["id"])
+    if facts.get("mounts"):
+        from lib.cli.volumes import mounting
+
+        mounting.tell_of_uncovered(facts, image)
     return facts
 
 
@@ -119,7 +124,7 @@ def in_foreground(ours, facts: dict, keys: str, proxy: bool) -> int:
 
 @click.command()
 @options.starting
-@click.argument("containers", nargs=-1, required=True, metavar="CONTAINER [CONTAINER...]")
+@completing.containers
 def start(attach: bool, interactive: bool, detach_keys: str, containers: tuple[str, ...]) -> None:
     """Start one or more stopped containers."""
     from lib.cli.attached.detaching import parsed

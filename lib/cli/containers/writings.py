@@ -10,6 +10,7 @@ import click
 
 from lib import state
 from lib.cli.errors import errors
+from lib.cli.flags import completing
 from lib.cli.library import library
 from lib.cli.streams import stdout
 from lib.state import kept
@@ -17,7 +18,7 @@ from lib.visible import visible
 
 
 @click.command()
-@click.argument("container")
+@completing.container
 def diff(container: str) -> None:
     """Inspect changes to files or directories on a container's filesystem."""
     from lib.cli import reports
@@ -32,7 +33,7 @@ def diff(container: str) -> None:
 
 
 @click.command()
-@click.argument("container")
+@completing.container
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write to a file, instead of STDOUT.")
 def export(container: str, output: str | None) -> None:
     """Export a container's filesystem as a tar archive."""

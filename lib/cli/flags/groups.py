@@ -57,13 +57,15 @@ class Verbs(click.Group):
             return super().make_context(*words, **how)
 
     def parse_args(self, context: click.Context, words: list[str]) -> list[str]:
-        return super().parse_args(context, in_full(context, words))
+        return super().parse_args(context, words if context.resilient_parsing else in_full(context, words))
 
     def resolve_command(self, context: click.Context, words: list[str]) -> tuple[str, click.Command, list[str]]:
         name, *words = words
         command = self.get_command(context, name)
         if command is None:
             raise unknown_verb(name, self.homes)
+        if context.resilient_parsing:  # a shell asks what may follow: the line is not whole yet
+            return name, command, words
         return name, command, in_full(click.Context(command, context, name, **command.context_settings), words)
 
     def invoke(self, context: click.Context):

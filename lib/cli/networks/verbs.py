@@ -8,6 +8,7 @@ from lib.cli.errors import Failed, errors
 from lib.cli.flags.groups import Verbs
 from lib.cli.flags.kinds import WHOLE, Kind
 from lib.cli.listing import templates
+from lib.cli.listing.inspected import inspect_each
 from lib.cli.networks.attachments import IP
 from lib.cli.streams import agreed, tell
 from lib.visible import visible
@@ -125,17 +126,7 @@ def inspect(names: tuple[str, ...], template: str | None, verbose: bool) -> None
     from lib import network as networks
     from lib.network.document import document
 
-    told, failed = [], []
-    for name in names:
-        try:
-            with errors():
-                one = document(networks.find(name))
-                told.append(one if template in (None, "", "json") else templates.rendered(template, one))
-        except Failed as error:
-            failed.append(error.message)
-    tell("\n".join(told) if template not in (None, "", "json") else templates.as_json(told, None if template else 4))
-    if failed:
-        raise Failed("\n".join(failed))
+    inspect_each(names, template, lambda name: document(networks.find(name)))
 
 
 @click.command()

@@ -24,7 +24,7 @@ KINDS = ("container", "image", "network", "volume")
 @click.option("--since", default="", help="Show all events created since timestamp.")
 @click.option("--until", default="", help="Stream events until this timestamp.")
 def events(words: tuple[str, ...], template: str | None, since: str, until: str) -> None:
-    """Get real time events from the server."""
+    """Get real time events of containers, images, networks and volumes."""
     with errors():
         pieces = templates.read("{{json .}}" if template == "json" else template or "")
         wanted, begin, end = tests(words), moment("since", since), moment("until", until)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
+
+import click
 
 from lib import sizes
 from lib.cli.flags.kinds import Kind
+from lib.visible import visible
 
 TYPES = ("bind", "image", "tmpfs", "volume")
 ALONE = ("readonly", "ro", "volume-nocopy", "bind-nonrecursive", "bind-create-src")  # that need no value
@@ -275,3 +279,19 @@ def binds(words: Sequence[str]) -> list[str]:
 def without_a_name(words: Sequence[str]) -> list[str]:
     """The places of those of ``-v`` that have no source."""
     return [word for word in words if ":" not in word]
+
+
+def tell_of_uncovered(facts: dict, image) -> None:
+    """A word to somebody at a terminal: what the image keeps in a volume goes into one that he will hardly find again."""
+    if facts["auto_remove"] or not at_a_terminal():
+        return
+    wanted = {os.path.normpath(path) for path in image.runtime.get("Volumes") or ()}
+    for one in facts.get("mounts") or ():
+        if one["type"] == "volume" and one["anonymous"] and one["target"] in wanted:
+            target = visible(one["target"])
+            words = f"the image keeps {target} in a volume, and this one has no name: -v NAME:{target} lets the next container find it"
+            click.echo(f"NOTE: {words}", err=True)
+
+
+def at_a_terminal() -> bool:
+    return sys.stderr.isatty()

@@ -7,9 +7,10 @@ import re
 import click
 
 from lib import sizes
-from lib.cli.errors import Failed, each, errors
+from lib.cli.errors import each, errors
 from lib.cli.flags.groups import Verbs
 from lib.cli.listing import templates
+from lib.cli.listing.inspected import inspect_each
 from lib.cli.networks.verbs import PAIR, labelled
 from lib.cli.streams import agreed, tell
 
@@ -133,17 +134,7 @@ def inspect(names: tuple[str, ...], template: str | None) -> None:
     """Display detailed information on one or more volumes."""
     from lib.engine import volumes
 
-    told, failed = [], []
-    for name in names:
-        try:
-            with errors():
-                one = document(volumes.find(name))
-                told.append(one if template in (None, "", "json") else templates.rendered(template, one))
-        except Failed as error:
-            failed.append(error.message)
-    tell("\n".join(told) if template not in (None, "", "json") else templates.as_json(told, None if template else 4))
-    if failed:
-        raise Failed("\n".join(failed))
+    inspect_each(names, template, lambda name: document(volumes.find(name)))
 
 
 def document(one) -> dict:

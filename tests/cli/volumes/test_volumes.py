@@ -316,3 +316,12 @@ def test_a_volume_that_names_a_folder_of_this_machine(suitcase, tmp_path):
     assert suitcase("volume prune -af").out == "Total reclaimed space: 0B\n", "nothing would be won"
     suitcase("volume rm data")
     assert (tmp_path / "file").exists()
+
+
+def test_somebody_at_a_terminal_hears_where_the_images_data_goes(suitcase, shop, monkeypatch):
+    """A volume without a name: said to people, never to programs, and not where it goes with the container or has a name."""
+    words = "NOTE: the image keeps /var/db in a volume, and this one has no name: -v NAME:/var/db lets the next container find it\n"
+    assert suitcase(f"create {shop} true").err == ""
+    monkeypatch.setattr("lib.cli.volumes.mounting.at_a_terminal", lambda: True)
+    for line, said in ((f"create {shop} true", words), (f"create --rm {shop} true", ""), (f"create -v mine:/var/db {shop} true", "")):
+        assert suitcase(line).err == said, line
