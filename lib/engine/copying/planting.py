@@ -20,6 +20,7 @@ from lib.images.overlays import tolerated
 
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 TRIES = 100  # to make something where somebody puts something else again and again
+DEVICES = (stat.S_IFCHR, stat.S_IFBLK)
 SET_ID = stat.S_ISUID | stat.S_ISGID
 Owner = Callable[[Entry], "tuple[int, int] | None"]
 
@@ -145,8 +146,11 @@ class Planting:
 
     def clear(self, fd: int, name: str, entry: Entry) -> None:
         with suppress(FileNotFoundError):
-            if stat.S_ISDIR(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode):
+            there = stat.S_IFMT(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode)
+            if there == stat.S_IFDIR:
                 raise CannotCopy(f'cannot overwrite directory "{entry.path}" with non-directory "{name}"')
+            if there in DEVICES and stat.S_IFMT(entry.mode) not in DEVICES:  # whoever wants it would miss it: /dev/null, say
+                raise CannotCopy(f'cannot overwrite device "{entry.path}" with non-device "{name}"')
             os.unlink(name, dir_fd=fd)
 
     def file(self, fd: int, name: str, entry: Entry) -> None:

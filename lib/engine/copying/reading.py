@@ -9,9 +9,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 
+from lib import linux
 from lib.engine.copying.entries import Entry, capability, of
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -19,6 +20,7 @@ FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 DEEPEST = 400  # folders in each other: each is held open, twice in a copy
 GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+OTHER = (errno.ESTALE, errno.EXDEV)  # not what was listed: something is mounted over it, say, and a list tells what lies below that
 Attributes = Callable[[int, os.stat_result], "dict[str, bytes] | None"]
 
 
@@ -36,11 +38,12 @@ class Level:
 class Tree:
     """What ``name`` is in the open folder ``above``, and all that is in it, as entries of a copy that is called ``path``.
 
-    Entries come as ``tar`` would have them: each folder before what is in it. ``above`` stays the caller's.
+    Entries come as ``tar`` would have them: each folder before what is in it. ``above`` stays the caller's. Of the folders ``empty``
+    (their paths in the copy) nothing is copied but themselves.
     """
 
-    def __init__(self, above: int, name: str, path: str = "", attributes: Attributes = capability):
-        self.above, self.name, self.path, self.attributes = above, name, path, attributes
+    def __init__(self, above: int, name: str, path: str = "", attributes: Attributes = capability, empty: Collection[str] = ()):
+        self.above, self.name, self.path, self.attributes, self.empty = above, name, path, attributes, empty
         self.seen: dict[tuple[int, int], str] = {}  # device and inode of files with several names → the first path
         self.levels: list[Level] = []
         self.fd = -1  # of the file whose entry was given last
@@ -68,13 +71,16 @@ class Tree:
         except OSError as error:
             if path != self.path and error.errno in GONE:
                 return
-            raise
+            if not (is_file and error.errno in OTHER):
+                raise
+            self.done_with_file()
+            found = self.other(above, name, path)
         if found:
             yield found
             self.done_with_file()
 
     def file(self, above: int, name: str, path: str, harmless: bool) -> Entry:
-        self.fd = os.open(name, FILE, dir_fd=above) if harmless else opened(above, name)
+        self.fd = linux.openat2(above, name, FILE, linux.RESOLVE_NO_XDEV) if harmless else opened(above, name)
         about = os.fstat(self.fd)
         if not stat.S_ISREG(about.st_mode):
             raise OSError(errno.ESTALE, "somebody has put something else in its place since it was listed: try again", name)
@@ -99,12 +105,16 @@ class Tree:
             raise OSError(errno.ENAMETOOLONG, f"more than {DEEPEST} folders in each other", path)
         fd = os.open(name, FOLDER, dir_fd=above)
         try:
-            self.levels.append(Level(fd, path))
+            about = os.fstat(fd)
+            found = of(path, about, attributes=self.attributes(fd, about))
+            if path in self.empty:
+                os.close(fd)
+            else:
+                self.levels.append(Level(fd, path))
         except BaseException:
             os.close(fd)
             raise
-        about = os.fstat(fd)
-        return of(path, about, attributes=self.attributes(fd, about))
+        return found
 
     def done_with_file(self) -> None:
         if self.fd >= 0:

@@ -20,6 +20,7 @@ from lib.engine.transfer.views import root_of
 from lib.images import Library
 
 BLOCK = 512  # bytes: a tar file's headers have so many, and files in it are filled up to that
+KERNELS = ("dev", "proc", "sys")
 LONG = 100  # bytes of a name that a header holds
 
 
@@ -97,14 +98,15 @@ class Source:
 
     def __init__(self, container: Container, path: str, follow: bool):
         self.name = own_name(path)
-        self.place = container.reach(path, follow)
+        self.place, self.root = container.reach(path, follow), container.root
         if self.place.about is None:
             os.close(self.place.above)
             raise container.missing(path)
 
     def entries(self, name: str) -> Tree:
-        """As a copy of that name."""
-        return Tree(self.place.above, self.place.name, name)
+        """As a copy of that name. Of the root the kernel's own folders stay empty, as in Docker: they are no files of the container's."""
+        is_root = os.path.samestat(self.place.about, os.fstat(self.root))
+        return Tree(self.place.above, self.place.name, name, empty={os.path.join(name, one) for one in KERNELS} if is_root else ())
 
     def __enter__(self) -> Source:
         return self

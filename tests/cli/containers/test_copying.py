@@ -230,6 +230,34 @@ def test_volumes_are_seen_whether_it_runs_or_not_and_a_tmpfs_only_while_it_runs(
     assert suitcase(f"cp {tmp_path}/f fixed:/data").code == 0
 
 
+def test_the_whole_of_a_container_that_runs(suitcase, box, tmp_path):
+    """Without what the kernel shows in there, which has no end and tells of the machine."""
+    for source, place in (("/", tmp_path / "new"), ("/.", tmp_path / "again"), ("proc/..", tmp_path / "third")):
+        said = suitcase(f"cp box:{source} {place}")
+        assert said.code == 0 and "device" not in said.err, said
+        assert found(place / "src") == ALL and [found(place / one) for one in ("proc", "sys", "dev")] == [[], [], []]
+    names = {one.name for one in members("box:/")}
+    assert "src/sub/b" in {name.removeprefix("./") for name in names} and not any("proc/" in name for name in names)
+
+
+def test_what_is_mounted_over_a_file_is_what_it_is(suitcase, tmp_path):
+    """A list of a folder tells of what lies below that. To open a device may already do something."""
+    (tmp_path / "file").write_text("mine")
+    suitcase(f"run -d {NET} --name box -v /dev/null:/src/null -v {tmp_path}/file:/src/file {BUSYBOX} sleep 60")
+    said = suitcase(f"cp box:/src {tmp_path}/new")
+    assert said.code == 0 and "src/null is a device" in said.err.replace("new/", "src/"), said
+    assert found(tmp_path / "new") == ["file"] and (tmp_path / "new/file").read_text() == "mine"
+
+
+def test_a_device_is_not_overwritten(suitcase, tmp_path):
+    (tmp_path / "null").touch()
+    suitcase(f"run -d {NET} --name box {BUSYBOX} sleep 60")
+    for source, target in (("null", "/dev/null"), ("null", "/dev"), ("", "/dev")):
+        refused = suitcase(f"cp {tmp_path}/{source or '.'} box:{target}")
+        assert refused.code == 1 and 'cannot overwrite device "null" with non-device "null"' in refused.err, refused
+    assert suitcase("exec box sh -c 'echo still > /dev/null'").code == 0
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
