@@ -79,6 +79,8 @@ def wrong_target(target: str) -> str:
     """What is wrong with a place to mount something at, or nothing."""
     if os.path.normpath("/" + target).strip("/") == "":
         return "invalid specification: destination can't be '/'"
+    if "\0" in target:
+        return f"invalid mount path: {target!r} has a NUL in it"
     return "" if target.startswith("/") else f"invalid mount path: '{target}' mount path must be absolute"
 
 

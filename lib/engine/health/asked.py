@@ -24,14 +24,14 @@ def checked(image: Mapping) -> dict:
     """That of an image, which may have been made by anybody. Raises ``ValueError``."""
     found = image.get("Healthcheck") or {}
     if not isinstance(found, dict):
-        raise ValueError("the image's Healthcheck is no health check")
+        raise ValueError("the image's Healthcheck is not an object, so it is no health check")
     test = found.get("Test") or []
     numbers = {name: found.get(name) or 0 for name in (*DURATIONS, "Retries")}
     if not isinstance(test, list) or not all(isinstance(word, str) for word in test):
         raise ValueError("the image's Healthcheck has a Test that is no list of words")
     for name, value in numbers.items():
         if not isinstance(value, int) or not 0 <= value <= LONGEST:
-            raise ValueError(f"the image's Healthcheck has a {name} that cannot be meant")
+            raise ValueError(f"the image's Healthcheck has {value!r} as its {name}, which makes no sense")
     return {"Test": test, **numbers}
 
 

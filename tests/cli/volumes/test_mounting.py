@@ -9,6 +9,7 @@ import pytest
 from helpers.lives import BUSYBOX
 from helpers.needs import requires
 
+from lib import volumes
 from lib.cli.volumes.mounting import as_kept, parsed
 from lib.engine.volumes import store
 
@@ -178,3 +179,9 @@ def test_what_inspect_tells(suitcase, tmp_path, shop):
     assert (volume["Name"], volume["Mode"], volume["RW"]) == ("data", "z", True)
     assert tmpfs == {"Type": "tmpfs", "Source": "", "Destination": "/t", "Mode": "", "RW": True, "Propagation": ""}
     assert (image["Type"], image["Name"], image["RW"]) == ("image", shop, False)
+
+
+def test_a_place_with_a_nul_in_it():
+    """An image's VOLUME may be any text."""
+    with pytest.raises(ValueError, match="a NUL in it"):
+        volumes.parsed("/a\0b")
