@@ -61,8 +61,8 @@ class Container:
     layer first; ``memory``, ``cpus``, ``pids_limit`` … are limits (see ``Cgroup``); ``init`` and ``tty`` as ``--init`` and
     ``--tty``; ``volumes`` are ``"/host:/container[:options]"``, ``tmpfs`` ``"/container[:options]"``, ``mounts`` what else is mounted;
     ``network`` is ``"none"`` (alone on loopback), ``"host"``, or a network (see ``lib.network``); ``user`` is who it runs as (see
-    ``users.find``); ``cap_add``, ``cap_drop`` and ``privileged`` say what root in it may do; ``ipc``, ``pid_mode``, ``uts`` and ``cgroupns``
-    are ``private`` or ``host``, and ``pid_mode`` may be the number of a process whose PID namespace it joins.
+    ``users.find``); ``cap_add``, ``cap_drop`` and ``privileged`` say what root in it may do; ``ipc``, ``pid_mode``, ``uts``,
+    ``cgroupns`` are ``private`` or ``host``, and ``pid_mode`` may be the number of a process whose PID namespace it joins.
     Without root, a user namespace is taken along.
     """
 
