@@ -61,8 +61,8 @@ class Container:
     layer first; ``memory``, ``cpus``, ``pids_limit`` … are limits (see ``Cgroup``); ``init`` and ``tty`` as ``--init`` and
     ``--tty``; ``volumes`` are ``"/host:/container[:options]"``, ``tmpfs`` ``"/container[:options]"``, ``mounts`` what else is mounted;
     ``network`` is ``"none"`` (alone on loopback), ``"host"``, or a network (see ``lib.network``); ``user`` is who it runs as (see
-    ``users.find``); ``cap_add``, ``cap_drop`` and ``privileged`` say what root in it may do; ``ipc``, ``pid``, ``uts`` and ``cgroupns``
-    are ``private`` or ``host``, and ``pid`` may be the number of a process whose PID namespace it joins.
+    ``users.find``); ``cap_add``, ``cap_drop`` and ``privileged`` say what root in it may do; ``ipc``, ``pid_mode``, ``uts``,
+    ``cgroupns`` are ``private`` or ``host``, and ``pid_mode`` may be the number of a process whose PID namespace it joins.
     Without root, a user namespace is taken along.
     """
 
@@ -72,7 +72,7 @@ class Container:
         read_only: bool = False, init: bool = False, tty: bool = False, network="none", ulimits=None, user: RunAs | None = None,
         cap_add: Sequence[str] = (), cap_drop: Sequence[str] = (), privileged: bool = False, mounts: Sequence[Mount] = (),
         devices: Sequence[str] = (), sysctls: dict[str, str] | None = None, shm_size=None, oom_score_adj: int | None = None,
-        ipc: str = "private", pid: str | int = "private", uts: str = "private", cgroupns: str = "private",
+        ipc: str = "private", pid_mode: str | int = "private", uts: str = "private", cgroupns: str = "private",
         kept: str | None = None, synced: bool = False, **limits,
     ):  # fmt: skip
         known(limits)
@@ -86,7 +86,7 @@ class Container:
         self.devices = nodes(devices)
         pids = max(limits.pop("pids_limit", None) or 0, 0)
         self.cgroup = self.choose_cgroup(limits | {"pids": pids})
-        self.shares = {"ipc": ipc, "pid": pid, "uts": uts, "cgroup": cgroupns}
+        self.shares = {"ipc": ipc, "pid": pid_mode, "uts": uts, "cgroup": cgroupns}
         self.tuning = tuned(sysctls, oom_score_adj, network != "host", ipc != "host")
         self.network = connected(network, self.id, self.name, self.hostname)
         self.files = own_files(f"{self.folder}-files", self.hostname, self.network)

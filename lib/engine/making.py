@@ -39,9 +39,9 @@ def options_of(facts: dict) -> dict:
     """
     found = {name: value for name, value in facts["options"].items() if name != "volumes" or facts.get("mounts") is None}
     found |= {"ulimits": {"nofile": nofile(), **(facts["options"].get("ulimits") or {})}}
-    _, colon, other = str(found.get("pid", "")).partition(":")
+    _, colon, other = str(found.get("pid_mode", "")).partition(":")
     if colon:
-        found["pid"] = pid_of(other)
+        found["pid_mode"] = pid_of(other)
     return found
 
 

@@ -39,7 +39,7 @@ class Card:
 
     def steps(self, facts: dict) -> list[str]:
         """What its next start would do, but for its network, which is chosen then."""
-        made = making.container(library(), {**facts, "options": {**facts["options"], "pid": "private"}})
+        made = making.container(library(), {**facts, "options": {**facts["options"], "pid_mode": "private"}})
         return [f"{step.stage}: {visible(shorten(step, WIDEST))}" for step in made.plan.steps]
 
     def __repr__(self) -> str:

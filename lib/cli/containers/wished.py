@@ -21,7 +21,7 @@ LIMITS = ("memory", "memory_swap", "memory_reservation", "cpus", "cpu_period", "
 OF_CONTAINER = (
     "cap_add", "cap_drop", "devices", "domainname", "hostname", "init", "privileged", "read_only", "shm_size", "tmpfs", "tty",
 )  # fmt: skip
-SHARED = {"cgroupns": "cgroupns", "ipc": "ipc", "pid_mode": "pid", "uts": "uts"}
+SHARED = {"cgroupns": "cgroupns", "ipc": "ipc", "pid_mode": "pid_mode", "uts": "uts"}
 
 
 def check(values: dict) -> None:
@@ -115,15 +115,15 @@ def shared(values: dict) -> dict:
     found = {}
     for flag, name in SHARED.items():
         word = values[flag]
-        if name == "pid" and word.startswith("container:"):
+        if name == "pid_mode" and word.startswith("container:"):
             from lib.engine import finding
 
             found[name] = f"container:{finding.find(word.partition(':')[2])['id']}"
         elif word == "host":
             found[name] = word
-        elif word not in ("", "private") or (word and name in ("pid", "uts")):
+        elif word not in ("", "private") or (word and name in ("pid_mode", "uts")):
             flag = flag.removesuffix("_mode")
-            raise ValueError(f"--{flag}: invalid {name.removesuffix('ns').upper()} mode: {word}")
+            raise ValueError(f"--{flag}: invalid {flag.removesuffix('ns').upper()} mode: {word}")
     return found
 
 

@@ -123,7 +123,7 @@ def host_config(facts: dict) -> dict:
         "CapDrop": capabilities(options.get("cap_drop")),
         "CgroupnsMode": options.get("cgroupns") or "private",
         "IpcMode": options.get("ipc") or "private",
-        "PidMode": options.get("pid") or "",
+        "PidMode": options.get("pid_mode") or "",
         "GroupAdd": facts.get("groups") or None,
         "OomScoreAdj": options.get("oom_score_adj") or 0,
         "Devices": [device(one) for one in options.get("devices") or ()],

@@ -127,7 +127,7 @@ def of(**parts) -> dict:
         ({"cpu_weight": 100}, {"CpuShares": 2597}),
         ({"cpu_weight": 1}, {"CpuShares": 2}),
         ({"cpu_shares": 512, "cpu_period": 5000, "cpu_quota": 1000}, {"CpuShares": 512, "CpuPeriod": 5000, "CpuQuota": 1000}),
-        ({"ipc": "host", "pid": "host", "uts": "host", "cgroupns": "host"}, {"IpcMode": "host", "PidMode": "host", "UTSMode": "host"}),
+        ({"ipc": "host", "pid_mode": "host", "uts": "host", "cgroupns": "host"}, {"IpcMode": "host", "PidMode": "host", "UTSMode": "host"}),
         ({"sysctls": {"net.core.somaxconn": "9"}, "oom_score_adj": -5}, {"Sysctls": {"net.core.somaxconn": "9"}, "OomScoreAdj": -5}),
         (
             {"devices": ["/dev/null:/dev/x:r"]},
