@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -174,3 +174,14 @@ def remove(network: Network) -> None:
             raise NetworkError(f"error while removing network: network {network.name} has active endpoints ({who})")
         (folder() / f"{network.id[:SHORT]}.json").unlink(missing_ok=True)
     events.tell("network", "destroy", network.id, {"name": network.name, "type": "bridge"})
+
+
+def prune(wanted: Callable[[Network], bool]) -> list[Network]:
+    """Remove those that somebody has made and nobody is on, as far as they are ``wanted``. Returns those that went."""
+    gone = []
+    for one in every():
+        if one.user_defined and not one.members and wanted(one):
+            with suppress(NetworkError):  # somebody has joined it meanwhile
+                remove(one)
+                gone.append(one)
+    return gone

@@ -244,3 +244,13 @@ def test_one_that_is_started_again_is_on_its_network_and_its_port_leads_there(ho
     assert one["RestartCount"] == 1 and one["State"]["Health"]["Log"][-1]["Output"] == "hi\n", "by its name"
     assert host.sh("--network front", "wget -qO- http://web") == "hi\n"
     assert "hi" in asked(host, ("127.0.0.1", 8080))
+
+
+def test_prune_by_filters(host):
+    for name in ("one", "two", "three"):
+        host(f"network create {'--label keep' if name == 'three' else ''} {name}")
+    assert host("network prune -f --filter until=24h").out == ""
+    refused = host("network prune -f --filter nonsense=1", 1).err
+    assert refused == "suitcase: invalid filter 'nonsense': there is until, label, label!\n"
+    assert host("network prune -f --filter label!=keep").out == "Deleted Networks:\none\ntwo\n\n"
+    assert host("network ls --format {{.Name}}").out.split() == ["bridge", "host", "none", "three"]

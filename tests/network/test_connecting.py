@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from lib.network import Network, bridges
+from types import SimpleNamespace
+
+from lib.network import Network, bridges, definitions
 from lib.network.connecting import published
 
 POOLS = [{"subnet": "172.31.1.0/24", "gateway": "172.31.1.1"}, {"subnet": "fd31::/64", "gateway": "fd31::1"}]
@@ -34,3 +36,14 @@ def test_each_network_that_is_opened_tells_other_firewalls_of_us():
     assert (name, member, deeds, undos, own) == ("join", "f" * 12, [], [["withdraw_exception"]], [[["let_pass"]], []])
     assert bridges.undos(network)[0] == ["leave", place, member], "the last of all"
     assert [words[0] for words in bridges.undos(network)] == ["leave", "delete_link", "leave", "leave"]
+
+
+def test_prune_passes_over_one_that_somebody_joins_meanwhile(monkeypatch):
+    def remove(one) -> None:
+        if one.name == "joined":
+            raise definitions.NetworkError("error while removing network: network joined has active endpoints")
+
+    there = [SimpleNamespace(name=name, user_defined=name != "bridge", members={}) for name in ("bridge", "joined", "kept", "idle")]
+    monkeypatch.setattr(definitions, "every", lambda: there)
+    monkeypatch.setattr(definitions, "remove", remove)
+    assert [one.name for one in definitions.prune(lambda one: one.name != "kept")] == ["idle"]

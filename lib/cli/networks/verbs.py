@@ -150,20 +150,15 @@ def rm(names: tuple[str, ...], force: bool) -> None:
 
 
 @click.command()
-@click.option("--filter", "filters", multiple=True, help='Provide filter values (e.g. "label=shop").')
+@click.option("--filter", "words", multiple=True, help='Provide filter values (e.g. "until=<timestamp>").')
 @click.option("-f", "--force", is_flag=True, help="Do not prompt for confirmation.")
-def prune(filters: tuple, force: bool) -> None:
+def prune(words: tuple[str, ...], force: bool) -> None:
     """Remove all unused networks."""
-    from lib import network as networks
+    from lib.cli.system import prunes
 
     with errors():
-        if not agreed("This will remove all custom networks not used by at least one container.", force):
-            return
-        idle = [one for one in networks.every() if one.user_defined and not one.members and fits(one, filters)]
-        for one in idle:
-            networks.remove(one)
-        if idle:
-            click.echo("Deleted Networks:\n" + "\n".join(one.name for one in idle) + "\n")
+        if agreed("This will remove all custom networks not used by at least one container.", force):
+            prunes.remove_networks(words)
 
 
 @click.command()

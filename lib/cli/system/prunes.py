@@ -150,10 +150,7 @@ def remove_networks(words: tuple[str, ...] = ()) -> None:
     from lib.cli.system.filters import Filters
 
     wanted = Filters(words)
-    idle = [one for one in networks.every() if one.user_defined and not one.members and wanted.let_through(one.created, one.labels)]
-    for one in idle:
-        networks.remove(one)
-    told("Networks", [one.name for one in idle])
+    told("Networks", [one.name for one in networks.prune(lambda one: wanted.let_through(one.created, one.labels))])
 
 
 def remove_volumes(words: tuple[str, ...] = ()) -> int:
