@@ -154,11 +154,18 @@ def rm(names: tuple[str, ...], force: bool) -> None:
 @click.option("-f", "--force", is_flag=True, help="Do not prompt for confirmation.")
 def prune(words: tuple[str, ...], force: bool) -> None:
     """Remove all unused networks."""
-    from lib.cli.system import prunes
-
     with errors():
         if agreed("This will remove all custom networks not used by at least one container.", force):
-            prunes.remove_networks(words)
+            remove_idle(words)
+
+
+def remove_idle(words: tuple[str, ...]) -> None:
+    """Those that somebody has made, and nobody is on, if the filters let them through."""
+    from lib import network as networks
+    from lib.cli.listing.prunable import Filters, told
+
+    wanted = Filters(words)
+    told("Networks", [one.name for one in networks.prune(lambda one: wanted.let_through(one.created, one.labels))])
 
 
 @click.command()

@@ -7,6 +7,7 @@ import click
 from lib import sizes
 from lib.cli.containers.looking import FILTER
 from lib.cli.errors import errors
+from lib.cli.listing.prunable import Filters, told
 from lib.cli.streams import agreed
 
 force = click.option("-f", "--force", is_flag=True, help="Do not prompt for confirmation.")
@@ -32,7 +33,6 @@ def container_prune(words: tuple[str, ...], force: bool) -> None:
 
 def remove_containers(words: tuple[str, ...] = ()) -> int:
     """Every one that does not run, and that the filters let through; returns the bytes that they had written."""
-    from lib.cli.system.filters import Filters
     from lib.engine import ending, finding
     from lib.engine.vitality import alive
     from lib.state import kept
@@ -61,11 +61,6 @@ def written(facts: dict) -> int:
         return 0
 
 
-def told(kind: str, names: list[str]) -> None:
-    if names:
-        click.echo(f"Deleted {kind}:\n" + "\n".join(names) + "\n")
-
-
 # -- images, and what builds have left ----------------------------------------------------------------------------------
 
 
@@ -85,7 +80,6 @@ def remove_images(every: bool, words: tuple[str, ...] = ()) -> int:
     """Those without a name, or all, but never one that a container stands on; returns the bytes of the blobs that went."""
     from lib.cli.images import left, waits
     from lib.cli.library import disk, in_use, library
-    from lib.cli.system.filters import Filters
 
     ours, wanted, said = library(), Filters(words), []
     before, used = disk(ours), in_use()
@@ -94,8 +88,7 @@ def remove_images(every: bool, words: tuple[str, ...] = ()) -> int:
         if one.id not in used and fits and (every or not one.names):
             said += [line for name in one.names or (one.id,) for line in ours.remove(name, True, used, left)]
     ours.gc(waits)
-    if said:
-        click.echo("Deleted Images:\n" + "\n".join(line[0].lower() + line[1:] for line in said) + "\n")
+    told("Images", [line[0].lower() + line[1:] for line in said])
     return max(0, before - disk(ours))
 
 
@@ -132,6 +125,8 @@ def remove_cache() -> int:
 @force
 def system_prune(every: bool, volumes: bool, words: tuple[str, ...], force: bool) -> None:
     """Remove unused data."""
+    from lib.cli.networks import verbs as networks
+
     kind = "images without at least one container associated to them" if every else "dangling images"
     cache = "all build cache" if every else "unused build cache"
     going = ["all stopped containers", "all networks not used by at least one container", f"all {kind}", cache]
@@ -139,23 +134,13 @@ def system_prune(every: bool, volumes: bool, words: tuple[str, ...], force: bool
     with errors():
         if agreed("This will remove:\n" + "".join(f"  - {one}\n" for one in going), force):
             bytes_ = remove_containers(words)
-            remove_networks(words)
+            networks.remove_idle(words)
             bytes_ += remove_volumes(words) if volumes else 0
             reclaimed(bytes_ + remove_images(every, words) + remove_cache())
 
 
-def remove_networks(words: tuple[str, ...] = ()) -> None:
-    """Those that somebody has made, and nobody is on."""
-    from lib import network as networks
-    from lib.cli.system.filters import Filters
-
-    wanted = Filters(words)
-    told("Networks", [one.name for one in networks.prune(lambda one: wanted.let_through(one.created, one.labels))])
-
-
 def remove_volumes(words: tuple[str, ...] = ()) -> int:
     """Those without a name that no container has; returns the bytes of their files."""
-    from lib.cli.system.filters import Filters
     from lib.engine import volumes
 
     wanted = Filters(words)

@@ -174,6 +174,7 @@ def rm(names: tuple[str, ...], force: bool) -> None:
 @click.option("-f", "--force", is_flag=True, help="Do not prompt for confirmation.")
 def prune(every: bool, filters: tuple, force: bool) -> None:
     """Remove unused local volumes."""
+    from lib.cli.listing.prunable import told
     from lib.engine import volumes
 
     with errors():
@@ -185,6 +186,5 @@ def prune(every: bool, filters: tuple, force: bool) -> None:
         if not agreed(f"This will remove {which} not used by at least one container.", force):
             return
         gone = volumes.prune(every or (bool(said) and truth("all", said[-1])), lambda one: fits(one, wanted))
-        if gone.names:
-            click.echo("Deleted Volumes:\n" + "\n".join(gone.names) + "\n")
+        told("Volumes", gone.names)
         click.echo(f"Total reclaimed space: {sizes.human(gone.size)}")

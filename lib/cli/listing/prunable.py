@@ -1,8 +1,10 @@
-"""What ``--filter`` means for everything that can be pruned: ``until=24h``, ``label=tier=test``, ``label!=keep``."""
+"""What ``--filter`` means for everything that can be pruned: ``until=24h``, ``label=tier=test``, ``label!=keep``; and what went."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+
+import click
 
 from lib.cli.listing.moments import moment
 
@@ -29,3 +31,9 @@ class Filters:
     @staticmethod
     def has(labels: Mapping[str, str], name: str, equals: str, value: str) -> bool:
         return name in labels and (not equals or labels[name] == value)
+
+
+def told(kind: str, names: Sequence[str]) -> None:
+    """Say what went, if anything did."""
+    if names:
+        click.echo(f"Deleted {kind}:\n" + "\n".join(names) + "\n")
