@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 
 import click
 
-from lib.cli.listing.moments import moment
+from lib.cli.listing.moments import moment, nanoseconds
 
 
 class Filters:
     """Raises ``ValueError`` for a filter that there is not, or a moment that is none."""
 
     def __init__(self, words: Sequence[str]):
-        self.until, self.labels = "", []
+        self.until, self.labels = None, []
         for word in words:
             name, _, value = word.partition("=")
             if name == "until":
-                self.until = moment("until", value)
+                self.until = nanoseconds(moment("until", value))
             elif name in ("label", "label!"):
                 self.labels.append((name == "label", *value.partition("=")))
             elif name:
@@ -26,11 +26,19 @@ class Filters:
     def let_through(self, created: str, labels: Mapping[str, str]) -> bool:
         """Was it made before that moment, and has it the labels that it must, and none that it must not have?"""
         fits = (wanted == self.has(labels, name, equals, value) for wanted, name, equals, value in self.labels)
-        return (not self.until or created < self.until) and all(fits)
+        return (self.until is None or since_1970(created) < self.until) and all(fits)
 
     @staticmethod
     def has(labels: Mapping[str, str], name: str, equals: str, value: str) -> bool:
         return name in labels and (not equals or labels[name] == value)
+
+
+def since_1970(created: str) -> int:
+    """Nanoseconds. An image's moment has the zone of whoever built it, and may be any text; what is no moment was long ago."""
+    try:
+        return nanoseconds(created) if created else 0
+    except (ValueError, OverflowError):
+        return 0
 
 
 def told(kind: str, names: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from helpers.lives import BUSYBOX
 from helpers.needs import requires
 
+from lib.cli.listing.prunable import Filters
 from lib.engine import finding
 from lib.state import kept
 
@@ -50,6 +51,22 @@ def test_filters_say_what_may_go(suitcase, lives, words, left):
         assert suitcase(f"create --name {name} {label} --network none {BUSYBOX} true").code == 0
     assert suitcase(f"container prune -f --filter {words}").code == 0
     assert sorted(one["name"] for one in kept.every()) == left
+
+
+@pytest.mark.parametrize(
+    ("created", "before"),
+    [
+        ("2026-01-01T12:00:00Z", True),
+        ("2026-01-01T12:00:00.5Z", True),
+        ("2026-01-01T12:00:01Z", False),
+        ("2026-01-01T14:00:00+02:00", True),
+        ("2026-01-01T10:30:00-02:00", False),
+        ("", True),
+        ("yesterday, perhaps", True),
+    ],
+)
+def test_until_knows_the_zones_of_those_who_built_an_image(created, before):
+    assert Filters(["until=2026-01-01T12:00:00.7Z"]).let_through(created, {}) is before
 
 
 def test_a_filter_that_there_is_not(suitcase):
