@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 
 import click
@@ -34,11 +35,13 @@ class Filters:
 
 
 def since_1970(created: str) -> int:
-    """Nanoseconds. An image's moment has the zone of whoever built it, and may be any text; what is no moment was long ago."""
+    """Nanoseconds. An image's moment has the zone of whoever built it. Without one it is of long ago, as in Docker; a text that is no
+    moment does not say that it is old enough to go.
+    """
     try:
         return nanoseconds(created) if created else 0
     except (ValueError, OverflowError):
-        return 0
+        return sys.maxsize
 
 
 def told(kind: str, names: Sequence[str]) -> None:
