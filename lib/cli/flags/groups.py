@@ -63,8 +63,9 @@ class Verbs(click.Group):
         name, *words = words
         command = self.get_command(context, name)
         if command is None:
-            raise unknown_verb(name, self.homes)
-        return name, command, in_full(click.Context(command, context, name, **command.context_settings), words)
+            raise unknown_verb(context.command_path, name, self.homes)
+        with click.Context(command, context, name, **command.context_settings) as its_own:
+            return name, command, in_full(its_own, words)
 
     def invoke(self, context: click.Context):
         with dockers_codes():

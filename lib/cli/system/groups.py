@@ -14,12 +14,13 @@ class Container(Verbs):
     homes: ClassVar = homes({
         "containers.running": "create run start",
         "containers.joining": "attach exec",
-        "containers.ending": "stop kill restart rm wait rename",
+        "containers.ending": "stop kill restart pause unpause rm wait rename",
         "containers.looking": "ls inspect port",
         "containers.logs": "logs",
         "containers.observing": "stats top",
         "containers.changing": "commit update",
         "containers.writings": "diff export",
+        "containers.copying": "cp",
         "system.prunes": "prune",
     })  # fmt: skip
     other_names: ClassVar = {"list": "ls", "ps": "ls", "remove": "rm"}
