@@ -30,9 +30,9 @@ LISTING = """
 STARTING = """
     bases beneath cli.attached cli.attached.inputs cli.attached.outputs cli.attached.relay cli.attached.session cli.attached.sources
     cli.attached.staying cli.attached.terminal cli.containers.options cli.flags.keyvalues container engine.daemons
-    engine.daemons.calling engine.daemons.endings cli.attached.detaching engine.joining engine.lifecycle engine.making engine.moments
-    engine.pipes
-    engine.typists engine.vitality images.chains images.compression images.library images.merged images.overlays ingredients
+    engine.daemons.calling engine.daemons.endings cli.attached.detaching engine.joining engine.lifecycle engine.making
+    engine.moments engine.pipes engine.typists engine.vitality images.chains images.compression images.library images.merged
+    images.overlays ingredients
     ingredients.capabilities ingredients.cgroups ingredients.cgroups.backends ingredients.cgroups.cgroup ingredients.cgroups.devices
     ingredients.cgroups.oom ingredients.cgroups.v1 ingredients.cgroups.v2 ingredients.files ingredients.init ingredients.namespaces
     ingredients.rootfs ingredients.users ingredients.workdir inside netfilter netfilter.announcing netfilter.rtnetlink process

@@ -13,7 +13,6 @@ from lib import sizes
 from lib.cli import text
 from lib.cli.errors import errors
 from lib.cli.flags import completing
-from lib.cli.listing import templates
 from lib.cli.streams import tell
 
 WIDTH = 20  # columns of a terminal that each column of ``top`` takes at least, in Docker
@@ -26,12 +25,13 @@ PERIOD = 1  # second between two looks of ``stats``
 def top(container: str, words: tuple[str, ...]) -> None:
     """Display the running processes of a container."""
     from lib.engine import finding, usage
-    from lib.engine.ending import Conflict
     from lib.engine.vitality import alive
 
     with errors():
         facts = finding.current(container)
         if not alive(facts):
+            from lib.engine.ending import Conflict  # it loads what ends and removes containers, a fifth of the time that this takes
+
             raise Conflict(f"container {facts['id']} is not running")
         pids = usage.pids(facts)
         head, rows = chosen(listed(words or ("-ef",), pids), set(pids))
@@ -77,6 +77,8 @@ HOME, REST_OF_LINE, REST = "\033[H", "\033[K", "\033[J"  # where a terminal writ
 @click.argument("names", nargs=-1, metavar="[CONTAINER...]")
 def stats(names: tuple[str, ...], every: bool, template: str | None, no_stream: bool, no_trunc: bool) -> None:
     """Display a live stream of container(s) resource usage statistics."""
+    from lib.cli.listing import templates  # ``top`` has none
+
     with errors():
         template = TABLE if template in (None, "", "table") else template
         templates.read(template)

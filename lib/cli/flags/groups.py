@@ -63,10 +63,11 @@ class Verbs(click.Group):
         name, *words = words
         command = self.get_command(context, name)
         if command is None:
-            raise unknown_verb(name, self.homes)
+            raise unknown_verb(context.command_path, name, self.homes)
         if context.resilient_parsing:  # a shell asks what may follow: the line is not whole yet
             return name, command, words
-        return name, command, in_full(click.Context(command, context, name, **command.context_settings), words)
+        with click.Context(command, context, name, **command.context_settings) as its_own:
+            return name, command, in_full(its_own, words)
 
     def invoke(self, context: click.Context):
         with dockers_codes():

@@ -17,6 +17,10 @@ def wrong(command: click.Command, message: str, code: int = 125, see: str = "Run
 
 
 def full_name(command: click.Command) -> str:
+    """As it was typed, with the group that it is in."""
+    context = click.get_current_context(silent=True)
+    if context and context.parent and context.command is command:
+        return context.command_path
     return NAME if isinstance(command, click.Group) else f"{NAME} {command.name}"
 
 
@@ -28,9 +32,10 @@ def nearest(word: str, known: Iterable[str], dashes: str = "--") -> str:
     return f" (do you mean {dashes}{near[0]}?)" if near else ""
 
 
-def unknown_verb(name: str, known: Collection[str]) -> Failed:
-    near = nearest(name, known, f"{NAME} ")
-    return Failed(f"unknown command: {NAME} {name}{near}\n\nRun '{NAME} --help' for more information")
+def unknown_verb(path: str, name: str, known: Collection[str]) -> Failed:
+    """``path`` is the command, or the group of verbs, that was asked for it."""
+    near = nearest(name, known, f"{path} ")
+    return Failed(f"unknown command: {path} {name}{near}\n\nRun '{path} --help' for more information")
 
 
 def check_number(command: click.Command, words: list[str]) -> None:

@@ -23,6 +23,7 @@ from pathlib import Path
 from lib.lab.bench import imagebench, labbench
 from lib.lab.bench.commandbench import commands
 from lib.lab.bench.crowdbench import crowds
+from lib.lab.bench.enginebench import engine
 from lib.lab.bench.netbench import networks
 from lib.lab.bench.startbench import start_to_exit
 from lib.lab.bench.table import Row, picture, table
@@ -41,6 +42,11 @@ PEERS = ("runc", "bwrap", "podman", "docker", "dockerd", "buildah", "skopeo", "u
 def command(quick: bool) -> list[Row]:
     """What is typed: ``suitcase`` beside ``docker`` and ``podman``."""
     return commands(2, 5, 5) if quick else commands(20)
+
+
+def verbs(quick: bool) -> list[Row]:
+    """Many containers that live on: looked at, asked after their health, copied into, beside Docker's."""
+    return engine(2, 3, 100, 2) if quick else engine()
 
 
 def network(quick: bool) -> list[Row]:
@@ -127,7 +133,7 @@ def main(argv: list[str]) -> int:
         print(f"bench: {', '.join(missing)} not installed: make setup-peers brings what is missing", file=sys.stderr)
         return 3
     rows = in_a_kernel(arguments.quick) + images(2 if arguments.quick else 5) + command(arguments.quick)
-    rows += network(arguments.quick)
+    rows += verbs(arguments.quick) + network(arguments.quick)
     rows += [] if arguments.quick else nbval() + lab_vm()
     OUT.mkdir(exist_ok=True)
     (OUT / "bench.json").write_text(json.dumps({"machine": machine(), "rows": [row.as_dict() for row in rows]}, indent=1))

@@ -19,8 +19,10 @@ from helpers.waiting import wait_for
 from lib import linux
 from lib.engine import ending, lifecycle
 from lib.engine.health import known
+from lib.engine.log.reader import frames
 from lib.engine.pipes import run_folder
 from lib.engine.vitality import alive
+from lib.lab.bench.commandbench import proportional
 from lib.state import kept
 
 pytestmark = [requires("root", "overlay", "busybox"), pytest.mark.timeout(1800)]
@@ -28,11 +30,20 @@ SOAK = bool(os.environ.get("SUITCASE_SOAK"))
 MANY, SECONDS, PAUSE = (200, 600, 1) if SOAK else (30, 4, 0.2)
 IN_A_ROW, AT_ONCE = (1000, 50) if SOAK else (20, 10)
 GROWTH = 2 << 10  # KiB that a daemon's own memory may differ by, however long it runs
+SHARE = 80e6  # bytes that keeper and manager take up together
+MUCH = 1 << 30 if SOAK else 64 << 20  # bytes that one prints
 
 
 def memory(daemon: str) -> int:
     """KiB that are the daemon's alone and no file's."""
     return int(re.search(r"RssAnon:\s*(\d+)", linux.read(f"/proc/{pid_of(daemon)}/status"))[1])
+
+
+def share() -> int:
+    """Bytes that keeper and manager take up, their part of what they have in common with others; told to whoever runs the soak."""
+    found = sum(proportional(pid_of(daemon)) for daemon in ("keeper", "manager"))
+    print(f"keeper and manager: {found / 1e6:.1f} MB")
+    return found
 
 
 def last_number(one: dict) -> int:
@@ -58,6 +69,7 @@ def test_the_daemons_do_not_grow(lives):
     for daemon, (held, used) in before.items():
         wait_for(lambda daemon=daemon, held=held: descriptors(daemon) <= held + MANY // 2)  # those of a probe come and go
         assert memory(daemon) < used + GROWTH, daemon
+    assert share() < SHARE
     lives.clean()
     kept_by_keeper = lambda: linux.read(f"/proc/{pid_of('keeper')}/task/{pid_of('keeper')}/children").split()
     wait_for(lambda: not kept_by_keeper() and descriptors("manager") < 30 and descriptors("keeper") < 30)
@@ -84,6 +96,23 @@ def test_a_flood_holds_nobody_up(lives):
     ending.kill(flood)
     assert lives.ended(flood)["exit_code"] == 137
     assert log(calm) == b"".join(b"heard %d\n" % number for number in range(20))
+
+
+def test_one_that_prints_much_loses_nothing_and_holds_nobody_up(lives):
+    """All of it is in its log, which is not rotated; nothing of it stays in memory."""
+    calm = lives.run("while read line; do echo heard $line; done", interactive=True)
+    before, begin = memory("manager"), time.monotonic()
+    much = lives.run(f"yes 0123456789012345678901234567890123456789012345678 | head -c {MUCH}; exit 3")
+    heard = 0
+    with open(run_folder(calm["id"]) / "stdin", "wb", buffering=0) as sink:
+        while alive(much):
+            sink.write(b"%d\n" % heard)
+            printed(calm, b"heard %d\n" % heard)
+            heard += 1
+    assert lives.ended(much)["exit_code"] == 3 and heard
+    print(f"{MUCH / 1e6 / (time.monotonic() - begin):.0f} MB/s of output; another answered {heard} times meanwhile")
+    assert sum(len(piece.data) for piece in frames(kept.place(much))) == MUCH
+    assert memory("manager") < before + GROWTH
 
 
 def test_many_that_come_and_go(lives):
