@@ -26,6 +26,7 @@ _HOMES = {
     "steps": "builds", "layered": "builds", "waterfall": "builds", "touch": "builds", "touched": "builds",
     "reorder": "lineorder", "anatomy": "layers",
     "topology": "networks", "path": "networks",
+    "health": "lives", "backoff": "lives",
 }  # fmt: skip
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605
