@@ -27,6 +27,7 @@ _HOMES = {
     "reorder": "lineorder", "anatomy": "layers",
     "topology": "networks", "path": "networks",
     "container": "cards",
+    "health": "lives", "backoff": "lives",
 }  # fmt: skip
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605

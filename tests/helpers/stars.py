@@ -157,4 +157,9 @@ STARS = (
         'gateway if address == "host-gateway" else address', '"127.0.0.1" if address == "host-gateway" else address',
         "AssertionError: the host is out of reach", needs=NETWORK,
     ),
+    Star(
+        "5.2", "the health check never passes", "engine/daemons/checking.py",
+        '"ExitCode": code, "Output": output}', '"ExitCode": code, "Output": ""}',
+        "the last probe: exit code 127, \n", needs=("root", "overlay", "busybox"),
+    ),
 )  # fmt: skip

@@ -17,10 +17,11 @@ class Reviving:
     def __init__(self) -> None:
         self.since, self.delay = 0.0, 0.0
         self.due: float | None = None
+        self.started_once = False  # and was not seen since
 
     def here(self, now: float) -> None:
         """It is seen."""
-        self.since, self.due = now, None
+        self.since, self.due, self.started_once = now, None, False
 
     def lost(self, now: float) -> None:
         """It is not seen any more, and was not expected to go."""
@@ -30,7 +31,9 @@ class Reviving:
 
     def started(self, now: float) -> None:
         """It was started. If it is not seen before long, it is started once more."""
-        self.delay = backoff(self.delay, 0)
+        if self.started_once:
+            self.delay = backoff(self.delay, 0)
+        self.started_once = True
         self.due = now + max(self.delay, PATIENCE)
 
     def forget(self) -> None:

@@ -9,7 +9,7 @@ NEEDS = {
     "02": (*BASIC, "overlay", "cgroup", "busybox"),
     "03": (*BASIC, "overlay", "busybox", "docker-registry"),
     "04": (*BASIC, "overlay", "busybox", "nft"),
-    "05": (*BASIC, "overlay", "cgroup", "busybox", "nft"),
+    "05": (*BASIC, "overlay", "cgroup", "busybox"),
     "06": (*BASIC, "overlay", "cgroup", "busybox"),
     "07": (*BASIC, "overlay", "cgroup", "busybox", "nft"),
 }

@@ -54,7 +54,13 @@ CHAPTERS = (
         "At the end you make a black hole, and find it.",
         alone=True,
     ),
-    Chapter("05", "compose", "Docker Compose: Reading the File You've Been Copy-Pasting"),
+    Chapter(
+        "05", "compose", "Docker Compose: Reading the File You've Been Copy-Pasting",
+        "You shoot whoever looks after a container, and it runs on; you shoot whoever reads its output, and not a line is missing. "
+        "You draw a health check along the clock, and watch a crashing shop being picked up, later and later. "
+        "You lose some orders, and find out in which volume they were. (The Compose file itself follows.)",
+        alone=True,
+    ),
     Chapter("06", "security", "Securing Your Docker Setup (Most People Skip This)"),
     Chapter("07", "ci-cd", "From Laptop to Production: CI/CD with Docker"),
 )  # fmt: skip

@@ -28,6 +28,16 @@ def test_who_dies_at_once_is_started_later_and_later():
     assert round(one.left(now + STEADY), 3) == 0.1, "this one had lived for a while"
 
 
+def test_a_start_that_was_seen_counts_once():
+    one, now, waited = Reviving(), STEADY, []
+    for _ in range(4):
+        one.lost(now)
+        waited.append(round(one.left(now), 3))
+        one.started(now)
+        one.here(now)
+    assert waited == [0.1, 0.2, 0.4, 0.8]
+
+
 def test_who_was_started_and_is_not_seen_is_started_once_more():
     one = Reviving()
     one.lost(STEADY)
@@ -36,7 +46,7 @@ def test_who_was_started_and_is_not_seen_is_started_once_more():
         now += one.left(now)
         one.started(now)
         waited.append(round(one.left(now), 3))
-    assert waited == [PATIENCE, PATIENCE, PATIENCE, PATIENCE, 3.2, 6.4, 12.8, 25.6]
+    assert waited == [PATIENCE, PATIENCE, PATIENCE, PATIENCE, PATIENCE, 3.2, 6.4, 12.8]
     one.here(now)
     assert one.left(now) is None
 

@@ -12,19 +12,22 @@ from helpers.replay import replay, sources, tags
 from IPython.core.interactiveshell import InteractiveShell
 
 from lib.lab.chapters import ch01, ch02, ch03_exercises, ch04_exercises, exercises
+from lib.lab.chapters.ch05 import tasks
 from lib.lab.jupyter.chapterlist import there
 
 ROOT = Path(__file__).parents[3]
 
 INSTALL, TOY, SHRINK = "RUN pkg update && pkg install", "FROM toy\\nWORKDIR /app\\n", "RUN sh art/shrink.sh\\n"
 LOCK = f"COPY needs.lock .\\n{INSTALL} $(cat needs.lock)\\n"
-MODULES = {"01": ch01, "02": ch02, "03": ch03_exercises, "04": ch04_exercises}
+MODULES = {"01": ch01, "02": ch02, "03": ch03_exercises, "04": ch04_exercises, "05": tasks}
 EXERCISES = [(chapter, one.name) for chapter, module in MODULES.items() for one in module.exercises()]
 ROUTES = """
 def answer_1(left, router, right):
     left.ip(f"route add default via 10.{router_.left}.0.1")
 """
 BOTH_ROUTES = ROUTES + '    right.ip(f"route add default via 10.{router_.right}.0.1")'
+
+DOOR = "--health-cmd 'test -e /tmp/open'"
 
 # chapter, exercise, a wrong answer, what the check must say to it
 WRONG = [
@@ -89,6 +92,20 @@ WRONG = [
     ("04", "several", "answer_3 = mini.answer", "your code stopped"),
     ("04", "several", "answer_3 = lambda question, book: None", "a postcard is bytes"),
     ("04", "several", "answer_3 = lambda question, book: b'no'", "cannot be read"),
+    ("05", "patience", 'answer_1 = ""', "nobody asks it how it is"),
+    ("05", "patience", 'answer_1 = "--nosuch"', "it does not start: suitcase: unknown flag: --nosuch"),
+    ("05", "patience", f'answer_1 = "{DOOR} --health-interval 200ms"', "it was called unhealthy, though it was only starting"),
+    ("05", "patience", f'answer_1 = "{DOOR} --health-interval 200ms --health-start-period 7s"', "how often is it asked?"),
+    ("05", "patience", 'answer_1 = "--health-cmd true --health-interval 200ms"', "does your probe look for /tmp/open?"),
+    ("05", "patience", 'answer_1 = "--health-cmd curl --health-interval 500ms --health-start-period 9s --health-start-interval 500ms"',
+     "the exit code of the last probe: 127 /bin/sh: curl: not found"),
+    ("05", "patience", f'answer_1 = "{DOOR} --health-start-period 5s --health-start-interval 200ms"', "later it is still called healthy"),
+    ("05", "patience", "answer_1 = 5", "must be a text"),
+    ("05", "again", 'answer_2 = "--restart no"', "tries that your policy has given it: none"),
+    ("05", "again", 'answer_2 = "--restart on-failure:1"', "tries that your policy has given it: 1"),
+    ("05", "again", 'answer_2 = "--restart always"', "whose work was done (exit code 0) was started again"),
+    ("05", "keep", 'answer_3 = f"-v {keep_.path}"', "there is no volume that is called orders"),
+    ("05", "keep", 'answer_3 = f"-v {keep_.called}:/elsewhere"', "the orders aren't in it"),
 ]  # fmt: skip
 LAYER_OF = """
 def layer_of(name):

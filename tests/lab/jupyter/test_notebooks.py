@@ -21,6 +21,10 @@ SANITIZE = ROOT / "tests/nbval_sanitize.cfg"
 
 FOLDED = {"source", "fact", "holds"}
 
+# Chapters of which only a part is written, and what is still to come: they say so in their title cell, and may be shorter. What is there
+# keeps every other rule.
+UNFINISHED = {"05-compose": "the Compose file itself: its second part"}
+
 
 class Notebook:
     def __init__(self, path: Path):
@@ -70,10 +74,15 @@ def test_cells_are_small_and_prose_leads(book):
     long = [cell["id"] for cell in book.shown if len(cell["source"].splitlines()) > 15]
     assert len(long) <= 3, f"more than 15 lines: {long}"
     assert len(book.prose) > len(book.shown)
-    assert 90 <= len(book.prose) + len(book.shown) <= 130
+    assert (50 if book.path.stem in UNFINISHED else 90) <= len(book.prose) + len(book.shown) <= 130
     assert len({cell["id"] for cell in book.cells}) == len(book.cells)
     for cell in book.shown:
         assert max(map(len, cell["source"].splitlines())) <= 112, f"{cell['id']}: a page cuts lines off that are longer"
+
+
+@each
+def test_a_chapter_that_is_not_finished_says_so(book):
+    assert ("first part; the file itself follows" in book.prose[0]["source"]) == (book.path.stem in UNFINISHED)
 
 
 @each

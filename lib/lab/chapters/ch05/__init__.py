@@ -1,0 +1,1 @@
+"""Chapter 5: its engine, its eyes, its exercises."""

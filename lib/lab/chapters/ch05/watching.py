@@ -1,0 +1,75 @@
+"""A container's life along the clock: its health, and how it is started again and again."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from lib.engine import finding, moments
+from lib.engine.health import known
+from lib.lab.chapters.ch05.world import LOOK, PATIENCE, awaited
+from lib.state import events
+
+
+@dataclass
+class Health:
+    """A container's health from its start on, in seconds: when each status began, and each probe's end with its fate.
+
+    ``passed``, ``failed`` or ``forgiven``: it failed in the start period, and that doesn't count.
+    """
+
+    period: float
+    statuses: list[tuple[float, str]] = field(default_factory=lambda: [(0.0, "starting")])
+    probes: list[tuple[float, str]] = field(default_factory=list)
+    answers: list[tuple[int, str]] = field(default_factory=list)  # exit code, output
+
+    def since(self, status: str) -> float | None:
+        """When it first was so; None if it never was."""
+        return next((moment for moment, one in self.statuses if one == status), None)
+
+    def count(self, fate: str) -> int:
+        return sum(one == fate for _, one in self.probes)
+
+
+def watch_health(name: str, until: str, seconds: float = PATIENCE, longer: float = 0) -> Health:
+    """Look at a container's health until it is ``until``, and then ``longer``; for so many ``seconds`` at most."""
+    facts = finding.current(name)
+    began, period = moments.seconds(facts["state"]["started"]), facts["config"]["healthcheck"].get("StartPeriod", 0) / 1e9
+    found, seen, deadline = Health(period), {}, time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        health = known.of(facts) or {"Status": "", "Log": []}
+        seen |= {one["Start"]: one for one in health["Log"]}
+        if health["Status"] == until:
+            until, deadline = "", min(deadline, time.monotonic() + longer)
+        time.sleep(LOOK)
+    happened = [one for one in happenings(facts["id"]) if one["Action"].startswith("health_status: ")]
+    found.statuses += [(one["timeNano"] / 1e9 - began, one["Action"].partition(": ")[2]) for one in happened]
+    decided = found.statuses[1][0] if happened else float("inf")
+    for one in seen.values():
+        start, end = moments.seconds(one["Start"]) - began, moments.seconds(one["End"]) - began
+        forgiven = start < period and end < decided
+        found.probes.append((end, "passed" if one["ExitCode"] == 0 else "forgiven" if forgiven else "failed"))
+        found.answers.append((one["ExitCode"], one["Output"].strip()))
+    return found
+
+
+def happenings(ident: str) -> list[dict]:
+    """What the engine has noted of a container, in order."""
+    reader = events.Reader()
+    try:
+        return [one for one in reader.read() if one["Actor"]["ID"] == ident]
+    finally:
+        reader.close()
+
+
+def lives(name: str, ends: int) -> list[tuple[float, float]]:
+    """When a container that is started again and again began and ended, in seconds from its first start, up to its end number ``ends``."""
+    ident = finding.find(name)["id"]
+
+    def all_of_them() -> list[tuple[float, str]]:
+        found = [(one["timeNano"] / 1e9, one["Action"]) for one in happenings(ident) if one["Action"] in ("start", "die")]
+        return found if sum(action == "die" for _, action in found) >= ends else []
+
+    found = awaited(all_of_them, f"end number {ends} of {name}")
+    starts, deaths = ([moment - found[0][0] for moment, action in found if action == word] for word in ("start", "die"))
+    return list(zip(starts, deaths, strict=False))
