@@ -10,6 +10,7 @@ from lib.cli.flags.kinds import WHOLE, Kind
 from lib.cli.listing import templates
 from lib.cli.networks.attachments import IP
 from lib.cli.streams import agreed, tell
+from lib.state import events
 from lib.visible import visible
 
 HEADS = {"ID": "NETWORK ID", "Name": "NAME", "Driver": "DRIVER", "Scope": "SCOPE", "IPv4": "IPV4", "IPv6": "IPV6", "Internal": "INTERNAL",
@@ -173,6 +174,7 @@ def prune(filters: tuple, force: bool) -> None:
             networks.remove(one)
         if idle:
             click.echo("Deleted Networks:\n" + "\n".join(one.name for one in idle) + "\n")
+        events.of_prune("network", 0)
 
 
 @click.command()

@@ -12,6 +12,7 @@ from lib.cli.flags.groups import Verbs
 from lib.cli.listing import templates
 from lib.cli.networks.verbs import PAIR, labelled
 from lib.cli.streams import agreed, tell
+from lib.state import events
 
 HEADS = {
     "Availability": "AVAILABILITY", "Driver": "DRIVER", "Group": "GROUP", "Labels": "LABELS", "Links": "LINKS", "Mountpoint": "MOUNTPOINT",
@@ -197,3 +198,4 @@ def prune(every: bool, filters: tuple, force: bool) -> None:
         if gone.names:
             click.echo("Deleted Volumes:\n" + "\n".join(gone.names) + "\n")
         click.echo(f"Total reclaimed space: {sizes.human(gone.size)}")
+        events.of_prune("volume", gone.size)
