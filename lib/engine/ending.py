@@ -51,8 +51,13 @@ def kill(facts: dict, word: str = "KILL") -> None:
             return
     if not alive(facts):
         raise Conflict(f"cannot kill container: {facts['name']}: container {facts['id']} is not running")
-    send(facts, number)
+    killing(facts, number)
+
+
+def killing(facts: dict, number: int) -> None:
+    """Send it, and tell of it; first that: the manager may tell of the end at once."""
     events.of_container("kill", facts, signal=number)
+    send(facts, number)
 
 
 def by_hand(facts: dict) -> dict:
@@ -162,8 +167,7 @@ class Stopping:
         self.until = None
         with suppress(StopIteration):
             while isinstance(command := self.play.send(has_ended), Kill):
-                send(self.facts, command.number)
-                events.of_container("kill", self.facts, signal=command.number)
+                killing(self.facts, command.number)
                 has_ended = not alive(self.facts)
             self.until = math.inf if command.seconds is None else time.monotonic() + command.seconds
 
@@ -235,7 +239,7 @@ def remove(facts: dict, force: bool = False, volumes: bool = False) -> None:
     with suppress(OSError):
         facts = by_hand(facts)
     if alive(facts):
-        send(facts, signal.SIGKILL)
+        killing(facts, signal.SIGKILL)
         if not ends(facts, KILLED):
             raise Conflict(f'cannot remove container "{facts["name"]}": it did not end within {KILLED} s of SIGKILL')
     with suppress(OSError):  # the disk is full, and this is how room is made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from lib import linux
@@ -17,6 +17,7 @@ from lib.images import Library
 from lib.ingredients import Capabilities, capabilities
 from lib.process import Plan, Process
 from lib.shield import Shield
+from lib.state import events
 
 DEBUG = "debug > "  # the prompt, so that nobody takes it for the container's own shell
 
@@ -69,6 +70,14 @@ def with_tools(library: Library, facts: dict, command: Sequence[str], tty: bool 
     made = plan(library, facts, Joined(command, {"PATH": path, "PS1": DEBUG}, "/", "0", tty))
     made.ingredients = [*made.ingredients, Toolbox(bases.find("busybox"))]
     return made
+
+
+def telling(facts: dict, command: Sequence[str]) -> Callable[[int], None]:
+    """Tell that this command is run in there; what is given back is to be called with its exit code, when it has ended."""
+    ident = os.urandom(32).hex()
+    for action in ("exec_create", "exec_start"):
+        events.of_container(f"{action}: {' '.join(command)}", facts, execID=ident)
+    return lambda code: events.of_container("exec_die", facts, execID=ident, exitCode=code)
 
 
 class Exec:

@@ -58,6 +58,11 @@ def of_container(action: str, facts: dict, **more: object) -> None:
     tell("container", action, facts["id"], {**facts["config"]["labels"], **about})
 
 
+def of_prune(kind: str, size: int) -> None:
+    """All of a kind that nobody used has gone, and so many bytes with it."""
+    tell(kind, "prune", "", {"reclaimed": str(size)})
+
+
 class Reader:
     """What has been written, and with ``wait`` what comes."""
 

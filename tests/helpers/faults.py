@@ -1,16 +1,21 @@
-"""Somebody is shot at a message: a command, the keeper, a manager."""
+"""Somebody is shot at a message: a command, the keeper, a manager. Or there is no descriptor, no process left for them."""
 
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from helpers.lives import pid_of, shoot
 from helpers.waiting import wait_for
+from lib import linux
 from lib import state as places
 from lib.engine.daemons import calling, standby
 from lib.engine.daemons.manager import Manager
+from lib.ingredients.cgroups import PARENT, backend
 
 
 class Fault:
@@ -86,3 +91,38 @@ def doctored_manager(fault: ToldFault) -> int:
             Manager(door).run()
     finally:
         os._exit(0)
+
+
+@contextmanager
+def limited(daemon: str) -> Iterator[None]:
+    """A keeper or a manager that may open just as many files as it has open now."""
+    pid = pid_of(daemon)
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")) + standby.RESERVE, before[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+
+
+@contextmanager
+def full_table(*pids: int) -> Iterator[None]:
+    """A cgroup in which these processes are, and that holds no more than them."""
+    top = backend().tops["pids"]
+    place, home = f"{top}/{PARENT}/full-table", {pid: f"{top}{of_pids(pid)}" for pid in pids}
+    os.makedirs(place)
+    linux.write(f"{place}/pids.max", str(sum(len(os.listdir(f"/proc/{pid}/task")) for pid in pids)))
+    try:
+        for pid in pids:
+            linux.write(f"{place}/cgroup.procs", str(pid))
+        yield
+    finally:
+        for pid, back in home.items():
+            with suppress(OSError):  # it has ended
+                linux.write(f"{back}/cgroup.procs", str(pid))
+        wait_for(lambda: not linux.read(f"{place}/cgroup.procs"))
+        os.rmdir(place)
+
+
+def of_pids(pid: int) -> str:
+    return next(line.split(":")[2] for line in linux.read(f"/proc/{pid}/cgroup").splitlines() if line.split(":")[1] == "pids")

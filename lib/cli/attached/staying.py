@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from lib.engine.typists import Caller
 from lib.engine.vitality import alive
 from lib.process import Plan
 from lib.shield import Shield
-from lib.state import kept
+from lib.state import events, kept
 
 if TYPE_CHECKING:  # ``exec`` reads no log
     from lib.cli.attached.following import LogSource
@@ -40,6 +40,7 @@ def started(library, facts: dict, types: bool, keys: str, proxy: bool = True, st
     place, caller = kept.place(facts), Caller(types, terminal.size())
     try:
         with Relay(proxy) as relay, closing(LogSource(place, streams)) as source, kept.reading(place):
+            events.of_container("attach", kept.load(place))
             facts = lifecycle.start(library, place, caller)
             code = followed(facts, source, relay, caller, keys)
     except KeyboardInterrupt:
@@ -70,6 +71,7 @@ def attached(facts: dict, types: bool, keys: str, proxy: bool) -> int:
             if alive(facts):
                 raise
             caller = Caller()  # it has ended just now: its last words, and its exit code, are still to come
+        events.of_container("attach", facts)
         if caller.master >= 0:
             terminal.redraw(caller.master)
         code = followed(facts, source, relay, caller, keys)
@@ -112,8 +114,11 @@ def ended(facts: dict, code: int | None) -> int:
     return code
 
 
-def joined(plan: Plan, interactive: bool, tty: bool, keys: str) -> int:
-    """One more process in a container, until it ends: returns its exit code. Signals are not passed on, as with Docker."""
+def joined(plan: Plan, interactive: bool, tty: bool, keys: str, tell: Callable[[int], object] = lambda code: None) -> int:
+    """One more process in a container, until it ends: returns its exit code, and ``tell`` is called with it.
+
+    Signals are not passed on, as with Docker.
+    """
     with Relay(proxy=False) as relay, ExitStack() as undo:
         with Shield():  # who would close what an interrupt leaves here?
             ours, theirs = ({}, {}) if tty else pipes(interactive, undo)
@@ -125,7 +130,10 @@ def joined(plan: Plan, interactive: bool, tty: bool, keys: str) -> int:
         sink = (os.dup(run.master) if tty else ours["stdin"]) if interactive else -1
         typed = Input(sink, DetachKeys(keys) if tty else None) if sink >= 0 else None
         how = Session(sources, relay, lambda number: None, typed, run.master, run.pidfd).run()
-        return LEFT if how == "detached" else run.wait()
+        if how == "detached":
+            return LEFT
+        tell(code := run.wait())
+        return code
 
 
 def pipes(interactive: bool, undo: ExitStack) -> tuple[dict[str, int], dict[str, int]]:

@@ -56,10 +56,11 @@ def execute(detach: bool, detach_keys: str, interactive: bool, tty: bool, contai
         wanted = wished(command, tty, values)
         with errors(1 if detach else CANNOT_BEGIN):
             plan = joining.plan(library(), facts, wanted)
+            tell = joining.telling(facts, command)
             if detach:
                 joining.Exec(plan, stdout=subprocess.DEVNULL).close()
             else:
-                sys.exit(staying.joined(plan, interactive, tty, detach_keys))
+                sys.exit(staying.joined(plan, interactive, tty, detach_keys, tell))
 
 
 def wished(command: tuple[str, ...], tty: bool, values: dict):

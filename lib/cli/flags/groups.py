@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import click
 
+from lib.cli.errors import NAME
 from lib.cli.flags.reading import in_full
 from lib.cli.flags.usage import unknown_verb
 from lib.cli.signals import ended_in_order
@@ -63,7 +64,7 @@ class Verbs(click.Group):
         name, *words = words
         command = self.get_command(context, name)
         if command is None:
-            raise unknown_verb(context.command_path, name, self.homes)
+            raise unknown_verb(context.command_path if context.parent else NAME, name, self.homes)
         if context.resilient_parsing:  # a shell asks what may follow: the line is not whole yet
             return name, command, words
         with click.Context(command, context, name, **command.context_settings) as its_own:

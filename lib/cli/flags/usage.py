@@ -32,7 +32,7 @@ def nearest(word: str, known: Iterable[str], dashes: str = "--") -> str:
     return f" (do you mean {dashes}{near[0]}?)" if near else ""
 
 
-def unknown_verb(path: str, name: str, known: Collection[str]) -> Failed:
+def unknown_verb(name: str, known: Collection[str], path: str = NAME) -> Failed:
     """``path`` is the command, or the group of verbs, that was asked for it."""
     near = nearest(name, known, f"{path} ")
     return Failed(f"unknown command: {path} {name}{near}\n\nRun '{path} --help' for more information")

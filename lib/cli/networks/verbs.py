@@ -11,6 +11,7 @@ from lib.cli.listing import templates
 from lib.cli.listing.inspected import inspect_each
 from lib.cli.networks.attachments import IP
 from lib.cli.streams import agreed, tell
+from lib.state import events
 from lib.visible import visible
 
 HEADS = {"ID": "NETWORK ID", "Name": "NAME", "Driver": "DRIVER", "Scope": "SCOPE", "IPv4": "IPV4", "IPv6": "IPV6", "Internal": "INTERNAL",
@@ -166,6 +167,7 @@ def remove_idle(words: tuple[str, ...]) -> None:
 
     wanted = Filters(words)
     told("Networks", [one.name for one in networks.prune(lambda one: wanted.let_through(one.created, one.labels))])
+    events.of_prune("network", 0)
 
 
 @click.command()

@@ -9,6 +9,7 @@ from lib.cli.containers.looking import FILTER
 from lib.cli.errors import errors
 from lib.cli.listing.prunable import Filters, told
 from lib.cli.streams import agreed
+from lib.state import events
 
 force = click.option("-f", "--force", is_flag=True, help="Do not prompt for confirmation.")
 filters = click.option("--filter", "words", multiple=True, type=FILTER, help='Provide filter values (e.g. "until=<timestamp>").')
@@ -48,6 +49,7 @@ def remove_containers(words: tuple[str, ...] = ()) -> int:
             gone.append(facts["id"])
             bytes_ += size
     told("Containers", gone)
+    events.of_prune("container", bytes_)
     return bytes_
 
 
@@ -89,7 +91,9 @@ def remove_images(every: bool, words: tuple[str, ...] = ()) -> int:
             said += [line for name in one.names or (one.id,) for line in ours.remove(name, True, used, left)]
     ours.gc(waits)
     told("Images", [line[0].lower() + line[1:] for line in said])
-    return max(0, before - disk(ours))
+    size = max(0, before - disk(ours))
+    events.of_prune("image", size)
+    return size
 
 
 @click.command("builder-cache-prune")
@@ -146,4 +150,5 @@ def remove_volumes(words: tuple[str, ...] = ()) -> int:
     wanted = Filters(words)
     gone = volumes.prune(wanted=lambda one: wanted.let_through(one.created, one.labels))
     told("Volumes", gone.names)
+    events.of_prune("volume", gone.size)
     return gone.size

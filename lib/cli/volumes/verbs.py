@@ -13,6 +13,7 @@ from lib.cli.listing import templates
 from lib.cli.listing.inspected import inspect_each
 from lib.cli.networks.verbs import PAIR, labelled
 from lib.cli.streams import agreed, tell
+from lib.state import events
 
 HEADS = {
     "Availability": "AVAILABILITY", "Driver": "DRIVER", "Group": "GROUP", "Labels": "LABELS", "Links": "LINKS", "Mountpoint": "MOUNTPOINT",
@@ -188,3 +189,4 @@ def prune(every: bool, filters: tuple, force: bool) -> None:
         gone = volumes.prune(every or (bool(said) and truth("all", said[-1])), lambda one: fits(one, wanted))
         told("Volumes", gone.names)
         click.echo(f"Total reclaimed space: {sizes.human(gone.size)}")
+        events.of_prune("volume", gone.size)

@@ -84,21 +84,24 @@ class Probe:
         for _ in range(READS):
             if not self.read():
                 break
-        number, words = self.error()
-        if words and number not in OURS:
+        words, is_ours = self.error()
+        if words and not is_ours:
             self.code, self.output = FAILED, words.encode(errors="replace")[:MOST]
         elif text.strip() and not words:
             self.code = endings.code_of(int(text))
         else:
             self.kill()  # it may still run
 
-    def error(self) -> tuple[int, str]:
-        """What it, or the keeper, says that went wrong before its program ran; 0 and nothing, if nothing did."""
-        for line in (self.birth, self.line):
+    def error(self) -> tuple[str, bool]:
+        """What it, or the keeper, says that went wrong before its program ran, nothing if nothing did; and whether that is our affair.
+
+        No process left is ours when the keeper says so; within the container it would be the container's.
+        """
+        for line, ours in ((self.birth, OURS | {errno.EAGAIN}), (self.line, OURS)):
             while words := self.hear(line):
                 if "error" in words:
-                    return words["error"], ": ".join(filter(None, (words["path"], words["words"], words["advice"])))
-        return 0, ""
+                    return ": ".join(filter(None, (words["path"], words["words"], words["advice"]))), words["error"] in ours
+        return "", False
 
     def hear(self, line: socket.socket) -> dict | None:
         """The next message, if there is one; a pid is remembered, other descriptors are closed."""

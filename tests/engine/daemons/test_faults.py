@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import subprocess
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from helpers.faults import full_table, limited
 from helpers.lives import Lives, log, pid_of, printed, rested, state
 from helpers.needs import requires
 from helpers.waiting import wait_for
 
 from lib import linux
 from lib.engine import ending, moments
-from lib.engine.daemons import calling, standby, watched
+from lib.engine.daemons import calling, watched
 from lib.engine.pipes import run_folder
 from lib.engine.vitality import alive
-from lib.ingredients.cgroups import PARENT, backend
 from lib.process import StepError
 from lib.state import kept
 
@@ -174,18 +173,6 @@ def titles() -> set[str]:
 # -- no descriptor left -----------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def limited(daemon: str):
-    """A keeper or a manager that may open just as many files as it has open now."""
-    pid = pid_of(daemon)
-    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")) + standby.RESERVE, before[1]))
-    try:
-        yield
-    finally:
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
-
-
 def test_a_keeper_without_descriptors_says_so(lives):
     runs, one = lives.run(f"echo up; {FOR_EVER}"), lives.create("exit 2")
     with limited("keeper"):
@@ -209,29 +196,6 @@ def test_output_waits_for_a_manager_without_descriptors(lives):
 
 
 # -- no process left --------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def full_table(*pids: int):
-    """A cgroup in which these processes are, and that holds no more than them."""
-    top = backend().tops["pids"]
-    place, home = f"{top}/{PARENT}/full-table", {pid: f"{top}{of_pids(pid)}" for pid in pids}
-    os.makedirs(place)
-    linux.write(f"{place}/pids.max", str(sum(len(os.listdir(f"/proc/{pid}/task")) for pid in pids)))
-    try:
-        for pid in pids:
-            linux.write(f"{place}/cgroup.procs", str(pid))
-        yield
-    finally:
-        for pid, back in home.items():
-            with suppress(OSError):  # it has ended
-                linux.write(f"{back}/cgroup.procs", str(pid))
-        wait_for(lambda: not linux.read(f"{place}/cgroup.procs"))
-        os.rmdir(place)
-
-
-def of_pids(pid: int) -> str:
-    return next(line.split(":")[2] for line in linux.read(f"/proc/{pid}/cgroup").splitlines() if line.split(":")[1] == "pids")
 
 
 @requires("cgroup1", "pids")
