@@ -13,7 +13,7 @@ NEEDS = {
     "06": (*BASIC, "overlay", "cgroup", "busybox"),
     "07": (*BASIC, "overlay", "cgroup", "busybox", "nft"),
 }
-IN_LAB = ("01", "02", "03", "04")  # the chapters that run whole in the lab VM
+IN_LAB = ("01", "02", "03", "04", "05")  # the chapters that run whole in the lab VM
 NO_NFT = (
     "It needs nftables' families ip and inet, which this kernel was built without. QEMU's has them: python -m lib.lab install fetches it, "
     "and JupyterLab then takes it for this chapter (without JupyterLab: python -m lib.lab install --backend qemu)"
