@@ -64,7 +64,7 @@ class Verbs(click.Group):
         name, *words = words
         command = self.get_command(context, name)
         if command is None:
-            raise unknown_verb(context.command_path if context.parent else NAME, name, self.homes)
+            raise unknown_verb(name, self.homes, context.command_path if context.parent else NAME)
         if context.resilient_parsing:  # a shell asks what may follow: the line is not whole yet
             return name, command, words
         with click.Context(command, context, name, **command.context_settings) as its_own:

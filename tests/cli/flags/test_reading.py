@@ -179,7 +179,7 @@ def test_help_needs_no_image():
 
 
 def test_an_unknown_verb():
-    said = unknown_verb("suitcase", "pss", ["ps", "run"])
+    said = unknown_verb("pss", ["ps", "run"])
     assert (said.message, said.exit_code) == (
         "unknown command: suitcase pss (do you mean suitcase ps?)\n\nRun 'suitcase --help' for more information",
         1,
