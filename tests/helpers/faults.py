@@ -95,10 +95,13 @@ def doctored_manager(fault: ToldFault) -> int:
 
 @contextmanager
 def limited(daemon: str) -> Iterator[None]:
-    """A keeper or a manager that may open just as many files as it has open now."""
+    """A keeper or a manager that may open no more files than it keeps free for its callers: whatever it is asked for, there is no room.
+
+    Not as many as it has open now: a caller who has just left counts until it is seen that he has.
+    """
     pid = pid_of(daemon)
     before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")) + standby.RESERVE, before[1]))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (standby.RESERVE, before[1]))
     try:
         yield
     finally:
