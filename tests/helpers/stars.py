@@ -34,7 +34,7 @@ NETWORK = ("root", "overlay", "nft", "ip")
 STARS = (
     Star(
         "1.1", "is a container a small virtual machine?", "container.py",
-        'Namespaces("pid", "ipc", "cgroup")', 'Namespaces("ipc", "cgroup")',
+        'kind in ("pid", "ipc", "cgroup") if', 'kind in ("ipc", "cgroup") if',
         "AssertionError: the container's first process is as old as the machine", needs=("root", "overlay", "vm"),
     ),
     Star(
@@ -69,7 +69,7 @@ STARS = (
     ),
     Star(
         "2.5", "free and nproc show the host", "ingredients/cgroups/cgroup.py",
-        'words["memory.max"] = str(self.memory)', 'words["memory.max"] = str(2 * self.memory)',
+        '"memory.max": str(self.memory)', '"memory.max": str(2 * self.memory)',
         "memory.max: 256 MiB",
     ),
     Star(

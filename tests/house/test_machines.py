@@ -203,7 +203,7 @@ import sys
 import nbformat
 from nbclient import NotebookClient
 book = nbformat.read(sys.argv[1], 4)
-book.cells = [cell for cell in book.cells if "from lib.lab import" in cell.source or "machine.opening(" in cell.source][:2]
+book.cells = [cell for cell in book.cells if "from lib.lab" in cell.source or "machine.opening(" in cell.source][:2]
 NotebookClient(book, kernel_name="python3").execute()
 print(book.cells[1].outputs[0].text, end="")
 """
