@@ -15,10 +15,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import lib
-from lib import bases
+from lib import bases, linux
+from lib.advice import mountinfo
 from lib.lab import peers
 from lib.lab.bench.commandbench import IMAGE, ROOTFS, THEIRS, a_store, ours, rows, said
 from lib.lab.bench.table import Row
@@ -27,6 +28,7 @@ from lib.lab.chapters.places import Place, cable
 from lib.network import create, on, remove
 
 SHOP = "bench-shop"
+NAMED = "/run/netns"  # where namespaces with a name stand
 SLEEP = ("sleep", "3600")
 HOST, NEIGHBOUR = "10.31.1.1", "10.31.1.2"
 PORT = {"ours": 5211, "docker": 5212}
@@ -67,7 +69,7 @@ def networks(rounds: int, many: int = MANY, seconds: float = SECONDS, questions:
     cable(host, "lan", neighbour, "eth0", [f"{NEIGHBOUR}/24"], f"default via {HOST}")
     host.ip(f"addr add {HOST}/24 dev lan")
     try:
-        with host, a_store(), peers.dockerd(network=True) as docker, three_networks(docker):
+        with host, a_store(), podmans_mount(), peers.dockerd(network=True) as docker, three_networks(docker):
             found = [*joining(docker, rounds), *running(docker, rounds), *crowded(many)]
             with pairs(docker) as inside:
                 return [*found, *throughput(inside, neighbour, rounds, seconds), *names(inside, questions)]
@@ -79,6 +81,26 @@ def networks(rounds: int, many: int = MANY, seconds: float = SECONDS, questions:
 def podman(*words: str) -> str:
     """With its newer networks: where it was first called without netavark, it stays with its older ones."""
     return said([*peers.PODMAN, "--network-backend", "netavark", *words])
+
+
+@contextmanager
+def podmans_mount() -> Iterator[None]:
+    """Podman mounts the folder of named namespaces on itself, as ``ip netns`` does, and leaves that behind: here it is taken away again.
+
+    The kernel refuses (EBUSY) where somebody else has put a namespace there meanwhile: then it is his.
+    """
+    there = is_mounted(NAMED)
+    try:
+        yield
+    finally:
+        if not there and is_mounted(NAMED):
+            with suppress(OSError):
+                linux.umount(NAMED)
+
+
+def is_mounted(folder: str) -> bool:
+    """``os.path.ismount`` does not see a folder that is mounted on itself."""
+    return any(row["target"] == folder for row in mountinfo())
 
 
 @contextmanager
