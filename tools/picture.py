@@ -19,7 +19,8 @@ PICTURE = ROOT / "ARCHITECTURE.svg"
 ROW, BOX, HIGH, LEFT, WIDTH = 62, 128, 38, 20, 1040  # pixels
 # Where in its row each box stands (0 is left, 1 right), so that no arrow goes through another box.
 COLUMNS = {
-    "lab": 0.511, "show": 0.421, "cli": 0.531, "engine": 0.602, "build": 0.527, "network": 0.334, "container": 0.66, "oci": 0.254,
+    "lab": 0.511, "show": 0.421, "cli": 0.531, "compose": 0.79, "engine": 0.602, "build": 0.527, "network": 0.334,
+    "container": 0.66, "oci": 0.254,
     "volumes": 0.422, "bases": 0.478, "ingredients": 0.317, "registry": 0.549, "process": 0.314, "images": 0.677, "inside": 0.609,
     "beneath": 0.204, "state": 0.395, "sealed": 0.762, "advice": 0.791, "linux": 0.28, "netfilter": 0.427, "elf": 0.579,
     "processor": 0.715, "dockerfile": 0.878, "durations": 0.932, "sizes": 0.356, "atomicfile": 0.502, "regularfile": 0.21,

@@ -1,0 +1,1 @@
+"""Many containers from one file: it is read, compared with what is there, and what differs is done."""
