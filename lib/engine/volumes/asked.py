@@ -1,7 +1,7 @@
 """What a container has mounted: from what was asked for to what is written down of it, and from that to what its start mounts.
 
 Each mount is a small object in the container's file: ``type`` (bind, volume, tmpfs, image), ``target``, ``ro``; what else belongs to it is
-said by ``lib.volumes.parsed`` and by ``cli.volumes.mounting``. Of a volume ``name`` is known then, and of an image its ``chains``.
+said by ``lib.volumes.parsed`` and by ``wished``. Of a volume ``name`` is known then, and of an image its ``chains``.
 """
 
 from __future__ import annotations
