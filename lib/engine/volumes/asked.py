@@ -78,7 +78,7 @@ def made(library: Library, one: dict) -> dict:
     """A mount that was asked for, with the volume that it needs. Raises ``ValueError``, ``StoreError`` for an image that is not here."""
     if one["type"] == "volume":
         there = store.create(one["name"] or None, one.get("labels"), one.get("options"))
-        return {**one, "name": there.name, "anonymous": not one["name"]}
+        return {"anonymous": not one["name"], **one, "name": there.name}  # it may be known to have no name of its own
     if one["type"] == "image":
         image = library.find(one["source"])
         return {**one, "image": image.id, "chains": image.chain_ids}
