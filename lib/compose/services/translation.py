@@ -81,12 +81,17 @@ def said(wanted: Wanted, image: Image) -> wishes.Wishes:
         volumes=mounts.without_a_name(service),
         exposed=[*exposed(tuple(service.expose)), *connections.targets(service)],
         stop_signal=signal(service.stop_signal),
-        stop_timeout=None if service.stop_grace_period is None else math.ceil(service.stop_grace_period / SECOND),
+        stop_timeout=grace(service),
         healthcheck=healthcheck(service),
         interactive=service.stdin_open,
         attach=(),
         options=options(wanted),
     )
+
+
+def grace(service: Service) -> int | None:
+    """Whole seconds, and none less than was asked for."""
+    return None if service.stop_grace_period is None else math.ceil(service.stop_grace_period / SECOND)
 
 
 def options(wanted: Wanted) -> dict:
