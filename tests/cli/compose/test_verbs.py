@@ -240,7 +240,7 @@ def test_up_waits(compose):
     compose.write(FILE)
     compose("up --wait db web")
     assert names(compose("ps --services --filter status=running")) == ["db", "web"]
-    compose.write(FILE.replace("touch /ok", "true"))
+    compose.write(FILE.replace("touch /ok", "true").replace("interval: 100ms", "interval: 10s"))
     said = compose("up --wait --wait-timeout 1 db", 1)
     assert said.err.endswith("suitcase: application not healthy after 1s\n")
 
