@@ -38,7 +38,7 @@ def keys(project: Project, service: Service) -> dict[str, str]:
     said["image"] = image(project, service)
     for kind, sources in (("secrets", project.secrets), ("configs", project.configs)):
         if kind in said:
-            said[kind] = [[one, given(project, sources, one["source"])] for one in said[kind]]
+            said[kind] = [[one, given(sources, one["source"])] for one in said[kind]]
     return {name: digest(without_extensions(value))[:SHORT] for name, value in sorted(said.items()) if value and name != "extensions"}
 
 
@@ -49,12 +49,9 @@ def without_extensions(said: object) -> object:
     return [without_extensions(one) for one in said] if isinstance(said, list) else said
 
 
-def given(project: Project, sources: Mapping, key: str) -> dict:
-    """What a secret or a config says, with the variable's value where it comes from one."""
-    one = sources.get(key)
-    if one is None:
-        return {}
-    return one.model_dump(exclude_defaults=True) | ({"value": project.variables.get(one.environment)} if one.environment else {})
+def given(sources: Mapping, key: str) -> dict:
+    """What a secret or a config says, its content included where that is known."""
+    return sources[key].model_dump(exclude_defaults=True) if key in sources else {}
 
 
 def config_hash(found: Mapping[str, str]) -> str:
