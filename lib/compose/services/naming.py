@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from lib.compose.model import Network, Project, Service, Volume
 
@@ -31,7 +31,7 @@ def digest(what: object) -> str:
 
 
 def keys(project: Project, service: Service) -> dict[str, str]:
-    """Of each key that makes a container what it is, a digest: so it can be said which of them has changed."""
+    """Of each key that makes a container what it is, a digest: so it can be said which of them has changed. Of a mapping, of each entry."""
     said = service.model_dump(exclude_defaults=True, exclude=ELSEWHERE)
     if "deploy" in said:
         said["deploy"] = {name: value for name, value in said["deploy"].items() if name in ("resources", "restart_policy")}
@@ -39,7 +39,16 @@ def keys(project: Project, service: Service) -> dict[str, str]:
     for kind, sources in (("secrets", project.secrets), ("configs", project.configs)):
         if kind in said:
             said[kind] = [[one, given(sources, one["source"])] for one in said[kind]]
-    return {name: digest(without_extensions(value))[:SHORT] for name, value in sorted(said.items()) if value and name != "extensions"}
+    return {name: digest(value)[:SHORT] for name, value in sorted(entries(without_extensions(said)))}
+
+
+def entries(said: Mapping) -> Iterator[tuple[str, object]]:
+    """``environment.A``, ``image``: what is not empty."""
+    for name, value in said.items():
+        if isinstance(value, dict):
+            yield from ((f"{name}.{key}", one) for key, one in value.items())
+        elif value:
+            yield name, value
 
 
 def without_extensions(said: object) -> object:
