@@ -165,5 +165,5 @@ def test_hooks_too_get_no_new_privileges(bench, tmp_path):
 
 
 def test_what_is_not_done_of_security_opt_is_refused(bench, tmp_path):
-    with pytest.raises(Failed, match="--security-opt seccomp:profile.json is not done here"):
+    with pytest.raises(Failed, match=r"--security-opt seccomp:profile\.json is not done here"):
         bench.do(project_of("security_opt: ['seccomp:profile.json']", tmp_path))
