@@ -135,3 +135,20 @@ def test_what_the_engine_is_told(bench, tmp_path):
     assert facts["restart"]["name"] == "unless-stopped" and facts["log"]["max_size"] == 10**6 and facts["annotations"] == {"c": "d"}
     config = facts["config"]
     assert config["stop_signal"] == "INT" and config["labels"]["a"] == "b" and "81/tcp" in config["exposed_ports"]
+
+
+@pytest.mark.parametrize(("key", "namespace"), [("pid", "pid"), ("network_mode", "net")])
+def test_it_lives_in_a_namespace_of_another_service(bench, tmp_path, key, namespace):
+    other = f"db:\n  image: {BUSYBOX}\n  stop_grace_period: 0s\n  command: [sleep, '1000']"
+    bench.do(project_of(f"{key}: service:db\ncommand: [sleep, '1000']", tmp_path, other))
+    pids = [bench.facts(name)["state"]["pid"] for name in ("demo-db-1", "demo-web-1")]
+    kinds = ("ipc", "pid", "net")
+    same = [kind for kind in kinds if len({os.readlink(f"/proc/{pid}/ns/{kind}") for pid in pids}) == 1]
+    assert same == [namespace]
+
+
+@pytest.mark.parametrize("word", ["volumes_from: [db]", "volumes_from: ['db:ro']"])
+def test_it_has_the_volumes_of_another_service(bench, tmp_path, word):
+    other = f"db:\n  image: {BUSYBOX}\n  stop_grace_period: 0s\n  command: [sleep, '1000']\n  volumes: ['named:/data']"
+    bench.do(project_of(f"{word}\ncommand: [sh, -c, 'touch /data/x 2>&1; ls /data']", tmp_path, other))
+    assert printed(bench) == ("touch: /data/x: Read-only file system" if word.endswith("ro']") else "x")
