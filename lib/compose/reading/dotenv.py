@@ -6,16 +6,21 @@ single quotes nothing; without quotes a value ends at `` #``. Values may use var
 
 from __future__ import annotations
 
+import os
 import re
+from collections import ChainMap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from io import TextIOWrapper
 
 from lib.compose.reading.interpolation import BadTemplate, substituted
 from lib.compose.reading.nodes import ComposeError, Place
+from lib.regularfile import open_regular
 
 LARGEST = 4 << 20  # bytes
+MOST = 16 << 20  # characters of all values of a file, when those that they use are filled in
 SPACES = "\t\v\f\r \x85\xa0"
-ESCAPE = re.compile(r"\\([abcfnrtv$\"\\]|0[0-9]{0,3})")
+ESCAPE = re.compile(r"\\([abcfnrtv$\"\\]|0[0-7]{0,3})")
 ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", '"': '"', "$": "$$"}
 
 Lookup = Callable[[str], str | None]
@@ -43,11 +48,20 @@ def read(path: str, lookup: Lookup, known: Mapping[str, str] | None = None, raw:
 
     Raises: ComposeError, with the place; OSError.
     """
-    with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        text = file.read(LARGEST + 1)
+    text = _text(path)
     if len(text) > LARGEST:
         raise ComposeError(f"the file is larger than {LARGEST >> 20} MiB", Place(path))
+    if (at := text.find("\0")) >= 0:
+        raise ComposeError("a variable can't have the character '\\x00' in it", Place(path, text.count("\n", 0, at) + 1))
     return _Raw(path, lookup).read(text) if raw else _Reader(path, text, lookup, dict(known or {})).read()
+
+
+def _text(path: str) -> str:
+    """A file's text, or the beginning of one that is too large. Nobody waits at a pipe, or opens a device."""
+    if path == os.devnull:
+        return ""
+    with open_regular(path) as file, TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="") as text:
+        return text.read(LARGEST + 1)
 
 
 class _Raw:
@@ -71,7 +85,8 @@ class _Raw:
 class _Reader:
     def __init__(self, path: str, text: str, lookup: Lookup, known: dict[str, str]):
         self.path, self.text, self.at, self.lookup, self.known = path, text, 0, lookup, known
-        self.found = Pairs()
+        self.found, self.length = Pairs(), 0
+        self.line, self.counted = 1, 0  # the line of a place up to which lines have been counted
 
     def read(self) -> Pairs:
         while self._to_statement():
@@ -79,9 +94,18 @@ class _Reader:
             name, alone = self._name()
             value = (self.lookup(name) if name else None) if alone else self._value()
             if value is not None:
-                self.found.put(name, value, self.text.count("\n", 0, start) + 1)
-                self.known[name] = value
+                self._put(name, value, start)
         return self.found
+
+    def _put(self, name: str, value: str, start: int) -> None:
+        self.line, self.counted = self.line + self.text.count("\n", self.counted, start), start
+        self.length += len(value)
+        if self.length > MOST:
+            raise ComposeError(
+                f"with the variables that they use, the values are larger than {MOST >> 20} MiB", Place(self.path, self.line)
+            )
+        self.found.put(name, value, self.line)
+        self.known[name] = value
 
     def _to_statement(self) -> bool:
         while self.at < len(self.text):
@@ -151,7 +175,7 @@ class _Reader:
     def _filled(self, text: str, start: int) -> str:
         names = {name: value for name in _names(text) if (value := self.lookup(name)) is not None}
         try:
-            return substituted(text, {**self.known, **names})
+            return substituted(text, ChainMap(names, self.known))
         except BadTemplate as error:
             raise self._error(str(error), start) from None
 
@@ -167,5 +191,5 @@ def _names(text: str) -> set[str]:
 def _unescaped(found: re.Match) -> str:
     letter = found[1]
     if letter[0] == "0":
-        return chr(int(letter[1:], 8)) if len(letter) == 4 and int(letter[1:], 8) < 256 else found[0]
+        return chr(int(letter[1:], 8)) if len(letter) == 4 and 0 < int(letter[1:], 8) < 256 else found[0]
     return ESCAPES.get(letter, found[0])

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from lib.compose.reading.merging import merged, without
-from lib.compose.reading.nodes import ComposeError, Node, Path, clone
+from lib.compose.reading.nodes import ComposeError, Node, Path, clone, count
 from lib.compose.reading.paths import joined
 
 DEEPEST = 50  # a chain of services, each of which extends the next
+MOST = 100_000  # values that are copied: a large service may be extended often
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +35,12 @@ def extended(source: Source, read: Reader) -> None:
         source: The services; they are changed.
         read: Reads another file, and raises ComposeError at the node when it can't.
     """
+    left = [MOST]
     for name in list(source.services):
-        source.services[name] = _extended(source, name, read, ())
+        source.services[name] = _extended(source, name, read, left, ())
 
 
-def _extended(source: Source, name: str, read: Reader, chain: tuple[tuple[str, str], ...]) -> Node:
+def _extended(source: Source, name: str, read: Reader, left: list[int], chain: tuple[tuple[str, str], ...]) -> Node:
     service = source.services[name]
     extends = service.get("extends")
     if extends is None:
@@ -47,7 +49,10 @@ def _extended(source: Source, name: str, read: Reader, chain: tuple[tuple[str, s
         way = " → ".join(f"{one} ({os.path.basename(file)})" for file, one in (*chain, (source.file, name)))
         raise ComposeError(f"services.{name}.extends goes round in a circle: {way}", extends.place)
     other, wanted = _other(source, name, extends, read)
-    base = _extended(other, wanted, read, (*chain, (source.file, name)))
+    base = _extended(other, wanted, read, left, (*chain, (source.file, name)))
+    left[0] -= count(base)
+    if left[0] < 0:
+        raise ComposeError(f"services.{name}.extends: more than {MOST} values are copied from one service to another", extends.place)
     copy = extends.like({"services": extends.like({name: clone(base)})})
     copy = without(copy, source.marks)
     found = merged(copy["services"][name], service, ("services", name))

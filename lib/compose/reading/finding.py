@@ -7,12 +7,14 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from io import TextIOWrapper
 from typing import TextIO
 
 from lib.compose.reading import dotenv
 from lib.compose.reading.interpolation import Variables
 from lib.compose.reading.nodes import ComposeError, Node, Place, Problem
 from lib.compose.reading.paths import joined
+from lib.regularfile import open_regular
 
 NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 OVERRIDES = ("compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml")
@@ -145,8 +147,8 @@ def text_of(path: str, stdin: TextIO | None, node: Node | None = None) -> str:
     try:
         if path == STDIN:
             return (stdin or sys.stdin).read(LARGEST + 1)
-        with open(path, encoding="utf-8-sig") as file:
-            return file.read(LARGEST + 1)
+        with open_regular(path) as file, TextIOWrapper(file, "utf-8-sig") as text:
+            return text.read(LARGEST + 1)
     except FileNotFoundError:
         raise ComposeError(f"there is no file {path}", node.place if node else None) from None
     except UnicodeDecodeError:

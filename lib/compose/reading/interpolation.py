@@ -10,7 +10,10 @@ from lib.compose.reading.nodes import ComposeError, Node, Path, Problem, dotted,
 
 NAME = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
 OPERATOR = re.compile(r":?[-?+]")
+BRACE = re.compile(r"[{}]")
 DEEPEST = 50  # braces within braces
+LONGEST = 4 << 20  # characters of a text whose variables are filled in
+MOST = 64 << 20  # characters of all of them together: a variable may be long, and used often
 
 
 class BadTemplate(ValueError):
@@ -24,10 +27,11 @@ class Variables:
     values: dict[str, str] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
     used: dict[str, str] = field(default_factory=dict)
+    filled: list[int] = field(default_factory=lambda: [0])  # characters that were filled in up to now
 
     def extended(self, values: Mapping[str, str], sources: Mapping[str, str]) -> Variables:
         """These, and others where these have nothing."""
-        return Variables({**values, **self.values}, {**sources, **self.sources}, self.used)
+        return Variables({**values, **self.values}, {**sources, **self.sources}, self.used, self.filled)
 
 
 Unset = Callable[[str], None]
@@ -37,9 +41,13 @@ def substituted(text: str, values: Mapping[str, str], unset: Unset = lambda name
     """``text`` with its variables filled in; ``unset`` hears of those that are empty for want of a value. Raises: BadTemplate."""
     if depth > DEEPEST:
         raise BadTemplate(f"braces are nested more than {DEEPEST} deep")
-    return "".join(
-        _filled(piece, values, unset, depth) if isinstance(piece, Reference) else piece for piece in pieces(text)
-    )  # fmt: skip
+    found, length = [], 0
+    for piece in pieces(text):
+        found.append(_filled(piece, values, unset, depth) if isinstance(piece, Reference) else piece)
+        length += len(found[-1])
+        if length > LONGEST:
+            raise BadTemplate(f"with its variables filled in, this is longer than {LONGEST >> 20} MiB")
+    return "".join(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +94,10 @@ def _braced(text: str, dollar: int) -> tuple[Reference, int]:
 
 def _closing(text: str, opening: int) -> int:
     depth = 0
-    for at in range(opening, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[at], 0)
+    for brace in BRACE.finditer(text, opening):
+        depth += 1 if brace[0] == "{" else -1
         if depth == 0:
-            return at
+            return brace.start()
     return -1
 
 
@@ -134,6 +142,9 @@ def _replaced(node: Node, variables: Variables, warnings: list[Problem], path: P
     try:
         names = dict.fromkeys(reference.name for reference in names_in(node.value))
         text = substituted(node.value, variables.values, unset)
+        variables.filled[0] += len(text)
+        if variables.filled[0] > MOST:
+            raise BadTemplate(f"with all variables filled in, the project is larger than {MOST >> 20} MiB")
     except BadTemplate as error:
         raise ComposeError(f"{dotted(path)}: {error}", node.place) from None
     known = {name: variables.sources.get(name, "not set") for name in names}

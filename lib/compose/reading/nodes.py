@@ -82,6 +82,11 @@ def clone(node: Node) -> Node:
     return node.like([clone(child) for child in node.value] if isinstance(node.value, list) else node.value)
 
 
+def count(node: Node) -> int:
+    """How many values are in it, itself included?"""
+    return 1 + sum(map(count, node.map.values() if isinstance(node.value, dict) else node.items))
+
+
 def plain(node: Node) -> Any:
     """The values alone."""
     if isinstance(node.value, dict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +27,8 @@ from lib.compose.reading.yaml.scalars import meaning
 LARGEST = 4 << 20  # bytes of a file
 DEEPEST = 100  # levels
 MOST = 100_000  # values, those of aliases counted as often as they are used: Compose's own bound
+
+UNSPEAKABLE = re.compile("[\0\ud800-\udfff]")  # what no path, argument or variable can hold
 
 GONE = object()  # the value of a node that says !reset
 STANDARD = "tag:yaml.org,2002:"
@@ -129,6 +132,8 @@ class _Reader:
         return Node(self._mapping(path), place)
 
     def _scalar(self, event) -> Any:
+        if found := UNSPEAKABLE.search(event.value):
+            raise ComposeError(f"a text can't have the character {found[0]!r} in it: no program could be told of it", self._place(event))
         plain = event.implicit[0] or ((event.tag or "").startswith("!") and event.style is None)
         if event.tag and event.tag.startswith(STANDARD) and event.style is None:
             plain = event.tag != STANDARD + "str"

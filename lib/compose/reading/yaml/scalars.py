@@ -44,7 +44,14 @@ def _whole(digits: str) -> int | float:
     number = sign * int(digits, 8 if octal else 0)
     if not number and sign < 0:
         return -0.0
-    return number if -(1 << 63) <= number < 1 << 64 else float(number)
+    return number if -(1 << 63) <= number < 1 << 64 else _rounded(number)
+
+
+def _rounded(number: int) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return float("inf") if number > 0 else float("-inf")
 
 
 def _day(word: str, year: int, month: int, day: int) -> str:
