@@ -55,6 +55,15 @@ def test_names_answer_on_the_network_of_the_project(bench):
     assert said.count("Address") >= 2 and "can't" not in said, said
 
 
+def test_a_link_is_a_name_that_only_one_service_knows(bench):
+    asks = ["sh", "-c", "nslookup database | grep -c Name"]
+    web, other = service("web", command=asks, links=["db:database"]), service("other", command=asks)
+    bench.do(project(service("db"), web, other))
+    for name, found in (("web", b"1"), ("other", b"0")):
+        wait_for(lambda name=name: bench.seen()[f"demo-{name}-1"] == "exited")
+        assert log(bench.facts(f"demo-{name}-1")).split() == [found]
+
+
 def test_a_changed_key_makes_one_container_anew(bench):
     bench.do(two())
     before = {name: bench.facts(name)["id"] for name in RUNS}
