@@ -11,6 +11,7 @@ from lib.compose.services import naming
 from lib.images import Library
 
 Tell = Callable[[str], object]
+IN_MEMORY = "/proc/self/fd/"
 
 
 def pull(library: Library, name: str, policy: str, platform: str, tell: Tell, stop: Stop) -> None:
@@ -25,8 +26,13 @@ def build(library: Library, project: Project, service: Service, tell: Tell) -> N
     """Raises ``ImageError``, ``ValueError``."""
     from lib.build import Build as Job
 
-    job = Job(library, options(library, project, service), lambda what, step, text: tell(text) if what == "output" else None)
-    job.run()
+    said = options(library, project, service)
+    try:
+        Job(library, said, lambda what, step, text: tell(text) if what == "output" else None).run()
+    finally:
+        for path in said.secrets.values():
+            if path.startswith(IN_MEMORY):
+                os.close(int(path.removeprefix(IN_MEMORY)))
 
 
 def options(library: Library, project: Project, service: Service):
@@ -82,7 +88,7 @@ def secrets(project: Project, said: Build) -> dict[str, str]:
 
             fd = os.memfd_create("secret")
             os.write(fd, content(source))
-            found[one.target or one.source] = f"/proc/{os.getpid()}/fd/{fd}"
+            found[one.target or one.source] = f"{IN_MEMORY}{fd}"
     return found
 
 
