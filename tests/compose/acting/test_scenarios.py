@@ -356,6 +356,21 @@ def test_it_is_built_and_built_again_only_when_that_is_asked_for(bench, tmp_path
     assert observe(bench.library, wanted("two")).images == {}
 
 
+@pytest.mark.parametrize("stages", [1, 2])
+def test_an_interrupt_ends_a_build(bench, tmp_path, stages):
+    lines = [f"FROM {BUSYBOX} AS s{number}\nRUN echo going; sleep 1000\n" for number in range(stages)]
+    lines += ["COPY --from=s0 /bin/sh /x\n"] * (stages - 1)
+    (tmp_path / "Dockerfile").write_text("".join(lines))
+
+    class Interrupting(Reporter):
+        def waited(self, one, text):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        carry_out(bench.library, project(service("web", image="", build=Build(context=str(tmp_path)))), Up(), Interrupting())
+    assert bench.seen() == {}
+
+
 def test_an_image_that_is_nowhere_is_named(bench, monkeypatch):
     monkeypatch.setenv("SUITCASE_OFFLINE", "1")
     with pytest.raises(Failed, match="pull image localhost/no:such: No such image: localhost/no:such"):
