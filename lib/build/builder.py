@@ -23,7 +23,7 @@ from lib.dockerfile.instructions import Arg
 from lib.images import Cache, Image, ImageError, Library, Merged, Record, Store, image, references
 from lib.images.cache import key
 from lib.images.chains import Chains
-from lib.images.sourcedate import created
+from lib.images.sourcedate import created, dated
 from lib.registry.pace import Stopping
 from lib.regularfile import open_regular
 from lib.shield import Shield
@@ -158,16 +158,20 @@ class Build:
         """Wait for all. When it is to stop, end what runs, again and again: a RUN may be just about to begin."""
         from concurrent.futures import FIRST_COMPLETED, wait
 
-        from lib import process
-
         left = set(jobs)
         while left:
             _, left = wait(left, TICK if self.stopping.is_set() else None, FIRST_COMPLETED)
             if self.stopping.is_set():
-                self.stopping.set()
-                for one in process.ours():
-                    if one.plan.name in self.running:
-                        one.signal(signal.SIGKILL)
+                self.stop()
+
+    def stop(self) -> None:
+        """Have it end with an error; also for another thread. It is to be called until it has: a RUN may be just about to begin."""
+        from lib import process
+
+        self.stopping.set()
+        for one in process.ours():
+            if one.plan.name in self.running:
+                one.signal(signal.SIGKILL)
 
     def result(self, stage: Stage):
         """What an earlier stage came to; waits for it."""
@@ -282,12 +286,6 @@ def opened(folder: str) -> Folder:
         return Folder(os.open(folder, FOLDER))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ContextError(f"unable to prepare context: path {folder!r} not found: {error.strerror.lower()}") from None
-
-
-def dated(history: list[dict], moment: str) -> list[dict]:
-    """Words before the first layer are as old as that layer: what comes from the cache must give the same image again."""
-    first = next((one["created"] for one in history if one.get("created")), moment)
-    return [{**one, "created": first} if one.get("created") == "" else one for one in history]
 
 
 def build(context: str = ".", library: Library | None = None, tell=lambda *words: None, **options) -> Built:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+from lib import linux
 from lib.compose.acting.stopping import Stop
 from lib.compose.model import Build, Project, Service
 from lib.compose.services import naming
 from lib.images import Library
+from lib.state import kept
 
 Tell = Callable[[str], object]
+TICK = 0.05  # seconds between two calls to end
 
 
 def pull(library: Library, name: str, policy: str, platform: str, tell: Tell, stop: Stop) -> None:
@@ -21,12 +26,37 @@ def pull(library: Library, name: str, policy: str, platform: str, tell: Tell, st
     resolve.image(library, name, policy, tell, parse_platform(platform) if platform else None, stopping=stop.pulls)
 
 
-def build(library: Library, project: Project, service: Service, tell: Tell) -> None:
-    """Raises ``ImageError``, ``ValueError``."""
+def build(library: Library, project: Project, service: Service, tell: Tell, stop: Stop) -> None:
+    """Raises ``ImageError``, ``ValueError``, ``Interrupted``."""
     from lib.build import Build as Job
 
     job = Job(library, options(library, project, service), lambda what, step, text: tell(text) if what == "output" else None)
-    job.run()
+    with ended_by(stop, job.stop):
+        job.run()
+
+
+@contextmanager
+def ended_by(stop: Stop, end: Callable[[], object]) -> Iterator[None]:
+    """What goes on in this block is ended as soon as somebody says stop, again and again until it does end. Raises ``Interrupted``."""
+    over = os.eventfd(0, os.EFD_CLOEXEC)
+
+    def watch() -> None:
+        ready = linux.readable([over, stop.fd])
+        while over not in ready:
+            end()
+            ready = linux.readable([over], TICK)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    except Exception:
+        stop.check()  # then that is why
+        raise
+    finally:
+        os.eventfd_write(over, 1)
+        watcher.join()
+        os.close(over)
 
 
 def options(library: Library, project: Project, service: Service):
@@ -87,5 +117,5 @@ def secrets(project: Project, said: Build) -> dict[str, str]:
 
 
 def remove(library: Library, name: str) -> None:
-    """Raises ``ImageError``."""
-    library.remove(name)
+    """Raises ``StoreError`` for one that somebody's container stands on."""
+    library.remove(name, in_use=kept.images())

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import tracemalloc
 from contextlib import closing
 
 import pytest
-from helpers.lives import log
+from helpers.lives import BUSYBOX, log
 from helpers.needs import requires
 from helpers.projects import project, service
 from helpers.waiting import wait_for
@@ -17,7 +18,7 @@ from lib import linux
 from lib.compose.acting import Down, Failed, Restart, Start, Stop, Up, carry_out, observe, stopping
 from lib.compose.acting.reporters import Reporter
 from lib.compose.acting.waiting import NotReady, until
-from lib.compose.model import Dependency, Deploy, Healthcheck, Hook, Mount, PreStart, Volume
+from lib.compose.model import Build, Dependency, Deploy, Healthcheck, Hook, Mount, PreStart, Volume
 from lib.engine import lifecycle
 from lib.engine.volumes import store
 from lib.network import every
@@ -230,7 +231,7 @@ def test_hooks_run_before_and_after_and_at_the_end(bench, tmp_path):
 @pytest.mark.parametrize(("when", "kind"), [("pre_start", PreStart), ("post_start", Hook)])
 def test_a_hook_that_fails_says_what_it_said(bench, when, kind):
     hook = kind(command=["sh", "-c", "echo sorry; exit 3"])
-    with pytest.raises(Failed, match=r"run .*\[0\] of demo-db-1 ended with exit code 3: sorry"):
+    with pytest.raises(Failed, match=rf"run {when}\[0\] of demo-db-1: {when}\[0\] ended with exit code 3: sorry"):
         bench.do(project(service("db", **{when: [hook]}), service("web", depends_on={"db": Dependency()})))
     assert bench.seen()["demo-web-1"] == "created"
 
@@ -320,3 +321,40 @@ def test_a_hundred_replicas(bench):
     assert set(bench.seen().values()) == {"running"} and len(bench.seen()) == 100
     bench.do(wanted, Down())
     assert bench.seen() == {}
+
+
+def test_an_interrupt_ends_a_build(bench, tmp_path):
+    text = f"FROM {BUSYBOX}\nRUN echo begun; sleep 1000\n"
+    wanted = project(service(image="", build=Build(context=str(tmp_path), dockerfile_inline=text)))
+
+    class Interrupting(Reporter):
+        def waited(self, one, text):
+            if "begun" in text:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        def failed(self, one, error):
+            told.append(f"{one}: {error}")
+
+    told = []
+    with pytest.raises(KeyboardInterrupt):
+        carry_out(bench.library, wanted, Up(), Interrupting())
+    assert told == ["build image demo-web: interrupted"] and bench.seen() == {}
+
+
+def test_a_hook_that_prints_without_end_costs_no_memory(bench):
+    flood = "head -c 50000000 /dev/zero | tr '\\0' 'x'; echo; echo sorry; exit 3"
+    tracemalloc.start()
+    try:
+        with pytest.raises(Failed, match=r"xxx\nsorry$"):
+            bench.do(project(service(post_start=[Hook(command=["sh", "-c", flood])])))
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_image_that_somebody_elses_container_stands_on_stays_and_that_is_told(bench):
+    wanted = project(service())
+    bench.do(wanted)
+    lifecycle.create(bench.library, bench.lives.facts(["true"]), "stranger")
+    assert "is being used by a container" in bench.do(wanted, Down(images="all")).those("warned")[0]
+    assert bench.library.find(BUSYBOX)
