@@ -11,10 +11,9 @@ def library():
 
 def in_use() -> frozenset[str]:
     """The ids of images that containers stand on."""
-    from lib import state
     from lib.state import kept
 
-    return frozenset(facts["image"] for facts in [*state.records(), *kept.stood_on()] if "image" in facts)
+    return kept.images()
 
 
 def disk(ours) -> int:

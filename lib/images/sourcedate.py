@@ -18,3 +18,9 @@ def created() -> str:
     moment = epoch()
     now = datetime.now(UTC) if moment is None else datetime.fromtimestamp(moment, UTC)
     return now.isoformat().removesuffix("+00:00").rstrip("0" if now.microsecond else "") + "Z"  # as Go writes it
+
+
+def dated(history: list[dict], moment: str) -> list[dict]:
+    """Words before the first layer are as old as that layer: what comes from the cache must give the same image again."""
+    first = next((one["created"] for one in history if one.get("created")), moment)
+    return [{**one, "created": first} if one.get("created") == "" else one for one in history]

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lib.state.places import folder, store
+from lib.state.record import records
 from lib.state.removal import rmtree
 
 VERSION = 1
@@ -102,6 +103,11 @@ def stood_on() -> list[dict]:
                 if {"image", "chains"} <= one.keys()
             ]
     return found
+
+
+def images() -> frozenset[str]:
+    """The ids of images that containers stand on."""
+    return frozenset(facts["image"] for facts in [*records(), *stood_on()] if "image" in facts)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from lib.compose.planning.operations import (
 )
 from lib.compose.services import naming, translation
 from lib.engine import ending, lifecycle, wishes
-from lib.images import Library
+from lib.images import Library, StoreError
 from lib.state import kept
 
 Tell = Callable[[str], object]
@@ -73,7 +73,8 @@ class Deeds:
         images.build(self.library, self.project, one.service, tell, self.stop)
 
     def remove_image(self, one: RemoveImage, tell: Tell) -> None:
-        images.remove(self.library, one.resource)
+        with still_in_use(StoreError):
+            images.remove(self.library, one.resource)
 
     def create_network(self, one: CreateNetwork, tell: Tell) -> None:
         from lib import network

@@ -17,6 +17,7 @@ from lib.images import Library
 from lib.state import kept
 
 LAST = 500  # bytes of what it printed, when it fails
+PIPE = 1 << 16  # bytes that are in one at most
 
 
 class HookFailed(Exception):
@@ -28,21 +29,37 @@ def inside(library: Library, stop: Stop, one: RunHook, facts: dict) -> None:
     said = one.hook
     env = {name: value for name, value in said.environment.items() if value is not None}
     wanted = joining.Joined(said.command, env, said.working_dir or None, said.user or None, privileged=said.privileged)
-    with open(os.memfd_create("hook"), "w+b") as out:
-        plan = joining.plan(library, facts, wanted)
-        with closing(joining.Exec(plan, stdout=out.fileno(), stderr=out.fileno())) as process:
-            if stop.fd in linux.readable([process.pidfd, stop.fd]):
-                signal.pidfd_send_signal(process.pidfd, signal.SIGKILL)
-            code = process.wait()
-        stop.check()
-        if code:
-            out.seek(0)
-            raise HookFailed(f"{one} ended with exit code {code}{last(out.read())}")
+    plan = joining.plan(library, facts, wanted)
+    end, begin = os.pipe2(os.O_CLOEXEC)
+    with open(end, "rb", 0) as out, open(begin, "wb", 0) as into, closing(joining.Exec(plan, stdout=begin, stderr=begin)) as process:
+        into.close()
+        said = heard(process.pidfd, stop, out.fileno())
+        code = process.wait()
+    stop.check()
+    if code:
+        raise failed(one, code, said)
 
 
-def last(text: bytes) -> str:
-    found = text[-LAST:].decode(errors="replace").strip()
-    return f": {found}" if found else ""
+def heard(pidfd: int, stop: Stop, out: int) -> bytes:
+    """The last of what is printed until the process ends, as it may print without end. It is killed when somebody says stop."""
+    said, watched = b"", [pidfd, stop.fd, out]
+    while True:
+        ready = linux.readable(watched)
+        if stop.fd in ready:
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            watched.remove(stop.fd)
+        if out in ready:
+            piece = os.read(out, PIPE)
+            said = (said + piece)[-LAST:]
+            if not piece:
+                watched.remove(out)
+        if pidfd in ready:  # and what it has printed has been read: a pipe holds no more than was just asked for
+            return said
+
+
+def failed(one: RunHook, code: int, said: bytes) -> HookFailed:
+    found = said.decode(errors="replace").strip()
+    return HookFailed(f"{one.when}[{one.place}] ended with exit code {code}" + (f": {found}" if found else ""))
 
 
 def of_its_own(model: Service, said: PreStart, ident: str) -> Service:
@@ -69,7 +86,7 @@ def before(library: Library, project: Project, stop: Stop, one: RunHook, facts: 
             linux.readable([*([pidfd] if pidfd >= 0 else []), stop.fd], None if pidfd >= 0 else 0)
         stop.check()
         if code := ending.wait(kept.load(kept.place(made))):
-            raise HookFailed(f"{one} ended with exit code {code}{last(printed(made))}")
+            raise failed(one, code, printed(made))
     finally:
         ending.remove(kept.load(kept.place(made)), force=True, volumes=True)
 
@@ -77,4 +94,7 @@ def before(library: Library, project: Project, stop: Stop, one: RunHook, facts: 
 def printed(facts: dict) -> bytes:
     from lib.engine.log.reader import frames
 
-    return b"".join(piece.data for piece in frames(kept.place(facts)))[-LAST:]
+    said = b""
+    for piece in frames(kept.place(facts), tail=LAST):
+        said = (said + piece.data)[-LAST:]
+    return said

@@ -21,6 +21,7 @@ from lib.compose.planning.taking import Taking, orphans
 from lib.compose.planning.wanted import Up
 from lib.compose.services import dependencies, naming
 
+MANY = 10_000  # containers of a service: more is a slip of the pen
 MOST = 8  # letters of an id before the name of a container that replaces another
 SATISFIED = {
     "service_started": lambda one: one.up,
@@ -74,6 +75,8 @@ class Upward:
     def containers(self, service: Service) -> None:
         """Which stay, which go, which are made."""
         count = self.wishes.scale.get(service.name, service.replicas)
+        if count > MANY:
+            raise ValueError(f"service {service.name}: {count} containers are more than this machine could have, {MANY} at most")
         if service.container_name and count > 1:
             raise ValueError(
                 f"service {service.name} has the container_name {service.container_name}, and {count} containers cannot have one name: "

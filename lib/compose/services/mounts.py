@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Callable, Iterator, Mapping
 
 from lib.compose.model import FileGrant, FileSource, Mount, Project, Service
@@ -11,6 +10,8 @@ from lib.regularfile import open_regular
 
 SECRETS = "/run/secrets"
 LONGEST = 1 << 20  # bytes of a secret or a config that is copied
+NOBODY = (1 << 32) - 1  # no user's number: it means that the owner stays who he is. See chown(2)
+MODES = 0o7777
 
 
 def is_short(one: Mount) -> bool:
@@ -120,10 +121,20 @@ def bound(project: Project, service: Service) -> list[dict]:
 def files(project: Project, service: Service) -> list[dict]:
     """Those that the container gets a copy of: place, content, owner and mode. Raises ``ValueError``."""
     return [
-        {"target": target, "content": content(source).hex(), "uid": int(one.uid or 0), "gid": int(one.gid or 0),
-         "mode": 0o444 if one.mode is None else stat.S_IMODE(one.mode)}
+        {"target": target, "content": content(source).hex(), "uid": owner(one, "uid"), "gid": owner(one, "gid"),
+         "mode": 0o444 if one.mode is None else one.mode & MODES}
         for one, source, target in grants(project, service) if not is_bound(one, source)
     ]  # fmt: skip
+
+
+def owner(one: FileGrant, key: str) -> int:
+    """Raises ``ValueError``."""
+    given = getattr(one, key) or "0"
+    if not (given.isascii() and given.isdigit() and int(given[:20]) < NOBODY):
+        raise ValueError(
+            f"{key} of {one.source} must be a number, not {given[:40]!r}: whoever copies the file knows no names of the image's"
+        )
+    return int(given)
 
 
 def content(source: FileSource) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import tracemalloc
 from contextlib import closing
 
 import pytest
@@ -239,7 +240,7 @@ def test_hooks_run_before_and_after_and_at_the_end(bench, tmp_path):
 @pytest.mark.parametrize(("when", "kind"), [("pre_start", PreStart), ("post_start", Hook)])
 def test_a_hook_that_fails_says_what_it_said(bench, when, kind):
     hook = kind(command=["sh", "-c", "echo sorry; exit 3"])
-    with pytest.raises(Failed, match=r"run .*\[0\] of demo-db-1 ended with exit code 3: sorry"):
+    with pytest.raises(Failed, match=rf"run {when}\[0\] of demo-db-1: {when}\[0\] ended with exit code 3: sorry"):
         bench.do(project(service("db", **{when: [hook]}), service("web", depends_on={"db": Dependency()})))
     assert bench.seen()["demo-web-1"] == "created"
 
@@ -415,3 +416,22 @@ def test_after_a_kill_the_next_up_brings_it_to_what_is_wished(bench, word):
     bench.do(wanted)
     assert bench.seen() == RUNS and bench.do(wanted).heard == []
     assert "A=1" in bench.facts("demo-web-1")["config"]["env"]
+
+
+def test_a_hook_that_prints_without_end_costs_no_memory(bench):
+    flood = "head -c 50000000 /dev/zero | tr '\\0' 'x'; echo; echo sorry; exit 3"
+    tracemalloc.start()
+    try:
+        with pytest.raises(Failed, match=r"xxx\nsorry$"):
+            bench.do(project(service(post_start=[Hook(command=["sh", "-c", flood])])))
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_image_that_somebody_elses_container_stands_on_stays_and_that_is_told(bench):
+    wanted = project(service())
+    bench.do(wanted)
+    lifecycle.create(bench.library, bench.lives.facts(["true"]), "stranger")
+    assert "is being used by a container" in bench.do(wanted, Down(images="all")).those("warned")[0]
+    assert bench.library.find(BUSYBOX)

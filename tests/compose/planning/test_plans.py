@@ -576,6 +576,7 @@ def test_why_of_nobody():
         (TWO, Up(services=["wbe"]), "no such service: wbe (there is web: is that meant?)"),
         (TWO, Stop(services=["wbe"]), "no such service: wbe (there is web: is that meant?)"),
         (project(service("a", container_name="x")), Up(scale={"a": 2}), "2 containers cannot have one name"),
+        (project(service("a", scale=10**11)), Up(), "100000000000 containers are more than this machine could have, 10000 at most"),
         (
             project(service("a"), networks={"default": Network(name="x", external=True)}),
             Up(),

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from lib.compose.reading import ComposeError, Request, load
+from lib.compose.reading import ComposeError, Request, canonical, load
 
 ONE = "services: {a: {image: x, %s}}\n"
 TEN_TIMES = "A0=" + "x" * 1000 + "\n" + "".join(f"A{level + 1}={f'$A{level}' * 10}\n" for level in range(8))
@@ -83,3 +83,11 @@ def test_an_escape_that_is_no_character(tmp_path):
     (tmp_path / ".env").write_text('A="\\0899"\n')
     (tmp_path / "compose.yaml").write_text(ONE % "hostname: a")
     load(Request(cwd=str(tmp_path), environ={}))
+
+
+def test_what_a_secret_holds_is_in_nothing_that_is_printed(tmp_path):
+    (tmp_path / "compose.yaml").write_text(ONE % "secrets: [s]" + "secrets: {s: {environment: TOLD, x-a: b}}\n")
+    loaded = load(Request(cwd=str(tmp_path), environ={"TOLD": "a word to nobody"}))
+    assert loaded.project.secrets["s"].content == "a word to nobody"
+    for printed in (canonical.provenance(loaded), canonical.as_json(loaded.project), canonical.as_yaml(loaded.project)):
+        assert "environment" in str(printed) and "nobody" not in str(printed)

@@ -119,3 +119,10 @@ def test_a_service_is_what_run_says_in_its_words(name, images, tmp_path):
         for one in (ours, theirs):
             one["config"] |= {"entrypoint": None, "cmd": None}
     assert ours == theirs
+
+
+@pytest.mark.parametrize(("grant", "name"), [("uid: root", "uid"), ("uid: '-5'", "uid"), ("gid: '4294967295'", "gid")])
+def test_the_owner_of_a_copied_file_is_a_number(grant, name, images, tmp_path):
+    wanted = read(f"secrets: [{{source: file, {grant}}}]", tmp_path)
+    with pytest.raises(ValueError, match=f"{name} of file must be a number, not"):
+        facts_of(Wanted(wanted, wanted.services["web"]), images)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lib.compose.reading.environment import SECRET
 from lib.compose.reading.loading import Loaded
 from lib.compose.reading.nodes import Node, Path, as_text, dotted
 
@@ -18,11 +19,13 @@ class Origin:
 
 
 def provenance(loaded: Loaded) -> list[Origin]:
-    """All values of services, networks, volumes, secrets and configs, in the order of the file."""
+    """All values of services, networks, volumes, secrets and configs, in the order of the file; but for what a secret holds."""
     return list(_origins(loaded.tree, ()))
 
 
 def _origins(node: Node, path: Path):
+    if path[:1] == ("secrets",) and path[2:] in (("content",), (SECRET,)):
+        return
     if isinstance(node.value, dict | list) and node.value:
         for key, child in node.value.items() if isinstance(node.value, dict) else enumerate(node.value):
             yield from _origins(child, (*path, key))
