@@ -99,6 +99,7 @@ BASES = {
     "node": partial(debian, ("nodejs",)),
     "python": partial(debian, ("python3",)),
     "nginx": partial(debian, ("nginx-light",)),
+    "shop": partial(debian, ("nginx-light", "postgresql", "python3-psycopg2", "python3-redis", "redis-server")),
 }
 
 
