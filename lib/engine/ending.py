@@ -124,8 +124,8 @@ def stop(facts: dict, grace: int | None = None, word: str | None = None) -> None
     stop_all([facts], grace, word)
 
 
-def stop_all(those: Sequence[dict], grace: int | None = None, word: str | None = None) -> None:
-    """As ``stop``, with several at the same time."""
+def stop_all(those: Sequence[dict], grace: int | None = None, word: str | None = None, until: int = -1) -> None:
+    """As ``stop``, with several at the same time. As soon as the descriptor ``until`` can be read, nobody is waited for any longer."""
     plays: list[Stopping] = []
     try:
         for facts in those:
@@ -133,7 +133,10 @@ def stop_all(those: Sequence[dict], grace: int | None = None, word: str | None =
             plays[-1].begin(grace, word)
         while waiting := [one for one in plays if one.until is not None]:
             next_deadline = min(one.until for one in waiting)
-            ready = linux.readable([one.pidfd for one in waiting], None if next_deadline == math.inf else next_deadline - time.monotonic())
+            fds = [*(one.pidfd for one in waiting), *([until] if until >= 0 else [])]
+            ready = linux.readable(fds, None if next_deadline == math.inf else next_deadline - time.monotonic())
+            if until in ready:
+                return
             for one in waiting:
                 if one.pidfd in ready or one.until <= time.monotonic():
                     one.go_on(one.pidfd in ready)

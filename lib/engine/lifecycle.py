@@ -66,6 +66,10 @@ def create(library: Library, facts: dict, name: str | None = None, opened: Calla
             making.container(library, facts | {"name": name or facts["id"], "mounts": ()})
         with mounts_resolved(library, facts), kept.naming(), kept.new(facts["id"]) as draft:
             (draft / "upper").mkdir(0o755)
+            if facts.get("files"):
+                from lib.engine.volumes import given  # few have any
+
+                given.write(facts, draft, place)
             facts["name"] = free(name)
             kept.save(facts, draft)
         events.of_container("create", facts)

@@ -17,7 +17,7 @@ class Wishes:
     """What the command line says, in Docker's words; None is "as the image says"."""
 
     command: Sequence[str] = ()
-    entrypoint: str | None = None
+    entrypoint: Sequence[str] | None = None
     env: dict[str, str | None] = field(default_factory=dict)  # None takes the image's away
     workdir: str | None = None
     user: str | None = None
@@ -36,7 +36,7 @@ def command(image: Image, wishes: Wishes) -> tuple[list[str], list[str]]:
     """ENTRYPOINT and CMD; a new entrypoint makes the image's CMD void."""
     entrypoint, words = image.runtime.get("Entrypoint") or [], image.runtime.get("Cmd") or []
     if wishes.entrypoint is not None:
-        entrypoint, words = ([wishes.entrypoint] if wishes.entrypoint else []), []
+        entrypoint, words = wishes.entrypoint, []
     return list(entrypoint), list(wishes.command or words)
 
 

@@ -41,15 +41,15 @@ STARTING = """
     state.leases state.owner state.reaping state.record state.shared state.undos volumes
 """
 RUNNING = """
-    cli.attached.following cli.containers.cidfile cli.containers.logdriver cli.containers.policies cli.containers.running
-    cli.containers.wished cli.networks cli.networks.attachments cli.networks.exposed cli.networks.published cli.volumes
-    cli.volumes.mounting engine.daemons.settling engine.ending engine.log engine.log.file engine.log.frames engine.log.reader
-    engine.log.tail engine.naming.names engine.pausing engine.plays engine.plays.restarting engine.naming.resolve
+    cli.attached.following cli.containers.cidfile cli.containers.policies cli.containers.running
+    cli.containers.wished cli.networks cli.networks.attachments cli.volumes
+    cli.volumes.mounting engine.daemons.settling engine.ending engine.log engine.log.driver engine.log.file engine.log.frames
+    engine.log.reader engine.log.tail engine.naming.names engine.pausing engine.plays engine.plays.restarting engine.naming.resolve
     engine.naming engine.naming.shortnames
-    engine.plays.stopping engine.wishes
+    engine.plays.stopping engine.wishes engine.networks engine.networks.exposed engine.networks.published
 """
 ON_A_BRIDGE = """
-    atomicfile engine.finding engine.networks engine.networks.asked ingredients.nameserver ingredients.veth netfilter.chains
+    atomicfile engine.finding engine.networks.asked ingredients.nameserver ingredients.veth netfilter.chains
     netfilter.firewalld netfilter.foreign netfilter.forwarding netfilter.iptables netfilter.netlink netfilter.nft netfilter.programs
     network network.alive network.bridges network.connecting network.definitions network.firewall network.firewall.change
     network.firewall.diagnosis network.firewall.network network.firewall.table network.names network.names.changes

@@ -5,13 +5,13 @@ Nothing is done here yet. Who calls this has a container's id, name and state to
 
 from __future__ import annotations
 
-from lib.cli.containers.logdriver import log
 from lib.cli.containers.policies import healthcheck, restart
 from lib.cli.flags import keyvalues
 from lib.cli.networks.attachments import network
-from lib.cli.networks.exposed import exposed
-from lib.cli.networks.published import published
 from lib.cli.volumes import mounting
+from lib.engine.log.driver import log
+from lib.engine.networks.exposed import exposed
+from lib.engine.networks.published import published
 from lib.engine.wishes import Wishes, facts
 from lib.images import Image
 from lib.process import signal_number
@@ -78,7 +78,7 @@ def ports(values: dict, image: Image) -> list[dict]:
 def wishes(values: dict) -> Wishes:
     return Wishes(
         command=values["command"],
-        entrypoint=values["entrypoint"],
+        entrypoint=None if values["entrypoint"] is None else [*filter(None, [values["entrypoint"]])],
         env=keyvalues.environment(values["env_file"], values["env"]),
         workdir=values["workdir"],
         user=values["user"],

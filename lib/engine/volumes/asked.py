@@ -1,7 +1,7 @@
 """What a container has mounted: from what was asked for to what is written down of it, and from that to what its start mounts.
 
 Each mount is a small object in the container's file: ``type`` (bind, volume, tmpfs, image), ``target``, ``ro``; what else belongs to it is
-said by ``lib.volumes.parsed`` and by ``cli.volumes.mounting``. Of a volume ``name`` is known then, and of an image its ``chains``.
+said by ``lib.volumes.parsed`` and by ``wished``. Of a volume ``name`` is known then, and of an image its ``chains``.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def made(library: Library, one: dict) -> dict:
     """A mount that was asked for, with the volume that it needs. Raises ``ValueError``, ``StoreError`` for an image that is not here."""
     if one["type"] == "volume":
         there = store.create(one["name"] or None, one.get("labels"), one.get("options"))
-        return {**one, "name": there.name, "anonymous": not one["name"]}
+        return {"anonymous": not one["name"], **one, "name": there.name}  # it may be known to have no name of its own
     if one["type"] == "image":
         image = library.find(one["source"])
         return {**one, "image": image.id, "chains": image.chain_ids}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lib.cli.containers.logdriver import log
+from lib.engine.log.driver import log
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lib.cli.networks.exposed import exposed
+from lib.engine.networks.exposed import exposed
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ from helpers.lives import BUSYBOX
 from helpers.needs import requires
 
 from lib import volumes
-from lib.cli.volumes.mounting import as_kept, parsed
+from lib.cli.volumes.mounting import parsed
 from lib.engine.volumes import store
+from lib.engine.volumes.wished import as_kept
 
 pytestmark = [requires("root", "overlay", "busybox")]
 NET = "--network none"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lib.cli.networks.exposed import LARGEST
+from lib.engine.networks.exposed import LARGEST
 
 PROTOCOLS = ("tcp", "udp", "sctp")
 

@@ -1,0 +1,32 @@
+"""Observe, plan, execute, one after the other: what the commands do."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+from lib.compose.acting.executing import execute
+from lib.compose.acting.reporters import Reporter
+from lib.compose.model import Project
+from lib.compose.planning.observing import observe
+from lib.compose.planning.operations import OF_IMAGES, Plan
+from lib.compose.planning.plans import plan
+from lib.compose.planning.wanted import Up, Wishes
+from lib.images import Library
+
+
+def carry_out(library: Library, project: Project, wishes: Wishes, reporter: Reporter | None = None) -> Plan:
+    """Have it as it is wished; returns what was done. Raises ``ValueError``, ``Failed``.
+
+    Images come first, and then it is planned anew: only when they are here can be said which containers are made from older ones.
+    """
+    found = plan(project, observe(library, project), wishes)
+    if isinstance(wishes, Up) and (images := found.only(*OF_IMAGES)):
+        execute(library, images, reporter)
+        found = plan(project, observe(library, project), replace(wishes, images=False))
+    if os.geteuid() and found:
+        from lib.engine.networks import rootless
+
+        rootless.enter(begin=True)  # not before: a registry of this machine cannot be reached from there
+    execute(library, found, reporter)
+    return found

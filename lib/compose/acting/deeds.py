@@ -1,0 +1,157 @@
+"""Each operation of a plan, done: with the verbs that the engine has already. One thread does one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+
+from lib.compose.acting import hooks, images, waiting
+from lib.compose.acting.stopping import Stop
+from lib.compose.model import Project
+from lib.compose.planning.operations import (
+    BuildImage,
+    CreateContainer,
+    CreateNetwork,
+    CreateVolume,
+    OfContainer,
+    Operation,
+    PullImage,
+    RemoveContainer,
+    RemoveImage,
+    RemoveNetwork,
+    RemoveVolume,
+    RenameContainer,
+    RunHook,
+    StartContainer,
+    StopContainer,
+    Wait,
+)
+from lib.compose.services import naming, translation
+from lib.engine import ending, lifecycle, wishes
+from lib.images import Library
+from lib.state import kept
+
+Tell = Callable[[str], object]
+
+
+class Deeds:
+    """For one plan that is carried out: the containers that it has made are known by their service and number."""
+
+    def __init__(self, library: Library, project: Project, stop: Stop):
+        self.library, self.project, self.stop = library, project, stop
+        self.made: dict[tuple[str, int], dict] = {}
+        self.how = {
+            PullImage: self.pull, BuildImage: self.build, RemoveImage: self.remove_image, CreateNetwork: self.create_network,
+            RemoveNetwork: self.remove_network, CreateVolume: self.create_volume, RemoveVolume: self.remove_volume,
+            CreateContainer: self.create, StartContainer: self.start, StopContainer: self.end, RemoveContainer: self.remove,
+            RenameContainer: self.rename, RunHook: self.run_hook, Wait: self.wait,
+        }  # fmt: skip
+
+    def do(self, one: Operation, tell: Tell) -> None:
+        """Raises whatever keeps it from being done; ``tell`` hears of what goes on meanwhile."""
+        self.how[type(one)](one, tell)
+
+    # -- images, networks, volumes
+
+    def pull(self, one: PullImage, tell: Tell) -> None:
+        images.pull(self.library, one.resource, one.policy, one.platform, tell, self.stop)
+
+    def build(self, one: BuildImage, tell: Tell) -> None:
+        images.build(self.library, self.project, one.service, tell)
+
+    def remove_image(self, one: RemoveImage, tell: Tell) -> None:
+        images.remove(self.library, one.resource)
+
+    def create_network(self, one: CreateNetwork, tell: Tell) -> None:
+        from lib import network
+
+        said = one.network
+        if said.driver not in ("", "default", "bridge"):
+            raise ValueError(f"network {one.key}: there is no driver {said.driver} here, only bridge")
+        pools = said.ipam.config if said.ipam else []
+        network.create(
+            said.name,
+            subnets=[pool.subnet for pool in pools if pool.subnet],
+            gateways=[pool.gateway for pool in pools if pool.gateway],
+            ranges=[pool.ip_range for pool in pools if pool.ip_range],
+            ipv4=said.enable_ipv4 is not False,
+            ipv6=bool(said.enable_ipv6),
+            internal=said.internal,
+            options=said.driver_opts,
+            labels=naming.labels_of(self.project, "network", one.key, said),
+        )
+
+    def remove_network(self, one: RemoveNetwork, tell: Tell) -> None:
+        from lib import network
+
+        network.remove(network.find(one.resource))
+
+    def create_volume(self, one: CreateVolume, tell: Tell) -> None:
+        from lib.engine.volumes import store
+
+        if one.volume.driver not in ("", "default", "local"):
+            raise ValueError(f"volume {one.key}: there is no driver {one.volume.driver} here, only local")
+        store.create(one.volume.name, naming.labels_of(self.project, "volume", one.key, one.volume), one.volume.driver_opts)
+
+    def remove_volume(self, one: RemoveVolume, tell: Tell) -> None:
+        from lib.engine.volumes import store
+
+        with suppress(store.NoSuchVolume):
+            store.remove(one.resource)
+
+    # -- containers
+
+    def facts(self, one: OfContainer) -> dict:
+        """As they are now. Raises ``FileNotFoundError`` if somebody has taken it away."""
+        return kept.load(kept.place(one.ident or self.made[one.service, one.number]["id"]))
+
+    def other(self, service: str) -> dict:
+        """Some container of another service: one that was made now, or one that was there. Raises ``LookupError``."""
+        made = [facts for (name, _), facts in sorted(self.made.items()) if name == service]
+        there = (facts for facts in kept.every() if self.is_of(facts, service))
+        found = made or sorted(there, key=lambda facts: facts["compose"]["number"])
+        if not found:
+            raise LookupError(f"service {service} has no container")
+        return found[0]
+
+    def is_of(self, facts: dict, service: str) -> bool:
+        mark = facts.get("compose") or {}
+        return (mark.get("project"), mark.get("service"), mark.get("oneoff")) == (self.project.name, service, False)
+
+    def create(self, one: CreateContainer, tell: Tell) -> None:
+        image = self.library.find(naming.image(self.project, one.model))
+        wanted = translation.Wanted(self.project, one.model, one.number, inherits=one.inherits, other=self.other)
+        with wishes.kept(image):
+            facts = translation.facts(wanted, image)
+            self.made[one.service, one.number] = lifecycle.create(self.library, facts, one.name)
+
+    def start(self, one: StartContainer, tell: Tell) -> None:
+        lifecycle.start(self.library, kept.place(self.facts(one)))
+
+    def end(self, one: StopContainer, tell: Tell) -> None:
+        with suppress(FileNotFoundError):  # it has gone
+            ending.stop_all([self.facts(one)], one.timeout, until=self.stop.fd)
+            self.stop.check()
+
+    def remove(self, one: RemoveContainer, tell: Tell) -> None:
+        with suppress(FileNotFoundError):
+            ending.remove(self.facts(one), volumes=one.volumes)
+
+    def rename(self, one: RenameContainer, tell: Tell) -> None:
+        ending.rename(self.facts(one), one.name)
+
+    def run_hook(self, one: RunHook, tell: Tell) -> None:
+        if one.when == "pre_start":
+            hooks.before(self.library, self.project, self.stop, one, self.other)
+        else:
+            hooks.inside(self.library, self.stop, one, self.facts(one))
+
+    def wait(self, one: Wait, tell: Tell) -> None:
+        idents = [*one.idents, *(self.made[one.resource, number]["id"] for number in one.numbers)]
+        waiting.until(one.resource, idents, one.condition, self.stop)
+
+
+def room() -> int:
+    """How many may do something at a time: starting a container is work for a processor, twice as many as there are keep them busy."""
+    return 2 * len(os.sched_getaffinity(0))

@@ -1,0 +1,115 @@
+"""A plan is carried out: as much at a time as its order allows, and what fails keeps only that from being done which needs it."""
+
+from __future__ import annotations
+
+import graphlib
+import queue
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+
+from lib.compose.acting.deeds import Deeds, room
+from lib.compose.acting.reporters import Reporter
+from lib.compose.acting.stopping import Interrupted, Stop
+from lib.compose.planning.operations import Operation, Plan, Wait
+from lib.images import Library
+from lib.shield import Shield
+
+AT_ONCE = 256  # threads at most; most of them only wait for something to end
+
+
+class Failed(Exception):
+    """What could not be done, each with its reason; the rest of the plan was done, as far as it did not need that."""
+
+    def __init__(self, failures: list[tuple[Operation, BaseException]], left_out: list[Operation]):
+        self.failures, self.left_out = failures, left_out
+        super().__init__("\n".join(told(one, error) for one, error in failures))
+
+
+def told(one: Operation, error: BaseException) -> str:
+    return f"{one}: {error}"
+
+
+def execute(library: Library, plan: Plan, reporter: Reporter | None = None) -> None:
+    """Do it. Raises ``Failed``; ``KeyboardInterrupt`` comes when what was under way is finished or undone: nothing is left half made."""
+    Execution(library, plan, reporter or Reporter()).run()
+
+
+class Execution:
+    """One go."""
+
+    def __init__(self, library: Library, plan: Plan, reporter: Reporter):
+        self.plan, self.reporter, self.stop = plan, reporter, Stop()
+        self.deeds = Deeds(library, plan.project, self.stop)
+        self.events: queue.SimpleQueue = queue.SimpleQueue()  # what threads tell: only this one talks to the reporter
+        self.working = threading.BoundedSemaphore(room())
+        self.failures: list[tuple[Operation, BaseException]] = []
+        self.lost: set[int] = set()  # what failed, and what needs that
+        self.began: dict[int, float] = {}
+
+    def run(self) -> None:
+        interrupt: BaseException | None = None
+        self.reporter.planned(self.plan)
+        sorter = graphlib.TopologicalSorter(dict(enumerate(self.plan.after)))
+        sorter.prepare()
+        with Shield() as shield, ThreadPoolExecutor(AT_ONCE, "compose") as pool:
+            try:
+                while sorter.is_active():
+                    self.begin(pool, sorter)
+                    if not self.began:
+                        continue
+                    try:
+                        with shield.opened() if interrupt is None else nullcontext():
+                            event = self.events.get()
+                    except BaseException as error:  # an interrupt; a notebook's Stop
+                        interrupt = error
+                        self.stop.say()
+                        continue
+                    self.hear(sorter, *event)
+            finally:
+                pool.shutdown()
+                self.stop.close()
+        if interrupt:
+            raise interrupt
+        if self.failures:
+            raise Failed(self.failures, [self.plan.operations[place] for place in sorted(self.lost)])
+
+    def begin(self, pool: ThreadPoolExecutor, sorter: graphlib.TopologicalSorter) -> None:
+        for place in sorted(sorter.get_ready()):
+            one = self.plan.operations[place]
+            if self.stop.said.is_set() or self.lost.intersection(self.plan.after[place]):
+                self.lost.add(place)
+                self.reporter.left_out(one)
+                sorter.done(place)
+            else:
+                self.began[place] = time.monotonic()
+                self.reporter.began(one)
+                pool.submit(self.work, place, one)
+
+    def work(self, place: int, one: Operation) -> None:
+        """In a thread of its own."""
+        try:
+            with nullcontext() if one.waits else self.working:
+                self.stop.check()
+                self.deeds.do(one, lambda text: self.events.put((place, "waited", text)))
+            self.events.put((place, "done", None))
+        except BaseException as error:
+            self.events.put((place, "failed", error))
+
+    def hear(self, sorter: graphlib.TopologicalSorter, place: int, word: str, what) -> None:
+        one = self.plan.operations[place]
+        if word == "waited":
+            self.reporter.waited(one, what)
+            return
+        seconds = time.monotonic() - self.began.pop(place)
+        if word == "done":
+            self.reporter.done(one, seconds)
+        elif isinstance(one, Wait) and not one.required and not isinstance(what, Interrupted):
+            self.reporter.warned(f"optional dependency {one.resource} is not ready: {what}")
+        else:
+            self.lost.add(place)
+            if not isinstance(what, Interrupted):
+                self.failures.append((one, what))
+            self.reporter.failed(one, what)
+        sorter.done(place)

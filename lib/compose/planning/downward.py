@@ -1,0 +1,159 @@
+"""The plans that need no new containers: ``down``, ``stop``, ``start``, ``restart``, ``rm``. Pure, as that of ``up``.
+
+What is there is enough for them: each container's record says what it depends on, so a project without its file can be taken down, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lib.compose.model import Project
+from lib.compose.planning.observing import Container, Observed
+from lib.compose.planning.operations import (
+    Draft,
+    Plan,
+    RemoveImage,
+    RemoveNetwork,
+    RemoveVolume,
+    StartContainer,
+    Wait,
+)
+from lib.compose.planning.taking import Taking, orphans
+from lib.compose.planning.wanted import Down, Remove, Restart, Start, Stop
+from lib.compose.services import dependencies, naming
+
+
+class Order:
+    """Who depends on whom, among the containers that are there: as the file says, and where it says nothing, as they were made."""
+
+    def __init__(self, project: Project, observed: Observed, services: Iterable[str]):
+        self.project, self.observed = project, observed
+        recorded = {one.service: set(one.depends_on) for one in observed.containers}
+        said = {name: set(dependencies.of(one)) for name, one in project.services.items()}
+        needs = {**recorded, **said}
+        self.needs = {name: {one for one in others if one in needs and one != name} for name, others in needs.items()}
+        self.names = dependencies.sorted_by(self.needs)
+        self.wanted = set(services) or set(self.names)
+        if unknown := self.wanted - set(self.names):
+            name = sorted(unknown)[0]
+            raise ValueError(f"no such service: {name}{dependencies.nearly(project, name)}")
+
+    def containers(self, name: str) -> list[Container]:
+        return [one for one in self.observed.containers if one.service == name]
+
+    def known(self, name: str) -> bool:
+        """Does the file name it? Without a file, all are known."""
+        return not self.project.services or name in {*self.project.services, *self.project.disabled}
+
+    def downwards(self) -> list[str]:
+        return [name for name in reversed(self.names) if name in self.wanted]
+
+    def upwards(self) -> list[str]:
+        return [name for name in self.names if name in self.wanted]
+
+    def dependents(self, name: str) -> list[str]:
+        return [other for other, needs in self.needs.items() if name in needs]
+
+
+def stopped(order: Order, taking: Taking, cause: str, which=lambda one: True) -> dict[str, list[int]]:
+    """All that run, those first that nobody depends on. The places by service."""
+    for name in order.downwards():
+        after = [place for other in order.dependents(name) for place in taking.stops.get(other, ())]
+        for one in filter(which, order.containers(name)):
+            taking.stop(one, cause, after)
+    return taking.stops
+
+
+def down(project: Project, observed: Observed, wishes: Down) -> Plan:
+    """Raises ``ValueError``."""
+    draft = Draft(project)
+    taking, order = Taking(draft, wishes.timeout, wishes.volumes), Order(project, observed, wishes.services)
+    stopped(order, taking, "", lambda one: order.known(one.service))
+    gone: list[int] = []
+    for name in order.downwards():
+        if order.known(name):
+            places = {draft.operations[place].ident: place for place in taking.stops.get(name, ())}
+            for one in order.containers(name):
+                gone.append(taking.remove(one, "", [places[one.id]] if one.id in places else []))
+    gone += orphans(taking, project, observed, wishes.remove_orphans) if project.services else []
+    if not wishes.services:
+        what_they_had(draft, project, observed, wishes, gone)
+    return draft.plan()
+
+
+def what_they_had(draft: Draft, project: Project, observed: Observed, wishes: Down, gone: list[int]) -> None:
+    """Networks; and if that is wanted, volumes and images."""
+    declared = {one.name for one in project.volumes.values() if not one.external}
+    for one in observed.own(observed.networks):
+        draft.add(RemoveNetwork(resource=one.name), gone)
+    for one in observed.own(observed.volumes) if wishes.volumes else ():
+        if one.name in declared or not project.services:
+            draft.add(RemoveVolume(resource=one.name, cause="-v: what is in it is lost"), gone)
+    names = [naming.image(project, one) for one in project.services.values() if wishes.images == "all" or not one.image]
+    for name in dict.fromkeys(names if wishes.images else ()):
+        if name in observed.images:
+            draft.add(RemoveImage(resource=name, cause=f"--rmi {wishes.images}"), gone)
+
+
+def stop(project: Project, observed: Observed, wishes: Stop) -> Plan:
+    """Raises ``ValueError``."""
+    draft = Draft(project)
+    stopped(Order(project, observed, wishes.services), Taking(draft, wishes.timeout), "", lambda one: not one.oneoff)
+    return draft.plan()
+
+
+def start(project: Project, observed: Observed, wishes: Start) -> Plan:
+    """Raises ``ValueError``."""
+    draft, order = Draft(project), Order(project, observed, wishes.services)
+    starts(draft, order, {}, wishes.wait)
+    return draft.plan()
+
+
+def starts(draft: Draft, order: Order, stops: dict[str, int], wait: bool = False) -> None:
+    """All that do not run, or that are stopped (``stops``: the places by id) before that; each after those that it depends on."""
+    ready: dict[str, list[int]] = {}
+    for name in order.upwards():
+        hows = dependencies.of(order.project.services[name]) if name in order.project.services else {}
+        there = [one for one in order.containers(name) if not one.oneoff and (one.id in stops or not one.up)]
+        after = [place for other in order.needs[name] for place in ready.get(other, ())] if there else []
+        for other, how in hows.items():
+            idents = tuple(one.id for one in order.observed.of(other))
+            if there and idents and how.condition != "service_started":
+                one = Wait(resource=other, cause=f"{name} depends on it", condition=how.condition, required=how.required, idents=idents)
+                after.append(draft.add(one, ready.get(other, ())))
+        for one in there:
+            facts = {"resource": one.name, "service": name, "number": one.number, "ident": one.id}
+            before = [stops[one.id]] if one.id in stops else []
+            ready.setdefault(name, []).append(draft.add(StartContainer(**facts), [*after, *before]))
+        if wait and (idents := tuple(one.id for one in order.observed.of(name))):
+            draft.add(Wait(resource=name, cause="--wait", condition="running_or_healthy", idents=idents), ready.get(name, ()))
+
+
+def restart(project: Project, observed: Observed, wishes: Restart) -> Plan:
+    """Those that are named, and those that want to be started again with them (``restart: true``). Raises ``ValueError``."""
+    draft = Draft(project)
+    order = Order(project, observed, wishes.services)
+    if wishes.services and not wishes.no_deps:
+        for name in order.upwards() + [one for one in order.names if one not in order.wanted]:
+            hows = dependencies.of(project.services[name]) if name in project.services else {}
+            if any(how.restart and other in order.wanted for other, how in hows.items()):
+                order.wanted.add(name)
+    taking = Taking(draft, wishes.timeout)
+    stopped(order, taking, "", lambda one: not one.oneoff)
+    places = {draft.operations[place].ident: place for found in taking.stops.values() for place in found}
+    starts(draft, order, places)
+    return draft.plan()
+
+
+def remove(project: Project, observed: Observed, wishes: Remove) -> Plan:
+    """Raises ``ValueError``."""
+    draft, order = Draft(project), Order(project, observed, wishes.services)
+    taking = Taking(draft, None, wishes.volumes)
+    if wishes.stop:
+        stopped(order, taking, "")
+    places = {draft.operations[place].ident: place for found in taking.stops.values() for place in found}
+    for name in order.downwards():
+        for one in order.containers(name):
+            if not one.up or one.id in places:
+                taking.remove(one, "", [places[one.id]] if one.id in places else [])
+    return draft.plan()

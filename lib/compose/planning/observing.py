@@ -1,0 +1,121 @@
+"""What is there of a project, at one moment, as one frozen value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from lib.compose.model import Project
+from lib.compose.services.naming import LABEL, image
+from lib.images import Library
+from lib.state import kept
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container that the engine's own record says to be a service's. No label makes one so: those are anybody's to write."""
+
+    id: str
+    name: str
+    service: str
+    number: int
+    oneoff: bool
+    hash: str
+    keys: dict[str, str]
+    image: str  # its id
+    status: str
+    health: str = ""
+    exit_code: int = 0
+    depends_on: dict[str, dict] = field(default_factory=dict)
+    pre_stop: tuple[dict, ...] = ()
+    anonymous: dict[str, str] = field(default_factory=dict)  # the volumes without a name that it has: place → volume
+
+    @property
+    def up(self) -> bool:
+        return self.status in ("running", "paused", "restarting")
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A network or a volume: ``project`` and ``key`` are "" if no project has made it."""
+
+    name: str
+    project: str = ""
+    key: str = ""
+    hash: str = ""
+
+
+@dataclass(frozen=True)
+class Observed:
+    project: str
+    containers: tuple[Container, ...] = ()
+    networks: dict[str, Thing] = field(default_factory=dict)  # all of this machine, by their names
+    volumes: dict[str, Thing] = field(default_factory=dict)
+    images: dict[str, str] = field(default_factory=dict)  # of those that the services name, the ids
+
+    def of(self, service: str) -> list[Container]:
+        """Its containers, by number; one-off ones aside."""
+        found = [one for one in self.containers if one.service == service and not one.oneoff]
+        return sorted(found, key=lambda one: (one.number, one.name))
+
+    def own(self, things: dict[str, Thing]) -> list[Thing]:
+        """Those that this project has made."""
+        return [one for one in things.values() if one.project == self.project]
+
+
+def observe(library: Library, project: Project | str) -> Observed:
+    """What is there of it. With a name alone, no images are looked for."""
+    name, wanted = (project, ()) if isinstance(project, str) else (project.name, {image(project, one) for one in project.services.values()})
+    containers = [seen(facts) for facts in kept.every() if (facts.get("compose") or {}).get("project") == name]
+    return Observed(name, tuple(sorted(containers, key=lambda one: (one.service, one.number, one.name))), networks(), volumes(),
+                    images(library, wanted))  # fmt: skip
+
+
+def seen(facts: dict) -> Container:
+    """One that has ended a moment ago has ended."""
+    from lib.engine import finding
+
+    facts = finding.now(facts)
+    compose, state = facts["compose"], facts["state"]
+    return Container(
+        facts["id"], facts["name"], compose["service"], compose["number"], compose["oneoff"], compose["hash"], compose["keys"],
+        facts["image"], state["status"], health(facts), state["exit_code"], compose["depends_on"], tuple(compose["pre_stop"]),
+        {one["target"]: one["name"] for one in facts.get("mounts") or () if one["type"] == "volume" and one["anonymous"]},
+    )  # fmt: skip
+
+
+def health(facts: dict) -> str:
+    if not facts["config"].get("healthcheck"):
+        return ""
+    from lib.engine.health import known
+
+    return (known.of(facts) or {}).get("Status", "")
+
+
+def networks() -> dict[str, Thing]:
+    from lib.network import every
+
+    return {one.name: thing(one.name, "network", one.labels) for one in every()}
+
+
+def volumes() -> dict[str, Thing]:
+    from lib.engine.volumes import store
+
+    return {one.name: thing(one.name, "volume", one.labels) for one in store.every()}
+
+
+def thing(name: str, kind: str, labels: dict[str, str]) -> Thing:
+    return Thing(name, *(labels.get(f"{LABEL}.{word}", "") for word in ("project", kind, "config-hash")))
+
+
+def images(library: Library, wanted: Iterable[str]) -> dict[str, str]:
+    """The ids of those that are here."""
+    from lib.images import ImageError
+
+    found = {}
+    for name in wanted:
+        try:
+            found[name] = library.find(name).id
+        except ImageError:
+            continue
+    return found

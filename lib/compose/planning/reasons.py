@@ -1,0 +1,48 @@
+"""Why a container is made anew, or stays as it is: in words, as ``why`` tells them."""
+
+from __future__ import annotations
+
+from lib.compose.model import Project, Service
+from lib.compose.planning.observing import Container, Observed
+from lib.compose.planning.shared import Shared
+from lib.compose.planning.wanted import Up
+from lib.compose.services import dependencies, naming
+
+
+class Reasons:
+    """For one plan; ``replaced`` are the services of which a container is made anew, as far as that is known."""
+
+    def __init__(self, project: Project, observed: Observed, wishes: Up, shared: Shared, replaced: dict[str, str]):
+        self.project, self.observed, self.wishes, self.shared, self.replaced = project, observed, wishes, shared, replaced
+
+    def to_recreate(self, service: Service, one: Container) -> str:
+        """The cause, or nothing."""
+        wishes = self.wishes
+        if wishes.no_recreate:
+            return ""
+        named = not wishes.services or service.name in wishes.services
+        if (wishes.force_recreate and named) or (wishes.always_recreate_deps and not named):
+            return "that was asked for"
+        found = naming.keys(self.project, service)
+        if one.hash != naming.config_hash(found):
+            return f"its configuration has changed: {', '.join(changed(one.keys, found)) or 'it is read otherwise now'}"
+        name = naming.image(self.project, service)
+        if (here := self.observed.images.get(name)) and here != one.image:
+            return f"image {name} is another one now"
+        for word in self.shared.uses(service):
+            if word in self.shared.renewed:
+                return self.shared.renewed[word]
+        for other in dependencies.hosts(service):
+            if other in self.replaced:
+                return f"it lives in a namespace of {other}, which is made anew"
+        return ""
+
+    def to_keep(self, service: Service, one: Container) -> str:
+        if self.wishes.no_recreate:
+            return "--no-recreate: nothing that is there is made anew"
+        return f"its configuration and image {naming.image(self.project, service)} are those that it was made from"
+
+
+def changed(before: dict[str, str], now: dict[str, str]) -> list[str]:
+    """The keys that are not what they were."""
+    return sorted(name for name in {*before, *now} if before.get(name) != now.get(name))

@@ -1,0 +1,74 @@
+"""A service's networks, ports and names, as the facts of a container have them."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+
+from lib.compose.model import Attachment, Port, Project, Service
+from lib.engine.networks.published import PROTOCOLS, bounds, checked
+
+IFNAME = "com.docker.network.endpoint.ifname"
+
+
+def network(project: Project, service: Service, other: Callable[[str], dict]) -> dict:
+    """See ``engine.networks.asked``. Raises ``ValueError``."""
+    mode, networks = service.network_mode, []
+    if mode.startswith("service:"):
+        mode = f"container:{other(mode.partition(':')[2])['id']}"
+    elif mode in ("", "bridge"):
+        networks = attached(project, service) if not mode else [attachment("bridge", Attachment())]
+        mode = networks[0]["network"]
+    elif mode not in ("none", "host") and not mode.startswith("container:"):
+        raise ValueError(f"service {service.name}: network_mode cannot be {mode!r}: none, host, bridge, service:NAME or container:NAME")
+    return {
+        "mode": mode, "networks": networks, "dns": [address(one) for one in service.dns], "search": service.dns_search,
+        "dns_options": service.dns_opt, "hosts": [[name, host(one)] for name, those in service.extra_hosts.items() for one in those],
+        "ports": ports(service),
+    }  # fmt: skip
+
+
+def attached(project: Project, service: Service) -> list[dict]:
+    """Its networks, that with the highest priority first. It is known there by its service's name."""
+    wanted = {key: one or Attachment() for key, one in (service.networks or {"default": None}).items()}
+    found = []
+    for key in sorted(wanted, key=lambda key: (-wanted[key].priority, key)):
+        one = attachment(project.networks[key].name, wanted[key])
+        found.append(one | {"aliases": list(dict.fromkeys([service.name, *one["aliases"]]))})
+    if service.mac_address and not found[0]["mac"]:
+        found[0]["mac"] = service.mac_address
+    return found
+
+
+def attachment(name: str, one: Attachment) -> dict:
+    """The words of ``network.Wish``."""
+    return {
+        "network": name, "aliases": one.aliases, "ipv4": one.ipv4_address, "ipv6": one.ipv6_address, "mac": one.mac_address,
+        "priority": one.gw_priority, "interface": one.interface_name or one.driver_opts.get(IFNAME, ""),
+    }  # fmt: skip
+
+
+def ports(service: Service) -> list[dict]:
+    return [port(one) for one in service.ports]
+
+
+def port(one: Port) -> dict:
+    """Raises ``ValueError``."""
+    if one.protocol not in PROTOCOLS:
+        raise ValueError(f"invalid proto: {one.protocol}")
+    low, high = bounds(one.published, "hostPort") if one.published else (0, 0)
+    return {"protocol": one.protocol, "ip": checked(one.host_ip), "port": one.target, "host": [low, high]}
+
+
+def targets(service: Service) -> list[str]:
+    """What is published is exposed, too."""
+    return [f"{one.target}/{one.protocol}" for one in service.ports]
+
+
+def address(text: str) -> str:
+    """Written shortest. Raises ``ValueError``."""
+    return str(ipaddress.ip_address(text))
+
+
+def host(text: str) -> str:
+    return text if text == "host-gateway" else address(text.removeprefix("[").removesuffix("]"))

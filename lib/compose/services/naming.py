@@ -1,0 +1,70 @@
+"""What things of a project are called, and how it is seen whether one has changed: Docker's names, labels, and a digest of each key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from lib.compose.model import Network, Project, Service, Volume
+
+LABEL = "com.docker.compose"
+VERSION = "suitcase"  # what stands in the label ``version``: who made this
+SHORT = 16  # digits of a key's digest
+ELSEWHERE = {
+    "attach", "build", "depends_on", "develop", "env_file", "extends", "image", "label_file", "name", "profiles", "pull_policy",
+    "pull_refresh_after", "scale",
+}  # fmt: skip
+
+
+def container(project: Project, service: Service, number: int) -> str:
+    return service.container_name or f"{project.name}-{service.name}-{number}"
+
+
+def image(project: Project, service: Service) -> str:
+    """Of a service that is built and says no name, it is the project's."""
+    return service.image or f"{project.name}-{service.name}"
+
+
+def digest(what: object) -> str:
+    return hashlib.sha256(json.dumps(what, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def keys(project: Project, service: Service) -> dict[str, str]:
+    """Of each key that makes a container what it is, a digest: so it can be said which of them has changed."""
+    said = service.model_dump(exclude_defaults=True, exclude=ELSEWHERE)
+    if "deploy" in said:
+        said["deploy"] = {name: value for name, value in said["deploy"].items() if name in ("resources", "restart_policy")}
+    said["image"] = image(project, service)
+    for kind, sources in (("secrets", project.secrets), ("configs", project.configs)):
+        if kind in said:
+            said[kind] = [[one, given(project, sources, one["source"])] for one in said[kind]]
+    return {name: digest(value)[:SHORT] for name, value in sorted(said.items()) if value}
+
+
+def given(project: Project, sources: Mapping, key: str) -> dict:
+    """What a secret or a config says, with the variable's value where it comes from one."""
+    one = sources.get(key)
+    if one is None:
+        return {}
+    return one.model_dump(exclude_defaults=True) | ({"value": project.variables.get(one.environment)} if one.environment else {})
+
+
+def config_hash(found: Mapping[str, str]) -> str:
+    """Of all of a service's keys: the label ``config-hash``."""
+    return digest(dict(found))
+
+
+def of_network(one: Network) -> str:
+    return digest(one.model_dump(exclude_defaults=True, exclude={"name"}))
+
+
+def of_volume(one: Volume) -> str:
+    return digest(one.model_dump(exclude_defaults=True, exclude={"name"}))
+
+
+def labels_of(project: Project, kind: str, key: str, one: Network | Volume) -> dict[str, str]:
+    """Of a network or a volume: there, they are the record."""
+    found = of_network(one) if isinstance(one, Network) else of_volume(one)
+    own = {"project": project.name, kind: key, "config-hash": found, "version": VERSION}
+    return one.labels | {f"{LABEL}.{name}": value for name, value in own.items()}
