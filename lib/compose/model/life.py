@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from lib.compose.model.base import Names, Part
+from lib.compose.model.base import Bytes, Names, Nanoseconds, Part
 
 
 class Dependency(Part):
@@ -15,24 +15,22 @@ class Dependency(Part):
 
 class Healthcheck(Part):
     test: list[str] = []
-    interval: int | None = None
-    timeout: int | None = None
+    timeout: Nanoseconds = None
+    interval: Nanoseconds = None
     retries: int | None = None
-    start_period: int | None = None
-    start_interval: int | None = None
+    start_period: Nanoseconds = None
+    start_interval: Nanoseconds = None
     disable: bool = False
 
 
 class Hook(Part):
-    """A command of ``post_start`` or ``pre_stop`` (in the container), or of ``pre_start`` (in a container of its own, before)."""
+    """A command of ``post_start`` or ``pre_stop``, in the container."""
 
-    command: list[str] = []
+    command: list[str] | None = None
     user: str = ""
     privileged: bool = False
     working_dir: str = ""
     environment: dict[str, str | None] = {}
-    image: str = ""
-    per_replica: bool = False
 
 
 class Logging(Part):
@@ -42,13 +40,13 @@ class Logging(Part):
 
 class Limits(Part):
     cpus: float | None = None
-    memory: int | None = None
+    memory: Bytes = None
     pids: int | None = None
 
 
 class Reservations(Part):
     cpus: float | None = None
-    memory: int | None = None
+    memory: Bytes = None
     devices: list[dict] = []
     generic_resources: list[dict] = []
 
@@ -59,17 +57,17 @@ class Resources(Part):
 
 
 class RestartPolicy(Part):
-    condition: str = "any"
-    delay: int | None = None
+    condition: str = ""  # empty is any
+    delay: Nanoseconds = None
     max_attempts: int | None = None
-    window: int | None = None
+    window: Nanoseconds = None
 
 
 class UpdateConfig(Part):
     parallelism: int | None = None
-    delay: int | None = None
+    delay: Nanoseconds = None
     failure_action: str = ""
-    monitor: int | None = None
+    monitor: Nanoseconds = None
     max_failure_ratio: float | None = None
     order: Literal["", "stop-first", "start-first"] = ""
 
@@ -77,13 +75,13 @@ class UpdateConfig(Part):
 class Deploy(Part):
     mode: str = ""
     replicas: int | None = None
-    endpoint_mode: str = ""
     labels: Names = {}
-    placement: dict | None = None
+    update_config: UpdateConfig | None = None
+    rollback_config: UpdateConfig | None = None
     resources: Resources | None = None
     restart_policy: RestartPolicy | None = None
-    rollback_config: UpdateConfig | None = None
-    update_config: UpdateConfig | None = None
+    placement: dict | None = None
+    endpoint_mode: str = ""
 
 
 class Watch(Part):
@@ -92,10 +90,10 @@ class Watch(Part):
     path: str
     action: Literal["rebuild", "sync", "restart", "sync+restart", "sync+exec"]
     target: str = ""
-    ignore: list[str] = []
-    include: list[str] = []
-    initial_sync: bool = False
     exec: Hook | None = None
+    include: list[str] = []
+    ignore: list[str] = []
+    initial_sync: bool = False
 
 
 class Develop(Part):

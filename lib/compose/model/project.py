@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pydantic import Field
-
 from lib.compose.model.base import Names, Part
 from lib.compose.model.service import Service
 
@@ -27,13 +25,13 @@ class Network(Part):
     name: str
     driver: str = ""
     driver_opts: Names = {}
-    attachable: bool = False
-    enable_ipv4: bool | None = None
-    enable_ipv6: bool | None = None
+    ipam: Ipam | None = None
     external: bool = False
     internal: bool = False
-    ipam: Ipam | None = None
+    attachable: bool = False
     labels: Names = {}
+    enable_ipv4: bool | None = None
+    enable_ipv6: bool | None = None
 
 
 class Volume(Part):
@@ -73,4 +71,3 @@ class Project(Part):
     secrets: dict[str, FileSource] = {}
     configs: dict[str, FileSource] = {}
     models: dict[str, dict] = {}
-    extensions: dict = Field(default={}, alias="x")
