@@ -30,6 +30,7 @@ VERBS = {
     "registries": "pull push login logout",
     "networks.verbs": "network",
     "volumes.verbs": "volume",
+    "compose.verbs": "compose",
     "system.groups": "container image builder system",
     "system.events": "events",
     "system.completion": "completion",

@@ -36,11 +36,11 @@ def duration(seconds: float) -> str:
     return f"{int(seconds // 3600) // (365 * 24)} years"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], width: int = 10) -> str:
-    """Columns three spaces apart and, with these, at least ``width`` wide; the last one is not padded."""
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], width: int = 10, gap: int = 3) -> str:
+    """Columns ``gap`` spaces apart and, with these, at least ``width`` wide; the last one is not padded."""
     lines = [list(head), *map(list, rows)]
     longest = max(map(len, lines))
-    widths = [max([width - 3, *(len(row[column]) for row in lines if len(row) > column + 1)]) + 3 for column in range(longest)]
+    widths = [max([width - gap, *(len(row[column]) for row in lines if len(row) > column + 1)]) + gap for column in range(longest)]
     return "\n".join("".join(word.ljust(width) for word, width in zip(row[:-1], widths, strict=False)) + row[-1] for row in lines)
 
 

@@ -12,6 +12,7 @@ from lib.state.undos import rmtree, unlink
 
 OURS = (
     "bases",
+    "compose",
     "containers",
     "events",
     "images",

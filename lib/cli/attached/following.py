@@ -17,11 +17,14 @@ from lib.state import kept
 
 
 class LogSource:
-    """From now on, until the container has ended and the last of it was read. Made before the container is started; then ``started``."""
+    """From now on, until the container has ended and the last of it was read. Made before the container is started; then ``started``.
 
-    def __init__(self, place: Path, streams: Collection[str] = STREAMS):
+    ``log`` is what is read, if that is not all that comes from now on.
+    """
+
+    def __init__(self, place: Path, streams: Collection[str] = STREAMS, log: Follower | None = None):
         self.place, self.streams = place, streams
-        self.log = Follower(place, from_start=False)
+        self.log = log or Follower(place, from_start=False)
         self.more = os.eventfd(1, os.EFD_NONBLOCK | os.EFD_CLOEXEC)  # can be read while there may be more, which nothing will tell of again
         self.ready, self.manager = select.epoll(), None
         for fd in (self.more, *([self.log.fileno()] if self.log.fileno() >= 0 else [])):

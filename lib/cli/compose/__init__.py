@@ -1,0 +1,1 @@
+"""``suitcase compose``: many containers from one file, in Docker Compose's words."""

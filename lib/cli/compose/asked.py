@@ -1,0 +1,130 @@
+"""What was said before the verb, the project that is meant by it, and how progress is to be shown."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import click
+
+from lib.cli.errors import Failed
+from lib.visible import visible
+
+if TYPE_CHECKING:
+    from lib.cli.compose.progress import Teller
+    from lib.compose.model import Project
+    from lib.compose.reading import Loaded
+
+ANSI = ("never", "always", "auto")
+
+
+@dataclass
+class Asked:
+    """The options of the group. What they leave open, the variables ``COMPOSE_…`` may say."""
+
+    files: tuple[str, ...] = ()
+    name: str = ""
+    directory: str = ""
+    profiles: tuple[str, ...] = ()
+    env_files: tuple[str, ...] = ()
+    insecure: tuple[str, ...] = ()
+    ansi: str = ""
+    progress: str = ""
+    parallel: int | None = None
+    dry_run: bool = False
+    all_resources: bool = False
+
+    def __post_init__(self):
+        self.ansi = self.ansi or os.environ.get("COMPOSE_ANSI") or "auto"
+        self.progress = self.progress or os.environ.get("COMPOSE_PROGRESS") or "auto"
+        if self.ansi not in ANSI:
+            raise Failed(f'unsupported --ansi value "{self.ansi}": there is {", ".join(ANSI)}')
+        self.parallel = at_once(os.environ.get("COMPOSE_PARALLEL_LIMIT", "")) if self.parallel is None else self.parallel
+
+    # -- the project ----------------------------------------------------------------------------------------------------
+
+    def request(self, profiles: Collection[str] = ()):
+        """What the reader is asked for; ``profiles`` are on besides those that were named."""
+        from lib.compose.reading import Request
+
+        return Request(
+            files=fetched(self.files or named_files(), self.insecure), directory=self.directory, name=self.name,
+            profiles=(*self.profiles, *profiles), env_files=self.env_files, environ=dict(os.environ),
+        )  # fmt: skip
+
+    @cached_property
+    def loaded(self) -> Loaded:
+        """The file, read; what it says that is not done here is told once. Raises ``ComposeError``."""
+        from lib.compose import reading
+
+        found = reading.load(self.request())
+        for problem in found.warnings:
+            click.echo(f"WARN {visible(str(problem))}", err=True)
+        return found
+
+    @property
+    def project(self) -> Project:
+        return self.loaded.project
+
+    @cached_property
+    def known(self) -> Project | None:
+        """The project, unless it is known by its name alone: who says ``-p`` need not stand where the file is."""
+        from lib.compose.reading import NoFile
+
+        try:
+            return self.project
+        except NoFile:
+            if not self.project_name:
+                raise
+            return None
+
+    @property
+    def project_name(self) -> str:
+        return self.name or os.environ.get("COMPOSE_PROJECT_NAME", "")
+
+    @property
+    def called(self) -> str:
+        """What the project's containers say of whose they are."""
+        return self.known.name if self.known else self.project_name
+
+    def check(self, services: Iterable[str]) -> None:
+        """Are they all of the project? Raises ``ValueError``, in Docker's words."""
+        for name in services:
+            if self.known and name not in self.known.services and name not in self.known.disabled:
+                raise ValueError(f"no such service: {name}")
+
+    # -- progress -------------------------------------------------------------------------------------------------------
+
+    def teller(self, verb: str) -> Teller:
+        from lib.cli.compose import progress
+
+        return progress.teller(self.progress, self.ansi, verb)
+
+    def coloured(self, plain: bool = False) -> bool:
+        """Are words on the standard output to be coloured?"""
+        return not plain and (self.ansi == "always" or (self.ansi == "auto" and sys.stdout.isatty()))
+
+
+def at_once(text: str) -> int:
+    """How many things may go on at a time; -1 is as many as there are. Raises ``Failed``."""
+    try:
+        return int(text or -1)
+    except ValueError:
+        raise Failed(f"COMPOSE_PARALLEL_LIMIT must be an integer (found: {text!r})") from None
+
+
+def named_files() -> tuple[str, ...]:
+    """``COMPOSE_FILE``, where no ``-f`` stands: only an artifact is our business here, files the reader finds itself."""
+    said = os.environ.get("COMPOSE_FILE", "")
+    return (said,) if said.startswith("oci://") else ()
+
+
+def fetched(files: Iterable[str], insecure: Collection[str]) -> tuple[str, ...]:
+    """Files that lie in a registry (``oci://…``) are brought here; the others stay as they are."""
+    from lib.cli.compose import artifact
+
+    return tuple(path for one in files for path in (artifact.brought(one, insecure) if one.startswith(artifact.SCHEME) else (one,)))

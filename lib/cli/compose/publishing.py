@@ -1,0 +1,93 @@
+"""``publish``: the project's files into a registry, for others to run with ``-f oci://…``. As they are written: no variable is filled in."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import click
+
+from lib.cli.compose.asked import Asked
+from lib.cli.errors import errors
+from lib.visible import visible
+
+TELLING = re.compile(r"pass(word|wd|phrase)?|secret|token|api_?key|private_?key|credential", re.IGNORECASE)
+
+
+@click.command()
+@click.option("--app", is_flag=True, hidden=True, help="Published compose application (includes referenced images)")
+@click.option("--insecure-registry", "insecure", is_flag=True, hidden=True, help="Use insecure registry")
+@click.option(
+    "--oci-version",
+    type=click.Choice(["1.0", "1.1"]),
+    help="OCI image/artifact specification version (automatically determined by default)",
+)
+@click.option("--with-env", is_flag=True, help="Include environment variables in the published OCI artifact")
+@click.option("-y", "--yes", is_flag=True, help='Assume "yes" as answer to all prompts')
+@click.argument("name", metavar="REPOSITORY[:TAG]")
+@click.pass_obj
+def publish(asked: Asked, name: str, app: bool, insecure: bool, oci_version: str | None, with_env: bool, yes: bool) -> None:
+    """Publish compose application."""
+    from lib.cli.compose import artifact
+    from lib.engine import moments
+    from lib.images import references
+
+    with errors():
+        if app:
+            raise ValueError("--app is an option of Docker's that is not done here yet")
+        layers = files(asked, with_env)
+        if (warnings := [*risks(asked, with_env)]) and not yes:
+            click.echo("\n".join(visible(f"WARNING! {one}") for one in warnings), err=True)
+            if not click.confirm("Are you ok to publish these declarations?", prompt_suffix=" [y/N] ", show_default=False, err=True):
+                raise ValueError("nothing was published: -y says yes to all of this")
+        where = references.parse(name).registry
+        with asked.teller("publish") as teller:
+            teller.tell("", name, "publishing")
+            if not asked.dry_run:
+                trusted = {*asked.insecure, *((where,) if insecure else ())}
+                digest = artifact.sent(name, layers, trusted, oci_version or "1.1", f"{moments.now()[:19]}Z")
+            teller.tell("", name, "published" if asked.dry_run else f"published {digest}")
+
+
+def files(asked: Asked, with_env: bool) -> list:
+    """The Compose files, those that they extend, and, if they are to go along, the files of variables."""
+    from lib.cli.compose.artifact import ENV_FILE, FILE, Layer, beside
+
+    project, found, seen = asked.project, [], set()
+    for path in project.files:
+        found.append(Layer(FILE, os.path.basename(path), read(path)))
+    top = os.path.dirname(project.files[0]) if project.files else project.working_dir
+    for service in (*project.services.values(), *project.disabled.values()):
+        whose = f"service {service.name}"
+        if (extended := (service.extends or {}).get("file")) and extended not in seen:
+            found.append(Layer(FILE, beside(top, extended, whose), read(os.path.join(top, extended)), True))
+            seen.add(extended)
+        for one in service.env_file if with_env else ():
+            if one.path not in seen and os.path.exists(one.path):
+                found.append(Layer(ENV_FILE, beside(top, one.path, whose), read(one.path)))
+                seen.add(one.path)
+    return found
+
+
+def read(path: str) -> bytes:
+    from lib.cli.compose.artifact import LARGEST, NoArtifact
+    from lib.regularfile import open_regular
+
+    with open_regular(path) as file:
+        data = file.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        raise NoArtifact(f"{path} is larger than {LARGEST >> 20} MiB")
+    return data
+
+
+def risks(asked: Asked, with_env: bool):
+    """What might not be meant for everybody's eyes, each in a sentence."""
+    for service in asked.project.services.values():
+        for mount in service.volumes:
+            if mount.type == "bind":
+                yield f"service {service.name} mounts {mount.source} of this machine: whoever runs it has that mounted from theirs"
+        if service.env_file and not with_env:
+            yield f"service {service.name} names files of variables, which do not go along (--with-env sends them, for all to read)"
+        told = sorted(name for name, value in service.environment.items() if value and TELLING.search(name))
+        if told and not with_env:
+            yield f"service {service.name} has values that look secret: {', '.join(told)}"

@@ -1,0 +1,208 @@
+"""``up create scale down``: have a project as its file says, and take it away again."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from lib.cli.compose import carrying, options
+from lib.cli.compose.asked import Asked
+from lib.cli.containers.options import several
+from lib.cli.errors import Failed, errors
+from lib.cli.flags.kinds import WHOLE
+from lib.compose.acting import Down, Up
+
+if TYPE_CHECKING:
+    from lib.compose.model import Project
+
+RMI = ("", "local", "all")
+
+making = several(
+    options.build,
+    options.force_recreate,
+    options.no_build,
+    options.no_recreate,
+    options.quiet_pull,
+    options.remove_orphans,
+    options.scale,
+    options.yes,
+)
+looking = several(
+    click.option(
+        "--attach", "shown", multiple=True, help="Restrict attaching to the specified services. Incompatible with --attach-dependencies."
+    ),
+    click.option("--attach-dependencies", is_flag=True, help="Automatically attach to log output of dependent services"),
+    click.option("--no-attach", "hidden", multiple=True, help="Do not attach (stream logs) to the specified services"),
+    click.option("--no-color", is_flag=True, help="Produce monochrome output"),
+    click.option("--no-log-prefix", is_flag=True, help="Don't print prefix in logs"),
+    click.option("--timestamps", is_flag=True, help="Show timestamps"),
+    click.option(
+        "--abort-on-container-exit", "on_exit", is_flag=True, help="Stops all containers if any container was stopped. Incompatible with -d"
+    ),
+    click.option(
+        "--abort-on-container-failure",
+        "on_failure",
+        is_flag=True,
+        help="Stops all containers if any container exited with failure. Incompatible with -d",
+    ),
+    click.option(
+        "--exit-code-from",
+        "code_from",
+        default="",
+        help="Return the exit code of the selected service container. Implies --abort-on-container-exit",
+    ),
+)
+
+
+@click.command()
+@click.option("--always-recreate-deps", is_flag=True, help="Recreate dependent containers. Incompatible with --no-recreate.")
+@click.option("-d", "--detach", is_flag=True, help="Detached mode: Run containers in the background")
+@making
+@looking
+@options.no_deps
+@click.option("--no-start", is_flag=True, help="Don't start the services after creating them")
+@options.pull("always", "missing", "never")
+@options.quiet_build
+@click.option(
+    "-V",
+    "--renew-anon-volumes",
+    "renew_volumes",
+    is_flag=True,
+    help="Recreate anonymous volumes instead of retrieving data from the previous containers",
+)
+@click.option(
+    "-t",
+    "--timeout",
+    type=WHOLE,
+    help="Use this timeout in seconds for container shutdown when attached or when containers are already running",
+)
+@options.wait
+@options.wait_timeout
+@options.services
+@click.pass_obj
+def up(asked: Asked, services: tuple[str, ...], detach: bool, wait: bool, no_start: bool, wait_timeout: int, timeout: int | None, shown: tuple,
+       hidden: tuple, attach_dependencies: bool, on_exit: bool, on_failure: bool, code_from: str, no_color: bool, no_log_prefix: bool,
+       timestamps: bool, **words) -> None:  # fmt: skip
+    """Create and start containers."""
+    with errors():
+        abort = "exit" if on_exit or code_from else "failure" if on_failure else ""
+        check(words, detach or wait, bool(abort or shown or attach_dependencies), wait)
+        asked.check([*services, *shown, *hidden, *filter(None, [code_from])])
+        carrying.out(
+            asked, "up", wishes(asked, services, timeout, start=not no_start, wait=wait, **words), wait_timeout, words["quiet_pull"]
+        )
+        if detach or wait or no_start or asked.dry_run:
+            return
+        from lib.cli.compose.logs.staying import Staying
+
+        names = with_dependencies(asked.project, services)
+        look = {"coloured": asked.coloured(no_color), "shown": not no_log_prefix, "timestamps": timestamps}
+        there = shown or (names if attach_dependencies or not services else services)
+        there = [name for name in there if name not in hidden and (name in shown or asked.project.services[name].attach)]
+        sys.exit(Staying(asked, there, names, timeout, look, abort, code_from).run())
+
+
+def check(words: dict, detached: bool, attached: bool, wait: bool) -> None:
+    """What cannot be meant together. Raises ``ValueError``, in Docker's words."""
+    if words["force_recreate"] and words["no_recreate"]:
+        raise ValueError("--force-recreate and --no-recreate are incompatible")
+    if words.get("always_recreate_deps") and words["no_recreate"]:
+        raise ValueError("--always-recreate-deps and --no-recreate are incompatible")
+    if words["build"] and words["no_build"]:
+        raise ValueError("--build and --no-build are incompatible")
+    if detached and attached:
+        flag = "--wait" if wait else "--detach"
+        others = "--abort-on-container-exit, --abort-on-container-failure, --attach, --attach-dependencies or --watch"
+        raise ValueError(f"{flag} cannot be combined with {others}")
+
+
+def wishes(asked: Asked, services: tuple[str, ...], timeout: int | None, scales: tuple[str, ...], pull: str, no_build: bool, quiet_pull: bool,
+           yes: bool, quiet_build: bool = False, **words) -> Up:  # fmt: skip
+    """Raises ``ValueError``."""
+    scale = options.scaled(scales)
+    if unknown := [name for name in scale if name not in asked.project.services]:
+        raise ValueError(f"no such service: {unknown[0]}: not found")
+    if no_build:
+        cannot_build(asked, services)
+    return Up(services=services, scale=scale, pull="" if pull == "policy" else pull, timeout=timeout, **words)
+
+
+def cannot_build(asked: Asked, services: tuple[str, ...]) -> None:
+    """``--no-build``: an image that is to be built must be here. Raises ``ValueError``."""
+    from lib.cli.compose.images import name_of
+    from lib.cli.library import library
+    from lib.images import ImageError
+
+    for name in with_dependencies(asked.project, services):
+        service = asked.project.services[name]
+        if service.build:
+            try:
+                library().find(name_of(asked.project, service))
+            except ImageError as error:
+                raise ValueError(f"service {name} is to be built, and --no-build says that it is not: {error}") from None
+
+
+def with_dependencies(project: Project, services: tuple[str, ...]) -> list[str]:
+    """Those that are named, and what they depend on; without a name, all."""
+    found = list(services or project.services)
+    for name in found:
+        found += [other for other in project.services[name].depends_on if other in project.services and other not in found]
+    return found
+
+
+@click.command()
+@making
+@options.pull("always", "missing", "never", "build")
+@options.services
+@click.pass_obj
+def create(asked: Asked, services: tuple[str, ...], pull: str, **words) -> None:
+    """Creates containers for a service."""
+    with errors():
+        check(words, False, False, False)
+        asked.check(services)
+        build = words.pop("build") or pull == "build"
+        wished = wishes(asked, services, None, pull="" if pull == "build" else pull, start=False, build=build, **words)
+        carrying.out(asked, "create", wished, quiet=words["quiet_pull"])
+
+
+@click.command()
+@options.no_deps
+@click.argument("specifiers", nargs=-1, required=True, metavar="[SERVICE=REPLICAS...]")
+@click.pass_obj
+def scale(asked: Asked, specifiers: tuple[str, ...], no_deps: bool) -> None:
+    """Scale services."""
+    with errors():
+        counts = options.scaled(specifiers)
+        asked.check(counts)
+        carrying.out(asked, "scale", Up(services=tuple(counts), scale=counts, no_deps=no_deps))
+
+
+@click.command()
+@options.remove_orphans
+@click.option(
+    "--rmi",
+    default="",
+    metavar="string",
+    help='Remove images used by services. "local" remove only images that don\'t have a custom tag ("local"|"all")',
+)
+@options.grace
+@click.option(
+    "-v",
+    "--volumes",
+    is_flag=True,
+    help='Remove named volumes declared in the "volumes" section of the Compose file and anonymous volumes attached to containers',
+)
+@options.services
+@click.pass_obj
+def down(asked: Asked, services: tuple[str, ...], remove_orphans: bool, rmi: str, timeout: int | None, volumes: bool) -> None:
+    """Stop and remove containers, networks."""
+    with errors():
+        if rmi not in RMI:
+            raise Failed(f'invalid value for --rmi: "{rmi}"')
+        asked.check(services)
+        wished = Down(services=services, volumes=volumes, images=rmi, remove_orphans=remove_orphans, timeout=timeout)
+        found = carrying.out(asked, "down", wished)
+        if not found and not services:
+            click.echo(f'WARN No resource found to remove for project "{asked.called}".', err=True)

@@ -1,0 +1,1 @@
+"""``develop.watch``: what its lines mean, and the verb that does it."""
