@@ -1,31 +1,30 @@
-"""Compose projects of chapter 5: folders with a file in them, what ``suitcase compose`` says in there, and what became of their containers."""
+"""Compose projects of chapter 5: folders with a file in them, and what ``suitcase compose`` says in there."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from textwrap import dedent
-from urllib.request import Request, urlopen
+from urllib import request
 
 from lib import bases
 from lib.cli import suitcase
-from lib.engine import finding, moments
-from lib.engine.health import known
+from lib.compose.reading import Loaded, Request, load
+from lib.compose.reading.canonical.provenance import provenance
 from lib.engine.naming import shortnames
 from lib.images import Library, Store, archive
 from lib.images.store import StoreError
 from lib.lab.chapters import tempfolder
-from lib.lab.chapters.ch05 import watching, world
-from lib.state import kept
+from lib.lab.chapters.ch05 import world
 
 SHOP = Path(__file__).parent / "shop"
 FILE = "compose.yaml"
-RUNS = {"created": "created", "running": "running"}
+SMALL_PRINT = (".mode", ".protocol", ".type", ".create_host_path", ".networks.default")  # what nobody wrote
 
 
 def shop() -> Path:
@@ -63,6 +62,29 @@ def project(name: str, text: str, **others: str) -> Path:
     return place
 
 
+def edit(place: Path, old: str, new: str, file: str = FILE) -> None:
+    """Write something else into a project's file. Raises ``ValueError`` if what is to go isn't there."""
+    text = (place / file).read_text()
+    if old not in text:
+        raise ValueError(f"{file} has no {old!r}")
+    (place / file).write_text(text.replace(old, new))
+
+
+def read(place: Path, **shell: str) -> Loaded:
+    """The project as Compose reads it, with these variables in the shell and no others."""
+    return load(Request(directory=str(place), environ=shell))
+
+
+def origins(place: Path, service: str, **shell: str) -> list[tuple[str, str, str]]:
+    """Each value of a service that somebody wrote: key, value, file and line (and variables, and where those are from)."""
+    found = []
+    for one in provenance(read(place, **shell)):
+        key, where = one.path.removeprefix(f"services.{service}."), one.source.replace(f"{place}/", "")
+        if key != one.path and not one.path.endswith(SMALL_PRINT):
+            found.append((key, one.value.replace(f"{place}/", "./"), re.sub(r":\d+(?= \(|$)", "", where, count=1)))
+    return found
+
+
 @contextmanager
 def there(place: Path, shell: dict[str, str]) -> Iterator[None]:
     """On the server, in a folder, with some variables in the shell."""
@@ -95,52 +117,8 @@ def page(path: str = "/", port: int = 8080, order: str = "") -> str:
 
     def asked() -> str:
         where = f"http://127.0.0.1:{port}/{order}" if order else f"http://127.0.0.1:{port}{path}"
-        with urlopen(Request(where, method="POST" if order else "GET"), timeout=10) as answer:
+        with request.urlopen(request.Request(where, method="POST" if order else "GET"), timeout=10) as answer:
             return answer.read().decode().strip()
 
     with world.server():
         return asked()
-
-
-# -- what became of them ------------------------------------------------------------------------------------------------
-
-
-def members(place: Path) -> dict[str, dict]:
-    """The project's containers, the newest of each service: service → facts as they are now."""
-    found = {}
-    for one in kept.every():
-        mark = one.get("compose") or {}
-        if mark.get("project") == place.name:
-            found[mark["service"]] = finding.current(one["id"])
-    return found
-
-
-def states(place: Path) -> dict[str, str]:
-    """Each service in a word or two: running, healthy, exited (1) …"""
-    return {service: now(facts) for service, facts in members(place).items()}
-
-
-def now(facts: dict) -> str:
-    health, state = known.of(facts), facts["state"]
-    if state["status"] == "exited":
-        return f"exited ({state['exit_code']})"
-    return health["Status"] if health and state["status"] == "running" else state["status"]
-
-
-def lives(place: Path, began: float, *services: str) -> dict[str, list[tuple[float, str]]]:
-    """What each service's container went through, in seconds from ``began`` (``time.time()``) on, as ``show.gantt`` draws it."""
-    found = members(place)
-    return {name: life(found[name], began) for name in services or sorted(found)}
-
-
-def life(facts: dict, began: float) -> list[tuple[float, str]]:
-    checked = facts["config"].get("healthcheck")
-    words = {"create": "created", "start": "starting" if checked else "started", "die": "ended"}
-    words |= {f"health_status: {one}": one for one in ("healthy", "unhealthy")}
-    told = watching.happenings(facts["id"])
-    return [(one["timeNano"] / 1e9 - began, words[one["Action"]]) for one in told if one["Action"] in words]
-
-
-def since(facts: dict) -> float:
-    """How long ago a container was started, in seconds."""
-    return time.time() - moments.seconds(facts["state"]["started"])
