@@ -5,6 +5,8 @@ from __future__ import annotations
 from helpers.lives import BUSYBOX, Lives
 from lib.compose.acting import Down, Recorder, Up, carry_out, observe
 from lib.compose.model import Network, Project, Service
+from lib.compose.planning.observing import Container, Observed, Thing
+from lib.compose.services import dependencies, naming
 from lib.engine import ending
 from lib.state import kept
 
@@ -44,3 +46,34 @@ class Bench:
             ending.remove(one, force=True, volumes=True)
         for wanted in self.projects.values():
             carry_out(self.library, Project(name=wanted.name), Down(volumes=True))
+
+
+# -- as if it were there ------------------------------------------------------------------------------------------------
+
+
+def container(wanted: Project, one: Service, number: int = 1, **more) -> Container:
+    """One of this service, as ``up`` leaves it."""
+    keys = naming.keys(wanted, one)
+    facts = {
+        "id": f"{one.name}-{number}-".ljust(64, "0"), "name": naming.container(wanted, one, number), "service": one.name, "number": number,
+        "oneoff": False, "hash": naming.config_hash(keys), "keys": keys, "image": "sha256:1", "status": "running",
+        "depends_on": {name: how.model_dump() for name, how in dependencies.of(one).items()},
+        "pre_stop": tuple(hook.model_dump(exclude_defaults=True) for hook in one.pre_stop),
+    }  # fmt: skip
+    return Container(**facts | more)
+
+
+def observed(wanted: Project, *containers: Container, **more) -> Observed:
+    """What is there of it: these containers, its networks and volumes, its images."""
+    networks = {one.name: Thing(one.name, wanted.name, key, naming.of_network(one)) for key, one in wanted.networks.items()}
+    volumes = {one.name: Thing(one.name, wanted.name, key, naming.of_volume(one)) for key, one in wanted.volumes.items()}
+    images = {naming.image(wanted, one): "sha256:1" for one in wanted.services.values()}
+    return Observed(
+        **{"project": wanted.name, "containers": containers, "networks": networks, "volumes": volumes, "images": images, **more}
+    )
+
+
+def up(wanted: Project) -> Observed:
+    """All of it runs."""
+    those = [container(wanted, one, number + 1) for one in wanted.services.values() for number in range(one.replicas)]
+    return observed(wanted, *those)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from lib.compose.acting import hooks, images, waiting
 from lib.compose.acting.stopping import Stop
@@ -33,6 +33,18 @@ from lib.images import Library
 from lib.state import kept
 
 Tell = Callable[[str], object]
+
+
+class StillInUse(Exception):
+    """Somebody else has it, so it stays."""
+
+
+@contextmanager
+def still_in_use(*kinds: type[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except kinds as error:
+        raise StillInUse(str(error)) from None
 
 
 class Deeds:
@@ -85,7 +97,10 @@ class Deeds:
     def remove_network(self, one: RemoveNetwork, tell: Tell) -> None:
         from lib import network
 
-        network.remove(network.find(one.resource))
+        for there in network.every():
+            if there.name == one.resource:
+                with still_in_use(network.NetworkError):
+                    network.remove(there)
 
     def create_volume(self, one: CreateVolume, tell: Tell) -> None:
         from lib.engine.volumes import store
@@ -97,7 +112,7 @@ class Deeds:
     def remove_volume(self, one: RemoveVolume, tell: Tell) -> None:
         from lib.engine.volumes import store
 
-        with suppress(store.NoSuchVolume):
+        with suppress(store.NoSuchVolume), still_in_use(store.VolumeInUse):
             store.remove(one.resource)
 
     # -- containers

@@ -9,7 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 
-from lib.compose.acting.deeds import Deeds, room
+from lib.compose.acting.deeds import Deeds, StillInUse, room
 from lib.compose.acting.reporters import Reporter
 from lib.compose.acting.stopping import Interrupted, Stop
 from lib.compose.planning.operations import Operation, Plan, Wait
@@ -107,6 +107,8 @@ class Execution:
             self.reporter.done(one, seconds)
         elif isinstance(one, Wait) and not one.required and not isinstance(what, Interrupted):
             self.reporter.warned(f"optional dependency {one.resource} is not ready: {what}")
+        elif isinstance(what, StillInUse) and not any(place in those for those in self.plan.after):
+            self.reporter.warned(str(what))
         else:
             self.lost.add(place)
             if not isinstance(what, Interrupted):

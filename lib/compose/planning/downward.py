@@ -126,7 +126,9 @@ def starts(draft: Draft, order: Order, stops: dict[str, int], wait: bool = False
             before = [stops[one.id]] if one.id in stops else []
             ready.setdefault(name, []).append(draft.add(StartContainer(**facts), [*after, *before]))
         if wait and (idents := tuple(one.id for one in order.observed.of(name))):
-            draft.add(Wait(resource=name, cause="--wait", condition="running_or_healthy", idents=idents), ready.get(name, ()))
+            ends = dependencies.is_to_end(order.project.services.values(), name)
+            condition = "service_completed_successfully" if ends else "running_or_healthy"
+            draft.add(Wait(resource=name, cause="--wait", condition=condition, idents=idents), ready.get(name, ()))
 
 
 def restart(project: Project, observed: Observed, wishes: Restart) -> Plan:

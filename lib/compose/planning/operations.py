@@ -91,6 +91,9 @@ class CreateContainer(OfContainer):
     model: Service = field(repr=False)
     inherits: dict[str, str] = field(default_factory=dict, repr=False)  # volumes without a name: place → volume
 
+    def __str__(self) -> str:
+        return f"{self.words} {self.resource}" + (", beside the one that it replaces" if self.name != self.resource else "")
+
 
 @dataclass(frozen=True, kw_only=True)
 class StartContainer(OfContainer):
@@ -217,6 +220,21 @@ class Draft:
             order += ready
             sorter.done(*ready)
         new = {old: place for place, old in enumerate(order)}
-        after = tuple(tuple(sorted(new[one] for one in self.after[old])) for old in order)
+        after = reduced([{new[one] for one in self.after[old]} for old in order])
         operations = tuple(self.operations[old] for old in order)
         return Plan(self.project, operations, after, tuple(self.warnings), self.kept, self.services)
+
+
+def reduced(after: Sequence[set[int]]) -> tuple[tuple[int, ...], ...]:
+    """The same order with nothing in it that follows from the rest; each place comes after all those that it names."""
+    before: list[int] = []  # of each place all that comes before it, as bits
+    found = []
+    for those in after:
+        kept, known = [], 0
+        for one in sorted(those, reverse=True):
+            if not known >> one & 1:
+                kept.append(one)
+                known |= before[one] | 1 << one
+        before.append(known)
+        found.append(tuple(reversed(kept)))
+    return tuple(found)

@@ -63,7 +63,8 @@ class Upward:
                 self.starts(service)
             if self.wishes.wait:
                 for service in self.services:
-                    self.wait_for(service.name, self.end_of_waiting(service.name), True, "--wait")
+                    ends = dependencies.is_to_end(self.services, service.name)
+                    self.wait_for(service.name, "service_completed_successfully" if ends else "running_or_healthy", True, "--wait")
         orphans(self.taking, self.project, self.observed, self.wishes.remove_orphans)
         return self.draft.plan()
 
@@ -197,11 +198,16 @@ class Upward:
         for one in self.standing[service.name] if others else ():
             if one.up:
                 cause = f"{others[0]}, which it depends on, is made anew"
-                *_, place = self.taking.stop(one, cause)
+                *_, place = self.taking.stop(one, cause, self.made_beside(others))
                 found[one.name] = (cause, place)
                 for other in others:
                     self.before_these(self.taking.stops.get(other, []), place)
         return found
+
+    def made_beside(self, names: list[str]) -> list[int]:
+        """The makings of these services' new containers, as far as the old ones need not go before."""
+        beside = [name for name in names if not self.shared.in_the_way(self.project.services[name], "")]
+        return [place for name in beside for place in self.created[name] if isinstance(self.draft.operations[place], CreateContainer)]
 
     def needs(self, service: Service) -> list[int]:
         """What must have happened before it may start."""
@@ -214,12 +220,6 @@ class Upward:
             else:
                 found += self.wait_for(other, how.condition, how.required, f"{service.name} depends on it")
         return found
-
-    def end_of_waiting(self, name: str) -> str:
-        """What ``--wait`` waits for: one whose end others wait for is to end."""
-        ends = "service_completed_successfully"
-        hows = [how.condition for one in self.services for other, how in dependencies.of(one).items() if other == name]
-        return ends if ends in hows else "running_or_healthy"
 
     def wait_for(self, other: str, condition: str, required: bool, cause: str) -> list[int]:
         key = (other, condition, required)

@@ -83,3 +83,8 @@ def nearly(project: Project, name: str) -> str:
     if name in project.disabled:
         return f" (it has a profile that is not on: --profile {' '.join(project.disabled[name].profiles)})"
     return f" (there is {near[0]}: is that meant?)" if near else ""
+
+
+def is_to_end(services: Iterable[Service], name: str) -> bool:
+    """Does one of these wait for its end?"""
+    return any(of(one)[name].condition == "service_completed_successfully" for one in services if name in of(one))

@@ -1,0 +1,543 @@
+"""Plans as text: what the file wants and what is there, and what has to be done. Nothing here touches the machine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from helpers.projects import container, observed, project, service, up
+
+from lib.compose.acting import Down, Observed, Remove, Restart, Start, Stop, Up, plan
+from lib.compose.model import Build, Dependency, Deploy, Hook, Mount, Volume
+from lib.compose.planning.observing import Thing
+
+NOTHING = Observed("demo", images={"localhost/busybox:static": "sha256:1"})
+NO_IMAGES = Observed("demo")
+CHECK = {"test": ["CMD", "true"]}
+TWO = project(service("db"), service("web", depends_on={"db": Dependency()}))
+TWO_TIED = project(service("db"), service("web", depends_on={"db": Dependency(restart=True)}))
+CHANGED = project(service("db", environment={"A": "1"}), service("web", depends_on={"db": Dependency()}))
+CHANGED_TIED = project(service("db", environment={"A": "1"}), service("web", depends_on={"db": Dependency(restart=True)}))
+THREE = project(service("web", scale=3))
+NETWORK = {"demo_default": Thing("demo_default", "demo", "default", "other")}
+VOLUME = {"demo_data": Thing("demo_data", "demo", "data", "other")}
+DATA = project(service("db", volumes=[Mount(type="volume", source="data", target="/data")]), volumes={"data": Volume(name="demo_data")})
+SHARING = project(service("db"), service("web", network_mode="service:db"))
+SHARING_CHANGED = project(service("db", environment={"A": "1"}), service("web", network_mode="service:db"))
+HOOKS = project(
+    service(
+        "web", scale=2, pre_start=[Hook(command=["a"]), Hook(command=["b"], per_replica=True)],
+        post_start=[Hook(command=["c"]), Hook(command=["d"])], pre_stop=[Hook(command=["e"])],
+    )
+)  # fmt: skip
+CONDITIONS = project(
+    service("db", healthcheck=CHECK),
+    service("job"),
+    service(
+        "web",
+        depends_on={
+            "db": Dependency(condition="service_healthy"),
+            "job": Dependency(condition="service_completed_successfully", required=False),
+        },
+    ),
+)
+FIRST = Deploy(update_config={"order": "start-first"})
+START_FIRST = project(service("web", deploy=FIRST, healthcheck=CHECK))
+START_FIRST_CHANGED = project(service("web", deploy=FIRST, healthcheck=CHECK, environment={"A": "1"}))
+DB, WEB = TWO.services["db"], TWO.services["web"]
+BEFORE = "web-1-00_demo-web-1"  # what one is called that is to replace another
+
+
+def ended(code: int) -> Observed:
+    return observed(TWO, container(TWO, DB, status="exited", exit_code=code), container(TWO, WEB))
+
+
+ALL_ENDED = observed(CONDITIONS, *(container(CONDITIONS, one, status="exited") for one in CONDITIONS.services.values()))
+
+
+def interrupted(*more) -> Observed:
+    """Somebody was to make web anew, and was interrupted when the new one was made."""
+    return observed(TWO, container(TWO, DB), *more, container(TWO, WEB, id="e" * 64, name=BEFORE, status="created"))
+
+
+CASES = {
+    "nothing is there yet": (
+        lambda: plan(TWO, NOTHING, Up()),
+        """
+        1. create network demo_default – it is not there yet
+        2. create container demo-db-1 (after 1) – there is none yet
+        3. create container demo-web-1 (after 1) – there is none yet
+        4. start container demo-db-1 (after 2)
+        5. start container demo-web-1 (after 3, 4)
+        """,
+    ),
+    "all is as it is to be": (
+        lambda: plan(TWO, up(TWO), Up()),
+        "",
+    ),
+    "no image is here": (
+        lambda: plan(TWO, NO_IMAGES, Up()),
+        """
+        1. pull image localhost/busybox:static – it is not here
+        2. create network demo_default – it is not there yet
+        3. create container demo-db-1 (after 1, 2) – there is none yet
+        4. create container demo-web-1 (after 1, 2) – there is none yet
+        5. start container demo-db-1 (after 3)
+        6. start container demo-web-1 (after 4, 5)
+        """,
+    ),
+    "created only": (
+        lambda: plan(TWO, NOTHING, Up(start=False)),
+        """
+        1. create network demo_default – it is not there yet
+        2. create container demo-db-1 (after 1) – there is none yet
+        3. create container demo-web-1 (after 1) – there is none yet
+        """,
+    ),
+    "one only, with what it needs": (
+        lambda: plan(TWO, NOTHING, Up(services=["web"])),
+        """
+        1. create network demo_default – it is not there yet
+        2. create container demo-db-1 (after 1) – there is none yet
+        3. create container demo-web-1 (after 1) – there is none yet
+        4. start container demo-db-1 (after 2)
+        5. start container demo-web-1 (after 3, 4)
+        """,
+    ),
+    "one only, without what it needs": (
+        lambda: plan(TWO, NOTHING, Up(services=["web"], no_deps=True)),
+        """
+        1. create network demo_default – it is not there yet
+        2. create container demo-web-1 (after 1) – there is none yet
+        3. start container demo-web-1 (after 2)
+        """,
+    ),
+    "a changed key": (
+        lambda: plan(CHANGED, up(TWO), Up()),
+        """
+        1. create container demo-db-1, beside the one that it replaces – its configuration has changed: environment
+        2. stop container demo-db-1 (after 1) – its configuration has changed: environment
+        3. remove container demo-db-1 (after 2) – its configuration has changed: environment
+        4. rename container demo-db-1 (after 3) – the name is free now
+        5. start container demo-db-1 (after 4)
+        """,
+    ),
+    "a changed key, and nothing is to be made anew": (
+        lambda: plan(CHANGED, up(TWO), Up(no_recreate=True)),
+        "",
+    ),
+    "a changed key, and another one wants to be started again": (
+        lambda: plan(CHANGED_TIED, up(TWO_TIED), Up()),
+        """
+        1. create container demo-db-1, beside the one that it replaces – its configuration has changed: environment
+        2. stop container demo-web-1 (after 1) – db, which it depends on, is made anew
+        3. stop container demo-db-1 (after 2) – its configuration has changed: environment
+        4. remove container demo-db-1 (after 3) – its configuration has changed: environment
+        5. rename container demo-db-1 (after 4) – the name is free now
+        6. start container demo-db-1 (after 5)
+        7. start container demo-web-1 (after 6) – db, which it depends on, is made anew
+        """,
+    ),
+    "forced, with one that it needs": (
+        lambda: plan(TWO, up(TWO), Up(services=["web"], force_recreate=True)),
+        """
+        1. create container demo-web-1, beside the one that it replaces – that was asked for
+        2. stop container demo-web-1 (after 1) – that was asked for
+        3. remove container demo-web-1 (after 2) – that was asked for
+        4. rename container demo-web-1 (after 3) – the name is free now
+        5. start container demo-web-1 (after 4)
+        """,
+    ),
+    "forced, all that it needs too": (
+        lambda: plan(TWO, up(TWO), Up(services=["web"], force_recreate=True, always_recreate_deps=True)),
+        """
+        1. create container demo-db-1, beside the one that it replaces – that was asked for
+        2. create container demo-web-1, beside the one that it replaces – that was asked for
+        3. stop container demo-db-1 (after 1) – that was asked for
+        4. stop container demo-web-1 (after 2) – that was asked for
+        5. remove container demo-db-1 (after 3) – that was asked for
+        6. remove container demo-web-1 (after 4) – that was asked for
+        7. rename container demo-db-1 (after 5) – the name is free now
+        8. rename container demo-web-1 (after 6) – the name is free now
+        9. start container demo-db-1 (after 7)
+        10. start container demo-web-1 (after 8, 9)
+        """,
+    ),
+    "another image under the name": (
+        lambda: plan(TWO, replace(up(TWO), images={"localhost/busybox:static": "sha256:2"}), Up()),
+        """
+        1. create container demo-db-1, beside the one that it replaces – image localhost/busybox:static is another one now
+        2. create container demo-web-1, beside the one that it replaces – image localhost/busybox:static is another one now
+        3. stop container demo-db-1 (after 1) – image localhost/busybox:static is another one now
+        4. stop container demo-web-1 (after 2) – image localhost/busybox:static is another one now
+        5. remove container demo-db-1 (after 3) – image localhost/busybox:static is another one now
+        6. remove container demo-web-1 (after 4) – image localhost/busybox:static is another one now
+        7. rename container demo-db-1 (after 5) – the name is free now
+        8. rename container demo-web-1 (after 6) – the name is free now
+        9. start container demo-db-1 (after 7)
+        10. start container demo-web-1 (after 8, 9)
+        """,
+    ),
+    "there may be a newer image": (
+        lambda: plan(TWO, up(TWO), Up(pull="always")),
+        """
+        1. pull image localhost/busybox:static – there may be a newer one
+        """,
+    ),
+    "an image that is never pulled": (
+        lambda: plan(TWO, NO_IMAGES, Up(pull="never", services=["db"])),
+        """
+        1. create network demo_default – it is not there yet
+        2. create container demo-db-1 (after 1) – there is none yet
+        3. start container demo-db-1 (after 2)
+        """,
+    ),
+    "built": (
+        lambda: plan(project(service("web", image="", build=Build(context="/x"))), NO_IMAGES, Up()),
+        """
+        1. build image demo-web – it is not here
+        2. create network demo_default – it is not there yet
+        3. create container demo-web-1 (after 1, 2) – there is none yet
+        4. start container demo-web-1 (after 3)
+        """,
+    ),
+    "built again": (
+        lambda: plan(
+            project(service("web", image="", build=Build(context="/x"))), Observed("demo", images={"demo-web": "sha256:1"}), Up(build=True)
+        ),
+        """
+        1. build image demo-web – it is to be built anew
+        2. create network demo_default – it is not there yet
+        3. create container demo-web-1 (after 1, 2) – there is none yet
+        4. start container demo-web-1 (after 3)
+        """,
+    ),
+    "scaled up": (
+        lambda: plan(TWO, up(TWO), Up(scale={"web": 3})),
+        """
+        1. create container demo-web-2 – web is scaled up to 3
+        2. create container demo-web-3 – web is scaled up to 3
+        3. start container demo-web-2 (after 1)
+        4. start container demo-web-3 (after 2)
+        """,
+    ),
+    "scaled down": (
+        lambda: plan(THREE, up(THREE), Up(scale={"web": 1})),
+        """
+        1. stop container demo-web-2 – web is scaled down to 1
+        2. stop container demo-web-3 – web is scaled down to 1
+        3. remove container demo-web-2 (after 1) – web is scaled down to 1
+        4. remove container demo-web-3 (after 2) – web is scaled down to 1
+        """,
+    ),
+    "scaled to nothing": (
+        lambda: plan(THREE, up(THREE), Up(scale={"web": 0})),
+        """
+        1. stop container demo-web-1 – web is scaled down to 0
+        2. stop container demo-web-2 – web is scaled down to 0
+        3. stop container demo-web-3 – web is scaled down to 0
+        4. remove container demo-web-1 (after 1) – web is scaled down to 0
+        5. remove container demo-web-2 (after 2) – web is scaled down to 0
+        6. remove container demo-web-3 (after 3) – web is scaled down to 0
+        """,
+    ),
+    "orphans are told": (
+        lambda: plan(project(service("web")), up(TWO), Up()),
+        """
+        warning: Found orphan containers (demo-db-1) for this project: the file names their services no more; \
+--remove-orphans takes them away
+        """,
+    ),
+    "orphans go": (
+        lambda: plan(project(service("web")), up(TWO), Up(remove_orphans=True)),
+        """
+        1. stop container demo-db-1 – the file names its service no more
+        2. remove container demo-db-1 (after 1) – the file names its service no more
+        """,
+    ),
+    "the new one first": (
+        lambda: plan(START_FIRST_CHANGED, up(START_FIRST), Up()),
+        """
+        1. create container demo-web-1, beside the one that it replaces – its configuration has changed: environment
+        2. start container demo-web-1 (after 1)
+        3. wait for web: service_healthy (after 2) – start-first
+        4. stop container demo-web-1 (after 3) – its configuration has changed: environment
+        5. remove container demo-web-1 (after 4) – its configuration has changed: environment
+        6. rename container demo-web-1 (after 5) – the name is free now
+        """,
+    ),
+    "conditions": (
+        lambda: plan(CONDITIONS, NOTHING, Up(wait=True)),
+        """
+        1. create network demo_default – it is not there yet
+        2. create container demo-db-1 (after 1) – there is none yet
+        3. create container demo-job-1 (after 1) – there is none yet
+        4. create container demo-web-1 (after 1) – there is none yet
+        5. start container demo-db-1 (after 2)
+        6. start container demo-job-1 (after 3)
+        7. wait for db: service_healthy (after 5) – web depends on it
+        8. wait for job: service_completed_successfully (after 6) – web depends on it
+        9. wait for db: running_or_healthy (after 5) – --wait
+        10. wait for job: service_completed_successfully (after 6) – --wait
+        11. start container demo-web-1 (after 4, 7, 8)
+        12. wait for web: running_or_healthy (after 11) – --wait
+        """,
+    ),
+    "conditions that are fulfilled": (
+        lambda: plan(
+            CONDITIONS,
+            observed(
+                CONDITIONS,
+                container(CONDITIONS, CONDITIONS.services["db"], health="healthy"),
+                container(CONDITIONS, CONDITIONS.services["job"]),
+            ),
+            Up(),
+        ),
+        """
+        1. create container demo-web-1 – there is none yet
+        2. wait for job: service_completed_successfully – web depends on it
+        3. start container demo-web-1 (after 1, 2)
+        """,
+    ),
+    "hooks": (
+        lambda: plan(HOOKS, NOTHING, Up()),
+        """
+        1. create network demo_default – it is not there yet
+        2. create container demo-web-1 (after 1) – there is none yet
+        3. create container demo-web-2 (after 1) – there is none yet
+        4. run pre_start[0] of demo-web-1 (after 2)
+        5. run pre_start[1] of demo-web-2 (after 3)
+        6. run pre_start[1] of demo-web-1 (after 4)
+        7. start container demo-web-1 (after 6)
+        8. start container demo-web-2 (after 5, 6)
+        9. run post_start[0] of demo-web-1 (after 7)
+        10. run post_start[0] of demo-web-2 (after 8)
+        11. run post_start[1] of demo-web-1 (after 9)
+        12. run post_start[1] of demo-web-2 (after 10)
+        """,
+    ),
+    "hooks before the end": (
+        lambda: plan(HOOKS, up(HOOKS), Down()),
+        """
+        1. run pre_stop[0] of demo-web-1
+        2. run pre_stop[0] of demo-web-2
+        3. stop container demo-web-1 (after 1)
+        4. stop container demo-web-2 (after 2)
+        5. remove container demo-web-1 (after 3)
+        6. remove container demo-web-2 (after 4)
+        7. remove network demo_default (after 5, 6)
+        """,
+    ),
+    "another network under the name": (
+        lambda: plan(TWO, replace(up(TWO), networks=NETWORK), Up()),
+        """
+        1. stop container demo-db-1 – network default is described otherwise now
+        2. stop container demo-web-1 – network default is described otherwise now
+        3. remove network demo_default (after 1, 2) – network default is described otherwise now
+        4. create network demo_default (after 3) – network default is described otherwise now
+        5. create container demo-db-1, beside the one that it replaces (after 4) – network default is described otherwise now
+        6. create container demo-web-1, beside the one that it replaces (after 4) – network default is described otherwise now
+        7. remove container demo-db-1 (after 5) – network default is described otherwise now
+        8. remove container demo-web-1 (after 6) – network default is described otherwise now
+        9. rename container demo-db-1 (after 7) – the name is free now
+        10. rename container demo-web-1 (after 8) – the name is free now
+        11. start container demo-db-1 (after 9)
+        12. start container demo-web-1 (after 10, 11)
+        """,
+    ),
+    "somebody else's network": (
+        lambda: plan(TWO, Observed("demo", networks={"demo_default": Thing("demo_default")}, images=NOTHING.images), Up()),
+        """
+        warning: a network with name demo_default exists but was not created for project "demo": with external: true that is meant
+        1. create container demo-db-1 – there is none yet
+        2. create container demo-web-1 – there is none yet
+        3. start container demo-db-1 (after 1)
+        4. start container demo-web-1 (after 2, 3)
+        """,
+    ),
+    "a volume": (
+        lambda: plan(DATA, NOTHING, Up()),
+        """
+        1. create volume demo_data – it is not there yet
+        2. create network demo_default – it is not there yet
+        3. create container demo-db-1 (after 1, 2) – there is none yet
+        4. start container demo-db-1 (after 3)
+        """,
+    ),
+    "a volume that is described otherwise": (
+        lambda: plan(DATA, replace(up(DATA), volumes=VOLUME), Up()),
+        """
+        warning: volume demo_data is described otherwise than when it was made: it stays as it is, as does what is in it
+        """,
+    ),
+    "a volume that is to be made anew": (
+        lambda: plan(DATA, replace(up(DATA), volumes=VOLUME), Up(recreate_volumes=True)),
+        """
+        1. stop container demo-db-1 – volume data is described otherwise now
+        2. remove container demo-db-1 (after 1) – volume data is described otherwise now
+        3. remove volume demo_data (after 2) – volume data is described otherwise now
+        4. create volume demo_data (after 3) – volume data is described otherwise now
+        5. create container demo-db-1 (after 4) – volume data is described otherwise now
+        6. start container demo-db-1 (after 5)
+        """,
+    ),
+    "one in another one's network": (
+        lambda: plan(SHARING, NOTHING, Up()),
+        """
+        1. create network demo_default – it is not there yet
+        2. create container demo-db-1 (after 1) – there is none yet
+        3. create container demo-web-1 (after 2) – there is none yet
+        4. start container demo-db-1 (after 2)
+        5. start container demo-web-1 (after 3, 4)
+        """,
+    ),
+    "one in the network of one that is made anew": (
+        lambda: plan(SHARING_CHANGED, up(SHARING), Up()),
+        """
+        1. create container demo-db-1, beside the one that it replaces – its configuration has changed: environment
+        2. stop container demo-db-1 (after 1) – its configuration has changed: environment
+        3. remove container demo-db-1 (after 2) – its configuration has changed: environment
+        4. rename container demo-db-1 (after 3) – the name is free now
+        5. create container demo-web-1, beside the one that it replaces (after 4) – it lives in a namespace of db, which is made anew
+        6. start container demo-db-1 (after 4)
+        7. stop container demo-web-1 (after 5) – it lives in a namespace of db, which is made anew
+        8. remove container demo-web-1 (after 7) – it lives in a namespace of db, which is made anew
+        9. rename container demo-web-1 (after 8) – the name is free now
+        10. start container demo-web-1 (after 6, 9)
+        """,
+    ),
+    "it has ended": (
+        lambda: plan(TWO, ended(1), Up()),
+        """
+        1. start container demo-db-1 – it has ended, with exit code 1
+        """,
+    ),
+    "an interrupted command has left one": (
+        lambda: plan(TWO, interrupted(container(TWO, WEB)), Up()),
+        """
+        1. remove container web-1-00_demo-web-1 – an interrupted command has left it
+        """,
+    ),
+    "an interrupted command has left it without its name": (
+        lambda: plan(TWO, interrupted(), Up()),
+        """
+        1. rename container web-1-00_demo-web-1 – that is its name
+        2. start container web-1-00_demo-web-1 – it was not started
+        """,
+    ),
+    "down": (
+        lambda: plan(CONDITIONS, up(CONDITIONS), Down(images="all")),
+        """
+        1. stop container demo-web-1
+        2. stop container demo-job-1 (after 1)
+        3. stop container demo-db-1 (after 1)
+        4. remove container demo-web-1 (after 1)
+        5. remove container demo-job-1 (after 2)
+        6. remove container demo-db-1 (after 3)
+        7. remove network demo_default (after 4, 5, 6)
+        8. remove image localhost/busybox:static (after 4, 5, 6) – --rmi all
+        """,
+    ),
+    "down, with its volumes": (
+        lambda: plan(DATA, up(DATA), Down(volumes=True)),
+        """
+        1. stop container demo-db-1
+        2. remove container demo-db-1 (after 1)
+        3. remove network demo_default (after 2)
+        4. remove volume demo_data (after 2) – -v: what is in it is lost
+        """,
+    ),
+    "down of one only": (
+        lambda: plan(TWO, up(TWO), Down(services=["web"])),
+        """
+        1. stop container demo-web-1
+        2. remove container demo-web-1 (after 1)
+        """,
+    ),
+    "down, and orphans": (
+        lambda: plan(project(service("web")), up(TWO), Down(remove_orphans=True)),
+        """
+        1. stop container demo-web-1
+        2. stop container demo-db-1 – the file names its service no more
+        3. remove container demo-web-1 (after 1)
+        4. remove container demo-db-1 (after 2) – the file names its service no more
+        5. remove network demo_default (after 3, 4)
+        """,
+    ),
+    "down without a file": (
+        lambda: plan(project(name="demo"), up(TWO), Down(volumes=True)),
+        """
+        1. stop container demo-web-1
+        2. stop container demo-db-1 (after 1)
+        3. remove container demo-web-1 (after 1)
+        4. remove container demo-db-1 (after 2)
+        5. remove network demo_default (after 3, 4)
+        """,
+    ),
+    "stop": (
+        lambda: plan(TWO, up(TWO), Stop(timeout=3)),
+        """
+        1. stop container demo-web-1
+        2. stop container demo-db-1 (after 1)
+        """,
+    ),
+    "start": (
+        lambda: plan(
+            CONDITIONS,
+            observed(CONDITIONS, *[container(CONDITIONS, one, status="exited") for one in CONDITIONS.services.values()]),
+            Start(wait=True),
+        ),
+        """
+        1. start container demo-db-1
+        2. start container demo-job-1
+        3. wait for db: running_or_healthy (after 1) – --wait
+        4. wait for job: service_completed_successfully (after 2) – --wait
+        5. wait for db: service_healthy (after 1) – web depends on it
+        6. wait for job: service_completed_successfully (after 2) – web depends on it
+        7. start container demo-web-1 (after 5, 6)
+        8. wait for web: running_or_healthy (after 7) – --wait
+        """,
+    ),
+    "restart": (
+        lambda: plan(TWO, up(TWO), Restart()),
+        """
+        1. stop container demo-web-1
+        2. stop container demo-db-1 (after 1)
+        3. start container demo-db-1 (after 2)
+        4. start container demo-web-1 (after 3)
+        """,
+    ),
+    "restart of one that another is tied to": (
+        lambda: plan(TWO_TIED, up(TWO_TIED), Restart(services=["db"])),
+        """
+        1. stop container demo-web-1
+        2. stop container demo-db-1 (after 1)
+        3. start container demo-db-1 (after 2)
+        4. start container demo-web-1 (after 3)
+        """,
+    ),
+    "rm": (
+        lambda: plan(TWO, ended(1), Remove()),
+        """
+        1. remove container demo-db-1
+        """,
+    ),
+    "rm, and stop": (
+        lambda: plan(TWO, ended(1), Remove(stop=True, volumes=True)),
+        """
+        1. stop container demo-web-1
+        2. remove container demo-db-1
+        3. remove container demo-web-1 (after 1)
+        """,
+    ),
+}
+
+
+def lines(text: str) -> list[str]:
+    return [line.strip() for line in text.strip().splitlines()]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_plan(name):
+    made, expected = CASES[name]
+    assert lines(str(made())) == lines(expected)
