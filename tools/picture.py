@@ -19,12 +19,11 @@ PICTURE = ROOT / "ARCHITECTURE.svg"
 ROW, BOX, HIGH, LEFT, WIDTH = 62, 128, 38, 20, 1040  # pixels
 # Where in its row each box stands (0 is left, 1 right), so that no arrow goes through another box.
 COLUMNS = {
-    "lab": 0.511, "show": 0.421, "cli": 0.531, "compose": 0.79, "engine": 0.602, "build": 0.527, "network": 0.334,
-    "container": 0.66, "oci": 0.254,
-    "volumes": 0.422, "bases": 0.478, "ingredients": 0.317, "registry": 0.549, "process": 0.314, "images": 0.677, "inside": 0.609,
-    "beneath": 0.204, "state": 0.395, "sealed": 0.762, "advice": 0.791, "linux": 0.28, "netfilter": 0.427, "elf": 0.579,
-    "processor": 0.715, "dockerfile": 0.878, "durations": 0.932, "sizes": 0.356, "atomicfile": 0.502, "regularfile": 0.21,
-    "visible": 0.075, "shield": 0.653, "lazy": 0.796,
+    "lab": 0.38, "show": 0.445, "cli": 0.379, "compose": 0.065, "engine": 0.524, "build": 0.398, "network": 0.065, "container": 0.731,
+    "oci": 0.902, "volumes": 0.214, "bases": 0.885, "ingredients": 0.065, "registry": 0.398, "process": 0.228, "images": 0.592,
+    "inside": 0.511, "beneath": 0.07, "state": 0.322, "sealed": 0.721, "advice": 0.579, "linux": 0.269, "netfilter": 0.065,
+    "elf": 0.563, "processor": 0.715, "dockerfile": 0.856, "durations": 0.935, "sizes": 0.359, "atomicfile": 0.494, "regularfile": 0.2,
+    "visible": 0.065, "shield": 0.651, "lazy": 0.804,
 }  # fmt: skip
 QUIET = {"lazy", "visible", "shield"}  # nearly every wing needs them: arrows to them would hide the others
 INK, GREY, RED, FILL = "#1f2933", "#5b6875", "#c2410c", "#e8f1fa"
@@ -85,11 +84,17 @@ def places(rows: list[list[str]]) -> dict[str, Point]:
     return found
 
 
-def arrow(start: Point, end: Point, colour: str) -> str:
+def curve(start: Point, end: Point) -> tuple[Point, Point, Point, Point]:
+    """From the lower edge of one box to the upper edge of another: a Bézier curve that leaves and arrives upright."""
     (x1, y1), (x2, y2) = start, end
     y1, y2 = y1 + HIGH / 2, y2 - HIGH / 2 - 2
     bend = (y2 - y1) / 2
-    path = f"M{x1:.0f} {y1:.0f} C{x1:.0f} {y1 + bend:.0f} {x2:.0f} {y2 - bend:.0f} {x2:.0f} {y2:.0f}"
+    return (x1, y1), (x1, y1 + bend), (x2, y2 - bend), (x2, y2)
+
+
+def arrow(start: Point, end: Point, colour: str) -> str:
+    (x1, y1), (x2, y2), (x3, y3), (x4, y4) = curve(start, end)
+    path = f"M{x1:.0f} {y1:.0f} C{x2:.0f} {y2:.0f} {x3:.0f} {y3:.0f} {x4:.0f} {y4:.0f}"
     return f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="1.3" marker-end="url(#head)"/>'
 
 

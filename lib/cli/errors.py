@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import traceback
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
@@ -66,10 +67,18 @@ def let_go(error: BaseException | None) -> None:
 
 
 def words(error: Exception) -> str:
-    """A LookupError shows its words in quotes, a MemoryError has none."""
+    """A LookupError shows its words in quotes, a MemoryError has none, and the kernel's errors come with their number."""
     if isinstance(error, MemoryError):
         return "there is not enough memory for this"
+    if isinstance(error, OSError) and type(error).__str__ is OSError.__str__ and error.strerror:
+        return ": ".join([str(path) for path in (error.filename, error.filename2) if path is not None] + [lowered(error)])
     return str(error.args[0] if isinstance(error, LookupError) and error.args else error)
+
+
+def lowered(error: OSError) -> str:
+    """What the kernel's own sentences begin with is no name, and reads on behind a path."""
+    text = error.strerror
+    return text[0].lower() + text[1:] if text == os.strerror(error.errno) else text
 
 
 def way_out(error: Exception) -> str:

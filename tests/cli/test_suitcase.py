@@ -185,7 +185,7 @@ def test_a_device_a_pipe_and_a_link_are_never_replaced(suitcase, ours, tmp_path,
 def test_load_of_what_is_no_archive(suitcase, tmp_path):
     (tmp_path / "x.tar").write_bytes(b"nonsense")
     assert suitcase(f"load -i {tmp_path}/x.tar").code == 1
-    assert "No such file" in suitcase(f"load -i {tmp_path}/nosuch.tar").err
+    assert "no such file" in suitcase(f"load -i {tmp_path}/nosuch.tar").err
 
 
 def test_import_beside_docker(suitcase, docker, tmp_path):
@@ -253,7 +253,7 @@ def test_run_where_descriptors_run_out_says_so_in_one_line(ours, most):
     """In the moment in which the process is made, too."""
     words = [sys.executable, "-m", "lib.cli", "run", "--rm", "localhost/busybox:static", "true"]
     done = subprocess.run(["prlimit", f"--nofile={most}", *words], capture_output=True, text=True, timeout=60)
-    assert "Traceback" not in done.stderr and (done.returncode == 0 or "Too many open files" in done.stderr), done.stderr
+    assert "Traceback" not in done.stderr and (done.returncode == 0 or "too many open files" in done.stderr.lower()), done.stderr
 
 
 def test_run_of_an_image_that_is_not_here(suitcase):
@@ -492,6 +492,19 @@ def test_a_machine_without_cgroups_is_one_line_and_ctrl_c_is_no_error(suitcase, 
     assert said.code == 125 and said.err == "suitcase: no cgroup file system is mounted\n"
     with pytest.raises(click.Abort), errors.errors():
         raise click.Abort
+
+
+def test_an_error_of_the_kernels_is_told_in_words(tmp_path):
+    from lib.cli.errors import errors
+
+    for deed, words in {
+        lambda: open(tmp_path / "nosuch"): f"{tmp_path}/nosuch: no such file or directory",
+        lambda: os.rename(tmp_path / "a", tmp_path / "b"): f"{tmp_path}/a: {tmp_path}/b: no such file or directory",
+        lambda: os.close(-1): "bad file descriptor",
+    }.items():
+        with pytest.raises(Failed) as caught, errors():
+            deed()
+        assert caught.value.message == words
 
 
 def cgroups_missing(container, limits):

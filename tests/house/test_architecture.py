@@ -28,6 +28,30 @@ def test_no_box_of_the_picture_covers_another():
         assert all(right - left > picture.BOX for left, right in pairwise(middles)), row
 
 
+def points(start: picture.Point, end: picture.Point, many: int = 40) -> list[picture.Point]:
+    """Points of an arrow, by Bernstein's polynomials."""
+    found = []
+    for part in (number / many for number in range(many + 1)):
+        weights = (1 - part) ** 3, 3 * part * (1 - part) ** 2, 3 * part**2 * (1 - part), part**3
+        found.append(
+            tuple(sum(weight * one[axis] for weight, one in zip(weights, picture.curve(start, end), strict=True)) for axis in (0, 1))
+        )
+    return found
+
+
+def test_no_arrow_goes_through_another_box():
+    rows = picture.floors()
+    places = picture.places(rows)
+    hidden = {
+        (one, two, name)
+        for one, two in picture.drawn(picture.imports(list(places)))
+        for x, y in points(places[one], places[two])
+        for name, (left, top) in places.items()
+        if name not in (one, two) and abs(x - left) < picture.BOX / 2 and abs(y - top) < picture.HIGH / 2
+    }
+    assert hidden == set()
+
+
 def test_no_arrow_points_up():
     rows = picture.floors()
     assert picture.upward(rows, picture.imports([name for row in rows for name in row])) == []

@@ -17,6 +17,7 @@ SCHEME = "oci://"
 PROJECT = "application/vnd.docker.compose.project"
 FILE, ENV_FILE = "application/vnd.docker.compose.file+yaml", "application/vnd.docker.compose.envfile"
 OLD_CONFIG = "application/vnd.docker.compose.config.empty.v1+json"  # says what it is where a registry knows no types of artifacts
+PROJECT_FILE = "compose.yaml"
 EMPTY = "application/vnd.oci.empty.v1+json"
 MANIFEST, INDEX = "application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json"
 LABEL = "com.docker.compose"
@@ -40,8 +41,8 @@ class Layer(NamedTuple):
 # -- here ---------------------------------------------------------------------------------------------------------------
 
 
-def brought(address: str, insecure: Collection[str] = ()) -> list[str]:
-    """The files of ``oci://NAME``, laid down in the store: those that are the project. Raises ``NoArtifact``, ``RegistryError``."""
+def brought(address: str, insecure: Collection[str] = ()) -> str:
+    """The file of ``oci://NAME``, laid down in the store. Raises ``NoArtifact``, ``RegistryError``."""
     from lib import state
     from lib.images import references
 
@@ -104,27 +105,25 @@ def fetched(repository, one: dict, address: str) -> Layer:
     return Layer(kind, name, data, f"{LABEL}.extends" in notes)
 
 
-def laid_down(place: Path, layers: Sequence[Layer]) -> list[str]:
-    """In a folder by the artifact's digest: what is there already is the same."""
+def laid_down(place: Path, layers: Sequence[Layer]) -> str:
+    """In a folder by the artifact's digest. Several files that are the project become documents of one, which are laid over each other."""
     from lib import state
     from lib.atomicfile import atomic_file
 
     state.make_folder(place)
-    paths = []
-    for number, one in enumerate(layers):
-        own = one.kind == FILE and not one.extended
-        path = place / (f"{number}-{one.name}" if own else one.name)
-        with atomic_file(str(path)) as file:
-            file.write(one.data)
-        paths += [str(path)] if own else []
-    return paths
+    own = [one.data for one in layers if one.kind == FILE and not one.extended]
+    beside = {one.name: one.data for one in layers if one.kind != FILE or one.extended}
+    for name, data in {**beside, PROJECT_FILE: b"\n---\n".join(own)}.items():
+        with atomic_file(str(place / name)) as file:
+            file.write(data)
+    return str(place / PROJECT_FILE)
 
 
 # -- there --------------------------------------------------------------------------------------------------------------
 
 
 def sent(address: str, layers: Sequence[Layer], insecure: Collection[str] = (), version: str = "", created: str = "") -> str:
-    """The artifact's digest. ``version`` of the specification is 1.1, or 1.0 for a registry that knows no artifacts. Raises ``RegistryError``."""
+    """The artifact's digest. ``version`` is 1.1, or 1.0 for a registry that knows no artifacts. Raises ``RegistryError``."""
     from lib.images import references
 
     reference = references.parse(address.removeprefix(SCHEME))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from lib.compose.model import Project
     from lib.compose.reading import Loaded
 
+NO_FILE = "no configuration file provided"
+SCHEME = "oci://"
 ANSI = ("never", "always", "auto")
 
 
@@ -37,6 +39,7 @@ class Asked:
     parallel: int | None = None
     dry_run: bool = False
     all_resources: bool = False
+    services: tuple[str, ...] = ()  # that the verb names: their profiles are on
 
     def __post_init__(self):
         self.ansi = self.ansi or os.environ.get("COMPOSE_ANSI") or "auto"
@@ -47,14 +50,23 @@ class Asked:
 
     # -- the project ----------------------------------------------------------------------------------------------------
 
-    def request(self, profiles: Collection[str] = ()):
-        """What the reader is asked for; ``profiles`` are on besides those that were named."""
+    def request(self, **how):
+        """What the reader is asked for. An artifact has no folder of its own: relative paths begin where we stand."""
         from lib.compose.reading import Request
 
+        remote = self.files and self.files[0].startswith(SCHEME)
         return Request(
-            files=fetched(self.files or named_files(), self.insecure), directory=self.directory, name=self.name,
-            profiles=(*self.profiles, *profiles), env_files=self.env_files, environ=dict(os.environ),
+            files=self.files, directory=self.directory or (os.getcwd() if remote else ""), name=self.name, profiles=self.profiles,
+            env_files=self.env_files, services=self.services, fetch=self.brought, **how,
         )  # fmt: skip
+
+    def brought(self, address: str) -> str:
+        """A file that lies in a registry. Raises ``ValueError`` for one that lies elsewhere."""
+        from lib.cli.compose import artifact
+
+        if not address.startswith(SCHEME):
+            raise ValueError(f"{address[:80]} cannot be fetched: a file of this machine, or {SCHEME}NAME")
+        return artifact.brought(address, self.insecure)
 
     @cached_property
     def loaded(self) -> Loaded:
@@ -73,12 +85,12 @@ class Asked:
     @cached_property
     def known(self) -> Project | None:
         """The project, unless it is known by its name alone: who says ``-p`` need not stand where the file is."""
-        from lib.compose.reading import NoFile
+        from lib.compose.reading import ComposeError
 
         try:
             return self.project
-        except NoFile:
-            if not self.project_name:
+        except ComposeError as error:
+            if not self.project_name or error.place or not error.message.startswith(NO_FILE):
                 raise
             return None
 
@@ -115,16 +127,3 @@ def at_once(text: str) -> int:
         return int(text or -1)
     except ValueError:
         raise Failed(f"COMPOSE_PARALLEL_LIMIT must be an integer (found: {text!r})") from None
-
-
-def named_files() -> tuple[str, ...]:
-    """``COMPOSE_FILE``, where no ``-f`` stands: only an artifact is our business here, files the reader finds itself."""
-    said = os.environ.get("COMPOSE_FILE", "")
-    return (said,) if said.startswith("oci://") else ()
-
-
-def fetched(files: Iterable[str], insecure: Collection[str]) -> tuple[str, ...]:
-    """Files that lie in a registry (``oci://…``) are brought here; the others stay as they are."""
-    from lib.cli.compose import artifact
-
-    return tuple(path for one in files for path in (artifact.brought(one, insecure) if one.startswith(artifact.SCHEME) else (one,)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -17,30 +18,45 @@ from lib.compose import acting
 from lib.visible import visible
 
 
+READY = {"service_completed_successfully": "Exited"}  # else what is waited for is told to be healthy
+
+
 class Telling(acting.Reporter):
-    """What happens to each thing, in Docker's words. Threads of ours hear of it one after the other."""
+    """What happens to each thing, in Docker's words."""
 
     def __init__(self, teller: Teller):
         self.teller = teller
 
     def planned(self, plan) -> None:
+        self.plan = plan
         for text in plan.warnings:
             self.warned(text)
+        started = {one.resource for one in plan.operations}
         for name in plan.kept:
-            self.teller.tell("Container", name, "Running")
+            if name not in started:
+                self.teller.tell("Container", name, "Running")
+
+    def tell(self, one, word: str) -> None:
+        """Of a service that is waited for, each container."""
+        if not hasattr(one, "condition"):
+            return self.teller.tell(one.kind, one.resource, word)
+        made = [other.resource for other in self.plan.operations if getattr(other, "service", "") == one.resource and other.kind == "Container"]
+        there = [name for name, service in self.plan.services.items() if service == one.resource]
+        for name in dict.fromkeys([*there, *made]) or [one.resource]:
+            self.teller.tell("Container", name, READY.get(one.condition, "Healthy") if word == one.did else word)
 
     def began(self, one) -> None:
-        self.teller.tell(one.kind, one.resource, one.doing)
+        self.tell(one, one.doing)
 
     def waited(self, one, text: str) -> None:
         for line in filter(str.strip, text.splitlines()):
             self.teller.note(one.kind, one.resource, line)
 
     def done(self, one, seconds: float) -> None:
-        self.teller.tell(one.kind, one.resource, one.did)
+        self.tell(one, one.did)
 
     def failed(self, one, error: BaseException) -> None:
-        self.teller.tell(one.kind, one.resource, f"Error {error}")
+        self.tell(one, f"Error {error}")
 
     def warned(self, text: str) -> None:
         click.echo(visible(f"WARN {text}"), err=True)
@@ -60,6 +76,29 @@ def out(asked: Asked, verb: str, wishes: acting.Wishes, patience: int = 0, quiet
             raise Failed(str(error)) from None
 
 
+def furnished(asked: Asked, service, teller: Teller) -> None:
+    """The networks and volumes that a container of the service needs are made, as far as they are not there."""
+    from lib.compose.planning.operations import Draft
+    from lib.compose.planning.shared import Shared
+
+    ours, project = library(), asked.project
+    draft = Draft(project)
+    Shared(draft, project, acting.observe(ours, project), acting.Up(images=False, no_recreate=True)).plan([service])
+    in_network()
+    try:
+        acting.execute(ours, draft.plan(), Telling(teller))
+    except acting.Failed as error:
+        raise Failed(str(error)) from None
+
+
+def in_network() -> None:
+    """A user's containers live in a network of his own, and so does whoever makes them; not before their images are here."""
+    if os.geteuid():
+        from lib.engine.networks import rootless
+
+        rootless.enter(begin=True)
+
+
 def named(asked: Asked):
     """A project of which nothing is known but its name, and what there is of it."""
     from lib.compose.model import Project
@@ -69,7 +108,7 @@ def named(asked: Asked):
 
 @contextmanager
 def limited(seconds: int) -> Iterator[None]:
-    """Within this block no more time than that passes, unless it is 0. Raises ``Failed`` after it; what was under way is finished or undone."""
+    """Within this block no more time than that passes, unless it is 0; what is under way then is finished or undone. Raises ``Failed``."""
     if not seconds:
         yield
         return

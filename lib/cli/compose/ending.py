@@ -13,6 +13,7 @@ from lib.cli.compose.asked import Asked
 from lib.cli.containers.options import several
 from lib.cli.errors import each, errors
 from lib.compose.acting import Down, Remove, Restart, Start, Stop
+
 CONTAINER = "Container"
 
 

@@ -24,7 +24,9 @@ POLICIES = ("missing", "always")
 
 def name_of(project: Project, service: Service) -> str:
     """What a service's image is called."""
-    return service.image or f"{project.name}-{service.name}"
+    from lib.compose.services import naming
+
+    return naming.image(project, service)
 
 
 def wanted(asked: Asked, services: Collection[str], with_dependencies: bool = False) -> list[Service]:
@@ -108,7 +110,7 @@ def asked_for(
 
     from lib.cli.building import agent
     from lib.cli.variables import pairs
-    from lib.compose.acting.deeds.images import options as said
+    from lib.compose.acting.images import options as said
 
     found = said(
         library(), project, service.model_copy(update={"build": service.build.model_copy(update={"pull": True})}) if pull else service
@@ -136,7 +138,7 @@ def pull(
         there = [one for one in wanted(asked, services, include_deps) if one.image and not (ignore_buildable and one.build)]
         names = {one.image: one for one in there if one.pull_policy not in ("never", "build")}
         failed = []
-        for name, service in names.items():
+        for service in names.values():
             try:
                 pulled(asked, Teller() if quiet else teller, service, policy or one_of(service.pull_policy))
             except Failed as error:

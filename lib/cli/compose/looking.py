@@ -206,10 +206,12 @@ def of_image(facts: dict) -> dict:
     from lib.images import references
     from lib.images.store import StoreError
 
-    ours, name = library(), references.parse(facts["image_name"]) if not facts["image_name"].startswith("sha256:") else None
+    ours = library()
+    name = None if facts["image_name"].startswith("sha256:") else references.parse(facts["image_name"])
     about = {
-        "ID": facts["image"], "ContainerName": facts["name"], "Repository": name._replace(tag=None, digest=None).familiar if name else "<none>",
-        "Tag": (name and name.tag) or "<none>", "Platform": facts["platform"], "Size": 0, "Created": "",
+        "ID": facts["image"], "ContainerName": facts["name"],
+        "Repository": name._replace(tag=None, digest=None).familiar if name else "<none>", "Tag": (name and name.tag) or "<none>",
+        "Platform": facts["platform"], "Size": 0, "Created": "",
     }  # fmt: skip
     try:
         image = ours.find(facts["image"])

@@ -61,3 +61,11 @@ def chosen(asked: Asked, name: str, index: int = 0, stopped: bool = False, oneof
 def label(facts: dict) -> str:
     """How a line of its output begins: ``web-1``; one with a name of its own is called by that."""
     return facts["name"].removeprefix(f"{about(facts)['project']}-")
+
+
+def of_service(project: str, name: str) -> dict:
+    """The first container of a service. Raises ``LookupError``."""
+    for one in of(project):
+        if service(one) == name and not is_oneoff(one):
+            return one
+    raise LookupError(f"service {name} has no container")

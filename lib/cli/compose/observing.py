@@ -70,9 +70,9 @@ def events(asked: Asked, services: tuple[str, ...], as_json: bool, since: str, u
         asked.check(services)
         known: dict[str, str] = {}
         for event in all_events.happening(all_events.moment("since", since), all_events.moment("until", until)):
-            if event["Type"] == "container" and (service := whose(asked.called, event["Actor"]["ID"], known)):
-                if not services or service in services:
-                    tell(document(event, service) if as_json else line(event))
+            service = whose(asked.called, event["Actor"]["ID"], known) if event["Type"] == "container" else ""
+            if service and (not services or service in services):
+                tell(document(event, service) if as_json else line(event))
 
 
 def whose(project: str, ident: str, known: dict[str, str]) -> str:

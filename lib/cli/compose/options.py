@@ -20,7 +20,13 @@ def services_there(context: click.Context, param: click.Parameter, beginning: st
     return []
 
 
-services = click.argument("services", nargs=-1, metavar="[SERVICE...]", shell_complete=services_there)
+def note(context: click.Context, param: click.Parameter, services: tuple[str, ...]) -> tuple[str, ...]:
+    """Whoever names a service has its profile on, too."""
+    context.obj.services = services
+    return services
+
+
+services = click.argument("services", nargs=-1, metavar="[SERVICE...]", callback=note, shell_complete=services_there)
 service = click.argument("service", shell_complete=services_there)
 grace = option("-t", "--timeout", type=WHOLE, help="Specify a shutdown timeout in seconds")
 index = option("--index", type=WHOLE, default=0, help="Index of the container if service has multiple replicas")

@@ -1,4 +1,4 @@
-"""``publish``: the project's files into a registry, for others to run with ``-f oci://…``. As they are written: no variable is filled in."""
+"""``publish``: the project's files into a registry, as they are written, for others to run with ``-f oci://…``."""
 
 from __future__ import annotations
 

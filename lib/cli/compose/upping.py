@@ -82,29 +82,34 @@ looking = several(
 @options.wait_timeout
 @options.services
 @click.pass_obj
-def up(asked: Asked, services: tuple[str, ...], detach: bool, wait: bool, no_start: bool, wait_timeout: int, timeout: int | None, shown: tuple,
-       hidden: tuple, attach_dependencies: bool, on_exit: bool, on_failure: bool, code_from: str, no_color: bool, no_log_prefix: bool,
-       timestamps: bool, **words) -> None:  # fmt: skip
+def up(asked: Asked, services: tuple[str, ...], detach: bool, wait_timeout: int, no_start: bool, **words) -> None:
     """Create and start containers."""
     with errors():
-        abort = "exit" if on_exit or code_from else "failure" if on_failure else ""
-        check(words, detach or wait, bool(abort or shown or attach_dependencies), wait)
-        asked.check([*services, *shown, *hidden, *filter(None, [code_from])])
-        carrying.out(
-            asked, "up", wishes(asked, services, timeout, start=not no_start, wait=wait, **words), wait_timeout, words["quiet_pull"]
-        )
-        if detach or wait or no_start or asked.dry_run:
-            return
-        from lib.cli.compose.logs.staying import Staying
-
-        names = with_dependencies(asked.project, services)
-        look = {"coloured": asked.coloured(no_color), "shown": not no_log_prefix, "timestamps": timestamps}
-        there = shown or (names if attach_dependencies or not services else services)
-        there = [name for name in there if name not in hidden and (name in shown or asked.project.services[name].attach)]
-        sys.exit(Staying(asked, there, names, timeout, look, abort, code_from).run())
+        look = {name: words.pop(name) for name in LOOK}
+        code_from, background = look["code_from"], detach or words["wait"]
+        abort = "exit" if look["on_exit"] or code_from else "failure" if look["on_failure"] else ""
+        check(words, background, bool(abort or look["shown"] or look["attach_dependencies"]))
+        asked.check([*services, *look["shown"], *look["hidden"], *filter(None, [code_from])])
+        carrying.out(asked, "up", wishes(asked, services, start=not no_start, **words), wait_timeout, words["quiet_pull"])
+        if not (background or no_start or asked.dry_run):
+            sys.exit(stayed(asked, services, words["timeout"], abort, look))
 
 
-def check(words: dict, detached: bool, attached: bool, wait: bool) -> None:
+LOOK = ("shown", "attach_dependencies", "hidden", "no_color", "no_log_prefix", "timestamps", "on_exit", "on_failure", "code_from")
+
+
+def stayed(asked: Asked, services: tuple[str, ...], timeout: int | None, abort: str, look: dict) -> int:
+    """In the foreground, until all have ended: the exit code."""
+    from lib.cli.compose.logs.staying import Staying
+
+    names = with_dependencies(asked.project, services)
+    there = look["shown"] or (names if look["attach_dependencies"] or not services else services)
+    there = [one for one in there if one not in look["hidden"] and (one in look["shown"] or asked.project.services[one].attach)]
+    how = {"coloured": asked.coloured(look["no_color"]), "shown": not look["no_log_prefix"], "timestamps": look["timestamps"]}
+    return Staying(asked, there, names, timeout, how, abort, look["code_from"]).run()
+
+
+def check(words: dict, background: bool = False, attached: bool = False) -> None:
     """What cannot be meant together. Raises ``ValueError``, in Docker's words."""
     if words["force_recreate"] and words["no_recreate"]:
         raise ValueError("--force-recreate and --no-recreate are incompatible")
@@ -112,21 +117,21 @@ def check(words: dict, detached: bool, attached: bool, wait: bool) -> None:
         raise ValueError("--always-recreate-deps and --no-recreate are incompatible")
     if words["build"] and words["no_build"]:
         raise ValueError("--build and --no-build are incompatible")
-    if detached and attached:
-        flag = "--wait" if wait else "--detach"
+    if background and attached:
+        flag = "--wait" if words["wait"] else "--detach"
         others = "--abort-on-container-exit, --abort-on-container-failure, --attach, --attach-dependencies or --watch"
         raise ValueError(f"{flag} cannot be combined with {others}")
 
 
-def wishes(asked: Asked, services: tuple[str, ...], timeout: int | None, scales: tuple[str, ...], pull: str, no_build: bool, quiet_pull: bool,
-           yes: bool, quiet_build: bool = False, **words) -> Up:  # fmt: skip
+def wishes(asked: Asked, services: tuple[str, ...], *, scales: tuple[str, ...], pull: str, no_build: bool, quiet_pull: bool, yes: bool,
+           quiet_build: bool = False, **words) -> Up:  # fmt: skip
     """Raises ``ValueError``."""
     scale = options.scaled(scales)
     if unknown := [name for name in scale if name not in asked.project.services]:
         raise ValueError(f"no such service: {unknown[0]}: not found")
     if no_build:
         cannot_build(asked, services)
-    return Up(services=services, scale=scale, pull="" if pull == "policy" else pull, timeout=timeout, **words)
+    return Up(services=services, scale=scale, pull="" if pull == "policy" else pull, **words)
 
 
 def cannot_build(asked: Asked, services: tuple[str, ...]) -> None:
@@ -160,10 +165,10 @@ def with_dependencies(project: Project, services: tuple[str, ...]) -> list[str]:
 def create(asked: Asked, services: tuple[str, ...], pull: str, **words) -> None:
     """Creates containers for a service."""
     with errors():
-        check(words, False, False, False)
+        check(words)
         asked.check(services)
         build = words.pop("build") or pull == "build"
-        wished = wishes(asked, services, None, pull="" if pull == "build" else pull, start=False, build=build, **words)
+        wished = wishes(asked, services, pull="" if pull == "build" else pull, start=False, build=build, **words)
         carrying.out(asked, "create", wished, quiet=words["quiet_pull"])
 
 

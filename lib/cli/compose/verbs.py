@@ -15,8 +15,9 @@ from lib.cli.flags.kinds import WHOLE
 from lib.cli.main import homes
 
 UNDERSTOOD, MISUSED = 125, 1  # the exit code of a flag that is wrong: Docker's, and that of Compose, which is a program of its own
-BEGINNING = {"up", "create", "run", "start", "restart", "scale", "watch"}  # what may need a user's network where there is none yet
-WITHOUT = {"build", "config", "ls", "publish", "pull", "push", "version"}  # what needs no network of containers
+BEGINNING = {"start", "restart"}  # what may need a user's network where there is none yet
+WITHOUT = {"build", "config", "ls", "publish", "pull", "push", "version", "why"}  # what needs no network of containers
+LATER = {"up", "create", "run", "scale", "watch"}  # these go there when they have their images, as a registry of this machine is elsewhere
 
 
 class ComposeVerbs(Verbs):
@@ -28,7 +29,6 @@ class ComposeVerbs(Verbs):
         "compose.looking": "ps ls images volumes port version",
         "compose.observing": "top stats events",
         "compose.logs.verb": "logs",
-        "compose.reading": "config why",
         "compose.images": "build pull push",
         "compose.watch.verb": "watch",
         "compose.publishing": "publish",
@@ -83,7 +83,7 @@ def compose(context: click.Context, **words) -> None:
     """Define and run multi-container applications with Docker."""
     context.obj = Asked(**words)
     verb = context.invoked_subcommand or ""
-    if os.geteuid() and verb not in WITHOUT:
+    if os.geteuid() and verb not in WITHOUT | LATER:
         from lib.engine.networks import rootless
 
         rootless.enter(begin=verb in BEGINNING)

@@ -84,16 +84,16 @@ def measured(facts: dict) -> tuple[int, int]:
     return written, written + sum(reports.unpacked_size(ours, chain) or 0 for chain in facts["chains"])
 
 
-TYPES = ("container", "image")
+TYPES = ("container", "image", "network", "volume")
 
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME|ID...")
 @click.option("-f", "--format", "template", help="Format output: 'json', or a template as {{.State.Pid}} or {{json .Config}}.")
-@click.option("--type", "kind", help="Only inspect objects of the given type: container or image.")
+@click.option("--type", "kind", help="Only inspect objects of the given type: container, image, network or volume.")
 @click.option("-s", "--size", is_flag=True, help="Display total file sizes if the type is container.")
 def inspect(names: tuple[str, ...], template: str | None, kind: str | None, size: bool) -> None:
-    """Return low-level information on containers and images."""
+    """Return low-level information on containers, images, networks and volumes."""
     check_type(kind)
     inspect_each(names, template, lambda name: document_of(name, kind, size))
 
@@ -117,17 +117,19 @@ def check_type(kind: str | None) -> None:
 
 
 def document_of(name: str, kind: str | None, size: bool) -> dict:
-    """Of the container that is called so, or else of the image. Raises ``LookupError``."""
+    """Of the container that is called so, or else of the image, the network, the volume. Raises ``LookupError``, ``NetworkError``."""
     from lib.engine import finding
 
-    if kind != "image":
+    if kind in (None, "container"):
         try:
             return of_container(finding.current(name), size)
         except LookupError:
             if kind:
                 raise
     if size:
-        click.echo("WARNING: --size ignored for image", err=True)
+        click.echo(f"WARNING: --size ignored for {kind or 'image'}", err=True)
+    if kind in ("network", "volume"):
+        return of_network(name) if kind == "network" else of_volume(name)
     return of_image(name, kind)
 
 
@@ -150,7 +152,34 @@ def of_image(name: str, kind: str | None) -> dict:
     except (StoreError, BadReference):
         if kind:
             raise
+    return of_others(name)
+
+
+def of_others(name: str) -> dict:
+    """Of the network or the volume that is called so. Raises ``LookupError``."""
+    from lib.engine.volumes.store import NoSuchVolume
+    from lib.network.definitions import NetworkError
+
+    with suppress(NetworkError):
+        return of_network(name)
+    try:
+        return of_volume(name)
+    except (NoSuchVolume, ValueError):
         raise LookupError(f"no such object: {name}") from None
+
+
+def of_network(name: str) -> dict:
+    from lib import network
+    from lib.network.document import document
+
+    return document(network.find(name))
+
+
+def of_volume(name: str) -> dict:
+    from lib.cli.volumes.verbs import document
+    from lib.engine import volumes
+
+    return document(volumes.find(name))
 
 
 @click.command()

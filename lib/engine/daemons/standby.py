@@ -5,12 +5,14 @@ A door is a socket in the run folder, which only its owner may enter. See unix(7
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import resource
 import select
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -20,6 +22,8 @@ LINGER = 5  # seconds that one stays when there is nothing to do: the next comma
 OWN = ("user", "net")  # the namespaces that are a user's own network, in the order in which they are entered
 DESCRIPTORS = 1 << 20  # that a daemon of ours may hold open, at most
 ENGINE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}  # errors of accept(2) that are not the caller's
+PAUSE = 0.01  # seconds
 RESERVE = 100  # of them that are kept free, for callers and for the work itself
 
 
@@ -59,11 +63,14 @@ class Callers(dict[int, socket.socket]):
         waiting.register(door.fileno(), select.POLLIN)
 
     def let_in(self) -> None:
-        """Whoever stands before the door; he may have gone."""
-        with suppress(OSError):
+        """Whoever stands before the door; he may have gone. If there is no room for him, he waits, and so do we, for a moment."""
+        try:
             caller, _ = self.door.accept()
             self[caller.fileno()] = caller
             self.waiting.register(caller.fileno(), select.POLLIN)
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                time.sleep(PAUSE)
 
     def part_with(self, caller: socket.socket) -> None:
         self.waiting.unregister(caller.fileno())

@@ -265,7 +265,7 @@ def test_a_device_is_not_overwritten(suitcase, tmp_path):
         ("{tmp}/f nix:/file", "No such container: nix"),
         ("box:/nix {tmp}", "Could not find the file /nix in container box"),
         ("box:/nix/nix {tmp}", "Could not find the file /nix in container box"),
-        ("box:/file/ {tmp}", "Not a directory"),
+        ("box:/file/ {tmp}", "not a directory"),
         ("{tmp}/nix box:/", "lstat {tmp}/nix: no such file or directory"),
         ("box:/file {tmp}/no/new", 'invalid output path: directory "{tmp}/no" does not exist'),
         ("box:/file /dev/null", 'invalid output path: "/dev/null" must be a directory or a regular file: got a device'),

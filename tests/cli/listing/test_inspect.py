@@ -219,8 +219,10 @@ def test_what_was_found_is_told_all_the_same(suitcase):
     [
         ("--type image one", 1, "No such image: one"),
         ("--type container shop:1", 1, "No such container: shop:1"),
-        ("--type volume one", 1, 'unknown type: "volume": must be one of "container", "image"'),
-        ("--type= one", 1, 'type is empty: must be one of "container", "image"'),
+        ("--type volume one", 1, "get one: no such volume"),
+        ("--type network one", 1, "network one not found"),
+        ("--type plugin one", 1, 'unknown type: "plugin": must be one of "container", "image", "network", "volume"'),
+        ("--type= one", 1, 'type is empty: must be one of "container", "image", "network", "volume"'),
         ("-f {{.Nosuch}} one", 1, "template parsing error: no field 'Nosuch' in {{.Nosuch}}; there is Id, Created, Path, Args, State, "),
         ("-f {{.State.nosuch}} one", 1, "template parsing error: no field 'nosuch' in {{.State.nosuch}}; there is Status, Running, "),
         ("-f {{.Id one", 64, "template parsing error: unclosed action in '{{.Id'"),

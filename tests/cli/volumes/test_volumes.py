@@ -34,6 +34,7 @@ def test_create_ls_inspect_rm(suitcase):
         "Driver": "local", "Labels": {"tier": "back"}, "Mountpoint": place, "Name": "data", "Options": None, "Scope": "local",
     }  # fmt: skip
     assert suitcase("volume inspect -f {{.Mountpoint}} data").out == place + "\n"
+    assert suitcase("inspect data").out == suitcase("inspect --type volume data").out == suitcase("volume inspect data").out
     assert suitcase("volume rm data").out == "data\n" and not (store.volumes() / "data").exists()
     assert re.fullmatch("[0-9a-f]{64}\n", suitcase("volume create").out)
 

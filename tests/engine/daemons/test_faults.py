@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
+import select
+import socket
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +20,7 @@ from helpers.waiting import wait_for
 
 from lib import linux
 from lib.engine import ending, moments
-from lib.engine.daemons import calling, watched
+from lib.engine.daemons import calling, standby, watched
 from lib.engine.pipes import run_folder
 from lib.engine.vitality import alive
 from lib.process import StepError
@@ -193,6 +196,26 @@ def test_output_waits_for_a_manager_without_descriptors(lives):
         assert log(other) == b""
     for each in (one, other):
         printed(each, b"words\n")
+
+
+def test_a_daemon_without_room_for_a_caller_does_not_ask_without_a_pause(tmp_path, monkeypatch):
+    pauses, (soft, hard) = [], resource.getrlimit(resource.RLIMIT_NOFILE)
+    monkeypatch.setattr(standby.time, "sleep", pauses.append)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as door, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as guest:
+        door.bind(str(tmp_path / "door"))
+        door.listen()
+        callers = standby.Callers(door, select.poll())
+        guest.connect(str(tmp_path / "door"))
+        os.close(free := os.dup(0))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+        try:
+            callers.let_in()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert pauses == [standby.PAUSE] and not callers
+        callers.let_in()
+        assert len(pauses) == 1 and len(callers) == 1
+        callers.part_with(*callers.values())
 
 
 # -- no process left --------------------------------------------------------------------------------------------------

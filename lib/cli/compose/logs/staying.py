@@ -29,9 +29,10 @@ class Staying:
                  code_from: str = ""):  # fmt: skip
         self.asked, self.shown, self.stopped, self.grace = asked, shown, stopped, grace
         self.look, self.abort, self.code_from = look, abort, code_from
-        self.sources: list = []
+        self.sources: list = []  # what the session reads: it takes out what has ended
+        self.logs: list[ServiceLog] = []
         self.known: dict[str, str] = {}  # of each container that is followed, when it was started
-        self.code, self.interrupts, self.ends = 0, 0, threading.Lock()
+        self.code, self.interrupts = 0, 0
         self.worker: threading.Thread | None = None
 
     def run(self) -> int:
@@ -39,8 +40,8 @@ class Staying:
         there = self.there()
         self.begin = prefixes(there, **self.look)
         click.echo(f"Attaching to {', '.join(members.label(one) for one in there)}")
-        comings = Comings(self.asked.called, self.shown, self.follow, lambda: not self.going_on())
-        self.sources = [comings]
+        self.comings = Comings(self.asked.called, self.shown, self.follow, lambda: not self.going_on())
+        self.sources = [self.comings]
         for facts in there:
             self.follow(facts)
         try:
@@ -50,7 +51,7 @@ class Staying:
         finally:
             if self.worker:
                 self.worker.join()
-            for one in [comings, *self.sources]:
+            for one in [self.comings, *self.logs]:
                 one.close()
         return self.code
 
@@ -72,7 +73,8 @@ class Staying:
         self.known[facts["id"]] = started
         prefix = self.begin.get(facts["id"]) or self.newcomer(facts)
         log = Lines(kept.place(facts), prefix, started)
-        self.sources.append(ServiceLog(facts, log, prefix, self.ended))
+        self.logs.append(ServiceLog(facts, log, prefix, self.ended))
+        self.sources.append(self.logs[-1])
 
     def newcomer(self, facts: dict) -> Prefix:
         self.begin |= prefixes([facts], **self.look)
@@ -80,7 +82,7 @@ class Staying:
 
     def going_on(self) -> bool:
         """Is there anything more to come?"""
-        return len(self.sources) > 1 or any(one["state"]["status"] == "restarting" for one in self.there())
+        return any(not one.closed for one in self.logs) or any(one["state"]["status"] == "restarting" for one in self.there())
 
     # -- the end
 
@@ -90,6 +92,8 @@ class Staying:
             self.code = code
         if self.abort == "exit" or (self.abort == "failure" and code):
             self.stop("Aborting on container exit...")
+        if self.comings in self.sources and not self.going_on():
+            self.sources.remove(self.comings)
         return f"{members.label(facts)} exited with code {code}\n"
 
     def heed(self, number: int) -> None:

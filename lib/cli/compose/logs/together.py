@@ -25,9 +25,9 @@ class ServiceLog(LogSource):
             return None
         if (found := super().read()) is not None:
             return found
-        last = self.prefix.rests()
-        word = self.ended(self.facts, self.exit_code())
+        last, code = self.prefix.rests(), self.exit_code()
         self.close()
+        word = self.ended(self.facts, code)
         return [*last, ("stdout", word.encode())] if word else last
 
     def fileno(self) -> int:

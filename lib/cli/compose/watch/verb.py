@@ -53,6 +53,7 @@ class Watcher:
 
     def run(self) -> None:
         """Until somebody presses Ctrl-C."""
+        carrying.in_network()
         self.begin()
         click.echo("Watch enabled")
         with suppress(KeyboardInterrupt):
