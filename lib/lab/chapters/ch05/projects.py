@@ -6,11 +6,11 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout, suppress
 from io import StringIO
 from pathlib import Path
 from textwrap import dedent
-from urllib import request
+from urllib import error, request
 
 from lib import bases
 from lib.cli import suitcase
@@ -100,9 +100,9 @@ def there(place: Path, shell: dict[str, str]) -> Iterator[None]:
 
 
 def compose(place: Path, line: str, **shell: str) -> None:
-    """``suitcase compose LINE`` in a project's folder, with these variables in the shell."""
+    """``suitcase compose LINE`` in a project's folder, with these variables in the shell; of its progress it says nothing."""
     with there(place, shell):
-        suitcase(f"compose {line}")
+        suitcase(f"compose --progress quiet {line}")
 
 
 def told(place: Path, line: str, **shell: str) -> str:
@@ -112,13 +112,21 @@ def told(place: Path, line: str, **shell: str) -> str:
     return said.getvalue().strip()
 
 
-def page(path: str = "/", port: int = 8080, order: str = "") -> str:
-    """What the laptop next door would read at a port of the server; with ``order`` it posts one."""
+def page(port: int = 8080, order: str = "") -> str:
+    """What is to be read at a port of the server, as soon as somebody answers there; with ``order`` one is posted."""
+    asked = request.Request(f"http://127.0.0.1:{port}/{order}", method="POST" if order else "GET")
 
-    def asked() -> str:
-        where = f"http://127.0.0.1:{port}/{order}" if order else f"http://127.0.0.1:{port}{path}"
-        with request.urlopen(request.Request(where, method="POST" if order else "GET"), timeout=10) as answer:
+    def answer() -> str:
+        with suppress(ConnectionError, error.URLError), request.urlopen(asked, timeout=10) as answer:
             return answer.read().decode().strip()
+        return ""
 
     with world.server():
-        return asked()
+        return world.awaited(answer, f"an answer at port {port}")
+
+
+def volume_at(folder: str, place: Path, name: str = "") -> str:
+    """Which volume a project's database has mounted at a folder; ``name``: the project's, if it isn't the folder's."""
+    said = world.heard("inspect -f '{{range .Mounts}}{{.Destination}} {{.Name}}\n{{end}}' " + f"{name or place.name}-db-1")
+    found = dict(line.split() for line in said.splitlines() if line.strip()).get(folder, "")
+    return "one that nobody has named" if re.fullmatch("[0-9a-f]{64}", found) else found

@@ -45,10 +45,13 @@ echo x >> /tries
 exec sleep 1000
 """  # /bin/lately: fails so many times, and then runs
 SCRIPTS = {"slow": SLOW, "count": COUNT, "lately": LATELY}
-IMAGES = {  # three small images: one that does as it is told, a shop that talks, and its database
+IMAGES = {  # small images: one that does as it is told, a shop that talks, its database; and for the files' sections one or two files
     "box": "",
     "shop": 'CMD ["sh", "-c", "while :; do echo the shop is open; sleep 0.05; done"]\n',
     "db": 'RUN mkdir /data && echo 3 orders > /data/orders\nVOLUME /data\nCMD ["slow"]\n',
+    "colour": "ENV COLOUR=image\n",
+    "app": "RUN mkdir -p /app/modules && touch /app/app.py /app/modules/tea.py\n",
+    "newapp": "RUN mkdir -p /app/modules && touch /app/app.py /app/modules/tea.py /app/modules/pot.py\n",
 }
 PATIENCE = 60  # seconds that something may take on the slowest machine
 LOOK = 0.01

@@ -1,0 +1,61 @@
+"""A Compose file as it would be typed by hand: one ``docker run`` for each service, and which key of the file is which flag."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from lib.compose.model import Project, Service
+from lib.compose.services import as_run
+from lib.lab.chapters.ch05 import projects
+
+DONE_BY = {  # key → the module of lib that does it, whoever has asked
+    "build": "build/builder.py",
+    "command": "container.py",
+    "depends_on": "compose/planning/upward.py",
+    "environment": "engine/wishes.py",
+    "healthcheck": "engine/health/running.py",
+    "ports": "network/firewall.py",
+    "restart": "engine/plays/restarts.py",
+    "stop_grace_period": "engine/ending.py",
+    "volumes": "engine/volumes/store.py",
+}
+WITHOUT = {"build": "docker build", "depends_on": "(whoever types, waits)"}  # no flag of run
+
+
+def lines(place: Path) -> list[str]:
+    """What somebody without Compose types, one thing after the other."""
+    project = projects.read(place).project
+    found = [f"network create {one.name}" for one in project.networks.values()]
+    found += [f"volume create {one.name}" for one in project.volumes.values()]
+    return [f"docker {line}" for line in [*found, *(shlex.join(typed(project, one)) for one in in_order(project))]]
+
+
+def typed(project: Project, service: Service) -> list[str]:
+    return as_run(project, service)
+
+
+def in_order(project: Project) -> list[Service]:
+    """Each service after those that it depends on."""
+    from lib.compose.services import dependencies
+
+    return [project.services[name] for name in dependencies.order(project)]
+
+
+def keys(place: Path) -> list[tuple[str, str, str]]:
+    """Each key that the file's services have, the words that ``docker run`` lacks without it, and the module that does it."""
+    project, found = projects.read(place).project, {}
+    for service in project.services.values():
+        for key in DONE_BY:
+            if words := WITHOUT.get(key) if getattr(service, key) else "":
+                found.setdefault(key, words)
+            elif getattr(service, key):
+                found.setdefault(key, shlex.join(lost(project, service, key)))
+    return [(key, found[key], DONE_BY[key]) for key in DONE_BY if key in found]
+
+
+def lost(project: Project, service: Service, key: str) -> list[str]:
+    """The words that are missing when a key is left out."""
+    empty = type(service).model_fields[key].get_default()
+    rest = list(typed(project, service.model_copy(update={key: empty})))
+    return [word for word in typed(project, service) if word not in rest or rest.remove(word)]
