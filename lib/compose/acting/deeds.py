@@ -158,7 +158,7 @@ class Deeds:
 
     def run_hook(self, one: RunHook, tell: Tell) -> None:
         if one.when == "pre_start":
-            hooks.before(self.library, self.project, self.stop, one, self.other)
+            hooks.before(self.library, self.project, self.stop, one, self.facts(one), self.other)
         else:
             hooks.inside(self.library, self.stop, one, self.facts(one))
 

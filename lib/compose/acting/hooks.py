@@ -9,7 +9,7 @@ from contextlib import closing
 
 from lib import linux
 from lib.compose.acting.stopping import Stop
-from lib.compose.model import Project
+from lib.compose.model import PreStart, Project, Service
 from lib.compose.planning.operations import RunHook
 from lib.compose.services import naming, translation
 from lib.engine import ending, joining, lifecycle, wishes
@@ -45,33 +45,33 @@ def last(text: bytes) -> str:
     return f": {found}" if found else ""
 
 
-def before(library: Library, project: Project, stop: Stop, one: RunHook, other: Callable[[str], dict]) -> None:
-    """In a one-off container of the service: its networks, its volumes, its environment, and the hook's command.
+def of_its_own(model: Service, said: PreStart, ident: str) -> Service:
+    """The hook as a service: with the volumes of the container that it comes before, on the same networks, by no name."""
+    parts = {name: getattr(said, name) for name in said.model_fields_set if name not in ("per_replica", "extensions")}
+    for name in ("image", "networks", "network_mode"):
+        parts[name] = parts.get(name) or getattr(model, name)
+    parts["environment"] = model.environment | said.environment
+    parts["volumes_from"] = [f"container:{ident}", *parts.get("volumes_from", [])]
+    return Service(name=model.name, **parts)
 
-    Raises ``HookFailed``, ``Interrupted``.
-    """
-    said = one.hook
-    changes = {
-        "command": said.command, "entrypoint": None, "ports": [], "container_name": "", "restart": "", "deploy": None, "pre_stop": [],
-        "healthcheck": None, "environment": one.model.environment | said.environment, "privileged": one.model.privileged or said.privileged,
-        **({"image": said.image, "entrypoint": []} if said.image else {}),
-        **({"user": said.user} if said.user else {}), **({"working_dir": said.working_dir} if said.working_dir else {}),
-    }  # fmt: skip
-    service = one.model.model_copy(update=changes)
+
+def before(library: Library, project: Project, stop: Stop, one: RunHook, facts: dict, other: Callable[[str], dict]) -> None:
+    """Before the container of these facts starts. Raises ``HookFailed``, ``Interrupted``."""
+    service = of_its_own(one.model, one.hook, facts["id"])
     image = library.find(naming.image(project, service))
-    wanted = translation.Wanted(project, service, one.number, oneoff=True, other=other)
+    wanted = translation.Wanted(project, service, one.number, oneoff=True, aliases=False, other=other)
     name = f"{one.resource}-pre_start-{one.place}-{os.urandom(4).hex()}"
     with wishes.kept(image):
-        facts = lifecycle.create(library, translation.facts(wanted, image), name)
+        made = lifecycle.create(library, translation.facts(wanted, image), name)
     try:
-        facts = lifecycle.start(library, kept.place(facts))
-        with ending.watching(facts) as pidfd:
+        made = lifecycle.start(library, kept.place(made))
+        with ending.watching(made) as pidfd:
             linux.readable([*([pidfd] if pidfd >= 0 else []), stop.fd], None if pidfd >= 0 else 0)
         stop.check()
-        if code := ending.wait(kept.load(kept.place(facts))):
-            raise HookFailed(f"{one} ended with exit code {code}{last(printed(facts))}")
+        if code := ending.wait(kept.load(kept.place(made))):
+            raise HookFailed(f"{one} ended with exit code {code}{last(printed(made))}")
     finally:
-        ending.remove(kept.load(kept.place(facts)), force=True, volumes=True)
+        ending.remove(kept.load(kept.place(made)), force=True, volumes=True)
 
 
 def printed(facts: dict) -> bytes:

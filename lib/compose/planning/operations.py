@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from lib.compose.model import Hook, Network, Project, Service, Volume
+from lib.compose.model import Hook, Network, PreStart, Project, Service, Volume
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +131,7 @@ class RunHook(OfContainer):
     doing, did, waits = "Running hook", "Ran hook", True
     when: str
     place: int = 0
-    hook: Hook = field(repr=False)
+    hook: Hook | PreStart = field(repr=False)
     model: Service | None = field(default=None, repr=False)  # of pre_start, which has a container of its own
 
     def __str__(self) -> str:

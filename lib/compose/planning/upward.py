@@ -238,7 +238,8 @@ class Upward:
     def before(self, service: Service, number: int, name: str, after: list[int], once: list[int]) -> tuple[list[int], list[int]]:
         """``pre_start``, one after the other; what is not for each replica is run for the first one only."""
         places: list[int] = []
-        for place, hook in enumerate(service.pre_start):
+        runs = any(one.up for one in self.standing[service.name])  # then all that is to be done before is done
+        for place, hook in enumerate([] if runs else service.pre_start):
             if hook.per_replica or not once:
                 one = RunHook(resource=name, service=service.name, number=number, when="pre_start", place=place, hook=hook, model=service)
                 places.append(self.draft.add(one, [*after, *places[-1:]]))

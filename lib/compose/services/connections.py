@@ -11,13 +11,13 @@ from lib.engine.networks.published import PROTOCOLS, bounds, checked
 IFNAME = "com.docker.network.endpoint.ifname"
 
 
-def network(project: Project, service: Service, other: Callable[[str], dict]) -> dict:
+def network(project: Project, service: Service, other: Callable[[str], dict], aliases: bool = True) -> dict:
     """See ``engine.networks.asked``. Raises ``ValueError``."""
     mode, networks = service.network_mode, []
     if mode.startswith("service:"):
         mode = f"container:{other(mode.partition(':')[2])['id']}"
     elif mode in ("", "bridge"):
-        networks = attached(project, service) if not mode else [attachment("bridge", Attachment())]
+        networks = attached(project, service, aliases) if not mode else [attachment("bridge", Attachment())]
         mode = networks[0]["network"]
     elif mode not in ("none", "host") and not mode.startswith("container:"):
         raise ValueError(f"service {service.name}: network_mode cannot be {mode!r}: none, host, bridge, service:NAME or container:NAME")
@@ -28,13 +28,13 @@ def network(project: Project, service: Service, other: Callable[[str], dict]) ->
     }  # fmt: skip
 
 
-def attached(project: Project, service: Service) -> list[dict]:
-    """Its networks, that with the highest priority first. It is known there by its service's name."""
+def attached(project: Project, service: Service, aliases: bool) -> list[dict]:
+    """Its networks, that with the highest priority first. With ``aliases`` it is known there by its service's name."""
     wanted = {key: one or Attachment() for key, one in (service.networks or {"default": None}).items()}
     found = []
     for key in sorted(wanted, key=lambda key: (-wanted[key].priority, key)):
         one = attachment(project.networks[key].name, wanted[key])
-        found.append(one | {"aliases": list(dict.fromkeys([service.name, *one["aliases"]]))})
+        found.append(one | {"aliases": list(dict.fromkeys([service.name, *one["aliases"]])) if aliases else []})
     if service.mac_address and not found[0]["mac"]:
         found[0]["mac"] = service.mac_address
     return found

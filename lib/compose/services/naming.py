@@ -39,7 +39,14 @@ def keys(project: Project, service: Service) -> dict[str, str]:
     for kind, sources in (("secrets", project.secrets), ("configs", project.configs)):
         if kind in said:
             said[kind] = [[one, given(project, sources, one["source"])] for one in said[kind]]
-    return {name: digest(value)[:SHORT] for name, value in sorted(said.items()) if value}
+    return {name: digest(without_extensions(value))[:SHORT] for name, value in sorted(said.items()) if value and name != "extensions"}
+
+
+def without_extensions(said: object) -> object:
+    """``x-…`` is the author's own, at every level: a container does not change with it."""
+    if isinstance(said, dict):
+        return {name: without_extensions(value) for name, value in said.items() if name != "extensions"}
+    return [without_extensions(one) for one in said] if isinstance(said, list) else said
 
 
 def given(project: Project, sources: Mapping, key: str) -> dict:

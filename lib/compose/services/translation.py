@@ -33,6 +33,7 @@ class Wanted:
     service: Service
     number: int = 1
     oneoff: bool = False
+    aliases: bool = True  # is it to be found by the service's name, too?
     inherits: Mapping[str, str] = field(default_factory=dict)
     other: Callable[[str], dict] = lambda name: {"id": name}
 
@@ -45,7 +46,7 @@ def facts(wanted: Wanted, image: Image) -> dict:
         | {
             "image_name": naming.image(wanted.project, service),
             "auto_remove": False,
-            "network": connections.network(wanted.project, service, wanted.other),
+            "network": connections.network(wanted.project, service, wanted.other, wanted.aliases),
             "log": log(service),
             "compose": record(wanted, image),
         }
@@ -80,7 +81,7 @@ def said(wanted: Wanted, image: Image) -> wishes.Wishes:
         volumes=mounts.without_a_name(service),
         exposed=[*exposed(tuple(service.expose)), *connections.targets(service)],
         stop_signal=signal(service.stop_signal),
-        stop_timeout=None if service.stop_grace_period is None else math.ceil(service.stop_grace_period / SECOND),
+        stop_timeout=grace(service),
         healthcheck=healthcheck(service),
         interactive=service.stdin_open,
         attach=(),
@@ -88,12 +89,17 @@ def said(wanted: Wanted, image: Image) -> wishes.Wishes:
     )
 
 
+def grace(service: Service) -> int | None:
+    """Whole seconds, and none less than was asked for."""
+    return None if service.stop_grace_period is None else math.ceil(service.stop_grace_period / SECOND)
+
+
 def options(wanted: Wanted) -> dict:
     """The keyword arguments of ``Container``; what was not said is left out."""
     service = wanted.service
     found = {name: value for name in SAME if (value := getattr(service, name))} | limits(service) | shared(wanted)
     found |= {
-        "devices": [f"{one.source}:{one.target or one.source}:{one.permissions}" for one in service.devices],
+        "devices": [f"{one.source}:{one.target or one.source}:{one.permissions or 'rwm'}" for one in service.devices],
         "sysctls": service.sysctls,
         "ulimits": {name: [one.soft, one.hard] for name, one in service.ulimits.items()},
         "volumes": mounts.binds(wanted.project, service),
@@ -169,7 +175,7 @@ def restart(service: Service) -> dict:
     """As a container's facts have it: ``restart``, or below ``deploy`` what a swarm would say. Raises ``ValueError``."""
     name, _, most = service.restart.partition(":")
     if service.deploy and (policy := service.deploy.restart_policy):
-        name, most = {"none": "no", "any": "always"}.get(policy.condition, policy.condition), str(policy.max_attempts or "")
+        name, most = {"none": "no", "any": "always", "": "always"}.get(policy.condition, policy.condition), str(policy.max_attempts or "")
         most = most if name == "on-failure" else ""
     if name in ("", "no"):
         return {}

@@ -17,7 +17,7 @@ from lib import linux
 from lib.compose.acting import Down, Failed, Restart, Start, Stop, Up, carry_out, observe, stopping
 from lib.compose.acting.reporters import Reporter
 from lib.compose.acting.waiting import NotReady, until
-from lib.compose.model import Dependency, Deploy, Healthcheck, Hook, Mount, Volume
+from lib.compose.model import Dependency, Deploy, Healthcheck, Hook, Mount, PreStart, Volume
 from lib.engine import lifecycle
 from lib.engine.volumes import store
 from lib.network import every
@@ -214,10 +214,12 @@ def test_the_new_one_first(bench):
 def test_hooks_run_before_and_after_and_at_the_end(bench, tmp_path):
     mount = Mount(type="bind", source=str(tmp_path), target="/told")
 
-    def says(word: str, **more) -> Hook:
-        return Hook(command=["sh", "-c", f"echo {word} $WHO >> /told/all"], environment={"WHO": "me"}, **more)
+    def says(word: str, kind=Hook):
+        return kind(command=["sh", "-c", f"echo {word} $WHO >> /told/all"], environment={"WHO": "me"})
 
-    wanted = project(service("web", volumes=[mount], pre_start=[says("first")], post_start=[says("then")], pre_stop=[says("last")]))
+    wanted = project(
+        service("web", volumes=[mount], pre_start=[says("first", PreStart)], post_start=[says("then")], pre_stop=[says("last")])
+    )
     bench.do(wanted)
     assert (tmp_path / "all").read_text() == "first me\nthen me\n"
     assert bench.seen() == {"demo-web-1": "running"}
@@ -225,9 +227,9 @@ def test_hooks_run_before_and_after_and_at_the_end(bench, tmp_path):
     assert (tmp_path / "all").read_text() == "first me\nthen me\nlast me\n"
 
 
-@pytest.mark.parametrize("when", ["pre_start", "post_start"])
-def test_a_hook_that_fails_says_what_it_said(bench, when):
-    hook = Hook(command=["sh", "-c", "echo sorry; exit 3"])
+@pytest.mark.parametrize(("when", "kind"), [("pre_start", PreStart), ("post_start", Hook)])
+def test_a_hook_that_fails_says_what_it_said(bench, when, kind):
+    hook = kind(command=["sh", "-c", "echo sorry; exit 3"])
     with pytest.raises(Failed, match=r"run .*\[0\] of demo-db-1 ended with exit code 3: sorry"):
         bench.do(project(service("db", **{when: [hook]}), service("web", depends_on={"db": Dependency()})))
     assert bench.seen()["demo-web-1"] == "created"

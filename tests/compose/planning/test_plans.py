@@ -8,7 +8,7 @@ import pytest
 from helpers.projects import container, observed, project, service, up
 
 from lib.compose.acting import Down, Observed, Remove, Restart, Start, Stop, Up, plan
-from lib.compose.model import Build, Dependency, Deploy, Hook, Mount, Volume
+from lib.compose.model import Build, Dependency, Deploy, Hook, Mount, PreStart, Volume
 from lib.compose.planning.observing import Thing
 
 NOTHING = Observed("demo", images={"localhost/busybox:static": "sha256:1"})
@@ -26,7 +26,7 @@ SHARING = project(service("db"), service("web", network_mode="service:db"))
 SHARING_CHANGED = project(service("db", environment={"A": "1"}), service("web", network_mode="service:db"))
 HOOKS = project(
     service(
-        "web", scale=2, pre_start=[Hook(command=["a"]), Hook(command=["b"], per_replica=True)],
+        "web", scale=2, pre_start=[PreStart(command=["a"]), PreStart(command=["b"], per_replica=True)],
         post_start=[Hook(command=["c"]), Hook(command=["d"])], pre_stop=[Hook(command=["e"])],
     )
 )  # fmt: skip
