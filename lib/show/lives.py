@@ -76,11 +76,12 @@ def backoff(title: str, lives: Sequence[tuple[float, float]]) -> Picture:
     return png(figure, f"{title}: the rests before the tries are {', '.join(f'{short(1000 * rest)} ms' for rest in rests)}.")
 
 
-def gantt(title: str, rows: dict[str, Sequence[tuple[float, str]]], end: float) -> Picture:
-    """Several containers along one clock, up to second ``end``: for each its moments, as (second, what it is from then on).
+def gantt(title: str, rows: dict[str, Sequence[tuple[float, str]]]) -> Picture:
+    """Several containers along one clock: for each its moments, as (second, what it is from then on).
 
     ``created``, ``started`` (nobody asks after its health), ``starting``, ``healthy``, ``unhealthy``, and ``ended``.
     """
+    end = 1.1 * max(moment for moments in rows.values() for moment, _ in moments)
     figure, plot = axes(title, "seconds", "", 1.3 + 0.42 * len(rows), NARROW)
     for row, moments in enumerate(rows.values()):
         for (begin, what), (until, _) in zip(moments, [*moments[1:], (end, "")], strict=True):

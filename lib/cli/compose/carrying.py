@@ -40,7 +40,9 @@ class Telling(acting.Reporter):
         """Of a service that is waited for, each container."""
         if not hasattr(one, "condition"):
             return self.teller.tell(one.kind, one.resource, word)
-        made = [other.resource for other in self.plan.operations if getattr(other, "service", "") == one.resource and other.kind == "Container"]
+        made = [
+            other.resource for other in self.plan.operations if getattr(other, "service", "") == one.resource and other.kind == "Container"
+        ]
         there = [name for name, service in self.plan.services.items() if service == one.resource]
         for name in dict.fromkeys([*there, *made]) or [one.resource]:
             self.teller.tell("Container", name, READY.get(one.condition, "Healthy") if word == one.did else word)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from textwrap import fill
 
 from lib.compose.model import Project, Service
-from lib.compose.services import as_run
+from lib.compose.services import as_run, dependencies
 from lib.lab.chapters.ch05 import projects
 
 DONE_BY = {  # key → the module of lib that does it, whoever has asked
     "build": "build/builder.py",
-    "command": "container.py",
+    "command": "engine/wishes.py",
     "depends_on": "compose/planning/upward.py",
     "environment": "engine/wishes.py",
-    "healthcheck": "engine/health/running.py",
-    "ports": "network/firewall.py",
-    "restart": "engine/plays/restarts.py",
+    "healthcheck": "engine/plays/health.py",
+    "ports": "network/firewall/",
+    "restart": "engine/plays/restarting.py",
     "stop_grace_period": "engine/ending.py",
     "volumes": "engine/volumes/store.py",
 }
@@ -24,21 +25,16 @@ WITHOUT = {"build": "docker build", "depends_on": "(whoever types, waits)"}  # n
 
 
 def lines(place: Path) -> list[str]:
-    """What somebody without Compose types, one thing after the other."""
+    """What somebody without Compose types, one thing after the other; a long line goes on below."""
     project = projects.read(place).project
     found = [f"network create {one.name}" for one in project.networks.values()]
     found += [f"volume create {one.name}" for one in project.volumes.values()]
-    return [f"docker {line}" for line in [*found, *(shlex.join(typed(project, one)) for one in in_order(project))]]
-
-
-def typed(project: Project, service: Service) -> list[str]:
-    return as_run(project, service)
+    found += [shlex.join(as_run(project, one)) for one in in_order(project)]
+    return [fill(f"docker {line}", 100, subsequent_indent="    ", break_on_hyphens=False, break_long_words=False) for line in found]
 
 
 def in_order(project: Project) -> list[Service]:
     """Each service after those that it depends on."""
-    from lib.compose.services import dependencies
-
     return [project.services[name] for name in dependencies.order(project)]
 
 
@@ -50,12 +46,17 @@ def keys(place: Path) -> list[tuple[str, str, str]]:
             if words := WITHOUT.get(key) if getattr(service, key) else "":
                 found.setdefault(key, words)
             elif getattr(service, key):
-                found.setdefault(key, shlex.join(lost(project, service, key)))
+                found.setdefault(key, short(lost(project, service, key)))
     return [(key, found[key], DONE_BY[key]) for key in DONE_BY if key in found]
 
 
 def lost(project: Project, service: Service, key: str) -> list[str]:
     """The words that are missing when a key is left out."""
     empty = type(service).model_fields[key].get_default()
-    rest = list(typed(project, service.model_copy(update={key: empty})))
-    return [word for word in typed(project, service) if word not in rest or rest.remove(word)]
+    rest = as_run(project, service.model_copy(update={key: empty}))
+    return [word for word in as_run(project, service) if word not in rest or rest.remove(word)]
+
+
+def short(words: list[str]) -> str:
+    """Of a flag that comes several times the last one only."""
+    return shlex.join(words if words.count(words[0]) < 2 else words[-2:])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout, suppress
 from io import StringIO
@@ -19,6 +21,7 @@ from lib.compose.reading.canonical.provenance import provenance
 from lib.engine.naming import shortnames
 from lib.images import Library, Store, archive
 from lib.images.store import StoreError
+from lib.lab import peers
 from lib.lab.chapters import tempfolder
 from lib.lab.chapters.ch05 import world
 
@@ -112,9 +115,9 @@ def told(place: Path, line: str, **shell: str) -> str:
     return said.getvalue().strip()
 
 
-def page(port: int = 8080, order: str = "") -> str:
-    """What is to be read at a port of the server, as soon as somebody answers there; with ``order`` one is posted."""
-    asked = request.Request(f"http://127.0.0.1:{port}/{order}", method="POST" if order else "GET")
+def page(port: int = 8080, order: str = "", host: str = "127.0.0.1") -> str:
+    """What is to be read at a port of the server (or of a ``host`` on it), as soon as somebody answers there; with ``order`` one is posted."""
+    asked = request.Request(f"http://{host}:{port}/{order}", method="POST" if order else "GET")
 
     def answer() -> str:
         with suppress(ConnectionError, error.URLError), request.urlopen(asked, timeout=10) as answer:
@@ -130,3 +133,25 @@ def volume_at(folder: str, place: Path, name: str = "") -> str:
     said = world.heard("inspect -f '{{range .Mounts}}{{.Destination}} {{.Name}}\n{{end}}' " + f"{name or place.name}-db-1")
     found = dict(line.split() for line in said.splitlines() if line.strip()).get(folder, "")
     return "one that nobody has named" if re.fullmatch("[0-9a-f]{64}", found) else found
+
+
+# -- the other Compose --------------------------------------------------------------------------------------------------
+
+
+def of_docker(place: Path) -> dict[str, str]:
+    """Each value of a project's services as Docker's own Compose reads the file. Raises ``Missing``."""
+    program = shutil.which("docker-compose", path=os.path.dirname(sys.executable)) or "docker-compose"
+    done = peers.ask([program, "config", "--format", "json"], check=True, cwd=place)
+    return flat(json.loads(done.stdout)["services"])
+
+
+def of_suitcase(place: Path) -> dict[str, str]:
+    return flat(json.loads(told(place, "config --format json"))["services"])
+
+
+def flat(value: object, key: str = "services") -> dict[str, str]:
+    """A document as one table: ``services.web.ports.0.target`` → 80."""
+    if not isinstance(value, dict | list):
+        return {key: str(value)}
+    rows = value.items() if isinstance(value, dict) else enumerate(value)
+    return {name: text for inner, one in rows for name, text in flat(one, f"{key}.{inner}").items()}

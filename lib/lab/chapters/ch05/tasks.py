@@ -175,7 +175,7 @@ def exercises() -> list[Exercise]:
             "early", "a file in which nobody is early", check_early,
             ["db needs a healthcheck, and its question is that of section 4: test -e /tmp/open.",
              "depends_on has a long form: a map with the service's name, and in it condition: service_healthy.",
-             "Compose asks every 30 seconds if the file doesn't say otherwise: interval, or start_period with start_interval. And a dollar is $$."],
+             "If the file doesn't say otherwise, it is asked every 30 seconds: interval; or start_period, start_interval. A dollar is $$."],
             lambda dice: {"opens": dice.choice([0.7, 0.9, 1.1]), "price": dice.randrange(10, 100)},
         ),
     ]  # fmt: skip
