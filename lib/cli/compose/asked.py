@@ -38,7 +38,6 @@ class Asked:
     progress: str = ""
     parallel: int | None = None
     dry_run: bool = False
-    all_resources: bool = False
     services: tuple[str, ...] = ()  # that the verb names: their profiles are on
 
     def __post_init__(self):

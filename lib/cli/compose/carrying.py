@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import click
 
@@ -15,8 +14,8 @@ from lib.cli.compose.progress import Teller
 from lib.cli.errors import Failed
 from lib.cli.library import library
 from lib.compose import acting
+from lib.compose.acting.stopping import Stop
 from lib.visible import visible
-
 
 READY = {"service_completed_successfully": "Exited"}  # else what is waited for is told to be healthy
 
@@ -71,9 +70,9 @@ def out(asked: Asked, verb: str, wishes: acting.Wishes, patience: int = 0, quiet
         found = acting.plan(project, acting.observe(library(), project), wishes)
         click.echo(visible(str(found)))
         return found
-    with asked.teller(verb) as teller, limited(patience):
+    with asked.teller(verb) as teller, limited(patience) as stop:
         try:
-            return acting.carry_out(library(), project, wishes, Telling(Teller() if quiet else teller))
+            return acting.carry_out(library(), project, wishes, Telling(Teller() if quiet else teller), stop)
         except acting.Failed as error:
             raise Failed(str(error)) from None
 
@@ -109,25 +108,20 @@ def named(asked: Asked):
 
 
 @contextmanager
-def limited(seconds: int) -> Iterator[None]:
-    """Within this block no more time than that passes, unless it is 0; what is under way then is finished or undone. Raises ``Failed``."""
-    if not seconds:
-        yield
-        return
-    over = threading.Event()
+def limited(seconds: int) -> Iterator[Stop]:
+    """What is done within this block has that many seconds, unless they are 0; what is under way then is finished or undone.
 
-    def end() -> None:
-        over.set()
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-
-    timer = threading.Timer(seconds, end)
-    timer.start()
-    try:
-        yield
-    except KeyboardInterrupt:
-        if not over.is_set():
-            raise
-        raise Failed(f"application not healthy after {seconds}s") from None
-    finally:
-        timer.cancel()
-        timer.join()
+    Gives what says so. Raises ``Failed`` at the end if it was said.
+    """
+    with closing(Stop()) as stop:
+        timer = threading.Timer(seconds, stop.say)
+        if seconds:
+            timer.start()
+        try:
+            yield stop
+        finally:
+            timer.cancel()
+            if seconds:
+                timer.join()
+        if stop.said.is_set():
+            raise Failed(f"application not healthy after {seconds}s")

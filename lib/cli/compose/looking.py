@@ -127,7 +127,8 @@ def ls(every: bool, filters: tuple[str, ...], template: str, quiet: bool) -> Non
     """List running compose projects."""
     with errors():
         check_format(template)
-        found = [one for one in projects(every) if all(re.search(pattern, one["Name"]) for pattern in patterns(filters))]
+        wanted = patterns(filters)
+        found = [one for one in projects(every) if all(re.search(pattern, one["Name"]) for pattern in wanted)]
         if quiet:
             return click.echo("".join(f"{one['Name']}\n" for one in found), nl=False)
         if template == "json":

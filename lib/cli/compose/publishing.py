@@ -15,7 +15,6 @@ TELLING = re.compile(r"pass(word|wd|phrase)?|secret|token|api_?key|private_?key|
 
 
 @click.command()
-@click.option("--app", is_flag=True, hidden=True, help="Published compose application (includes referenced images)")
 @click.option("--insecure-registry", "insecure", is_flag=True, hidden=True, help="Use insecure registry")
 @click.option(
     "--oci-version",
@@ -26,15 +25,13 @@ TELLING = re.compile(r"pass(word|wd|phrase)?|secret|token|api_?key|private_?key|
 @click.option("-y", "--yes", is_flag=True, help='Assume "yes" as answer to all prompts')
 @click.argument("name", metavar="REPOSITORY[:TAG]")
 @click.pass_obj
-def publish(asked: Asked, name: str, app: bool, insecure: bool, oci_version: str | None, with_env: bool, yes: bool) -> None:
+def publish(asked: Asked, name: str, insecure: bool, oci_version: str | None, with_env: bool, yes: bool) -> None:
     """Publish compose application."""
     from lib.cli.compose import artifact
     from lib.engine import moments
     from lib.images import references
 
     with errors():
-        if app:
-            raise ValueError("--app is an option of Docker's that is not done here yet")
         layers = files(asked, with_env)
         if (warnings := [*risks(asked, with_env)]) and not yes:
             click.echo("\n".join(visible(f"WARNING! {one}") for one in warnings), err=True)

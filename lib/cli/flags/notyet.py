@@ -5,6 +5,8 @@ A short form stands before the long one. tests/cli/flags_of_docker.json is Docke
 
 from __future__ import annotations
 
+import click
+
 CONTAINER = """
     blkio-weight blkio-weight-device cgroup-parent cpu-count cpu-percent cpu-rt-period cpu-rt-runtime device-cgroup-rule
     device-read-bps device-read-iops device-write-bps device-write-iops disable-content-trust gpus io-maxbandwidth io-maxiops
@@ -12,6 +14,13 @@ CONTAINER = """
     use-api-socket userns volume-driver
 """
 FLAGS = {
+    "compose": "all-resources compatibility",
+    "compose build": "builder check m/memory print provenance sbom",
+    "compose config": """
+        lock-image-digests models no-consistency no-env-resolution no-normalize no-path-resolution resolve-image-digests
+    """,
+    "compose publish": "app resolve-image-digests",
+    "compose up": "menu w/watch",
     "run": CONTAINER,
     "create": CONTAINER,
     "start": "checkpoint checkpoint-dir",
@@ -19,9 +28,15 @@ FLAGS = {
 }
 
 
-def flag(verb: str | None, name: str) -> str | None:
+def full_name(context: click.Context) -> str:
+    """Of a verb; of Compose's it is two words, as Docker has some of the same name: ``compose run``."""
+    above = "compose " if context.parent and context.parent.command.name == "compose" else ""
+    return f"{above}{context.command.name}"
+
+
+def flag(verb: str, name: str) -> str | None:
     """``-p`` of ``run`` is ``--publish``, which is not done; None for one that Docker does not have either."""
-    for word in FLAGS.get(verb or "", "").split():
+    for word in FLAGS.get(verb, "").split():
         short, slash, long = word.rpartition("/")
         if name in (f"--{long}", f"-{short}" if slash else None):
             return f"--{long}"

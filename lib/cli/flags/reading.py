@@ -35,6 +35,7 @@ class Line:
 
     def __init__(self, context: click.Context, words: Iterable[str]):
         self.command, self.words, self.interspersed = context.command, deque(words), context.allow_interspersed_args
+        self.full_name = notyet.full_name(context)
         params = self.command.get_params(context)
         self.options = {name: one for one in params if isinstance(one, click.Option) for name in one.opts}
         self.given: list[tuple[click.Option, str]] = []
@@ -78,7 +79,7 @@ class Line:
     def option(self, name: str, unknown: str, meant: str) -> click.Option:
         if name in self.options:
             return self.options[name]
-        if missing := notyet.flag(self.command.name, name):
+        if missing := notyet.flag(self.full_name, name):
             raise Failed(f"{missing} is an option of Docker's that is not done here yet", 125)
         known = [one[2:] for one in self.options if one.startswith("--")]
         raise wrong(self.command, unknown + nearest(meant[2:].partition("=")[0], known))

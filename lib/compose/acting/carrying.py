@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from lib.compose.acting.executing import execute
 from lib.compose.acting.reporters import Reporter
+from lib.compose.acting.stopping import Stop
 from lib.compose.model import Project
 from lib.compose.planning.observing import observe
 from lib.compose.planning.operations import OF_IMAGES, Plan
@@ -15,18 +16,18 @@ from lib.compose.planning.wanted import Up, Wishes
 from lib.images import Library
 
 
-def carry_out(library: Library, project: Project, wishes: Wishes, reporter: Reporter | None = None) -> Plan:
-    """Have it as it is wished; returns what was done. Raises ``ValueError``, ``Failed``.
+def carry_out(library: Library, project: Project, wishes: Wishes, reporter: Reporter | None = None, stop: Stop | None = None) -> Plan:
+    """Have it as it is wished; returns what was done. Raises ``ValueError``, ``Failed``. ``stop`` is as in ``execute``.
 
     Images come first, and then it is planned anew: only when they are here can be said which containers are made from older ones.
     """
     found = plan(project, observe(library, project), wishes)
     if isinstance(wishes, Up) and (images := found.only(*OF_IMAGES)):
-        execute(library, images, reporter)
+        execute(library, images, reporter, stop)
         found = plan(project, observe(library, project), replace(wishes, images=False))
     if os.geteuid() and found:
         from lib.engine.networks import rootless
 
         rootless.enter(begin=True)  # not before: a registry of this machine cannot be reached from there
-    execute(library, found, reporter)
+    execute(library, found, reporter, stop)
     return found

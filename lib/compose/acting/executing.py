@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 
 from lib.compose.acting.deeds import Deeds, StillInUse, room
 from lib.compose.acting.reporters import Reporter
@@ -31,16 +31,20 @@ def told(one: Operation, error: BaseException) -> str:
     return f"{one}: {error}"
 
 
-def execute(library: Library, plan: Plan, reporter: Reporter | None = None) -> None:
-    """Do it. Raises ``Failed``; ``KeyboardInterrupt`` comes when what was under way is finished or undone: nothing is left half made."""
-    Execution(library, plan, reporter or Reporter()).run()
+def execute(library: Library, plan: Plan, reporter: Reporter | None = None, stop: Stop | None = None) -> None:
+    """Do it. Raises ``Failed``; ``KeyboardInterrupt`` comes when what was under way is finished or undone: nothing is left half made.
+
+    Somebody else may say ``stop`` meanwhile, in another thread; then it ends in the same way, without an error.
+    """
+    with closing(Stop()) as own:
+        Execution(library, plan, reporter or Reporter(), stop or own).run()
 
 
 class Execution:
     """One go."""
 
-    def __init__(self, library: Library, plan: Plan, reporter: Reporter):
-        self.plan, self.reporter, self.stop = plan, reporter, Stop()
+    def __init__(self, library: Library, plan: Plan, reporter: Reporter, stop: Stop):
+        self.plan, self.reporter, self.stop = plan, reporter, stop
         self.deeds = Deeds(library, plan.project, self.stop)
         self.events: queue.SimpleQueue = queue.SimpleQueue()  # what threads tell: only this one talks to the reporter
         self.working = threading.BoundedSemaphore(room())
@@ -69,7 +73,6 @@ class Execution:
                     self.hear(sorter, *event)
             finally:
                 pool.shutdown()
-                self.stop.close()
         if interrupt:
             raise interrupt
         if self.failures:

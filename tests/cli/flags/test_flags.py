@@ -67,7 +67,8 @@ def context(verb: click.Command) -> click.Context:
 
 def test_the_table_is_whole():
     """All verbs for containers, each flag once; and a verb that the table does not know has no flags waiting."""
-    assert set(notyet.FLAGS) <= set(DOCKERS) and len(DOCKERS) == 17
+    of_compose = {name for name in notyet.FLAGS if name.startswith("compose")}  # which has a test of its own
+    assert set(notyet.FLAGS) - of_compose <= set(DOCKERS) and len(DOCKERS) == 17
     for verb, flags in DOCKERS.items():
         assert len({flag["name"] for flag in flags}) == len(flags), verb
         shorts = [flag["short"] for flag in flags if flag["short"]]
