@@ -31,8 +31,11 @@ def nanoseconds(text: str) -> int:
 
 def in_words(nanoseconds: int) -> str:
     """As Go writes it: ``1m30s``, ``1.5s``, ``500ms``."""
+    if nanoseconds < 0:
+        return "-" + in_words(-nanoseconds)
     if nanoseconds < 10**9:
-        return f"{nanoseconds / 10**6:g}ms" if nanoseconds else "0s"
+        unit = "ns" if nanoseconds < 10**3 else "µs" if nanoseconds < 10**6 else "ms"
+        return f"{nanoseconds / UNITS[unit]:.9g}{unit}" if nanoseconds else "0s"
     minutes, rest = divmod(nanoseconds, 60 * 10**9)
     hours, minutes = divmod(minutes, 60)
-    return (f"{hours}h" if hours else "") + (f"{minutes}m" if hours or minutes else "") + f"{rest / 10**9:.9g}s"
+    return (f"{hours}h" if hours else "") + (f"{minutes}m" if hours or minutes else "") + f"{rest / 10**9:.11g}s"

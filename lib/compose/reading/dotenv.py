@@ -77,7 +77,7 @@ class _Reader:
         while self._to_statement():
             start = self.at
             name, alone = self._name()
-            value = self.lookup(name) if alone else self._value()
+            value = (self.lookup(name) if name else None) if alone else self._value()
             if value is not None:
                 self.found.put(name, value, self.text.count("\n", 0, start) + 1)
                 self.known[name] = value
@@ -100,8 +100,9 @@ class _Reader:
         return line
 
     def _name(self) -> tuple[str, bool]:
-        if found := re.match(r"export\s+", self.text[self.at :]):
-            self.at += found.end()
+        if re.match(r"export\s", self.text[self.at : self.at + 7]):
+            self.at += len("export")
+            self._skip_spaces()
         start = self.at
         while self.at < len(self.text) and self.text[self.at] not in "=:\n":
             char = self.text[self.at]
@@ -116,9 +117,13 @@ class _Reader:
         self.at += 1
         if " " in name:
             raise self._error(f"the name '{name[:40]}' can't have a space in it", start)
-        while end != "\n" and self.at < len(self.text) and self.text[self.at] in SPACES:
-            self.at += 1
+        if end != "\n":
+            self._skip_spaces()
         return name, end == "\n"
+
+    def _skip_spaces(self) -> None:
+        while self.text[self.at : self.at + 1] in SPACES and self.at < len(self.text):
+            self.at += 1
 
     def _value(self) -> str:
         quote = self.text[self.at : self.at + 1]

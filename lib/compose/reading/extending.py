@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lib.compose.reading.merging import merged, without
 from lib.compose.reading.nodes import ComposeError, Node, Path, clone
@@ -15,12 +15,13 @@ DEEPEST = 50  # a chain of services, each of which extends the next
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file's services, as they were written; its name, its folder, its ``!reset`` marks."""
+    """A file's services, as they were written; its name, its folder, its ``!reset`` marks; what is wrong with services that are broken."""
 
     services: dict[str, Node]
     file: str
     folder: str
     marks: tuple[Path, ...] = ()
+    broken: dict[str, ComposeError] = field(default_factory=dict)
 
 
 Reader = Callable[[str, Node], Source]
@@ -66,6 +67,8 @@ def _other(source: Source, name: str, extends: Node, read: Reader) -> tuple[Sour
         if not isinstance(file.value, str):
             raise ComposeError(f"services.{name}.extends.file must be a text", file.place)
         other = read(joined(source.folder, file.value, ""), file)
+    if at.value in other.broken:
+        raise other.broken[at.value]
     if at.value not in other.services:
         raise ComposeError(f"services.{name} extends {at.value}, and there is no such service in {other.file}", at.place)
     if not isinstance(other.services[at.value].value, dict):

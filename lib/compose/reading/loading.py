@@ -24,7 +24,7 @@ from lib.compose.reading.merging import merged, unique, without
 from lib.compose.reading.nodes import ComposeError, Node, Place, Problem, as_text, clone
 from lib.compose.reading.normal import normalised
 from lib.compose.reading.paths import absolute
-from lib.compose.reading.schema import FILE, check
+from lib.compose.reading.schema import FILE, SERVICE, check
 from lib.compose.reading.yaml import Document, documents
 
 MOST_FILES = 500  # with all that is included and extended
@@ -79,7 +79,7 @@ def load(request: Request) -> Loaded:
     about = {"name": name, "working_dir": found.folder, "files": found.files, "profiles": list(profiles)}
     project, origins = bound(root, enabled, about | {"variables": loading.variables.used})
     check_consistency(project, root)
-    return Loaded(project, loading.warnings + told(root), origins, loading.variables, root)
+    return Loaded(project, loading.warnings + told(root, enabled), origins, loading.variables, root)
 
 
 def _name_in(read: list[tuple[str, list[Document]]], loading: _Loading) -> Node | None:
@@ -168,8 +168,14 @@ def _extends_source(loading: _Loading, path: str, node: Node) -> Source:
     for document in several:
         root = unique(merged(without(root, document.marks), _interpolated(loading, document)))
         marks += document.marks
-    check(root, FILE)
-    root = absolute(unique(long(root, loading.warnings)), os.path.dirname(path), loading.home)
-    if not root.get("services"):
+    if not (services := root.get("services")) or not services.map:
         raise ComposeError(f"there are no services in {path}", node.place)
-    return Source(root["services"].map, path, os.path.dirname(path), tuple(marks))
+    broken: dict[str, ComposeError] = {}
+    for name, service in services.map.items():
+        try:
+            check(service, SERVICE, ("services", name))
+        except ComposeError as error:
+            broken[name] = error
+    root = services.like({"services": services.like({key: one for key, one in services.map.items() if key not in broken})})
+    root = absolute(unique(long(root, loading.warnings)), os.path.dirname(path), loading.home)
+    return Source(root["services"].map, path, os.path.dirname(path), tuple(marks), broken)

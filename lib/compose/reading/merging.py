@@ -38,7 +38,7 @@ def _merged(base: Node, over: Node, path: Path, branch: dict) -> Node:
 def _same(base: Node, over: Node, kind: type, path: Path) -> Node:
     if not isinstance(over.value, kind):
         called = "a list" if kind is list else "a mapping"
-        raise ComposeError(f"{dotted(path)} is {called} at {base.place}, and can't be laid over with something else", over.place)
+        raise ComposeError(f"{dotted(path)} must be {called}, as it is one at {base.place}", over.place)
     return base
 
 
@@ -83,12 +83,14 @@ def as_mapping(node: Node, default: Iterable[tuple[str, object]] = ()) -> Node:
 STARTED = (("condition", "service_started"), ("required", True))
 
 
-def _dependencies(base: Node, over: Node, path: Path) -> Node:
-    return _mappings(as_mapping(base, STARTED), as_mapping(over, STARTED), path, {})
+def _by_name(default: Iterable[tuple[str, object]] = ()) -> Merge:
+    def merge(base: Node, over: Node, path: Path) -> Node:
+        for node in (base, over):
+            if not isinstance(node.value, dict | list | None):
+                raise ComposeError(f"{dotted(path)} must be a list or a mapping", node.place)
+        return _mappings(as_mapping(base, default), as_mapping(over, default), path, {})
 
-
-def _names(base: Node, over: Node, path: Path) -> Node:
-    return _mappings(as_mapping(base), as_mapping(over), path, {})
+    return merge
 
 
 def _build(base: Node, over: Node, path: Path) -> Node:
@@ -132,11 +134,11 @@ SPECIALS = Rules(
         **{f"services.*.{key}": _together for key in (*LISTS, "deploy.labels", "volumes.*.volume.labels")},
         **{f"services.*.{key}": _replaced for key in ("command", "entrypoint", "healthcheck.test", "ulimits.*")},
         "services.*.build": _build,
-        "services.*.depends_on": _dependencies,
+        "services.*.depends_on": _by_name(STARTED),
         "services.*.extra_hosts": _hosts,
         "services.*.logging": _logging,
-        "services.*.models": _names,
-        "services.*.networks": _names,
+        "services.*.models": _by_name(),
+        "services.*.networks": _by_name(),
     }
 )
 
@@ -153,42 +155,46 @@ def without(node: Node, marks: Iterable[Path]) -> Node:
 
 
 # -- unique ------------------------------------------------------------------------------------
-Index = Callable[[Node], str]
+Index = Callable[[Node, Path], str]
 
 
-def _key(node: Node) -> str:
+def _key(node: Node, path: Path) -> str:
     return as_text(node.value).partition("=")[0]
 
 
-def _target(node: Node) -> str:
+def _target(node: Node, path: Path) -> str:
     if isinstance(node.value, dict):
-        return _needed(node, "target")
+        return _needed(node, "target", path)
     return mount_from(node).text("target") if isinstance(node.value, str) else ""
 
 
-def _device(node: Node) -> str:
+def _device(node: Node, path: Path) -> str:
     if isinstance(node.value, dict):
-        return node.text("target")
+        return _needed(node, "target", path)
     parts = as_text(node.value).split(":")
     return parts[1] if len(parts) > 1 else parts[0]
 
 
-def _needed(node: Node, key: str) -> str:
+def _needed(node: Node, key: str, path: Path) -> str:
     if not isinstance(found := node.get(key), Node) or not isinstance(found.value, str | int):
-        raise ComposeError(f"this needs `{key}`", node.place)
+        raise ComposeError(f"{dotted(path)} needs `{key}`", node.place)
     return as_text(found.value)
 
 
-def _port(node: Node) -> str:
+def _port(node: Node, path: Path) -> str:
     if not isinstance(node.value, dict):
         return as_text(node.value)
     published = node.get("published")
     host, protocol = node.text("host_ip", "0.0.0.0"), node.text("protocol", "tcp")
-    return f"{host}:{published.value if published else None!r}:{_needed(node, 'target')}/{protocol}"
+    return f"{host}:{published.value if published else None!r}:{_needed(node, 'target', path)}/{protocol}"
+
+
+def _env_file(node: Node, path: Path) -> str:
+    return node.text("path") or as_text(node.value if isinstance(node.value, str) else "")
 
 
 def _grant(folder: str) -> Index:
-    def index(node: Node) -> str:
+    def index(node: Node, path: Path) -> str:
         if isinstance(node.value, dict):
             return node.text("target") or f"{folder}/{node.text('source')}"
         return f"{folder}/{as_text(node.value)}"
@@ -201,8 +207,8 @@ def _unique(index: Index) -> Callable[[Node, Path], Node]:
         if not isinstance(node.value, list):
             return node
         found: dict[str, Node] = {}
-        for item in node.value:
-            found[index(item)] = item
+        for at, item in enumerate(node.value):
+            found[index(item, (*path, at))] = item
         return node.like(list(found.values()))
 
     return change
@@ -219,8 +225,8 @@ UNIQUE = Rules(
         **{f"services.*.{key}": _unique(_key) for key in ONCE},
         "services.*.configs": _unique(_grant("")),
         "services.*.devices": _unique(_device),
-        "services.*.env_file": _unique(lambda node: node.text("path") or as_text(node.value if isinstance(node.value, str) else "")),
-        "services.*.expose": _unique(lambda node: as_text(node.value)),
+        "services.*.env_file": _unique(_env_file),
+        "services.*.expose": _unique(lambda node, path: as_text(node.value)),
         "services.*.ports": _unique(_port),
         "services.*.secrets": _unique(_grant("/run/secrets")),
         "services.*.volumes": _unique(_target),

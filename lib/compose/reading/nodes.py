@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any
 
 from lib.visible import Visible
@@ -115,13 +116,12 @@ def as_text(value: Any) -> str:
 def _float_text(value: float) -> str:
     if value != value or value in (float("inf"), float("-inf")):
         return {"inf": "+Inf", "-inf": "-Inf"}.get(str(value), "NaN")
-    digits, _, exponent = f"{value:.17e}".partition("e")
-    if value and not -4 <= int(exponent) < 21:
-        digits, _, _ = repr(value).partition("e")
-        shortest = repr(float(digits + f"e{exponent}"))
-        mantissa = (shortest.partition("e")[0] if "e" in shortest else digits).removesuffix(".0")
-        return f"{mantissa}e{int(exponent):+03d}"
-    return f"{int(value)}" if value == int(value) else (repr(value) if "e" not in repr(value) else f"{value:.20f}".rstrip("0"))
+    sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
+    power = len(digits) - 1 + int(exponent)
+    if value and not -4 <= power < 6:
+        rest = "".join(map(str, digits[1:]))
+        return f"{'-' * sign}{digits[0]}{'.' * bool(rest)}{rest}e{power:+03d}"
+    return f"{value:.17f}".rstrip("0").rstrip(".") if value == int(value) else f"{Decimal(repr(value)):f}"
 
 
 Change = Callable[[Node, Path], Node | None]

@@ -10,14 +10,15 @@ from lib.compose.model.base import Part
 
 ORDER = (
     "profiles", "deploy", "develop", "provider", "restart", "scale", "attach", "container_name", "external_links", "links", "pre_start",
-    "post_start", "pre_stop", "annotations", "blkio_config", "cap_add", "cap_drop", "cgroup_parent", "cgroup", "cpu_count", "cpu_percent",
-    "cpu_period", "cpu_quota", "cpu_rt_period", "cpu_rt_runtime", "cpus", "cpuset", "cpu_shares", "command", "configs", "credential_spec",
-    "device_cgroup_rules", "devices", "dns", "dns_opt", "dns_search", "domainname", "entrypoint", "environment", "env_file", "extra_hosts",
-    "group_add", "gpus", "hostname", "image", "init", "ipc", "isolation", "labels", "label_file", "logging", "mem_limit", "mem_reservation",
-    "memswap_limit", "mem_swappiness", "mac_address", "models", "network_mode", "networks", "oom_kill_disable", "oom_score_adj", "pid",
-    "pids_limit", "platform", "privileged", "pull_policy", "read_only", "runtime", "secrets", "security_opt", "shm_size",
-    "stop_grace_period", "stop_signal", "storage_opt", "sysctls", "tmpfs", "ulimits", "use_api_socket", "user", "userns_mode", "uts",
-    "volumes", "volumes_from", "working_dir", "build", "depends_on", "expose", "healthcheck", "ports", "stdin_open", "tty",
+    "post_start", "pre_stop", "annotations", "blkio_config", "cap_add", "cap_drop", "cgroup_parent", "cgroup", "cpu_count",
+    "cpu_percent", "cpu_period", "cpu_quota", "cpu_rt_period", "cpu_rt_runtime", "cpus", "cpuset", "cpu_shares", "command", "configs",
+    "credential_spec", "device_cgroup_rules", "devices", "dns", "dns_opt", "dns_search", "domainname", "entrypoint", "environment",
+    "env_file", "extra_hosts", "group_add", "gpus", "hostname", "image", "init", "ipc", "isolation", "labels", "label_file", "logging",
+    "mem_limit", "mem_reservation", "memswap_limit", "mem_swappiness", "mac_address", "models", "network_mode", "networks",
+    "oom_kill_disable", "oom_score_adj", "pid", "pids_limit", "platform", "privileged", "pull_policy", "pull_refresh_after",
+    "read_only", "runtime", "secrets", "security_opt", "shm_size", "stop_grace_period", "stop_signal", "storage_opt", "sysctls",
+    "tmpfs", "ulimits", "use_api_socket", "user", "userns_mode", "uts", "volumes", "volumes_from", "working_dir", "build", "depends_on",
+    "expose", "healthcheck", "ports", "stdin_open", "tty",
 )  # fmt: skip
 POINTERS = {"scale", "replicas", "max_attempts", "retries", "parallelism", "init", "enable_ipv4", "enable_ipv6"}
 ALWAYS = {"depends_on.required", "watch.path", "watch.action"}
@@ -43,8 +44,15 @@ def document(project: Project, yaml: bool = False) -> dict[str, Any]:
     models = {name: model for name, model in sorted(project.models.items()) if name in used["models"]}
     if models and yaml:
         found["models"] = {name: writer.raw(model, "") for name, model in models.items()}
-    found |= dict(sorted(project.extensions.items()))
+    found |= in_order(project.extensions)
     return found if yaml else dict(sorted(found.items()))
+
+
+def in_order(data: Any) -> Any:
+    """An author's own data, its keys sorted."""
+    if isinstance(data, list):
+        return [in_order(one) for one in data]
+    return {key: in_order(one) for key, one in sorted(data.items())} if isinstance(data, dict) else data
 
 
 def _used(project: Project) -> dict[str, set[str]]:
@@ -75,7 +83,7 @@ class _Writer:
     def ordered(self, found: dict[str, Any], service: Part) -> dict[str, Any]:
         own = {"per_replica": found.pop("per_replica")} if "per_replica" in found else {}
         ordered = {key: found[key] for key in ORDER if key in found} | own
-        return ordered | (self.raw(service.extensions, "") if self.yaml else {})
+        return ordered | (in_order(service.extensions) if self.yaml else {})
 
     def shared(self, part: Part, kind: str) -> dict[str, Any]:
         """A network, volume, secret or config. The content of a secret is never shown."""
@@ -97,7 +105,7 @@ class _Writer:
                 found[name] = value
             elif name in empty:
                 found[name] = empty[name]
-        return found | (self.raw(part.extensions, "") if self.yaml else {})
+        return found | (in_order(part.extensions) if self.yaml else {})
 
     def field(self, name: str, value: Any, meaning: str, path: str) -> Any:
         if name in ("command", "entrypoint"):
@@ -143,7 +151,7 @@ class _Writer:
             return [self.raw(one, name) for one in value]
         if isinstance(value, dict):
             shown = {key: self.raw(one, key) for key, one in value.items() if key != "extensions"}
-            shown |= self.raw(value.get("extensions", {}), "") if self.yaml and isinstance(value.get("extensions"), dict) else {}
+            shown |= in_order(value.get("extensions", {})) if self.yaml else {}
             if name in ("devices", "gpus"):
                 shown = {key: shown[key] for key in REQUEST if key in shown}
             if name in RATES:

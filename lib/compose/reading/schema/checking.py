@@ -80,7 +80,7 @@ def _(kind: Named, node: Node, path: Path) -> None:
         raise _wrong(kind, node, path)
     for name, child in node.value.items():
         if not re.fullmatch(kind.names, name, re.DOTALL):
-            raise ComposeError(f"{dotted(path)}: '{name}' can't be a name here; {_allowed(kind.names)}", child.place)
+            raise ComposeError(f"{dotted(path)}: '{name}' can't be a name here; letters, digits, - _ and . are allowed", child.place)
         _check(kind.of, child, (*path, name))
 
 
@@ -157,7 +157,3 @@ def _unknown(kind: Keys, name: str, child: Node, path: Path) -> ComposeError:
 def near(word: str, known) -> str:
     found = get_close_matches(word.lower().replace("-", "_"), known, 1, 0.7) or get_close_matches(word.lower(), known, 1, 0.7)
     return f"; did you mean `{found[0]}`?" if found else ""
-
-
-def _allowed(names: str) -> str:
-    return {r"[a-z]+": "small letters only"}.get(names, "letters, digits, - _ and . are allowed")

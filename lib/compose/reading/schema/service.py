@@ -26,7 +26,7 @@ from lib.compose.reading.schema.kinds import (
 
 RATE = Keys({"path": TEXT, "rate": COUNT}, extensions=False)
 WEIGHT = Keys({"path": TEXT, "weight": COUNT}, extensions=False)
-ULIMITS = Named((COUNT, Keys({"hard": COUNT, "soft": COUNT}, ("soft", "hard"))), "[a-z]+")
+ULIMITS = Named((COUNT, Keys({"hard": COUNT, "soft": COUNT}, ("soft", "hard"))))
 GRANTS = Several((TEXT, Keys({"source": TEXT, "target": TEXT, "uid": TEXT, "gid": TEXT, "mode": AMOUNT})))
 HOOK_KEYS = {"command": COMMAND, "user": TEXT, "privileged": SWITCH, "working_dir": TEXT, "environment": PAIRS}
 HOOK = Keys(HOOK_KEYS, ("command",))
@@ -197,7 +197,7 @@ CONTAINER = {
     "sysctls": PAIRS,
     "stop_grace_period": TEXT,
     "stop_signal": TEXT,
-    "storage_opt": ANYTHING,
+    "storage_opt": Named(ANYTHING),
     "tmpfs": TEXT_OR_LIST,
     "ulimits": ULIMITS,
     "use_api_socket": "bool",

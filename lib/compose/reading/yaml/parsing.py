@@ -70,12 +70,14 @@ class _Reader:
 
     def stream(self):
         while (event := self._next()) and not isinstance(event, StreamEndEvent):
-            if not isinstance(event, DocumentStartEvent | DocumentEndEvent | StreamStartEvent):
+            if isinstance(event, DocumentStartEvent):
+                explicit = event.explicit
+            elif not isinstance(event, DocumentEndEvent | StreamStartEvent):
                 self.anchors: dict[str, tuple[Node, int] | None] = {}
                 self.marks: list[Path] = []
                 self.count = 0
                 root = self._node(event, (), self._place(event))
-                if not (root.value is None and event.start_mark.index == event.end_mark.index):
+                if explicit or root.value is not None:
                     yield Document(root, self.marks)
 
     def _next(self) -> Any:

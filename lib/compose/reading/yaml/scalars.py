@@ -42,6 +42,8 @@ def _whole(digits: str) -> int | float:
     sign, digits = (-1, digits[1:]) if digits[0] == "-" else (1, digits.removeprefix("+"))
     octal = len(digits) > 1 and digits[0] == "0" and digits[1].isdigit()
     number = sign * int(digits, 8 if octal else 0)
+    if not number and sign < 0:
+        return -0.0
     return number if -(1 << 63) <= number < 1 << 64 else float(number)
 
 

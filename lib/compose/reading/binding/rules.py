@@ -1,93 +1,18 @@
-"""Phase 15: texts become numbers, times and sizes, and the tree becomes the model."""
+"""Which type each key has, and how what is written becomes it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any
 
-from pydantic import ValidationError
-
-from lib import durations, sizes
-from lib.compose.model import Project
-from lib.compose.reading.environment import SECRET, pairs
-from lib.compose.reading.nodes import ComposeError, Node, Path, Place, Rules, as_text, at, dotted, plain
-from lib.compose.reading.schema import CONTAINER, FILE
-from lib.compose.reading.schema.kinds import Keys, Named, Several
+from lib.compose.reading.binding.values import bits, count, count_of_devices, duration, mode, number, size, truth, whole
+from lib.compose.reading.environment import pairs
+from lib.compose.reading.nodes import ComposeError, Node, Path, Rules, as_text, dotted
+from lib.compose.reading.schema import CONTAINER
 from lib.compose.reading.shortforms import BadCommand, words
 
-KINDS = ("services", "networks", "volumes", "secrets", "configs", "models")
-LARGEST = (1 << 63) - 1
 
-
-def bound(root: Node, enabled: Collection[str], about: dict[str, Any]) -> tuple[Project, dict[str, Place]]:
-    """The model, and where each of its values comes from.
-
-    Args:
-        root: The tree, after all other phases. It is changed.
-        enabled: Names of the services that are on.
-        about: The other fields of the project.
-
-    Raises: ComposeError.
-    """
-    _collect_extensions(root, FILE)
-    root = TYPES.apply(root)
-    for kind in ("secrets", "configs"):
-        for thing in getattr(root.get(kind), "map", {}).values():
-            if secret := thing.map.pop(SECRET, None):
-                thing.value["content"] = secret
-    origins = {dotted(path): place for path, place in _origins(root, ())}
-    facts = {key: value for key, value in plain(root).items() if key in KINDS or key == "extensions"}
-    services = {name: {**service, "name": name} for name, service in facts.pop("services", {}).items()}
-    for service in services.values():
-        service["ports"] = service.get("ports") or []
-    try:
-        on = {name: service for name, service in services.items() if name in enabled}
-        off = {name: service for name, service in services.items() if name not in enabled}
-        return Project(**facts, services=on, disabled=off, **about), origins
-    except ValidationError as error:
-        raise _explained(error, root) from None
-
-
-def _explained(error: ValidationError, root: Node) -> ComposeError:
-    first = error.errors()[0]
-    path: Path = tuple("services" if step == "disabled" else step for step in first["loc"])
-    return ComposeError(f"{dotted(path)}: {first['msg']}", at(root, path))
-
-
-def _origins(node: Node, path: Path):
-    if isinstance(node.value, dict | list):
-        children = node.value.items() if isinstance(node.value, dict) else enumerate(node.value)
-        for key, child in children:
-            yield from _origins(child, (*path, key))
-    if path:
-        yield path, node.place
-
-
-def _collect_extensions(node: Node, kind: Any) -> None:
-    """``x-…`` of each mapping, into one entry ``extensions``."""
-    if isinstance(kind, tuple):
-        for one in kind:
-            if isinstance(one, Keys | Named | Several):
-                _collect_extensions(node, one)
-    elif isinstance(kind, Several):
-        for item in node.items:
-            _collect_extensions(item, kind.of)
-    elif isinstance(kind, Named):
-        for child in node.map.values():
-            _collect_extensions(child, kind.of)
-    elif isinstance(kind, Keys):
-        own = {key: child for key, child in node.map.items() if key.startswith("x-") and key != SECRET}
-        for key, child in node.map.items():
-            if key in kind.keys:
-                _collect_extensions(child, kind.keys[key])
-        for key in own:
-            del node.value[key]
-        if own:
-            node.value["extensions"] = node.like(own)
-
-
-# -- types -------------------------------------------------------------------------------------
 def _converted(convert: Callable[[Any], Any]) -> Callable[[Node, Path], Node]:
     def change(node: Node, path: Path) -> Node:
         try:
@@ -96,71 +21,6 @@ def _converted(convert: Callable[[Any], Any]) -> Callable[[Node, Path], Node]:
             raise ComposeError(f"{dotted(path)}: {error}", node.place) from None
 
     return change
-
-
-def whole(value: Any) -> int:
-    """Raises: ValueError."""
-    if isinstance(value, str) and not re.fullmatch(r"[-+]?[0-9]{1,20}", value):
-        raise ValueError(f"'{value[:40]}' is not a whole number")
-    number = int(value)
-    if abs(number) > LARGEST:
-        raise ValueError(f"{str(number)[:40]} is too large a number")
-    return number
-
-
-def number(value: Any) -> float:
-    """Raises: ValueError."""
-    try:
-        found = float(value)
-    except ValueError:
-        raise ValueError(f"'{str(value)[:40]}' is not a number") from None
-    if found != found or abs(found) > LARGEST:
-        raise ValueError(f"'{str(value)[:40]}' is too large a number, or none")
-    return found
-
-
-def truth(value: Any) -> bool:
-    """Raises: ValueError."""
-    word = as_text(value).lower()
-    if word in ("true", "y", "yes", "on"):
-        return True
-    if word in ("false", "n", "no", "off"):
-        return False
-    raise ValueError(f"'{word[:40]}' is neither true nor false")
-
-
-def size(value: Any) -> int:
-    """Bytes. Raises: ValueError."""
-    text = as_text(value)
-    return whole(text) if re.fullmatch(r"[-+]?[0-9]+", text) else sizes.in_bytes(text)
-
-
-DAYS = re.compile(r"(?:([0-9]{1,6}(?:\.[0-9]{1,6})?)w)?(?:([0-9]{1,6}(?:\.[0-9]{1,6})?)d)?")
-
-
-def duration(value: Any) -> int:
-    """Nanoseconds; beside the usual units, ``w`` and ``d`` are known. Raises: ValueError."""
-    text = as_text(value)
-    long = DAYS.match(text)
-    whole_days = float(long[1] or 0) * 7 + float(long[2] or 0)
-    rest = text[long.end() :]
-    found = int(whole_days * 86400 * 10**9) + (durations.nanoseconds(rest) if rest or not long.end() else 0)
-    if found > durations.LONGEST:
-        raise ValueError(f"'{text[:40]}' is more than 292 years")
-    return found
-
-
-def mode(value: Any) -> int:
-    """A file's mode: a text is read as octal. Raises: ValueError."""
-    if isinstance(value, str):
-        if not re.fullmatch(r"[0-7]{1,10}", value):
-            raise ValueError(f"'{value[:40]}' is not a file's mode, like 0440")
-        return int(value, 8)
-    return whole(value)
-
-
-def count_of_devices(value: Any) -> int:
-    return -1 if str(value).lower() == "all" else whole(value)
 
 
 def _command(node: Node, path: Path) -> Node:
@@ -246,7 +106,7 @@ def _rules() -> dict[str, Callable[[Node, Path], Node]]:
     for key in ("networks.*.driver_opts", "volumes.*.driver_opts", "secrets.*.driver_opts"):
         found[key] = _labels
     switches = ("external", "internal", "attachable", "enable_ipv4", "enable_ipv6")
-    return found | {f"{kind}.*.{key}": _converted(truth) for kind in KINDS[1:5] for key in switches}
+    return found | {f"{kind}.*.{key}": _converted(truth) for kind in ("networks", "volumes", "secrets", "configs") for key in switches}
 
 
 HOOKS = ("post_start", "pre_stop")
@@ -258,10 +118,9 @@ RATES = tuple(f"blkio_config.device_{way}_{unit}.*.rate" for way in ("read", "wr
 TYPED: tuple[tuple[Callable[[Any], Any], tuple[str, ...]], ...] = (
     (whole, (
         "cpu_count", "cpu_shares", "cpu_quota", "cpu_period", "cpu_rt_period", "cpu_rt_runtime", "oom_score_adj", "pids_limit", "scale",
-        "healthcheck.retries", "ports.*.target", "networks.*.priority", "networks.*.gw_priority", "volumes.*.tmpfs.mode",
+        "ports.*.target", "networks.*.priority", "networks.*.gw_priority",
         "ulimits.*.soft", "ulimits.*.hard", "build.ulimits.*.soft", "build.ulimits.*.hard", "blkio_config.weight",
-        "blkio_config.weight_device.*.weight", "deploy.replicas", "deploy.restart_policy.max_attempts", f"{RESOURCES}.limits.pids",
-        "deploy.placement.max_replicas_per_node", *(f"{one}.parallelism" for one in UPDATES),
+        "blkio_config.weight_device.*.weight", "deploy.replicas", f"{RESOURCES}.limits.pids",
         f"{RESOURCES}.reservations.generic_resources.*.discrete_resource_spec.value",
     )),
     (number, (
@@ -282,6 +141,11 @@ TYPED: tuple[tuple[Callable[[Any], Any], tuple[str, ...]], ...] = (
         "stop_grace_period", *(f"healthcheck.{key}" for key in ("interval", "timeout", "start_period", "start_interval")),
         "deploy.restart_policy.delay", "deploy.restart_policy.window", *(f"{one}.{key}" for one in UPDATES for key in ("delay", "monitor")),
     )),
+    (count, (
+        "healthcheck.retries", "deploy.restart_policy.max_attempts", "deploy.placement.max_replicas_per_node",
+        *(f"{one}.parallelism" for one in UPDATES),
+    )),
+    (bits, ("volumes.*.tmpfs.mode",)),
     (mode, ("secrets.*.mode", "configs.*.mode", "build.secrets.*.mode")),
     (count_of_devices, (f"{DEVICES}.count", "gpus.*.count")),
     (as_text, ("ports.*.published", "pid")),

@@ -1,0 +1,5 @@
+"""Phase 15: texts become numbers, times and sizes, and the tree becomes the model."""
+
+from lib.compose.reading.binding.model import bound
+
+__all__ = ["bound"]
