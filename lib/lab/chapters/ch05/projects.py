@@ -115,9 +115,9 @@ def told(place: Path, line: str, **shell: str) -> str:
     return said.getvalue().strip()
 
 
-def page(port: int = 8080, order: str = "", host: str = "127.0.0.1") -> str:
-    """What is to be read at a port of the server, or of a ``host`` on it, as soon as somebody answers; an ``order`` is posted."""
-    asked = request.Request(f"http://{host}:{port}/{order}", method="POST" if order else "GET")
+def page(path: str = "/", port: int = 8080, host: str = "127.0.0.1", method: str = "GET") -> str:
+    """What is to be read at a port of the server, or of a ``host`` on it, as soon as somebody answers."""
+    asked = request.Request(f"http://{host}:{port}{path}", method=method)
 
     def answer() -> str:
         with suppress(ConnectionError, error.URLError), request.urlopen(asked, timeout=10) as answer:

@@ -1,4 +1,4 @@
-"""GET /: how many orders there are, and who is counting. POST /ITEM: an order for the worker."""
+"""GET /: how many orders there are. GET /who: who has answered. POST /ITEM: an order for the worker."""
 
 import os
 import socket
@@ -11,9 +11,11 @@ orders, line = database(), queue()
 
 class Shop(BaseHTTPRequestHandler):
     def do_GET(self):
+        if self.path == "/who":
+            return self.say(socket.gethostname())
         with orders.cursor() as cursor:
             cursor.execute("select count(*) from orders")
-            self.say(f"{os.environ['GREETING']}: {cursor.fetchone()[0]} orders, counted by {socket.gethostname()}")
+            self.say(f"{os.environ['GREETING']}: {cursor.fetchone()[0]} orders")
 
     def do_POST(self):
         line.rpush("orders", self.path.strip("/"))
