@@ -28,8 +28,8 @@ def members(place: Path) -> dict[str, dict]:
 
 
 def states(place: Path) -> dict[str, str]:
-    """Each service in a word or two: running, healthy, exited (1) …"""
-    return {service: now(facts) for service, facts in members(place).items()}
+    """Each service in a word or two, by name: running, healthy, exited (1) …"""
+    return {service: now(facts) for service, facts in sorted(members(place).items())}
 
 
 def now(facts: dict) -> str:
