@@ -14,7 +14,7 @@ logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 _HOMES = {
     "Picture": "picture",
     "source": "sources",
-    "plan": "diagrams", "namespaces": "diagrams", "tree": "diagrams",
+    "plan": "diagrams", "namespaces": "diagrams", "tree": "diagrams", "services": "diagrams",
     "birth": "sketches", "panes": "sketches",
     "bars": "plots", "lines": "plots", "standstills": "plots", "watch": "plots", "growth": "plots", "stack": "plots",
     "knobs": "controls", "squeeze": "controls",
@@ -27,7 +27,7 @@ _HOMES = {
     "reorder": "lineorder", "anatomy": "layers",
     "topology": "networks", "path": "networks",
     "container": "cards",
-    "health": "lives", "backoff": "lives",
+    "health": "lives", "backoff": "lives", "gantt": "lives",
 }  # fmt: skip
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605

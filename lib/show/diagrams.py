@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from graphlib import TopologicalSorter
 from itertools import groupby
+from math import atan2, degrees
 from textwrap import wrap
 
 from lib.ingredients.namespaces import KINDS, identity
 from lib.process import STAGES, Plan, shorten
-from lib.show.picture import BLUE, GREEN, GREY, INK, ORANGE, PAPER, Picture, arrow, box, label, svg
+from lib.show.picture import BLUE, GREEN, GREY, INK, ORANGE, PAPER, RED, Picture, arrow, box, label, svg
 from lib.show.picture import words as escaped
 
 LANES = {"caller": 60, "go-between": 175, "starter": 175, "child": 290}
@@ -77,3 +79,52 @@ def tree(pid: int, me: str = "this notebook's kernel") -> str:
             break
         pid = int(right.split()[1])
     return "\n".join(f"{'   ' * depth}{'└─ ' if depth else ''}{name}" for depth, name in enumerate(reversed(chain)))
+
+
+KNOWN = {"healthy": GREEN, "running": BLUE, "starting": ORANGE, "unhealthy": RED}
+
+
+def services(waits: dict[str, dict[str, str]], states: dict[str, str]) -> Picture:
+    """Who waits for whom, in the order of their start, from left to right; each box says what its service is now.
+
+    ``waits``: service → what it waits for → until that is what (``started``, ``healthy``). Whom ``states`` doesn't name isn't there.
+    """
+    ranks = ranked(waits)
+    columns = [[name for name in waits if ranks[name] == rank] for rank in range(max(ranks.values(), default=0) + 1)]
+    tall = max(map(len, columns))
+    places = {
+        name: (16 + 220 * rank, 20 + 36 * (tall - len(column)) + 72 * row)
+        for rank, column in enumerate(columns) for row, name in enumerate(column)
+    }  # fmt: skip
+    ways = [(places[other], places[name]) for name, others in waits.items() for other in others]
+    parts = [slanted(x1 + 132, y1 + 23, x2 - 3, y2 + 23) for (x1, y1), (x2, y2) in ways]
+    for name, (x, y) in places.items():
+        parts += service(x, y, name, states.get(name, ""))
+    waiting = (
+        f"{name} waits until {' and '.join(f'{other} is {what}' for other, what in others.items())}"
+        for name, others in waits.items()
+        if others
+    )
+    now = ", ".join(f"{name} {states.get(name, 'not there')}" for name in waits)
+    return svg(max(x for x, _ in places.values()) + 150, 20 + 72 * tall, parts, f"{'; '.join(waiting)}. Now: {now}.")
+
+
+def service(x: int, y: int, name: str, now: str) -> list[str]:
+    colour, ink = (KNOWN.get(now.partition(" ")[0], "#66737f"), PAPER) if now else (PAPER, INK)
+    lines = [label(x + 66, y + 20, name, ink, "middle", "bold", 14), label(x + 66, y + 37, now or "not there", ink, "middle", size=12)]
+    return [box(x, y, 132, 46, colour, "none" if now else INK), *lines]
+
+
+def ranked(waits: dict[str, dict[str, str]]) -> dict[str, int]:
+    """How many must be there before it, one after the other, at least."""
+    ranks: dict[str, int] = {}
+    for name in TopologicalSorter(waits).static_order():
+        ranks[name] = 1 + max((ranks[other] for other in waits.get(name, ())), default=-1)
+    return ranks
+
+
+def slanted(x1: int, y1: int, x2: int, y2: int) -> str:
+    """An arrow to the right, up or down."""
+    turned = degrees(atan2(y2 - y1, x2 - x1))
+    line = f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" stroke="{GREY}" stroke-width="1.5"/>'
+    return f'{line}<polygon points="-8,-4 -8,4 0,0" transform="translate({x2} {y2}) rotate({turned:.0f})" fill="{GREY}"/>'

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+from matplotlib.patches import Patch
+
 from lib.show.picture import BLUE, GREEN, GREY, INK, ORANGE, PAPER, RED, Picture
 from lib.show.plots import NARROW, axes, plain, png, short
 
 LOOKS = {"starting": (ORANGE, "///"), "healthy": (GREEN, ""), "unhealthy": (RED, "xxx")}
 SIGNS = {"passed": ("o", GREEN, GREEN), "forgiven": ("o", PAPER, GREY), "failed": ("X", RED, RED)}
+STRETCHES = {"created": (GREY, "", 0.12), "started": (BLUE, "", 0.5)} | {what: (*look, 0.5) for what, look in LOOKS.items()}
 MEANT = {"passed": "passed", "forgiven": "failed, but doesn't count yet", "failed": "failed"}
 
 
@@ -71,3 +74,29 @@ def backoff(title: str, lives: Sequence[tuple[float, float]]) -> Picture:
     plot.margins(x=0.22)
     plot.set_xlim(left=-0.02 * lives[-1][1])
     return png(figure, f"{title}: the rests before the tries are {', '.join(f'{short(1000 * rest)} ms' for rest in rests)}.")
+
+
+def gantt(title: str, rows: dict[str, Sequence[tuple[float, str]]]) -> Picture:
+    """Several containers along one clock: for each its moments, as (second, what it is from then on).
+
+    ``created``, ``started`` (nobody asks after its health), ``starting``, ``healthy``, ``unhealthy``, and ``ended``.
+    """
+    end = 1.1 * max(moment for moments in rows.values() for moment, _ in moments)
+    figure, plot = axes(title, "seconds", "", 1.3 + 0.42 * len(rows), NARROW)
+    for row, moments in enumerate(rows.values()):
+        for (begin, what), (until, _) in zip(moments, [*moments[1:], (end, "")], strict=True):
+            if what == "ended":
+                plot.plot([begin], [row], marker="X", color=RED, markersize=9, linestyle="none", zorder=3)
+            else:
+                colour, hatch, height = STRETCHES[what]
+                plot.barh(row, until - begin, height, left=begin, color=colour, hatch=hatch, edgecolor=PAPER)
+    plot.set_yticks(range(len(rows)), list(map(plain, rows)))
+    plot.invert_yaxis()
+    plot.set_xlim(0, end)
+    there = {what for moments in rows.values() for _, what in moments}
+    keys = [
+        Patch(facecolor=colour, hatch=hatch, edgecolor=PAPER, label=what) for what, (colour, hatch, _) in STRETCHES.items() if what in there
+    ]
+    figure.legend(handles=keys, frameon=False, fontsize=9, loc="outside lower center", ncols=4)
+    told = (f"{name}: {', '.join(f'{what} at {moment:.2f} s' for moment, what in moments)}" for name, moments in rows.items())
+    return png(figure, f"{title}. {'; '.join(told)}.")

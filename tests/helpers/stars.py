@@ -30,6 +30,7 @@ class Star:
 
 
 NETWORK = ("root", "overlay", "nft", "ip")
+COMPOSED = (*NETWORK, "busybox")
 
 STARS = (
     Star(
@@ -161,5 +162,35 @@ STARS = (
         "5.2", "the health check never passes", "engine/daemons/checking.py",
         '"ExitCode": code, "Output": output}', '"ExitCode": code, "Output": ""}',
         "the last probe: exit code 127, \n", needs=("root", "overlay", "busybox"),
+    ),
+    Star(
+        "5.1", "depends_on does not wait for ready", "compose/acting/waiting.py",
+        'return found["Status"] == "healthy"', "return True",
+        "db is starting", needs=COMPOSED,
+    ),
+    Star(
+        "5.3", ".env against env_file against shell: which one wins?", "compose/reading/environment.py",
+        "Node({**from_files, **given}", "Node({**given, **from_files}",
+        "environment: {COLOUR: file}  .env     shell             env_file", needs=COMPOSED,
+    ),
+    Star(
+        "5.4", "where has the data gone?", "compose/planning/downward.py",
+        "if wishes.volumes else ()", "if True else ()",
+        "three orders; down, and up           0", needs=(*COMPOSED, "mmdebstrap"),
+    ),
+    Star(
+        "5.5", "a mount hides the image's files", "engine/volumes/filling.py",
+        "            copy(image, path, volume.data)", "            pass",
+        "./src:/app and /app/modules        main.py\n", needs=COMPOSED,
+    ),
+    Star(
+        "5.6", "an override's lists are appended", "compose/reading/merging.py",
+        "    return UNIQUE.apply(node)", "    return node",
+        "/srv is mounted already", needs=COMPOSED,
+    ),
+    Star(
+        "5.8", "up does not rebuild, up does not recreate", "compose/planning/reasons.py",
+        "and here != one.image", "and not here",
+        "up -d --build  yesterday's news", needs=COMPOSED,
     ),
 )  # fmt: skip

@@ -42,11 +42,11 @@ class Checked:
             return self.play.put_off(time.monotonic(), LATER)
         self.play.answered(code, time.monotonic())
         one = {"Start": self.begun, "End": moments.now(), "ExitCode": code, "Output": output}
-        if self.play.status != self.health["Status"]:
-            events.of_container(f"health_status: {self.play.status}", self.facts)
-        self.health = known.with_answer(self.health, self.play.status, self.play.streak, one)
+        before, self.health = self.health["Status"], known.with_answer(self.health, self.play.status, self.play.streak, one)
         with suppress(OSError):
             known.save(self.ident, self.health)
+        if self.play.status != before:  # told when it can be read: whoever waits for it looks at once, and not again
+            events.of_container(f"health_status: {self.play.status}", self.facts)
 
 
 class Checks:

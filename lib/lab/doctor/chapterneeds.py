@@ -9,7 +9,7 @@ NEEDS = {
     "02": (*BASIC, "overlay", "cgroup", "busybox"),
     "03": (*BASIC, "overlay", "busybox", "docker-registry"),
     "04": (*BASIC, "overlay", "busybox", "nft"),
-    "05": (*BASIC, "overlay", "cgroup", "busybox"),
+    "05": (*BASIC, "overlay", "cgroup", "busybox", "nft"),
     "06": (*BASIC, "overlay", "cgroup", "busybox"),
     "07": (*BASIC, "overlay", "cgroup", "busybox", "nft"),
 }
@@ -20,10 +20,13 @@ NO_NFT = (
 )
 LEFT_OUT = {  # of these, not in a lab VM by such a name: why
     "(TCG)": {"01": "It compares times, and in here the processor is emulated"},
-    "user-mode-linux": {"04": NO_NFT},
+    "user-mode-linux": {"04": NO_NFT, "05": NO_NFT},
 }
 MINUTES = {"04": 4}  # that the whole of a chapter takes where the processor is emulated
-PREPARED = {"01": ("nodejs", "python3", "nginx-light")}  # root file systems that a chapter wants; they are made outside, as root
+PREPARED = {
+    "01": ("nodejs", "python3", "nginx-light"),
+    "05": ("shop",),
+}  # root file systems that a chapter wants; they are made outside, as root
 LAB_HAS = {"root", "namespaces", "overlay", "cgroup", "experiments"}  # what the lab VM does not take from this machine
 
 

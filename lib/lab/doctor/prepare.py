@@ -39,6 +39,7 @@ PARTS: dict[str, Callable] = {
     "a Debian with Node.js": partial(bases.find, "node"),
     "a Debian with Python": partial(bases.find, "python"),
     "a Debian with nginx": partial(bases.find, "nginx"),
+    "a Debian with nginx, PostgreSQL, Redis and Python": partial(bases.find, "shop"),
     "a disk with a Debian that boots": bootmedia.debian_disk,
     "a kernel for virtual machines": virtual_machine,
     **{f"the image {name}": partial(image, name) for name in shortnames.HERE},

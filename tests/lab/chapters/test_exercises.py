@@ -28,6 +28,13 @@ def answer_1(left, router, right):
 BOTH_ROUTES = ROUTES + '    right.ip(f"route add default via 10.{router_.right}.0.1")'
 
 DOOR = "--health-cmd 'test -e /tmp/open'"
+EARLY = """
+answer_4 = f\'\'\'
+services:
+  db: {{image: box, command: "sh -c 'sleep {early_.opens}; touch /tmp/open; httpd -f -h /tmp'" WELL}}
+  shop: {{image: box, command: "sh -c 'wget -qO- http://db/open && sleep 1000'", depends_on: {{db: {{condition: CONDITION}}}}}}
+\'\'\'"""
+WELL = ", healthcheck: {{test: test -e /tmp/open, interval: 200ms, retries: 20}}"
 
 # chapter, exercise, a wrong answer, what the check must say to it
 WRONG = [
@@ -106,6 +113,12 @@ WRONG = [
     ("05", "again", 'answer_2 = "--restart always"', "whose work was done (exit code 0) was started again"),
     ("05", "keep", 'answer_3 = f"-v {keep_.path}"', "there is no volume that is called orders"),
     ("05", "keep", 'answer_3 = f"-v {keep_.called}:/elsewhere"', "the orders aren't in it"),
+    ("05", "early", "answer_4 = 4", "the answer must be a text"),
+    ("05", "early", 'answer_4 = "services: {db: {image: box}}"', "there is no container for shop: the file has no such service"),
+    ("05", "early", 'answer_4 = "services: {db: {imgae: box}}"', "imgae"),
+    ("05", "early", 'answer_4 = "services: {db: {image: box}, shop: {image: box}}"', "must be those of the task"),
+    ("05", "early", EARLY.replace("WELL", "").replace("CONDITION", "service_started"), "died of it: started is not the same as ready"),
+    ("05", "early", EARLY.replace("WELL", WELL).replace("CONDITION", "service_healthy"), "in the shop PRICE is '' and not '$"),
 ]  # fmt: skip
 LAYER_OF = """
 def layer_of(name):

@@ -6,7 +6,7 @@ from contextlib import redirect_stderr
 from io import StringIO
 
 from lib.engine import finding
-from lib.lab.chapters.ch05 import watching, world
+from lib.lab.chapters.ch05 import growing, projects, watching, world
 from lib.lab.chapters.exercises import Exercise, NotYet, in_kind
 
 AFTERWARDS = 1.5  # seconds that may pass until somebody notices
@@ -105,6 +105,48 @@ def check_keep(options, called: str, path: str) -> str:
     return "the container is gone with all its belongings, and the orders didn't notice"
 
 
+# -- 4: a file ----------------------------------------------------------------------------------------------------------------
+
+DATABASE = "sh -c 'sleep $OPENS; touch /tmp/open; httpd -f -h /tmp'"
+SHOP = "sh -c 'wget -qO- http://db/open && sleep 1000'"
+
+
+def check_early(answer, opens: float, price: int) -> str:
+    """The shop must start once, when its database is well, and have a dollar in its environment."""
+    if not isinstance(answer, str):
+        raise NotYet(f"the answer must be a text, the whole Compose file, and this is {in_kind(answer)}")
+    place = projects.project("early", answer)
+    try:
+        with redirect_stderr(StringIO()) as wrong:
+            projects.compose(place, "up -d")
+        found = growing.members(place)
+        if lacking := {"db", "shop"} - found.keys():
+            last = (wrong.getvalue().strip().splitlines() or [""])[-1].replace(f"{place}/", "")
+            raise NotYet(f"there is no container for {' and '.join(sorted(lacking))}: {last or 'the file has no such service'}")
+        judge_early(place, found, opens, price)
+    finally:
+        world.tidy()
+    return "one start, one shop, one dollar. Somewhere a crash loop has just found out that it isn't needed any more"
+
+
+def judge_early(place, found: dict[str, dict], opens: float, price: int) -> None:
+    shop, db = found["shop"], found["db"]
+    if shop["config"]["cmd"] != ["sh", "-c", SHOP[7:-1]] or db["config"]["cmd"] != [
+        "sh",
+        "-c",
+        DATABASE[7:-1].replace("$OPENS", f"{opens}"),
+    ]:
+        raise NotYet("the two commands must be those of the task; what you may add is around them")
+    state = world.awaited(
+        lambda: (now := finding.current(shop["id"])["state"]) and now["status"] != "created" and now, "a start of the shop"
+    )
+    if state["status"] != "running" or state.get("tries", {}).get("count"):
+        raise NotYet("the shop has asked for its orders too early, and died of it: started is not the same as ready")
+    said = projects.told(place, "exec -T shop sh -c 'echo $PRICE'")
+    if said != f"${price}":
+        raise NotYet(f"in the shop PRICE is {said!r} and not '${price}': to the file a dollar is the beginning of a variable")
+
+
 def exercises() -> list[Exercise]:
     """The chapter's exercises with fresh numbers."""
     return [
@@ -128,5 +170,12 @@ def exercises() -> list[Exercise]:
             lambda dice: {
                 "called": f"orders{dice.randrange(100, 1000)}", "path": dice.choice(["/srv/orders", "/var/lib/orders", "/opt/orders"]),
             },
+        ),
+        Exercise(
+            "early", "a file in which nobody is early", check_early,
+            ["db needs a healthcheck, and its question is that of section 4: test -e /tmp/open.",
+             "depends_on has a long form: a map with the service's name, and in it condition: service_healthy.",
+             "If the file doesn't say otherwise, it is asked every 30 seconds: interval; or start_period, start_interval. A dollar is $$."],
+            lambda dice: {"opens": dice.choice([0.7, 0.9, 1.1]), "price": dice.randrange(10, 100)},
         ),
     ]  # fmt: skip

@@ -1,6 +1,6 @@
 """Chapter 5's engine: a store and daemons of its own, so that the machine's containers are none of its business; and eyes to watch it with.
 
-Nothing in here has a network: what the chapter begins with are lives, not wires.
+It stands in a network namespace of its own, the chapter's server. What the chapter begins with are lives, not wires, and has no network.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import AbstractContextManager, nullcontext, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from typing import TypeVar
@@ -24,6 +24,7 @@ from lib.engine.log.reader import frames
 from lib.engine.naming import shortnames
 from lib.images import Library, Store
 from lib.lab.chapters import tempfolder
+from lib.lab.chapters.places import Place
 from lib.state import kept
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -44,23 +45,29 @@ echo x >> /tries
 exec sleep 1000
 """  # /bin/lately: fails so many times, and then runs
 SCRIPTS = {"slow": SLOW, "count": COUNT, "lately": LATELY}
-IMAGES = {  # three small images: one that does as it is told, a shop that talks, and its database
+IMAGES = {  # small images: one that does as it is told, a shop that talks, its database; and for the files' sections one or two files
     "box": "",
     "shop": 'CMD ["sh", "-c", "while :; do echo the shop is open; sleep 0.05; done"]\n',
     "db": 'RUN mkdir /data && echo 3 orders > /data/orders\nVOLUME /data\nCMD ["slow"]\n',
+    "colour": "ENV COLOUR=image\n",
+    "app": "RUN mkdir -p /app/modules && touch /app/app.py /app/modules/tea.py\n",
+    "newapp": "RUN mkdir -p /app/modules && touch /app/app.py /app/modules/tea.py /app/modules/pot.py\n",
 }
 PATIENCE = 60  # seconds that something may take on the slowest machine
 LOOK = 0.01
 MACHINE = {name: os.environ.get(name) for name in ("SUITCASE_RUN", "SUITCASE_STORE")}
 T = TypeVar("T")
+_server: list[Place] = []
 
 
 def begin() -> None:
-    """A store with the three images, and nobody in it. A second call begins anew."""
+    """A server whose store has the three images, and nobody in it. A second call begins anew."""
     end()
     folder = tempfolder.folder()
+    _server.append(Place("server"))
     os.environ |= {"SUITCASE_RUN": str(folder / "run"), "SUITCASE_STORE": str(folder / "store")}
-    library = Library(Store())
+    with server():
+        library = Library(Store())
     shortnames.make(library, "localhost/busybox:static")
     context = folder / "images"
     context.mkdir()
@@ -75,11 +82,17 @@ def begun() -> bool:
     return os.environ.get("SUITCASE_RUN") != MACHINE["SUITCASE_RUN"]
 
 
+def server() -> AbstractContextManager:
+    """Where the containers are, and the doors that they publish. (A Python that was started in there is there already.)"""
+    return _server[0] if _server else nullcontext()
+
+
 def tidy() -> None:
-    """Everybody out: no container, no volume, no daemon."""
-    with redirect_stdout(StringIO()):
-        for one in kept.every():
-            suitcase(f"rm -f {one['id']}")
+    """Everybody out: no container, no network, no volume, no daemon."""
+    with server(), redirect_stdout(StringIO()):
+        if every := " ".join(one["id"] for one in kept.every()):
+            suitcase(f"rm -f {every}")
+        suitcase("network prune -f")
         suitcase("volume prune -a -f")
     calling.rest()
 
@@ -88,6 +101,9 @@ def end() -> None:
     """Containers, daemons and folder go."""
     if begun():
         tidy()
+    for one in _server:
+        one.close()
+    _server.clear()
     for name, value in MACHINE.items():
         os.environ.pop(name, None)
         os.environ |= {name: value} if value is not None else {}
@@ -107,7 +123,7 @@ def up(line: str) -> None:
     """
     words = line.split()
     older = [one["id"] for one in kept.every() if "--name" in words and one["name"] == words[words.index("--name") + 1]]
-    with redirect_stdout(StringIO()):
+    with server(), redirect_stdout(StringIO()):
         for ident in older:
             suitcase(f"rm -f {ident}")
         suitcase(f"run -d --network none {line}")
@@ -115,7 +131,7 @@ def up(line: str) -> None:
 
 def heard(line: str) -> str:
     """What a command prints, instead of here."""
-    with redirect_stdout(StringIO()) as said, redirect_stderr(StringIO()):
+    with server(), redirect_stdout(StringIO()) as said, redirect_stderr(StringIO()):
         suitcase(line)
     return said.getvalue().strip()
 
@@ -123,7 +139,7 @@ def heard(line: str) -> str:
 def from_another_python(line: str) -> int:
     """``up`` in a Python of its own, which has ended when this returns: the pid it had."""
     words = [sys.executable, "-c", f"from lib.lab.chapters.ch05.world import up; up({line!r})"]
-    with subprocess.Popen(words, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}) as child:
+    with server(), subprocess.Popen(words, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}) as child:
         return child.pid
 
 
