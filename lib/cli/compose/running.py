@@ -182,11 +182,12 @@ def name_of(asked: Asked, one: Service, values: dict) -> str:
 
 def made(ours, asked: Asked, one: Service, values: dict, shield: Shield, teller: Teller) -> dict:
     """Written down. Raises ``ValueError``, ``LookupError``."""
+    from lib.compose.acting.images import of
     from lib.engine import lifecycle, wishes
 
     name = name_of(asked, one, values)
     teller.tell("Container", name, "Creating")
-    image = ours.find(images.name_of(asked.project, one))
+    image = of(ours, asked.project, one)
     with wishes.kept(image):
         facts = lifecycle.create(ours, facts_of(asked.project, one, values, image), name, shield.opened)
     teller.tell("Container", name, "Created")

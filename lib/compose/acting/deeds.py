@@ -136,7 +136,7 @@ class Deeds:
         return (mark.get("project"), mark.get("service"), mark.get("oneoff")) == (self.project.name, service, False)
 
     def create(self, one: CreateContainer, tell: Tell) -> None:
-        image = self.library.find(naming.image(self.project, one.model))
+        image = images.of(self.library, self.project, one.model)
         wanted = translation.Wanted(self.project, one.model, one.number, inherits=one.inherits, other=self.other)
         with wishes.kept(image):
             facts = translation.facts(wanted, image)

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from contextlib import closing
 
 from lib import linux
+from lib.compose.acting import images
 from lib.compose.acting.stopping import Stop
 from lib.compose.model import PreStart, Project, Service
 from lib.compose.planning.operations import RunHook
-from lib.compose.services import naming, translation
+from lib.compose.services import translation
 from lib.engine import ending, joining, lifecycle, wishes
 from lib.images import Library
 from lib.state import kept
@@ -75,7 +76,7 @@ def of_its_own(model: Service, said: PreStart, ident: str) -> Service:
 def before(library: Library, project: Project, stop: Stop, one: RunHook, facts: dict, other: Callable[[str], dict]) -> None:
     """Before the container of these facts starts. Raises ``HookFailed``, ``Interrupted``."""
     service = of_its_own(one.model, one.hook, facts["id"])
-    image = library.find(naming.image(project, service))
+    image = images.of(library, project, service)
     wanted = translation.Wanted(project, service, one.number, oneoff=True, aliases=False, other=other)
     name = f"{one.resource}-pre_start-{one.place}-{os.urandom(4).hex()}"
     with wishes.kept(image):

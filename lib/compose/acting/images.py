@@ -11,7 +11,7 @@ from lib import linux
 from lib.compose.acting.stopping import Stop
 from lib.compose.model import Build, Project, Service
 from lib.compose.services import naming
-from lib.images import Library
+from lib.images import Image, ImageError, Library
 
 Tell = Callable[[str], object]
 IN_MEMORY = "/proc/self/fd/"
@@ -24,6 +24,22 @@ def pull(library: Library, name: str, policy: str, platform: str, tell: Tell, st
     from lib.images.image import parse_platform
 
     resolve.image(library, name, policy, tell, parse_platform(platform) if platform else None, stopping=stop.pulls)
+
+
+def of(library: Library, project: Project, service: Service) -> Image:
+    """What the service's containers are made of: the image of that name, or what stood in for it as no registry could be reached.
+
+    Raises ``ImageError``.
+    """
+    from lib.engine.naming import shortnames
+
+    name = naming.image(project, service)
+    try:
+        return library.find(name)
+    except ImageError:
+        if service.build or service.pull_policy == "never" or not (other := shortnames.stand_in(name)):
+            raise
+        return library.find(other)
 
 
 def build(library: Library, project: Project, service: Service, tell: Tell, stop: Stop) -> None:

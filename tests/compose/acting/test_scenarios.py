@@ -372,6 +372,16 @@ def test_an_interrupt_ends_a_build(bench, tmp_path, stages):
     assert bench.seen() == {}
 
 
+def test_what_stands_in_for_an_image_of_the_hub(bench, monkeypatch):
+    monkeypatch.setenv("SUITCASE_OFFLINE", "1")
+    wanted = project(service("web", image="busybox"))
+    bench.do(wanted)
+    before = bench.facts("demo-web-1")
+    assert before["image"] == bench.library.find(BUSYBOX).id
+    bench.do(wanted)
+    assert bench.facts("demo-web-1")["id"] == before["id"]
+
+
 def test_an_image_that_is_nowhere_is_named(bench, monkeypatch):
     monkeypatch.setenv("SUITCASE_OFFLINE", "1")
     with pytest.raises(Failed, match="pull image localhost/no:such: No such image: localhost/no:such"):
