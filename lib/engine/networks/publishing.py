@@ -20,6 +20,13 @@ ANY = {"": ("0.0.0.0", "::"), "0.0.0.0": ("0.0.0.0",), "::": ("::",)}
 BACKLOG = 128
 
 
+class PortTaken(OSError):
+    """Says who has it, and no number of the kernel's."""
+
+    def __str__(self) -> str:
+        return self.strerror
+
+
 class Held:
     """The ports of one container, held: ``ports`` is what it has now, each with its number; ``sockets`` by the name that the keeper has."""
 
@@ -99,14 +106,14 @@ def bound(protocol: str, address: str, number: int) -> socket.socket:
 # -- who has it ---------------------------------------------------------------------------------------------------------
 
 
-def taken(one: dict, number: int) -> OSError:
+def taken(one: dict, number: int) -> PortTaken:
     """Docker's words, and who it is."""
     where = f"{one['ip'] or '0.0.0.0'}:{number}"
     for facts in kept.every():
         if any((other["protocol"], other["host"]) == (one["protocol"], number) for other in facts["state"].get("ports") or ()):
-            return OSError(errno.EADDRINUSE, f"Bind for {where} failed: port is already allocated, by container {facts['name']}")
+            return PortTaken(errno.EADDRINUSE, f"Bind for {where} failed: port is already allocated, by container {facts['name']}")
     who = listener(one["protocol"], number)
-    return OSError(
+    return PortTaken(
         errno.EADDRINUSE, f"failed to bind host port {where}/{one['protocol']}: address already in use" + (f", by {who}" if who else "")
     )
 
@@ -122,7 +129,9 @@ def listener(protocol: str, number: int) -> str:
                 continue
             rows = [line.split() for line in lines]
             inodes |= {row[9] for row in rows if int(row[1].rpartition(":")[2], 16) == number and (protocol == "udp" or row[3] == "0A")}
-    return next((f"{name} (pid {pid})" for pid, name in holders({f"socket:[{inode}]" for inode in inodes})), "")
+    for pid, name in holders({f"socket:[{inode}]" for inode in inodes}):
+        return f"{name} (pid {pid})" if pid != os.getpid() else "another container that is being started just now"
+    return ""
 
 
 def holders(names: set[str]):
