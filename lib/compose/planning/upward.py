@@ -19,7 +19,7 @@ from lib.compose.planning.reasons import Reasons
 from lib.compose.planning.shared import Shared
 from lib.compose.planning.taking import Taking, orphans
 from lib.compose.planning.wanted import Up
-from lib.compose.services import dependencies, naming
+from lib.compose.services import connections, dependencies, naming
 
 MANY = 10_000  # containers of a service: more is a slip of the pen
 MOST = 8  # letters of an id before the name of a container that replaces another
@@ -82,6 +82,8 @@ class Upward:
                 f"service {service.name} has the container_name {service.container_name}, and {count} containers cannot have one name: "
                 "take container_name out of the file, or ask for one"
             )
+        if words := connections.clash(service, count):
+            self.draft.warnings.append(words)
         there = self.without_leftovers(service)
         for one in there[count:]:
             self.taking.away(one, f"{service.name} is scaled down to {count}")

@@ -79,3 +79,14 @@ def address(text: str) -> str:
 
 def host(text: str) -> str:
     return text if text == "host-gateway" else address(text.removeprefix("[").removesuffix("]"))
+
+
+def clash(service: Service, count: int) -> str:
+    """A port of this machine that so many containers of the service cannot all have, in words; or nothing."""
+    for one in service.ports if count > 1 else ():
+        low, high = bounds(one.published, "hostPort") if one.published else (0, 0)
+        if low and high - low + 1 < count:
+            words = f"service {service.name} publishes this machine's port {one.published} (ports), and is to have {count} containers"
+            way_out = f"leave the host's port out, or give a range: {low}-{low + count - 1}:{one.target}"
+            return f"{words} (scale, deploy.replicas): not all of them can have it; {way_out}"
+    return ""

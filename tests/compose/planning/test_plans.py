@@ -8,7 +8,7 @@ import pytest
 from helpers.projects import container, observed, project, service, up
 
 from lib.compose.acting import Down, Observed, Remove, Restart, Start, Stop, Up, plan, why
-from lib.compose.model import Build, Dependency, Deploy, Hook, Mount, Network, PreStart, Volume
+from lib.compose.model import Build, Dependency, Deploy, Hook, Mount, Network, Port, PreStart, Volume
 from lib.compose.planning.observing import Thing
 
 NOTHING = Observed("demo", images={"localhost/busybox:static": "sha256:1"})
@@ -593,3 +593,13 @@ def test_what_cannot_be_is_said_before_anything_is_done(wanted, wishes, words):
     with pytest.raises(ValueError) as error:
         plan(wanted, NOTHING, wishes)
     assert words in str(error.value)
+
+
+def test_a_port_that_not_all_replicas_can_have_is_told_with_both_keys():
+    def warned(published: str) -> list[str]:
+        wanted = project(service("web", ports=[Port(target=80, published=published)], scale=2))
+        return list(plan(wanted, Observed("demo"), Up()).warnings)
+
+    (words,) = warned("8080")
+    assert "8080 (ports)" in words and "(scale, deploy.replicas)" in words and words.endswith("give a range: 8080-8081:80")
+    assert warned("8080-8081") == warned("") == []

@@ -96,8 +96,7 @@ def test_environment_has_the_project_s_name():
 
 def test_provenance(tmp_path):
     (tmp_path / "compose.yaml").write_text(
-        "services:\n  web:\n    image: nginx:${TAG}\n    environment:\n      - MODE\n    env_file: web.env\n"
-        "    stop_grace_period: 90s\n"
+        "services:\n  web:\n    image: nginx:${TAG}\n    environment:\n      - MODE\n    env_file: web.env\n    stop_grace_period: 90s\n"
     )
     (tmp_path / "compose.override.yaml").write_text("services:\n  web:\n    labels: {a: '${NOPE}'}\n")
     (tmp_path / ".env").write_text("# tags\nTAG=1.25\n")
