@@ -158,16 +158,20 @@ class Build:
         """Wait for all. When it is to stop, end what runs, again and again: a RUN may be just about to begin."""
         from concurrent.futures import FIRST_COMPLETED, wait
 
-        from lib import process
-
         left = set(jobs)
         while left:
             _, left = wait(left, TICK if self.stopping.is_set() else None, FIRST_COMPLETED)
             if self.stopping.is_set():
-                self.stopping.set()
-                for one in process.ours():
-                    if one.plan.name in self.running:
-                        one.signal(signal.SIGKILL)
+                self.end_what_runs()
+
+    def end_what_runs(self) -> None:
+        """It is to stop. Who calls this from another thread does so again and again, until ``run`` has ended."""
+        from lib import process
+
+        self.stopping.set()
+        for one in process.ours():
+            if one.plan.name in self.running:
+                one.signal(signal.SIGKILL)
 
     def result(self, stage: Stage):
         """What an earlier stage came to; waits for it."""
