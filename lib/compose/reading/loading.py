@@ -39,7 +39,7 @@ class Loaded:
         warnings: What its author should hear of.
         origins: Paths in the model, like ``services.web.image``, and where each value comes from.
         variables: All variables that the files could use.
-        tree: The file after all phases, with places.
+        tree: The file in its long forms, with places; texts are as they were written.
     """
 
     project: Project
@@ -88,9 +88,11 @@ def load(request: Request) -> Loaded:
     for key in enabled:
         environment.resolved(root["services"][key], loading.variables, f"services.{key}")
     about |= {"profiles": list(profiles), "variables": loading.variables.used}
+    tree = clone(root)
     project, origins = bound(root, enabled, about)
     check_consistency(project, root)
-    return Loaded(project, loading.warnings + told(root, enabled), origins, loading.variables, root)
+    warnings = dict.fromkeys(loading.warnings + told(tree, enabled))
+    return Loaded(project, list(warnings), origins, loading.variables, tree)
 
 
 def _name_in(read: list[tuple[str, list[Document]]], loading: _Loading) -> Node | None:
