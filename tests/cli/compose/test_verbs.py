@@ -257,6 +257,13 @@ def test_up_changes_what_differs_and_no_more(stack):
     assert now.split()[0] == before.split()[0] and now != before and stack("exec -T web sh -c 'echo $A'").out == "c\n"
 
 
+def test_why(stack):
+    assert stack("why db").out.startswith("demo-db-1 stays")
+    stack.write(FILE.replace("A: b", "A: c"))
+    db, _, web = sorted(stack("why").out.splitlines())
+    assert web.startswith("demo-web-1 is made anew: ") and "environment" in web and db.startswith("demo-db-1 stays")
+
+
 def test_scale_and_create(stack):
     stack("scale db=2 once=0")
     assert names(stack("ps -a --format {{.Name}}")) == ["demo-db-1", "demo-db-2", "demo-web-1"]

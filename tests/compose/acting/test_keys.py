@@ -11,6 +11,7 @@ from helpers.lives import BUSYBOX, log
 from helpers.needs import requires
 from helpers.waiting import wait_for
 
+from lib.compose.acting import Failed
 from lib.compose.reading import Request, load
 from lib.engine import usage
 
@@ -32,6 +33,7 @@ KEYS = {
     "cap_add": ("cap_add: [NET_ADMIN]", "grep CapEff /proc/self/status | cut -f2", "00000000a80435fb"),
     "cap_drop": ("cap_drop: [ALL]", "grep CapEff /proc/self/status | cut -f2", "0000000000000000"),
     "privileged": ("privileged: true", "test -e /dev/kmsg && echo yes", "yes"),
+    "security_opt": ("security_opt: ['no-new-privileges:true']", "grep NoNewPrivs /proc/self/status | cut -f2", "1"),
     "ulimits": ("ulimits: {nofile: {soft: 10, hard: 20}}", "ulimit -n; ulimit -Hn", "10 20"),
     "sysctls": ("sysctls: {net.core.somaxconn: '99'}", "cat /proc/sys/net/core/somaxconn", "99"),
     "shm_size": ("shm_size: 1m", "df -k /dev/shm | tail -1 | tr -s ' ' | cut -d' ' -f2", "1024"),
@@ -152,3 +154,16 @@ def test_it_has_the_volumes_of_another_service(bench, tmp_path, word):
     other = f"db:\n  image: {BUSYBOX}\n  stop_grace_period: 0s\n  command: [sleep, '1000']\n  volumes: ['named:/data']"
     bench.do(project_of(f"{word}\ncommand: [sh, -c, 'touch /data/x 2>&1; ls /data']", tmp_path, other))
     assert printed(bench) == ("touch: /data/x: Read-only file system" if word.endswith("ro']") else "x")
+
+
+def test_hooks_too_get_no_new_privileges(bench, tmp_path):
+    hook = "[sh, -c, 'grep NoNewPrivs /proc/self/status > /it']"
+    keys = f"security_opt: ['no-new-privileges:true']\npost_start: [{{command: {hook}}}]\ncommand: [sleep, '1000']"
+    bench.do(project_of(keys, tmp_path))
+    with open(f"/proc/{bench.facts('demo-web-1')['state']['pid']}/root/it") as file:
+        assert file.read().split() == ["NoNewPrivs:", "1"]
+
+
+def test_what_is_not_done_of_security_opt_is_refused(bench, tmp_path):
+    with pytest.raises(Failed, match=r"--security-opt seccomp:profile\.json is not done here"):
+        bench.do(project_of("security_opt: ['seccomp:profile.json']", tmp_path))
