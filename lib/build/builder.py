@@ -162,10 +162,10 @@ class Build:
         while left:
             _, left = wait(left, TICK if self.stopping.is_set() else None, FIRST_COMPLETED)
             if self.stopping.is_set():
-                self.stop()
+                self.end_what_runs()
 
-    def stop(self) -> None:
-        """Have it end with an error; also for another thread. It is to be called until it has: a RUN may be just about to begin."""
+    def end_what_runs(self) -> None:
+        """It is to stop. Who calls this from another thread does so again and again, until ``run`` has ended."""
         from lib import process
 
         self.stopping.set()

@@ -15,7 +15,8 @@ from lib.images import Library
 from lib.state import kept
 
 Tell = Callable[[str], object]
-TICK = 0.05  # seconds between two calls to end
+IN_MEMORY = "/proc/self/fd/"
+TICK = 0.05  # seconds between two looks at whether a build that is to stop has ended: its next command may be just about to begin
 
 
 def pull(library: Library, name: str, policy: str, platform: str, tell: Tell, stop: Stop) -> None:
@@ -30,33 +31,37 @@ def build(library: Library, project: Project, service: Service, tell: Tell, stop
     """Raises ``ImageError``, ``ValueError``, ``Interrupted``."""
     from lib.build import Build as Job
 
-    job = Job(library, options(library, project, service), lambda what, step, text: tell(text) if what == "output" else None)
-    with ended_by(stop, job.stop):
-        job.run()
+    said = options(library, project, service)
+    try:
+        job = Job(library, said, lambda what, step, text: tell(text) if what == "output" else None)
+        with ended_by(stop, job):
+            job.run()
+    finally:
+        for path in said.secrets.values():
+            if path.startswith(IN_MEMORY):
+                os.close(int(path.removeprefix(IN_MEMORY)))
 
 
 @contextmanager
-def ended_by(stop: Stop, end: Callable[[], object]) -> Iterator[None]:
-    """What goes on in this block is ended as soon as somebody says stop, again and again until it does end. Raises ``Interrupted``."""
-    over = os.eventfd(0, os.EFD_CLOEXEC)
+def ended_by(stop: Stop, job) -> Iterator[None]:
+    """A build in this block ends as soon as somebody says stop. Raises ``Interrupted`` then."""
+    over, has_ended = threading.Event(), os.eventfd(0, os.EFD_CLOEXEC)
 
     def watch() -> None:
-        ready = linux.readable([over, stop.fd])
-        while over not in ready:
-            end()
-            ready = linux.readable([over], TICK)
+        linux.readable([stop.fd, has_ended])
+        while not over.wait(TICK):
+            job.end_what_runs()
 
-    watcher = threading.Thread(target=watch)
+    watcher = threading.Thread(target=watch, name="builds")
     watcher.start()
     try:
         yield
-    except Exception:
-        stop.check()  # then that is why
-        raise
     finally:
-        os.eventfd_write(over, 1)
+        over.set()
+        os.eventfd_write(has_ended, 1)
         watcher.join()
-        os.close(over)
+        os.close(has_ended)
+        stop.check()
 
 
 def options(library: Library, project: Project, service: Service):
@@ -112,7 +117,7 @@ def secrets(project: Project, said: Build) -> dict[str, str]:
 
             fd = os.memfd_create("secret")
             os.write(fd, content(source))
-            found[one.target or one.source] = f"/proc/{os.getpid()}/fd/{fd}"
+            found[one.target or one.source] = f"{IN_MEMORY}{fd}"
     return found
 
 
