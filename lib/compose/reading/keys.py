@@ -13,6 +13,7 @@ from lib.compose.reading.schema import CONTAINER, FILE, SERVICE
 SWARM = "it is for a swarm; here there is one machine"
 WINDOWS = "it is for Windows"
 RESTARTS = "the next try comes after 100 ms, and each time after twice as long, as in Docker's engine"
+RESTARTS = "a container that ends is started again after 100 ms, and each time after twice as long, up to a minute"
 BUILDER = "this builder does not have it"
 
 CONTAINERS = {
@@ -36,21 +37,14 @@ CONTAINERS = {
     "networks.*.link_local_ips": "link-local addresses are not given",
     "volumes.*.consistency": "it was for Docker Desktop on macOS",
 }
-BUILDING = (
-    "entitlements",
-    "isolation",
-    "privileged",
-    "provenance",
-    "sbom",
-    "shm_size",
-    "ulimits",
-    "no_cache_filter",
-)
+BUILDING = ("extra_hosts", "isolation", "no_cache_filter", "privileged", "provenance", "sbom", "shm_size", "ulimits")
 SERVICES = {
     **{f"build.{key}": BUILDER for key in BUILDING},
     "deploy.endpoint_mode": SWARM,
+    "deploy.labels": SWARM,
     "deploy.mode": SWARM,
     "deploy.placement": SWARM,
+    "deploy.resources.reservations.cpus": "no processor can be kept free; say `cpu_shares`",
     "deploy.resources.reservations.devices": "graphics cards are not handed in",
     "deploy.resources.reservations.generic_resources": SWARM,
     "deploy.restart_policy.delay": RESTARTS,
@@ -66,11 +60,17 @@ SERVICES = {
     "provider": "no other programs are asked to provide a service",
 }
 OTHERS = {
+    "configs.*.labels": SWARM,
     "configs.*.template_driver": SWARM,
     "jobs": "jobs are not run by the clock here",
     "models": CONTAINERS["models"],
+    "networks.*.attachable": SWARM,
+    "networks.*.ipam.config.*.aux_addresses": "no addresses are kept free for others",
+    "networks.*.ipam.driver": "addresses are given in one way, that of Docker's default",
+    "networks.*.ipam.options": "addresses are given in one way, that of Docker's default",
     "secrets.*.driver": SWARM,
     "secrets.*.driver_opts": SWARM,
+    "secrets.*.labels": SWARM,
     "secrets.*.template_driver": SWARM,
 }
 NOT_DONE: dict[str, str] = {

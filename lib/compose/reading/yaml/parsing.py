@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +27,7 @@ from lib.compose.reading.yaml.scalars import meaning
 
 LARGEST = 4 << 20  # bytes of a file
 DEEPEST = 100  # levels
+MOST_DOCUMENTS = 500
 MOST = 100_000  # values, those of aliases counted as often as they are used: Compose's own bound
 
 UNSPEAKABLE = re.compile("[\0\ud800-\udfff]")  # what no path, argument or variable can hold
@@ -36,10 +38,14 @@ STANDARD = "tag:yaml.org,2002:"
 
 @dataclass(slots=True)
 class Document:
-    """``marks`` are the paths of ``!reset`` and ``!override``: what stands there in the files before goes away first."""
+    """``marks`` are the paths of ``!reset`` and ``!override``: what stands there in the files before goes away first.
+
+    ``size`` is how many values it has.
+    """
 
     root: Node
     marks: list[Path] = field(default_factory=list)
+    size: int = 0
 
 
 def documents(text: str, file: str) -> list[Document]:
@@ -47,8 +53,7 @@ def documents(text: str, file: str) -> list[Document]:
     if len(text) > LARGEST:
         raise ComposeError(f"the file is larger than {LARGEST >> 20} MiB; a Compose file is a few pages", Place(file))
     try:
-        reader = _Reader(file, list(YAML(typ="safe", pure=True).parse(text)))
-        return list(reader.stream())
+        return list(_Reader(file, YAML(typ="safe", pure=True).parse(text)).stream())
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise ComposeError(_explained(error), Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)) from None
@@ -68,24 +73,23 @@ def _explained(error: MarkedYAMLError) -> str:
 
 
 class _Reader:
-    def __init__(self, file: str, events: list):
-        self.file, self.events, self.position = file, events, 0
+    def __init__(self, file: str, events: Iterator):
+        self.file, self.events, self.count = file, events, 0
 
     def stream(self):
-        while (event := self._next()) and not isinstance(event, StreamEndEvent):
+        documents = 0
+        while not isinstance(event := next(self.events), StreamEndEvent):
             if isinstance(event, DocumentStartEvent):
                 explicit = event.explicit
             elif not isinstance(event, DocumentEndEvent | StreamStartEvent):
                 self.anchors: dict[str, tuple[Node, int] | None] = {}
                 self.marks: list[Path] = []
-                self.count = 0
+                before, documents = self.count, documents + 1
+                if documents > MOST_DOCUMENTS:
+                    raise ComposeError(f"the file has more than {MOST_DOCUMENTS} documents", self._place(event))
                 root = self._node(event, (), self._place(event))
                 if explicit or root.value is not None:
-                    yield Document(root, self.marks)
-
-    def _next(self) -> Any:
-        self.position += 1
-        return self.events[self.position - 1]
+                    yield Document(root, self.marks, self.count - before)
 
     def _place(self, event) -> Place:
         return Place(self.file, event.start_mark.line + 1, event.start_mark.column + 1)
@@ -134,14 +138,14 @@ class _Reader:
     def _scalar(self, event) -> Any:
         if found := UNSPEAKABLE.search(event.value):
             raise ComposeError(f"a text can't have the character {found[0]!r} in it: no program could be told of it", self._place(event))
-        plain = event.implicit[0] or ((event.tag or "").startswith("!") and event.style is None)
+        plain = event.implicit[0]
         if event.tag and event.tag.startswith(STANDARD) and event.style is None:
             plain = event.tag != STANDARD + "str"
         return meaning(event.value) if plain else event.value
 
     def _list(self, path: Path) -> list[Node]:
         found: list[Node] = []
-        while not isinstance(event := self._next(), SequenceEndEvent):
+        while not isinstance(event := next(self.events), SequenceEndEvent):
             node = self._node(event, (*path, len(found)), self._place(event))
             if node.value is not GONE:
                 found.append(node)
@@ -151,13 +155,13 @@ class _Reader:
         found: dict[str, Node] = {}
         seen: dict[str, Place] = {}
         merged: list[Node] = []
-        while not isinstance(event := self._next(), MappingEndEvent):
+        while not isinstance(event := next(self.events), MappingEndEvent):
             place = self._place(event)
             key = self._key(event, place)
             if key in seen:
                 raise ComposeError(f"`{key}` is here a second time; it was set at line {seen[key].line}", place)
             seen[key] = place
-            value = self._next()
+            value = next(self.events)
             if key == "<<" and event.style is None:
                 merged += self._merged(self._node(value, path, self._place(value)))
             else:
