@@ -316,3 +316,13 @@ def test_a_label_makes_nobody_a_projects(compose):
     assert names(compose("ps -aq")) == [] and names(compose("ls -aq")) == []
     compose("down -t 0")
     assert compose.host("inspect -f {{.State.Status}} stranger").out == "running\n"
+
+
+def test_one_at_a_time(compose, monkeypatch):
+    """``--parallel``, or the variable: each thing is done before the next one begins."""
+    compose.write(f"services: {{web: {{image: {BUSYBOX}, command: sleep 60, scale: 4, stop_grace_period: 0s}}}}")
+    started = re.findall(r"demo-web-\d (\w+)", compose("--parallel 1 up -d").err)
+    pairs = list(zip(started[::2], started[1::2], strict=True))
+    assert pairs == [("Creating", "Created")] * 4 + [("Starting", "Started")] * 4
+    monkeypatch.setenv("COMPOSE_PARALLEL_LIMIT", "x")
+    assert "COMPOSE_PARALLEL_LIMIT must be an integer" in compose("ps", 1).err
