@@ -6,7 +6,7 @@ import hashlib
 from typing import Any
 
 from lib.compose.model import Project
-from lib.compose.reading.canonical.document import document
+from lib.compose.reading.canonical.shape import document
 from lib.compose.reading.canonical.writing import json_text
 from lib.compose.reading.interpolation import names_in
 from lib.compose.reading.loading import Loaded

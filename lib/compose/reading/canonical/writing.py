@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarString, SingleQuotedScalarString
 
 from lib.compose.model import Project
-from lib.compose.reading.canonical.document import document, in_order
+from lib.compose.reading.canonical.shape import document, in_order
 from lib.compose.reading.loading import Request, load
 from lib.compose.reading.nodes import plain
 from lib.compose.reading.yaml.scalars import meaning
