@@ -236,12 +236,14 @@ def image_row(one: dict) -> list[str]:
 def volumes(asked: Asked, services: tuple[str, ...], template: str, quiet: bool) -> None:
     """List volumes."""
     from lib.cli.volumes import verbs
+    from lib.compose.services import naming
     from lib.engine import finding
     from lib.engine import volumes as there
 
     with errors():
         used = {mount.get("name") for one in members.meant(asked, services) for mount in finding.mounts(one)}
-        found = [verbs.row(one) for one in there.every() if one.name in used]
+        own = [one for one in there.every() if one.labels.get(f"{naming.LABEL}.project") == asked.called]
+        found = [verbs.row(one) for one in own if one.name in used or not services]
         template = verbs.TABLE if template in ("", "table") else template
         if told := templates.listed("{{.Name}}" if quiet else template, verbs.HEADS, found):
             tell(told.removesuffix("\n"))

@@ -128,6 +128,7 @@ def mount(word: str) -> Mount:
 def made_ready(asked: Asked, one: Service, values: dict, teller: Teller) -> None:
     """What it depends on runs, and is as it is to be; its networks and volumes are there, and its image."""
     from lib.engine.naming import resolve
+    from lib.images.image import parse_platform
 
     needs = () if values["no_deps"] else tuple(name for name in one.depends_on if name in asked.project.services)
     if needs:
@@ -138,8 +139,9 @@ def made_ready(asked: Asked, one: Service, values: dict, teller: Teller) -> None
     if one.build and (values["build"] or one.pull_policy == "build" or not is_here(images.name_of(asked.project, one))):
         images.built(asked, teller, one, values["quiet_build"])
     elif not one.build:
-        policy = values["pull"] if values["pull"] not in ("", "policy") else images.one_of(one.pull_policy or "missing")
-        resolve.image(library(), one.image, policy)
+        policy = values["pull"] if values["pull"] not in ("", "policy") else one.pull_policy
+        place = parse_platform(one.platform) if one.platform else None
+        resolve.image(library(), one.image, policy if policy in ("always", "never") else "missing", platform=place)
     carrying.furnished(asked, one, teller)
 
 

@@ -28,6 +28,7 @@ from lib.compose.reading.schema import FILE, SERVICE, check
 from lib.compose.reading.yaml import Document, documents
 
 MOST_FILES = 500  # with all that is included and extended
+MOST_VALUES = 300_000  # of all of them
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class _Loading:
     warnings: list[Problem] = field(default_factory=list)
     chain: tuple[str, ...] = ()
     texts: dict[str, str] = field(default_factory=dict)
-    count: list[int] = field(default_factory=lambda: [0])
+    count: list[int] = field(default_factory=lambda: [0, 0])  # files and values up to now
 
     @property
     def home(self) -> str:
@@ -123,6 +124,9 @@ def _documents(loading: _Loading, file: str, node: Node | None) -> list[Document
         loading.texts[file] = finding.text_of(file, loading.request.stdin, node)
     found = documents(loading.texts[file], file)
     for document in found:
+        loading.count[1] += document.size
+        if loading.count[1] > MOST_VALUES:
+            raise ComposeError(f"the files of this project have more than {MOST_VALUES} values", node.place if node else Place(file))
         if not isinstance(document.root.value, dict):
             raise ComposeError("the file must be a mapping (`key: value`)", document.root.place)
     return found

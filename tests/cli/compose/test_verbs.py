@@ -180,6 +180,7 @@ def test_waiting_for_the_end(stack):
 
 
 def test_logs(stack):
+    wait_for(lambda: "hello" in stack("logs web").out)
     assert sorted(stack("logs").out.splitlines()) == ["db-1    | ready", "once-1  | one", "once-1  | two", "web-1   | hello"]
     assert stack("logs -n 1 web").out == "web-1  | hello\n" and stack("logs --no-log-prefix db").out == "ready\n"
     assert re.fullmatch(r"web-1  \| \d{4}-\S+Z hello\n", stack("logs -t web").out)
@@ -233,6 +234,20 @@ def test_up_in_the_foreground(stack):
     assert "db-1    | bye\n" in said.out and "Aborting on container exit..." in said.err
     assert names(stack("ps -q")) == []
     assert stack("up --no-log-prefix --abort-on-container-failure --no-attach db --attach once once", 4).out.splitlines()[1] == "one"
+    for flag in ("exit", "failure"):  # of who ends the others, not of who ends last
+        assert "web-1 exited with code 3\n" in stack(f"up --abort-on-container-{flag}", 4).out
+
+
+def test_volumes_are_there_when_no_container_is(stack):
+    stack.host("volume create other")
+    stack("down -t 0")
+    assert names(stack("volumes -q")) == ["demo_data"] and names(stack("volumes -q db")) == []
+
+
+@pytest.mark.parametrize(("policy", "words"), [("never", "No such image: nosuch:image"), ("always", "cannot pull nosuch:image")])
+def test_run_pulls_as_the_file_says(compose, policy, words):
+    compose.write(f"services: {{web: {{image: 'nosuch:image', pull_policy: {policy}}}}}")
+    assert words in compose("run --rm web", 1).err
 
 
 def test_up_waits(compose):

@@ -91,3 +91,13 @@ def test_what_a_secret_holds_is_in_nothing_that_is_printed(tmp_path):
     assert loaded.project.secrets["s"].content == "a word to nobody"
     for printed in (canonical.provenance(loaded), canonical.as_json(loaded.project), canonical.as_yaml(loaded.project)):
         assert "environment" in str(printed) and "nobody" not in str(printed)
+
+
+def test_a_large_file_that_is_included_often(tmp_path):
+    (tmp_path / "large.yaml").write_text("x-a: &a [" + "x, " * 300 + "]\nx-b: [" + "*a, " * 300 + "]\n")
+    includes = ", ".join(["large.yaml"] * 100)
+    assert "the files of this project have more than 300000 values" in refused(tmp_path, f"include: [{includes}]\n" + ONE % "")
+
+
+def test_documents_without_end(tmp_path):
+    assert "compose.yaml:1002:1: the file has more than 500 documents" in refused(tmp_path, "---\na\n" * 10_000)

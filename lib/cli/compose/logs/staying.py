@@ -87,8 +87,8 @@ class Staying:
     # -- the end
 
     def ended(self, facts: dict, code: int) -> str:
-        wanted = self.code_from or members.service(facts)
-        if members.service(facts) == wanted and self.abort and not self.interrupts:
+        counts = members.service(facts) == self.code_from if self.code_from else not self.worker  # else it is only we who end it
+        if self.abort and counts and not self.interrupts:
             self.code = code
         if self.abort == "exit" or (self.abort == "failure" and code):
             self.stop("Aborting on container exit...")

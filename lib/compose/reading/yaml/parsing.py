@@ -27,6 +27,7 @@ from lib.compose.reading.yaml.scalars import meaning
 
 LARGEST = 4 << 20  # bytes of a file
 DEEPEST = 100  # levels
+MOST_DOCUMENTS = 500
 MOST = 100_000  # values, those of aliases counted as often as they are used: Compose's own bound
 
 UNSPEAKABLE = re.compile("[\0\ud800-\udfff]")  # what no path, argument or variable can hold
@@ -37,10 +38,14 @@ STANDARD = "tag:yaml.org,2002:"
 
 @dataclass(slots=True)
 class Document:
-    """``marks`` are the paths of ``!reset`` and ``!override``: what stands there in the files before goes away first."""
+    """``marks`` are the paths of ``!reset`` and ``!override``: what stands there in the files before goes away first.
+
+    ``size`` is how many values it has.
+    """
 
     root: Node
     marks: list[Path] = field(default_factory=list)
+    size: int = 0
 
 
 def documents(text: str, file: str) -> list[Document]:
@@ -69,19 +74,22 @@ def _explained(error: MarkedYAMLError) -> str:
 
 class _Reader:
     def __init__(self, file: str, events: Iterator):
-        self.file, self.events = file, events
+        self.file, self.events, self.count = file, events, 0
 
     def stream(self):
+        documents = 0
         while not isinstance(event := next(self.events), StreamEndEvent):
             if isinstance(event, DocumentStartEvent):
                 explicit = event.explicit
             elif not isinstance(event, DocumentEndEvent | StreamStartEvent):
                 self.anchors: dict[str, tuple[Node, int] | None] = {}
                 self.marks: list[Path] = []
-                self.count = 0
+                before, documents = self.count, documents + 1
+                if documents > MOST_DOCUMENTS:
+                    raise ComposeError(f"the file has more than {MOST_DOCUMENTS} documents", self._place(event))
                 root = self._node(event, (), self._place(event))
                 if explicit or root.value is not None:
-                    yield Document(root, self.marks)
+                    yield Document(root, self.marks, self.count - before)
 
     def _place(self, event) -> Place:
         return Place(self.file, event.start_mark.line + 1, event.start_mark.column + 1)
