@@ -1,6 +1,7 @@
 """Pictures: each has a text alternative that says what it shows, and is stable where it is compared."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -267,3 +268,20 @@ def test_a_table_is_html_too_with_strangers_words_as_words():
     assert show.table("a|b", [["<b>", "x\x1b"]])._repr_html_() == (
         "<table>\n<tr><th>a</th><th>b</th></tr>\n<tr><td>&lt;b&gt;</td><td>x\\x1b</td></tr>\n</table>"
     )
+
+
+def test_services_are_drawn_in_the_order_of_their_start():
+    waits = {"db": {}, "shop": {"db": "healthy"}, "front": {"shop": "started", "db": "healthy"}}
+    picture = show.services(waits, {"db": "healthy", "shop": "exited (1)"})
+    assert picture.alt == (
+        "shop waits until db is healthy; front waits until shop is started and db is healthy. "
+        "Now: db healthy, shop exited (1), front not there."
+    )
+    columns = [int(re.search(rf'<text x="(\d+)"[^>]*>{name}</text>', picture.data)[1]) for name in waits]
+    assert columns == sorted(set(columns)), "each to the right of whom it waits for"
+    assert picture.data.count("<polygon") == 3
+
+
+def test_whoever_waits_for_himself_is_not_drawn():
+    with pytest.raises(ValueError, match="cycle"):
+        show.services({"a": {"b": "started"}, "b": {"a": "started"}}, {})

@@ -58,7 +58,8 @@ CHAPTERS = (
         "05", "compose", "Docker Compose: Reading the File You've Been Copy-Pasting",
         "You shoot whoever looks after a container, and it runs on; you shoot whoever reads its output, and not a line is missing. "
         "You draw a health check along the clock, and watch a crashing shop being picked up, later and later. "
-        "You lose some orders, and find out in which volume they were. (The Compose file itself follows.)",
+        "You lose some orders, and find out in which volume they were. "
+        "Then you read the file aloud, with the plan that comes of it, and write your own Compose.",
         alone=True,
     ),
     Chapter("06", "security", "Securing Your Docker Setup (Most People Skip This)"),

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from helpers.waiting import wait_for
 
 from lib import state
 from lib.engine.daemons import calling
-from lib.lab.chapters.ch05 import daemons, watching, world
+from lib.lab.chapters.ch05 import byhand, daemons, growing, projects, watching, world
 from lib.lab.doctor.leaks import of_processes
 from lib.state import kept
 
@@ -127,3 +128,92 @@ def test_lives_are_told_from_the_first_start(begun):
 def test_what_becomes_of_it_depends_on_the_policy(begun, policy, end, then):
     assert world.comes_back(policy, end) == then
     assert world.comes_back(policy, "stopped") == "stays down"
+
+
+# -- the second part: projects ------------------------------------------------------------------------------------------
+
+composed = requires("nft", "ip")
+RACE = """
+services:
+  db:
+    image: box
+    command: sleep 100
+    healthcheck: {test: test -e /tmp/open, interval: 100ms}
+  shop:
+    image: box
+    command: sh -c 'exit 3'
+    depends_on: [db]
+"""
+
+
+def test_a_project_is_a_folder_whose_old_files_are_gone(begun):
+    place = projects.project("one", "services: {a: {image: box}}", **{".env": "X=1"})
+    assert (place / "compose.yaml").read_text().startswith("services") and (place / ".env").exists()
+    place = projects.project("one", "services: {b: {image: box}}")
+    assert list(projects.read(place).project.services) == ["b"] and not (place / ".env").exists()
+    projects.edit(place, "b:", "c:")
+    assert list(projects.read(place).project.services) == ["c"]
+    with pytest.raises(ValueError, match="has no 'nosuch'"):
+        projects.edit(place, "nosuch", "")
+
+
+def test_each_value_has_its_line_and_its_variable(begun):
+    place = projects.project("one", "services:\n  a:\n    image: box\n    environment: {X: $X}\n", **{".env": "X=1"})
+    assert projects.origins(place, "a") == [
+        ("image", "box", "compose.yaml:3"),
+        ("environment.X", "1", "compose.yaml:4 (X from .env:1)"),
+    ]
+    assert projects.origins(place, "a", X="2")[1][1] == "2", "the shell's wins"
+
+
+@composed
+def test_a_project_is_told_by_its_services_and_their_moments(begun):
+    place = projects.project("race", RACE)
+    assert growing.waits(place) == {"db": {}, "shop": {"db": "started"}}
+    projects.told(place, "up -d")
+    wait_for(lambda: growing.states(place)["shop"] == "exited (3)")
+    assert growing.states(place)["db"] == "starting"
+    world.heard("exec race-db-1 touch /tmp/open")
+    wait_for(lambda: growing.states(place)["db"] == "healthy")
+    found = growing.lives(place, 0.0)
+    assert [what for _, what in found["shop"]] == ["created", "started", "ended"]
+    assert [what for _, what in found["db"]] == ["created", "starting", "healthy"]
+
+
+@composed
+def test_whoever_is_watching_sees_it_come_up(begun, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(growing, "display", drawn.append)
+    place = projects.project("race", RACE)
+    growing.up_live(place)
+    [panel] = drawn
+    assert repr(panel) == "The services as they start: db, shop. It moves in JupyterLab."
+    assert "race" not in panel.children[0].value and "<svg" in panel.children[0].value
+    assert not [one for one in threading.enumerate() if one.name == growing.PAINTER]
+
+
+@composed
+def test_a_shell_s_variable_is_there_for_one_command_only(begun):
+    place = projects.project("one", "services: {a: {image: box, command: echo $WORD}}")
+    assert projects.told(place, "run -T --rm a", WORD="hello") == "hello" and "WORD" not in os.environ
+
+
+@composed
+@requires("mmdebstrap")
+def test_the_shop_takes_orders_and_keeps_them(begun):
+    here = projects.shop()
+    projects.told(here, "up -d")
+    assert set(growing.states(here).values()) == {"healthy", "running"}
+    assert projects.page().endswith(": 0 orders") and projects.page("/teapot", method="POST") == "thank you"
+    wait_for(lambda: projects.page().endswith(": 1 orders"))
+    assert projects.volume_at("/data", here) == "shop_orders"
+
+
+def test_by_hand_each_service_is_a_line_and_each_key_a_flag():
+    lines = byhand.lines(projects.SHOP)
+    assert lines[:2] == ["docker network create shop_default", "docker volume create shop_orders"]
+    names = [line.split("--name ")[1].split()[0] for line in lines[2:]]
+    assert names[-1] == "shop-web-1" and len(names) == 5 and max(map(len, "\n".join(lines).splitlines())) <= byhand.WIDE + 3
+    keys = {key: words for key, words, _ in byhand.keys(projects.SHOP)}
+    assert keys.keys() == byhand.DONE_BY.keys() and keys["ports"] == "--publish 8080:80/tcp"
+    assert all((Path(byhand.__file__).parents[3] / module).exists() for module in byhand.DONE_BY.values())

@@ -16,6 +16,8 @@ from lib.lab.chapters.ch05 import projects, watching, world
 from lib.show.controls import Panel
 from lib.state import kept
 
+PAINTER = "painter of services"
+
 
 def members(place: Path) -> dict[str, dict]:
     """The project's containers, the newest of each service: service → facts as they are now."""
@@ -76,7 +78,7 @@ def up_live(place: Path, line: str = "up -d") -> None:
                     last = found
                     screen.value = show.services(order, found).data
 
-    painter = threading.Thread(target=draw, daemon=True)
+    painter = threading.Thread(target=draw, name=PAINTER, daemon=True)
     painter.start()
     try:
         projects.told(place, line)
