@@ -17,7 +17,7 @@ def service(name: str = "web", **keys) -> Service:
 
 
 def project(*services: Service, name: str = "demo", **keys) -> Project:
-    networks = keys.pop("networks", {}) | {"default": Network(name=f"{name}_default")}
+    networks = {"default": Network(name=f"{name}_default")} | keys.pop("networks", {})
     return Project(**{"name": name, "services": {one.name: one for one in services}, "networks": networks, **keys})
 
 

@@ -13,6 +13,7 @@ __getattr__, __all__ = hand_on(
         "planning.operations": "Operation Plan",
         "planning.wanted": "Down Remove Restart Start Stop Up",
         "planning.plans": "plan",
+        "planning.telling": "why",
         "acting.executing": "Failed execute",
         "acting.carrying": "carry_out",
         "acting.reporters": "Plain Recorder Reporter",

@@ -81,7 +81,7 @@ def secrets(project: Project, said: Build) -> dict[str, str]:
             from lib.compose.services.mounts import content
 
             fd = os.memfd_create("secret")
-            os.write(fd, content(project, source))
+            os.write(fd, content(source))
             found[one.target or one.source] = f"/proc/{os.getpid()}/fd/{fd}"
     return found
 

@@ -37,11 +37,14 @@ def order(project: Project) -> list[str]:
     for name, service in project.services.items():
         for other, one in of(service).items():
             if other not in project.services and one.required:
-                why = f"it has a profile that is not on: --profile {' '.join(project.disabled[other].profiles)}"
-                raise ValueError(
-                    f"service {name} depends on {other}: {why if other in project.disabled else 'there is no service of that name'}"
-                )
+                raise ValueError(f"service {name} depends on {other}: {why_missing(project, other)}")
     return sorted_by({name: [one for one in of(service) if one in project.services] for name, service in project.services.items()})
+
+
+def why_missing(project: Project, name: str) -> str:
+    if name in project.disabled:
+        return f"it has a profile that is not on (--profile {project.disabled[name].profiles[0]})"
+    return "there is no service of that name"
 
 
 def sorted_by(needs: Mapping[str, Iterable[str]]) -> list[str]:
@@ -81,7 +84,7 @@ def nearly(project: Project, name: str) -> str:
 
     near = get_close_matches(name, [*project.services, *project.disabled], 1, 0.6)
     if name in project.disabled:
-        return f" (it has a profile that is not on: --profile {' '.join(project.disabled[name].profiles)})"
+        return f": {why_missing(project, name)}"
     return f" (there is {near[0]}: is that meant?)" if near else ""
 
 

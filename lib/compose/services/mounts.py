@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
 
@@ -121,21 +120,18 @@ def bound(project: Project, service: Service) -> list[dict]:
 def files(project: Project, service: Service) -> list[dict]:
     """Those that the container gets a copy of: place, content, owner and mode. Raises ``ValueError``."""
     return [
-        {"target": target, "content": content(project, source).hex(), "uid": int(one.uid or 0), "gid": int(one.gid or 0),
+        {"target": target, "content": content(source).hex(), "uid": int(one.uid or 0), "gid": int(one.gid or 0),
          "mode": 0o444 if one.mode is None else stat.S_IMODE(one.mode)}
         for one, source, target in grants(project, service) if not is_bound(one, source)
     ]  # fmt: skip
 
 
-def content(project: Project, source: FileSource) -> bytes:
+def content(source: FileSource) -> bytes:
     if source.file:
         with open_regular(source.file) as file:
             found = file.read(LONGEST + 1)
-    elif source.environment:
-        value = project.variables.get(source.environment, os.environ.get(source.environment))
-        if value is None:
-            raise ValueError(f"environment variable {source.environment!r} is to be a secret or a config, and is not set")
-        found = value.encode()
+    elif source.environment and not source.content:
+        raise ValueError(f"environment variable {source.environment!r} is to be a secret or a config, and is not set, or empty")
     else:
         found = source.content.encode()
     if len(found) > LONGEST:

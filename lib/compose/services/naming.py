@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from lib.compose.model import Network, Project, Service, Volume
 
@@ -31,15 +31,24 @@ def digest(what: object) -> str:
 
 
 def keys(project: Project, service: Service) -> dict[str, str]:
-    """Of each key that makes a container what it is, a digest: so it can be said which of them has changed."""
+    """Of each key that makes a container what it is, a digest: so it can be said which of them has changed. Of a mapping, of each entry."""
     said = service.model_dump(exclude_defaults=True, exclude=ELSEWHERE)
     if "deploy" in said:
         said["deploy"] = {name: value for name, value in said["deploy"].items() if name in ("resources", "restart_policy")}
     said["image"] = image(project, service)
     for kind, sources in (("secrets", project.secrets), ("configs", project.configs)):
         if kind in said:
-            said[kind] = [[one, given(project, sources, one["source"])] for one in said[kind]]
-    return {name: digest(without_extensions(value))[:SHORT] for name, value in sorted(said.items()) if value and name != "extensions"}
+            said[kind] = [[one, given(sources, one["source"])] for one in said[kind]]
+    return {name: digest(value)[:SHORT] for name, value in sorted(entries(without_extensions(said)))}
+
+
+def entries(said: Mapping) -> Iterator[tuple[str, object]]:
+    """``environment.A``, ``image``: what is not empty."""
+    for name, value in said.items():
+        if isinstance(value, dict):
+            yield from ((f"{name}.{key}", one) for key, one in value.items())
+        elif value:
+            yield name, value
 
 
 def without_extensions(said: object) -> object:
@@ -49,12 +58,9 @@ def without_extensions(said: object) -> object:
     return [without_extensions(one) for one in said] if isinstance(said, list) else said
 
 
-def given(project: Project, sources: Mapping, key: str) -> dict:
-    """What a secret or a config says, with the variable's value where it comes from one."""
-    one = sources.get(key)
-    if one is None:
-        return {}
-    return one.model_dump(exclude_defaults=True) | ({"value": project.variables.get(one.environment)} if one.environment else {})
+def given(sources: Mapping, key: str) -> dict:
+    """What a secret or a config says, its content included where that is known."""
+    return sources[key].model_dump(exclude_defaults=True) if key in sources else {}
 
 
 def config_hash(found: Mapping[str, str]) -> str:

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from helpers.projects import container, observed, project, service, up
 
-from lib.compose.acting import Down, Observed, Remove, Restart, Start, Stop, Up, plan
-from lib.compose.model import Build, Dependency, Deploy, Hook, Mount, PreStart, Volume
+from lib.compose.acting import Down, Observed, Remove, Restart, Start, Stop, Up, plan, why
+from lib.compose.model import Build, Dependency, Deploy, Hook, Mount, Network, PreStart, Volume
 from lib.compose.planning.observing import Thing
 
 NOTHING = Observed("demo", images={"localhost/busybox:static": "sha256:1"})
@@ -45,6 +45,7 @@ FIRST = Deploy(update_config={"order": "start-first"})
 START_FIRST = project(service("web", deploy=FIRST, healthcheck=CHECK))
 START_FIRST_CHANGED = project(service("web", deploy=FIRST, healthcheck=CHECK, environment={"A": "1"}))
 DB, WEB = TWO.services["db"], TWO.services["web"]
+SAME = "its configuration and image localhost/busybox:static are those that it was made from"
 BEFORE = "web-1-00_demo-web-1"  # what one is called that is to replace another
 
 
@@ -115,9 +116,9 @@ CASES = {
     "a changed key": (
         lambda: plan(CHANGED, up(TWO), Up()),
         """
-        1. create container demo-db-1, beside the one that it replaces – its configuration has changed: environment
-        2. stop container demo-db-1 (after 1) – its configuration has changed: environment
-        3. remove container demo-db-1 (after 2) – its configuration has changed: environment
+        1. create container demo-db-1, beside the one that it replaces – its configuration has changed: environment.A
+        2. stop container demo-db-1 (after 1) – its configuration has changed: environment.A
+        3. remove container demo-db-1 (after 2) – its configuration has changed: environment.A
         4. rename container demo-db-1 (after 3) – the name is free now
         5. start container demo-db-1 (after 4)
         """,
@@ -129,10 +130,10 @@ CASES = {
     "a changed key, and another one wants to be started again": (
         lambda: plan(CHANGED_TIED, up(TWO_TIED), Up()),
         """
-        1. create container demo-db-1, beside the one that it replaces – its configuration has changed: environment
+        1. create container demo-db-1, beside the one that it replaces – its configuration has changed: environment.A
         2. stop container demo-web-1 (after 1) – db, which it depends on, is made anew
-        3. stop container demo-db-1 (after 2) – its configuration has changed: environment
-        4. remove container demo-db-1 (after 3) – its configuration has changed: environment
+        3. stop container demo-db-1 (after 2) – its configuration has changed: environment.A
+        4. remove container demo-db-1 (after 3) – its configuration has changed: environment.A
         5. rename container demo-db-1 (after 4) – the name is free now
         6. start container demo-db-1 (after 5)
         7. start container demo-web-1 (after 6) – db, which it depends on, is made anew
@@ -258,11 +259,11 @@ CASES = {
     "the new one first": (
         lambda: plan(START_FIRST_CHANGED, up(START_FIRST), Up()),
         """
-        1. create container demo-web-1, beside the one that it replaces – its configuration has changed: environment
+        1. create container demo-web-1, beside the one that it replaces – its configuration has changed: environment.A
         2. start container demo-web-1 (after 1)
         3. wait for web: service_healthy (after 2) – start-first
-        4. stop container demo-web-1 (after 3) – its configuration has changed: environment
-        5. remove container demo-web-1 (after 4) – its configuration has changed: environment
+        4. stop container demo-web-1 (after 3) – its configuration has changed: environment.A
+        5. remove container demo-web-1 (after 4) – its configuration has changed: environment.A
         6. rename container demo-web-1 (after 5) – the name is free now
         """,
     ),
@@ -394,9 +395,9 @@ CASES = {
     "one in the network of one that is made anew": (
         lambda: plan(SHARING_CHANGED, up(SHARING), Up()),
         """
-        1. create container demo-db-1, beside the one that it replaces – its configuration has changed: environment
-        2. stop container demo-db-1 (after 1) – its configuration has changed: environment
-        3. remove container demo-db-1 (after 2) – its configuration has changed: environment
+        1. create container demo-db-1, beside the one that it replaces – its configuration has changed: environment.A
+        2. stop container demo-db-1 (after 1) – its configuration has changed: environment.A
+        3. remove container demo-db-1 (after 2) – its configuration has changed: environment.A
         4. rename container demo-db-1 (after 3) – the name is free now
         5. create container demo-web-1, beside the one that it replaces (after 4) – it lives in a namespace of db, which is made anew
         6. start container demo-db-1 (after 4)
@@ -541,3 +542,53 @@ def lines(text: str) -> list[str]:
 def test_plan(name):
     made, expected = CASES[name]
     assert lines(str(made())) == lines(expected)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there", "wishes", "service", "sentences"),
+    [
+        (CHANGED, up(TWO), Up(), "db", ["demo-db-1 is made anew: its configuration has changed: environment.A"]),
+        (CHANGED, up(TWO), Up(), "web", [f"demo-web-1 stays as it is: {SAME}"]),
+        (TWO, NOTHING, Up(), "db", ["demo-db-1 is made: there is none yet"]),
+        (TWO, ended(1), Up(), "db", [f"demo-db-1 stays as it is: {SAME}; it is started: it has ended, with exit code 1"]),
+        (THREE, up(THREE), Up(scale={"web": 2}), "web", [
+            f"demo-web-1 stays as it is: {SAME}", f"demo-web-2 stays as it is: {SAME}", "demo-web-3 is removed: web is scaled down to 2",
+        ]),
+        (CHANGED_TIED, up(TWO_TIED), Up(), "web", [
+            f"demo-web-1 stays as it is: {SAME}; it is started: db, which it depends on, is made anew",
+        ]),
+    ],
+)  # fmt: skip
+def test_why(wanted, there, wishes, service, sentences):
+    assert why(plan(wanted, there, wishes), service) == sentences
+
+
+def test_why_of_nobody():
+    with pytest.raises(ValueError, match="no such service: x"):
+        why(plan(TWO, NOTHING, Up()), "x")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "wishes", "words"),
+    [
+        (project(service("a", depends_on={"b": {}}), service("b", depends_on={"a": {}})), Up(), "in a circle: a -> b -> a"),
+        (project(service("a", depends_on={"b": {}})), Up(), "service a depends on b: there is no service of that name"),
+        (TWO, Up(services=["wbe"]), "no such service: wbe (there is web: is that meant?)"),
+        (TWO, Stop(services=["wbe"]), "no such service: wbe (there is web: is that meant?)"),
+        (project(service("a", container_name="x")), Up(scale={"a": 2}), "2 containers cannot have one name"),
+        (
+            project(service("a"), networks={"default": Network(name="x", external=True)}),
+            Up(),
+            "network x declared as external, but could not be found",
+        ),
+        (
+            project(service("a", volumes=[Mount(type="volume", source="v", target="/v")]), volumes={"v": Volume(name="x", external=True)}),
+            Up(),
+            'external volume "x" not found',
+        ),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_done(wanted, wishes, words):
+    with pytest.raises(ValueError) as error:
+        plan(wanted, NOTHING, wishes)
+    assert words in str(error.value)
