@@ -66,7 +66,8 @@ def kill(asked: Asked, services: tuple[str, ...], signal: str, remove_orphans: b
         there = members.going_on(members.meant(asked, services, oneoffs=True))
         if not there:
             click.echo("No container to kill", err=True)
-        ending.number_of(signal)
+        else:
+            ending.number_of(signal)
         to_each(asked, "kill", there, ("Killing", "Killed"), lambda facts: ending.kill(facts, signal))
         if remove_orphans and asked.known:
             gone = [one for one in members.of(asked.called) if members.service(one) not in known_services(asked)]

@@ -11,7 +11,7 @@ from lib.cli import text
 from lib.cli.compose import members, options
 from lib.cli.compose.asked import Asked
 from lib.cli.containers.looking import FILTER
-from lib.cli.errors import VERSION, Failed, errors
+from lib.cli.errors import VERSION, errors
 from lib.cli.flags.kinds import WHOLE
 from lib.cli.listing import rows, templates
 from lib.cli.streams import tell
@@ -282,6 +282,4 @@ def where(ip: str, one: dict) -> str:
 @click.option("--short", is_flag=True, help="Shows only Compose's version number")
 def version(template: str, short: bool) -> None:
     """Show the Docker Compose version information."""
-    if template not in ("", "pretty", "json"):
-        raise Failed(f'format value "{template}" could not be parsed: there is pretty and json')
     click.echo(VERSION if short else f'{{"version":"v{VERSION}"}}' if template == "json" else f"Suitcase Compose version v{VERSION}")

@@ -13,6 +13,7 @@ from lib.cli.containers.options import several
 from lib.cli.errors import Failed, errors
 from lib.cli.flags.kinds import WHOLE
 from lib.compose.acting import Down, Up
+from lib.engine import moments
 
 if TYPE_CHECKING:
     from lib.compose.model import Project
@@ -89,24 +90,27 @@ def up(asked: Asked, services: tuple[str, ...], detach: bool, wait_timeout: int,
         code_from, background = look["code_from"], detach or words["wait"]
         abort = "exit" if look["on_exit"] or code_from else "failure" if look["on_failure"] else ""
         check(words, background, bool(abort or look["shown"] or look["attach_dependencies"]))
-        asked.check([*services, *look["shown"], *look["hidden"], *filter(None, [code_from])])
+        asked.check([*services, *look["shown"], *look["hidden"]])
+        if code_from and code_from not in asked.project.services:
+            raise ValueError(f"no such service: {code_from}: not found")
+        begun = moments.now()
         carrying.out(asked, "up", wishes(asked, services, start=not no_start, **words), wait_timeout, words["quiet_pull"])
         if not (background or no_start or asked.dry_run):
-            sys.exit(stayed(asked, services, words["timeout"], abort, look))
+            sys.exit(stayed(asked, services, words["timeout"], abort, look, begun))
 
 
 LOOK = ("shown", "attach_dependencies", "hidden", "no_color", "no_log_prefix", "timestamps", "on_exit", "on_failure", "code_from")
 
 
-def stayed(asked: Asked, services: tuple[str, ...], timeout: int | None, abort: str, look: dict) -> int:
-    """In the foreground, until all have ended: the exit code."""
+def stayed(asked: Asked, services: tuple[str, ...], timeout: int | None, abort: str, look: dict, begun: str) -> int:
+    """In the foreground, until all have ended: the exit code. Of what ran before we have ``begun``, only what is new is shown."""
     from lib.cli.compose.logs.staying import Staying
 
     names = with_dependencies(asked.project, services)
     there = look["shown"] or (names if look["attach_dependencies"] or not services else services)
     there = [one for one in there if one not in look["hidden"] and (one in look["shown"] or asked.project.services[one].attach)]
     how = {"coloured": asked.coloured(look["no_color"]), "shown": not look["no_log_prefix"], "timestamps": look["timestamps"]}
-    return Staying(asked, there, names, timeout, how, abort, look["code_from"]).run()
+    return Staying(asked, there, names, timeout, how, abort, look["code_from"], begun).run()
 
 
 def check(words: dict, background: bool = False, attached: bool = False) -> None:

@@ -121,7 +121,6 @@ def test_what_there_is_of_a_project(stack):
         ("config nosuch", "no such service: nosuch"),
         ("config --format nonsense", 'unsupported format "nonsense"'),
         ("why nosuch", "no such service: nosuch"),
-        ("version -f nonsense", 'format value "nonsense" could not be parsed'),
         ("--progress nonsense stop", 'unsupported --progress value "nonsense"'),
         ("--ansi nonsense stop", 'unsupported --ansi value "nonsense"'),
         ("up --nosuch", "unknown flag: --nosuch"),

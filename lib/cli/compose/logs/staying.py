@@ -23,12 +23,12 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Staying:
-    """``shown`` are the services whose logs are shown, ``stopped`` those that end with us. ``run`` it once."""
+    """``shown`` are the services whose logs are shown, ``stopped`` those that end with us; ``begun`` is when. ``run`` it once."""
 
     def __init__(self, asked: Asked, shown: Collection[str], stopped: Collection[str], grace: int | None, look: dict, abort: str = "",
-                 code_from: str = ""):  # fmt: skip
+                 code_from: str = "", begun: str = ""):  # fmt: skip
         self.asked, self.shown, self.stopped, self.grace = asked, shown, stopped, grace
-        self.look, self.abort, self.code_from = look, abort, code_from
+        self.look, self.abort, self.code_from, self.begun = look, abort, code_from, begun
         self.sources: list = []  # what the session reads: it takes out what has ended
         self.logs: list[ServiceLog] = []
         self.known: dict[str, str] = {}  # of each container that is followed, when it was started
@@ -66,13 +66,13 @@ class Staying:
         return [one for one in members.of(self.asked.called) if members.service(one) in self.shown and not members.is_oneoff(one)]
 
     def follow(self, facts: dict) -> None:
-        """From its last start on. One start is followed once, whoever tells us of it."""
+        """From its last start on, but not what was before we had begun. One start is followed once, whoever tells us of it."""
         started = facts["state"]["started"]
         if self.known.get(facts["id"]) == started:
             return
         self.known[facts["id"]] = started
         prefix = self.begin.get(facts["id"]) or self.newcomer(facts)
-        log = Lines(kept.place(facts), prefix, started)
+        log = Lines(kept.place(facts), prefix, max(started, self.begun))
         self.logs.append(ServiceLog(facts, log, prefix, self.ended))
         self.sources.append(self.logs[-1])
 

@@ -1,0 +1,237 @@
+"""Beside the real Docker Compose on a Docker daemon: the same file, the same lines, and what both say and do."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+from helpers.commands import given_to
+from helpers.hosts import BUSYBOX, Host
+from helpers.needs import COMPOSE, requires
+from helpers.waiting import wait_for
+
+from lib.engine import volumes
+from lib.lab import peers
+
+pytestmark = [requires("root", "overlay", "busybox", "nft", "ip", "docker", "compose"), pytest.mark.timeout(180)]
+
+FILE = f"""
+services:
+  db:
+    image: {BUSYBOX}
+    command: sh -c 'trap "echo bye; exit 0" TERM; touch /ok; echo ready; while :; do sleep 0.05; done'
+    healthcheck: {{test: test -e /ok, interval: 1s}}
+    volumes: ["data:/data"]
+  web:
+    image: {BUSYBOX}
+    command: sh -c 'echo hello; trap "exit 3" TERM; while :; do sleep 0.05; done'
+    depends_on: {{db: {{condition: service_healthy}}}}
+    ports: ["127.0.0.1:18080:80"]
+    environment: {{A: b}}
+  once:
+    image: {BUSYBOX}
+    command: sh -c 'echo one; exit 4'
+  tool:
+    profiles: [x]
+    image: {BUSYBOX}
+    command: echo tool
+volumes: {{data: {{}}}}
+"""
+
+# One after the other, in the same way in both hands; a ``#`` names what is tried.
+PLAY = """
+# nothing is there yet
+ps
+ls -q
+down
+up --nosuch
+up -d nosuch
+up --no-recreate --force-recreate
+up -d --abort-on-container-exit
+up --exit-code-from nosuch
+up -d --scale nosuch=1
+exec web true
+port web 80
+logs nosuch
+config --services
+config --volumes
+config --images
+config --profiles
+config --networks
+config --format json
+# it comes up, and stays as it is
+up -d
+ENDED
+up -d web
+ps --format '{{.Name}} {{.Image}} {{.Service}} {{.State}} {{.Health}} {{.Ports}} {{.Project}} {{.Names}} {{.Networks}} {{.ExitCode}}'
+ps -a --format '{{.Name}} {{.Service}} {{.State}} {{.ExitCode}}'
+ps --services
+ps --services --status exited
+ps --filter status=exited --format {{.Name}}
+ps --filter nope=1
+ps nosuch
+ls --format json
+ls -aq
+ls --filter nope=1
+images --format nonsense
+port web 80
+port web
+port web 81
+port --index 2 web 80
+logs --no-log-prefix db
+logs -n 1 web
+logs once
+logs --index 1 web
+volumes
+volumes -q
+# within
+exec -T web sh -c 'echo $A; exit 7'
+exec -T web sh -c 'env | sort | grep -v HOSTNAME'
+exec -T once true
+exec -T nosuch true
+exec -T --index 3 web true
+exec -T -u nobody -w /tmp -e X=y web sh -c 'id -un; pwd; echo $X'
+exec -T db sh -c 'mount | grep -c " /data "'
+exec -T web sh -c 'nslookup db | grep -c Address:'
+exec -T web sh -c 'ping -c1 -W5 demo-db-1 > /dev/null && echo reached'
+run --rm -T --no-deps web sh -c 'echo from run; exit 5'
+run --rm -T -e A=c -e B web sh -c 'echo $A; env | grep -c ^B='
+run --rm -T --entrypoint 'echo with words' once
+run --rm -T once
+run --rm -T tool
+run nosuch
+run -d --name apart db
+ps -a --format '{{.Name}} {{.Service}} {{.State}}'
+attach once
+cp nosuch:/x .
+cp a b
+cp --index 3 FILE db:/x
+# stop, start, and so on
+pause web
+pause web
+ps --format '{{.Name}} {{.State}}'
+unpause web
+unpause web
+stop web
+stop nosuch
+start web
+restart nosuch
+kill -s NONSENSE once
+kill once
+kill web
+ps -a --format '{{.Name}} {{.State}} {{.ExitCode}}' web
+rm -f web
+rm -f web
+wait nosuch
+scale nope=2
+scale once
+scale db=2
+ps --format {{.Name}}
+up -d --scale db=1
+wait once
+up --exit-code-from once
+ps --format {{.Name}}
+up -d --wait db
+# and goes
+down --rmi nonsense
+down -v
+ps -a --format {{.Name}}
+down
+version -f nonsense
+"""
+# In both, lower case: what is left out or made the same, and why.
+WORDS = (
+    ("[0-9a-f]{64}", "ID", "each container has its own"),
+    (r"\n?\n\x1b\[k", "\n", "theirs clears a line that was never there"),
+    (r"/\S*/(mine|theirs)/demo", "/FOLDER", "each has a folder of its own"),
+    (": (parsing failed|there is .*)", "", "ours says what there is"),
+    ("suitcase: |error response from daemon: ", "", "who says it"),
+)
+
+
+class Theirs:
+    """``docker compose``, in a network of its own, with a Docker of its own."""
+
+    def __init__(self, place, socket: str, folder):
+        self.place, self.folder = place, folder
+        self.env = {name: value for name, value in os.environ.items() if not name.startswith("COMPOSE_")} | {"DOCKER_HOST": socket}
+
+    def __call__(self, line: str):
+        command = f"{COMPOSE} -f {self.folder}/compose.yaml {line} < /dev/null"
+        done = self.place(subprocess.run, ["sh", "-c", command], capture_output=True, text=True, timeout=60, env=self.env, cwd=self.folder)
+        return type("Said", (), {"code": done.returncode, "out": done.stdout, "err": done.stderr})
+
+
+class Mine:
+    """``suitcase compose``."""
+
+    def __init__(self, host: Host, folder):
+        self.host, self.folder = host, folder
+
+    def __call__(self, line: str):
+        return self.host(f"compose -f {self.folder}/compose.yaml {line}", None)
+
+
+@pytest.fixture
+def both(host, tmp_path, monkeypatch) -> Iterator[tuple[Mine, Theirs]]:
+    for name in ("mine", "theirs"):
+        (tmp_path / name / "demo").mkdir(parents=True)
+        (tmp_path / name / "demo/compose.yaml").write_text(FILE)
+    place = host.arena.place("theirs")
+    place.ip("link set lo up")
+    with ExitStack() as undo:
+        try:
+            with place:
+                docker = undo.enter_context(peers.dockerd(network=True))
+        except peers.Missing as reason:
+            pytest.skip(f"no docker to compare with: {reason}")
+        given_to(docker, host.suitcase, tmp_path, BUSYBOX)
+        mine, theirs = Mine(host, tmp_path / "mine/demo"), Theirs(place, docker.socket, tmp_path / "theirs/demo")
+        yield mine, theirs
+        for hand in (mine, theirs):
+            hand("down -t 0 -v --remove-orphans")
+    volumes.prune(every=True)
+
+
+def lines(hand, line: str) -> tuple[int, list[str], str]:
+    """Exit code, what was printed, and the first words of what is wrong."""
+    found = hand(line.replace("FILE", f"{hand.folder}/compose.yaml"))
+    out = normal(found.out)
+    wrong = [one for one in normal(found.err).splitlines() if one.strip() and not PROGRESS.match(one)] if found.code else []
+    return found.code, sorted(out.splitlines()) if line.split()[0] in UNORDERED else out.splitlines(), wrong[0] if wrong else ""
+
+
+PROGRESS = re.compile(r"^ (container|network|volume|image|compose) |^\S+ +\| ")
+UNORDERED = ("config", "images", "up", "logs")  # theirs come as they come
+
+
+def normal(text: str) -> str:
+    text = text.lower().replace("\r\n", "\n")
+    for pattern, instead, _ in WORDS:
+        text = re.sub(pattern, instead, text)
+    return text
+
+
+# Lines whose answers differ, and why they may.
+OTHERWISE = {
+    "ps -a --format {{.Name}}": "after down: what run has made goes, too; theirs stays, and keeps its network from being removed",
+}
+
+
+def ended(hand) -> bool:
+    return "exited" in hand("ps -a --format {{.State}} once").out
+
+
+def test_each_verb_says_and_does_the_same(both):
+    differ = []
+    for line in filter(None, re.sub("(?m)^#.*", "", PLAY).splitlines()):
+        if line == "ENDED":
+            for hand in both:
+                wait_for(lambda hand=hand: ended(hand))
+        elif (ours := lines(both[0], line)) != (other := lines(both[1], line)):
+            differ.append((line, ours, other))
+    assert {line for line, *_ in differ} == OTHERWISE.keys(), "\n".join(map(str, differ))
