@@ -111,7 +111,7 @@ def send(facts: dict, number: int) -> None:
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(pidfd, number)
         if number == signal.SIGKILL:
-            undos = next((one["undos"] for one in state.records() if one["id"] == facts["id"][: kept.SHORT]), ())
+            undos = next((one["undos"] for one in state.records(facts["id"][: kept.SHORT])), ())
             state.thaw_groups(undos)
             state.release_groups(undos)
             state.kill_tracers(facts["state"]["pid"])
