@@ -135,4 +135,5 @@ def why(asked: Asked, service: str) -> None:
 
     with errors():
         asked.check([service])
-        tell(acting.why(library(), asked.project, service))
+        found = acting.plan(asked.project, acting.observe(library(), asked.project), acting.Up())
+        tell("\n".join(acting.why(found, service)))

@@ -23,7 +23,10 @@ LEFT_OUT = {  # of these, not in a lab VM by such a name: why
     "user-mode-linux": {"04": NO_NFT, "05": NO_NFT},
 }
 MINUTES = {"04": 4}  # that the whole of a chapter takes where the processor is emulated
-PREPARED = {"01": ("nodejs", "python3", "nginx-light")}  # root file systems that a chapter wants; they are made outside, as root
+PREPARED = {
+    "01": ("nodejs", "python3", "nginx-light"),
+    "05": ("shop",),
+}  # root file systems that a chapter wants; they are made outside, as root
 LAB_HAS = {"root", "namespaces", "overlay", "cgroup", "experiments"}  # what the lab VM does not take from this machine
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from textwrap import fill
 
 from lib.compose.model import Project, Service
 from lib.compose.services import as_run, dependencies
@@ -21,16 +20,26 @@ DONE_BY = {  # key → the module of lib that does it, whoever has asked
     "stop_grace_period": "engine/ending.py",
     "volumes": "engine/volumes/store.py",
 }
+WIDE = 96  # columns of a page
 WITHOUT = {"build": "docker build", "depends_on": "(whoever types, waits)"}  # no flag of run
 
 
 def lines(place: Path) -> list[str]:
-    """What somebody without Compose types, one thing after the other; a long line goes on below."""
+    """What somebody without Compose types, one thing after the other."""
     project = projects.read(place).project
-    found = [f"network create {one.name}" for one in project.networks.values()]
-    found += [f"volume create {one.name}" for one in project.volumes.values()]
-    found += [shlex.join(as_run(project, one)) for one in in_order(project)]
-    return [fill(f"docker {line}", 100, subsequent_indent="    ", break_on_hyphens=False, break_long_words=False) for line in found]
+    found = [["network", "create", one.name] for one in project.networks.values()]
+    found += [["volume", "create", one.name] for one in project.volumes.values()]
+    return [typed(["docker", *words]) for words in [*found, *(as_run(project, one) for one in in_order(project))]]
+
+
+def typed(words: list[str]) -> str:
+    """A command as it is typed; one that is too long goes on below, as the shell wants it."""
+    found = [""]
+    for word in map(shlex.quote, words):
+        if len(found[-1]) + len(word) > WIDE:
+            found.append("   ")
+        found[-1] += f" {word}" if found[-1] else word
+    return " \\\n".join(found)
 
 
 def in_order(project: Project) -> list[Service]:

@@ -116,7 +116,7 @@ def told(place: Path, line: str, **shell: str) -> str:
 
 
 def page(port: int = 8080, order: str = "", host: str = "127.0.0.1") -> str:
-    """What is to be read at a port of the server (or of a ``host`` on it), as soon as somebody answers there; with ``order`` one is posted."""
+    """What is to be read at a port of the server, or of a ``host`` on it, as soon as somebody answers; an ``order`` is posted."""
     asked = request.Request(f"http://{host}:{port}/{order}", method="POST" if order else "GET")
 
     def answer() -> str:

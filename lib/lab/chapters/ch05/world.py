@@ -66,7 +66,8 @@ def begin() -> None:
     folder = tempfolder.folder()
     _server.append(Place("server"))
     os.environ |= {"SUITCASE_RUN": str(folder / "run"), "SUITCASE_STORE": str(folder / "store")}
-    library = Library(Store())
+    with server():
+        library = Library(Store())
     shortnames.make(library, "localhost/busybox:static")
     context = folder / "images"
     context.mkdir()
