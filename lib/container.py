@@ -61,7 +61,7 @@ class Container:
     layer first; ``memory``, ``cpus``, ``pids_limit`` … are limits (see ``Cgroup``); ``init`` and ``tty`` as ``--init`` and
     ``--tty``; ``volumes`` are ``"/host:/container[:options]"``, ``tmpfs`` ``"/container[:options]"``, ``mounts`` what else is mounted;
     ``network`` is ``"none"`` (alone on loopback), ``"host"``, or a network (see ``lib.network``); ``user`` is who it runs as (see
-    ``users.find``); ``cap_add``, ``cap_drop`` and ``privileged`` say what root in it may do; ``ipc``, ``pid_mode``, ``uts``,
+    ``users.find``); ``cap_add``, ``cap_drop``, ``privileged``, ``security_opt`` say what root in it may do; ``ipc``, ``pid_mode``, ``uts``,
     ``cgroupns`` are ``private`` or ``host``, and ``pid_mode`` may be the number of a process whose PID namespace it joins.
     Without root, a user namespace is taken along.
     """
@@ -73,7 +73,7 @@ class Container:
         cap_add: Sequence[str] = (), cap_drop: Sequence[str] = (), privileged: bool = False, mounts: Sequence[Mount] = (),
         devices: Sequence[str] = (), sysctls: dict[str, str] | None = None, shm_size=None, oom_score_adj: int | None = None,
         ipc: str = "private", pid_mode: str | int = "private", uts: str = "private", cgroupns: str = "private",
-        kept: str | None = None, synced: bool = False, **limits,
+        security_opt: Sequence[str] = (), kept: str | None = None, synced: bool = False, **limits,
     ):  # fmt: skip
         known(limits)
         self.id = os.path.basename(kept) if kept else state.new_id()
@@ -97,7 +97,7 @@ class Container:
             upper=f"{kept}/upper" if kept else None, synced=synced, shm=sizes.in_bytes(shm_size or SHARED_MEMORY), own_ipc=ipc != "host",
             devices=self.devices,
         )  # fmt: skip
-        self.capabilities = capabilities.of_container(self.cgroup, cap_add, cap_drop, privileged)
+        self.capabilities = capabilities.of_container(self.cgroup, cap_add, cap_drop, privileged, security_opt)
         self.env = {"PATH": PATH, "HOSTNAME": self.hostname, **({"TERM": "xterm"} if tty else {}), "HOME": "/root", **(env or {})}
         extras = [Init()] if init else []
         self.plan = Plan(command, [*self.ingredients(), *extras, *on_network(self.network)], self.env, tty, name=self.id)

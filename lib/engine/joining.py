@@ -53,7 +53,7 @@ def plan(library: Library, facts: dict, wanted: Joined) -> Plan:
         user = making.who(library, facts, wanted.user)
         wanted = wanted._replace(env={"HOME": user.home, **(wanted.env or {})})
     if wanted.privileged:
-        made.capabilities = Capabilities(capabilities.NAMES)
+        made.capabilities = Capabilities(capabilities.NAMES, made.capabilities.no_new)
     return made.joining(facts["state"]["pid"], wanted.command, wanted.env, wanted.workdir, wanted.tty, user)
 
 

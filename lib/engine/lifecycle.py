@@ -63,7 +63,7 @@ def create(library: Library, facts: dict, name: str | None = None, opened: Calla
     record = state.new_record(f"create-{place.name}", [("rmtree", f"{place}.new")], image=facts["image"], chains=facts["chains"])
     try:
         with suppress(users.UnknownUser):  # that is for its start to say
-            making.container(library, facts | {"name": name or facts["id"], "mounts": ()})
+            making.container(library, facts | {"name": name or facts["id"], "mounts": (), "options": making.without_others(facts)})
         with mounts_resolved(library, facts), kept.naming(), kept.new(facts["id"]) as draft:
             (draft / "upper").mkdir(0o755)
             if facts.get("files"):

@@ -45,6 +45,11 @@ def options_of(facts: dict) -> dict:
     return found
 
 
+def without_others(facts: dict) -> dict:
+    """Its options, but for the namespaces of other containers: those need to run only when it starts."""
+    return {name: value for name, value in facts["options"].items() if not str(value).startswith("container:")}
+
+
 def pid_of(ident: str) -> int:
     """The first process of another container. Raises ``ValueError``."""
     with suppress(FileNotFoundError):

@@ -40,23 +40,55 @@ def chosen(add: Iterable[str] = (), drop: Iterable[str] = (), start: Sequence[st
     return tuple(name for name in NAMES if name in kept)
 
 
-class Capabilities:
-    """Keep these and no others. Who is not root in the container has none of them, but the bounding set holds for it, too."""
+NO_NEW = "no-new-privileges"
+TRUE_ALREADY = ("seccomp=unconfined", "apparmor=unconfined", "label=disable")  # nobody filters system calls here, or knows such a module
 
-    def __init__(self, names: Iterable[str] = DEFAULT):
-        self.names = [name_of(name) for name in names]
+
+def no_new_ones(words: Iterable[str]) -> bool:
+    """``--security-opt``: may no program get more rights than who starts it, be it set-uid or not? The last word about it counts.
+
+    Docker's other words ask for less than there is here anyway, or are not done: then it raises ``ValueError``.
+    """
+    found = False
+    for word in words:
+        name, _, value = word.replace(":", "=", 1).partition("=")
+        if name == NO_NEW:
+            if value not in ("", "true", "false"):
+                raise ValueError(f'invalid --security-opt: "{word}"')
+            found = value != "false"
+        elif f"{name}={value}" not in TRUE_ALREADY:
+            raise ValueError(f"--security-opt {word} is not done here: {NO_NEW} is, and {', '.join(TRUE_ALREADY)} are so already")
+    return found
+
+
+class Capabilities:
+    """Keep these and no others. Who is not root in the container has none of them, but the bounding set holds for it, too.
+
+    ``no_new``: no program can ever get more than these, nor become another user by its set-uid bit. See PR_SET_NO_NEW_PRIVS(2const).
+    """
+
+    def __init__(self, names: Iterable[str] = DEFAULT, no_new: bool = False):
+        self.names, self.no_new = [name_of(name) for name in names], no_new
 
     def steps(self) -> list[Step]:
         numbers = sorted(NAMES.index(name) for name in self.names)
+        no_new = [Step("rights", "no_new_privs", (), "a set-uid program is one like any other")] if self.no_new else []
         return [
+            *no_new,
             Step("rights", "limit_bounding_set", (numbers,), "what is not in it can never come back, whatever is executed"),
             Step("capabilities", "set_capabilities", (numbers,), "after the user has changed: that needs two of them itself"),
         ]
 
 
-def of_container(cgroup, add: Sequence[str] = (), drop: Sequence[str] = (), privileged: bool = False) -> Capabilities:
-    """Docker's fourteen, more, or fewer. Where nothing filters devices, nobody may make one: ``/dev`` is a place where nodes work."""
+def of_container(
+    cgroup, add: Sequence[str] = (), drop: Sequence[str] = (), privileged: bool = False, security: Sequence[str] = ()
+) -> Capabilities:  # fmt: skip
+    """Docker's fourteen, more, or fewer. Where nothing filters devices, nobody may make one: ``/dev`` is a place where nodes work.
+
+    Raises ``ValueError``.
+    """
+    no_new = no_new_ones(security)
     if privileged:
-        return Capabilities(NAMES)
+        return Capabilities(NAMES, no_new)
     names = chosen(add, drop)
-    return Capabilities(names if cgroup and cgroup.devices else [name for name in names if name != "MKNOD"])
+    return Capabilities(names if cgroup and cgroup.devices else [name for name in names if name != "MKNOD"], no_new)

@@ -151,9 +151,9 @@ def uploaded(repository, data: bytes, kind: str) -> dict:
     return {"mediaType": kind, "digest": digest, "size": len(data)}
 
 
-def beside(folder: str, name: str, whose: str) -> str:
+def beside(folder: str, path: str) -> str:
     """The name of a file that lies beside the project's. Raises ``NoArtifact`` for one that lies elsewhere."""
-    path = os.path.relpath(os.path.join(folder, name), folder)
-    if not NAME.fullmatch(path):
-        raise NoArtifact(f"{whose}: {name} does not lie beside the Compose file, and an artifact has no folders")
-    return path
+    name = os.path.relpath(path, folder)
+    if not NAME.fullmatch(name):
+        raise NoArtifact(f"{path} does not lie beside the Compose file, and an artifact has no folders")
+    return name

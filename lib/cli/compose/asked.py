@@ -50,13 +50,12 @@ class Asked:
     # -- the project ----------------------------------------------------------------------------------------------------
 
     def request(self, **how):
-        """What the reader is asked for. An artifact has no folder of its own: relative paths begin where we stand."""
+        """What the reader is asked for."""
         from lib.compose.reading import Request
 
-        remote = self.files and self.files[0].startswith(SCHEME)
         return Request(
-            files=self.files, directory=self.directory or (os.getcwd() if remote else ""), name=self.name, profiles=self.profiles,
-            env_files=self.env_files, services=self.services, fetch=self.brought, **how,
+            files=self.files, directory=self.directory, name=self.name, profiles=self.profiles, env_files=self.env_files,
+            services=self.services, fetch=self.brought, **how,
         )  # fmt: skip
 
     def brought(self, address: str) -> str:

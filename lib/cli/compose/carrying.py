@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 
 import click
 
+from lib.cli.compose import members
 from lib.cli.compose.asked import Asked
 from lib.cli.compose.progress import Teller
 from lib.cli.errors import Failed
@@ -43,7 +44,9 @@ class Telling(acting.Reporter):
             other.resource for other in self.plan.operations if getattr(other, "service", "") == one.resource and other.kind == "Container"
         ]
         there = [name for name, service in self.plan.services.items() if service == one.resource]
-        for name in dict.fromkeys([*there, *made]) or [one.resource]:
+        those = [other for other in members.of(self.plan.project.name) if members.service(other) == one.resource]
+        known = [other["name"] for other in those if not members.is_oneoff(other)]
+        for name in dict.fromkeys([*there, *made] or known):
             self.teller.tell("Container", name, READY.get(one.condition, "Healthy") if word == one.did else word)
 
     def began(self, one) -> None:

@@ -127,7 +127,8 @@ def to_each(asked: Asked, verb: str, those: Iterable[dict], words: tuple[str, st
                 try:
                     do(there[name])
                 except Exception as error:
-                    teller.tell(CONTAINER, name, f"Error {error}")
+                    if words[0]:
+                        teller.tell(CONTAINER, name, f"Error {error}")
                     raise
             teller.tell(CONTAINER, name, words[1])
 

@@ -47,23 +47,17 @@ def publish(asked: Asked, name: str, insecure: bool, oci_version: str | None, wi
 
 
 def files(asked: Asked, with_env: bool) -> list:
-    """The Compose files, those that they extend, and, if they are to go along, the files of variables."""
+    """The Compose files, those that they extend or include, and, if they are to go along, the files of variables."""
     from lib.cli.compose.artifact import ENV_FILE, FILE, Layer, beside
 
-    project, found, seen = asked.project, [], set()
-    for path in project.files:
-        found.append(Layer(FILE, os.path.basename(path), read(path)))
-    top = os.path.dirname(project.files[0]) if project.files else project.working_dir
-    for service in (*project.services.values(), *project.disabled.values()):
-        whose = f"service {service.name}"
-        if (extended := (service.extends or {}).get("file")) and extended not in seen:
-            found.append(Layer(FILE, beside(top, extended, whose), read(os.path.join(top, extended)), True))
-            seen.add(extended)
-        for one in service.env_file if with_env else ():
-            if one.path not in seen and os.path.exists(one.path):
-                found.append(Layer(ENV_FILE, beside(top, one.path, whose), read(one.path)))
-                seen.add(one.path)
-    return found
+    project = asked.project
+    top = os.path.dirname(project.files[0])
+    others = dict.fromkeys(place.file for place in asked.loaded.origins.values() if place.file.startswith("/"))
+    found = [Layer(FILE, os.path.basename(path), read(path)) for path in project.files]
+    found += [Layer(FILE, beside(top, path), read(path), True) for path in others if path not in project.files]
+    services = (*project.services.values(), *project.disabled.values()) if with_env else ()
+    paths = dict.fromkeys(one.path for service in services for one in service.env_file if os.path.exists(one.path))
+    return found + [Layer(ENV_FILE, beside(top, path), read(path)) for path in paths]
 
 
 def read(path: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import ClassVar
 
 import click
@@ -13,7 +14,9 @@ from lib.cli.errors import Failed
 from lib.cli.flags.groups import Verbs
 from lib.cli.flags.kinds import WHOLE
 from lib.cli.main import homes
+from lib.cli.standard import ours
 
+INTERRUPTED = 128 + signal.SIGINT
 UNDERSTOOD, MISUSED = 125, 1  # the exit code of a flag that is wrong: Docker's, and that of Compose, which is a program of its own
 BEGINNING = {"start", "restart"}  # what may need a user's network where there is none yet
 WITHOUT = {"build", "config", "ls", "publish", "pull", "push", "version", "why"}  # what needs no network of containers
@@ -48,6 +51,15 @@ class ComposeVerbs(Verbs):
         except Failed as error:
             error.exit_code = MISUSED if error.exit_code == UNDERSTOOD else error.exit_code
             raise
+
+    def invoke(self, context: click.Context):
+        """Whoever presses Ctrl-C gets a shell's code for that, as from Compose; a notebook's Stop is an interrupt to the end."""
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt:
+            if not ours():
+                raise
+            raise SystemExit(INTERRUPTED) from None
 
 
 def dry_run() -> click.Option:

@@ -200,6 +200,7 @@ creating = several(
     switch("--read-only", help="Mount the container's root filesystem as read only"),
     option("--restart", default="no", help="Restart policy to apply when a container exits"),
     switch("--rm", help="Automatically remove the container and its associated anonymous volumes when it exits"),
+    option("--security-opt", multiple=True, help="Security Options"),
     option("--shm-size", type=SIZE, help="Size of /dev/shm"),
     option("--stop-signal", default="", help="Signal to stop the container"),
     option("--stop-timeout", type=WHOLE, help="Timeout (in seconds) to stop a container"),

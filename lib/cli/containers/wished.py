@@ -19,7 +19,8 @@ from lib.process import signal_number
 PULLS = ("always", "missing", "never")
 LIMITS = ("memory", "memory_swap", "memory_reservation", "cpus", "cpu_period", "cpu_quota", "cpu_shares", "cpuset_mems", "pids_limit")
 OF_CONTAINER = (
-    "cap_add", "cap_drop", "devices", "domainname", "hostname", "init", "privileged", "read_only", "shm_size", "tmpfs", "tty",
+    "cap_add", "cap_drop", "devices", "domainname", "hostname", "init", "privileged", "read_only", "security_opt", "shm_size", "tmpfs",
+    "tty",
 )  # fmt: skip
 SHARED = {"cgroupns": "cgroupns", "ipc": "ipc", "pid_mode": "pid_mode", "uts": "uts"}
 

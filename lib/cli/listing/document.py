@@ -129,6 +129,7 @@ def host_config(facts: dict) -> dict:
         "Devices": [device(one) for one in options.get("devices") or ()],
         "Privileged": bool(options.get("privileged")),
         "ReadonlyRootfs": bool(options.get("read_only")),
+        "SecurityOpt": options.get("security_opt") or None,
         "UTSMode": options.get("uts") or "",
         "VolumesFrom": asked.get("volumes_from") or None,
         "ShmSize": options.get("shm_size") or SHARED_MEMORY,

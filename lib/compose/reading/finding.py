@@ -177,7 +177,8 @@ def named(request: Request, found: Found, in_files: Node | None) -> str:
             raise ComposeError(f"invalid project name '{given[:60]}': {wanted}")
         return given
     name = normal(str(in_files.value)) if in_files and in_files.value else ""
-    name = name or normal(os.path.basename(found.folder))
+    fetched = "://" in next(iter(request.files), found.variables.values.get("COMPOSE_FILE", ""))  # its folder is nobody's, and has no name
+    name = name or normal(os.path.basename(os.path.abspath(request.cwd or os.getcwd()) if fetched else found.folder))
     if not name:
         raise ComposeError("the project needs a name: the folder has none that can be used, so give one with -p, or `name:` in the file")
     return name

@@ -15,7 +15,7 @@ VALUES = {  # flag → key, where the key's value is the flag's
 }  # fmt: skip
 LISTS = {
     "--cap-add": "cap_add", "--cap-drop": "cap_drop", "--tmpfs": "tmpfs", "--group-add": "group_add", "--dns": "dns",
-    "--dns-option": "dns_opt",    "--dns-search": "dns_search", "--expose": "expose",
+    "--dns-option": "dns_opt",    "--dns-search": "dns_search", "--expose": "expose", "--security-opt": "security_opt",
 }  # fmt: skip
 PAIRS = {"--label": "labels", "--annotation": "annotations", "--sysctl": "sysctls"}
 SWITCHES = {"--init": "init", "--interactive": "stdin_open", "--privileged": "privileged", "--read-only": "read_only", "--tty": "tty"}

@@ -20,7 +20,7 @@ LIMITS = {
     "memory": "mem_limit", "memory_swap": "memswap_limit", "memory_reservation": "mem_reservation", "cpus": "cpus",
     "cpu_period": "cpu_period", "cpu_quota": "cpu_quota", "cpu_shares": "cpu_shares", "cpuset": "cpuset", "pids_limit": "pids_limit",
 }  # fmt: skip
-SAME = ("cap_add", "cap_drop", "domainname", "hostname", "init", "privileged", "read_only", "shm_size", "tmpfs", "tty")  # in both worlds
+SAME = ("cap_add", "cap_drop", "domainname", "hostname", "init", "privileged", "read_only", "security_opt", "shm_size", "tmpfs", "tty")
 
 NAMESPACES = (("cgroup", "cgroupns", "private"), ("ipc", "ipc", "private shareable"), ("pid", "pid_mode", ""), ("uts", "uts", ""))
 
@@ -130,7 +130,7 @@ def shared(wanted: Wanted) -> dict:
     ):
         word = getattr(service, key)
         kind, _, other = word.partition(":")
-        if kind in ("service", "container") and key in ("pid", "ipc"):
+        if kind in ("service", "container") and key == "pid":
             found[name] = f"container:{of_another(wanted, kind, other)}"
         elif word == "host":
             found[name] = word

@@ -46,6 +46,9 @@ volumes: {{data: {{}}}}
 PLAY = """
 # nothing is there yet
 ps
+images nosuch
+stats nosuch --no-stream
+top nosuch
 ls -q
 down
 up --nosuch
@@ -141,7 +144,11 @@ down --rmi nonsense
 down -v
 ps -a --format {{.Name}}
 down
-version -f nonsense
+down --remove-orphans -v
+up -d db
+down -t 0
+up -d db
+down -t 0 -v --rmi local
 """
 # In both, lower case: what is left out or made the same, and why.
 WORDS = (
@@ -197,14 +204,33 @@ def both(host, tmp_path, monkeypatch) -> Iterator[tuple[Mine, Theirs]]:
     volumes.prune(every=True)
 
 
-def lines(hand, line: str) -> tuple[int, list[str], str]:
-    """Exit code, what was printed, and the first words of what is wrong."""
+def lines(hand, line: str) -> tuple[int, list[str], str, set[str]]:
+    """Exit code, what was printed, the first words of what is wrong, and what has become of what."""
     found = hand(line.replace("FILE", f"{hand.folder}/compose.yaml"))
     out = normal(found.out)
     wrong = [one for one in normal(found.err).splitlines() if one.strip() and not PROGRESS.match(one)] if found.code else []
-    return found.code, sorted(out.splitlines()) if line.split()[0] in UNORDERED else out.splitlines(), wrong[0] if wrong else ""
+    return (
+        found.code,
+        sorted(out.splitlines()) if line.split()[0] in UNORDERED else out.splitlines(),
+        wrong[0] if wrong else "",
+        told(found.err),
+    )
 
 
+NEEDLESS = (
+    "(Waiting|Healthy)$",
+    "once-1 (Stopping|Stopped)$",
+    "db-1 Error dependency db failed to start$",
+)  # of who is ready, or has ended
+
+
+def told(err: str) -> set[str]:
+    """Both do as much as they can at a time, so the order is nobody's business but that of who depends on whom."""
+    found = {re.sub("-run-[0-9a-f]{12}", "-run-ID", one.strip()) for one in err.splitlines() if SAID.match(one)}
+    return {one for one in found if not re.search("|".join(NEEDLESS), one)}
+
+
+SAID = re.compile(" (Container|Network|Volume) ")
 PROGRESS = re.compile(r"^ (container|network|volume|image|compose) |^\S+ +\| ")
 UNORDERED = ("config", "images", "up", "logs")  # theirs come as they come
 
@@ -217,8 +243,12 @@ def normal(text: str) -> str:
 
 
 # Lines whose answers differ, and why they may.
+AND_APART = "what run has made goes with down, too; theirs stays, and keeps its network and volume from being removed"
 OTHERWISE = {
-    "ps -a --format {{.Name}}": "after down: what run has made goes, too; theirs stays, and keeps its network from being removed",
+    "down -v": AND_APART,
+    "ps -a --format {{.Name}}": AND_APART,
+    "down": AND_APART,
+    "down --remove-orphans -v": AND_APART,
 }
 
 

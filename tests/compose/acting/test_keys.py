@@ -11,6 +11,7 @@ from helpers.lives import BUSYBOX, log
 from helpers.needs import requires
 from helpers.waiting import wait_for
 
+from lib.compose.acting import Failed
 from lib.compose.reading import Request, load
 from lib.engine import usage
 
@@ -32,6 +33,7 @@ KEYS = {
     "cap_add": ("cap_add: [NET_ADMIN]", "grep CapEff /proc/self/status | cut -f2", "00000000a80435fb"),
     "cap_drop": ("cap_drop: [ALL]", "grep CapEff /proc/self/status | cut -f2", "0000000000000000"),
     "privileged": ("privileged: true", "test -e /dev/kmsg && echo yes", "yes"),
+    "security_opt": ("security_opt: ['no-new-privileges:true']", "grep NoNewPrivs /proc/self/status | cut -f2", "1"),
     "ulimits": ("ulimits: {nofile: {soft: 10, hard: 20}}", "ulimit -n; ulimit -Hn", "10 20"),
     "sysctls": ("sysctls: {net.core.somaxconn: '99'}", "cat /proc/sys/net/core/somaxconn", "99"),
     "shm_size": ("shm_size: 1m", "df -k /dev/shm | tail -1 | tr -s ' ' | cut -d' ' -f2", "1024"),
@@ -135,3 +137,33 @@ def test_what_the_engine_is_told(bench, tmp_path):
     assert facts["restart"]["name"] == "unless-stopped" and facts["log"]["max_size"] == 10**6 and facts["annotations"] == {"c": "d"}
     config = facts["config"]
     assert config["stop_signal"] == "INT" and config["labels"]["a"] == "b" and "81/tcp" in config["exposed_ports"]
+
+
+@pytest.mark.parametrize(("key", "namespace"), [("pid", "pid"), ("network_mode", "net")])
+def test_it_lives_in_a_namespace_of_another_service(bench, tmp_path, key, namespace):
+    other = f"db:\n  image: {BUSYBOX}\n  stop_grace_period: 0s\n  command: [sleep, '1000']"
+    bench.do(project_of(f"{key}: service:db\ncommand: [sleep, '1000']", tmp_path, other))
+    pids = [bench.facts(name)["state"]["pid"] for name in ("demo-db-1", "demo-web-1")]
+    kinds = ("ipc", "pid", "net")
+    same = [kind for kind in kinds if len({os.readlink(f"/proc/{pid}/ns/{kind}") for pid in pids}) == 1]
+    assert same == [namespace]
+
+
+@pytest.mark.parametrize("word", ["volumes_from: [db]", "volumes_from: ['db:ro']"])
+def test_it_has_the_volumes_of_another_service(bench, tmp_path, word):
+    other = f"db:\n  image: {BUSYBOX}\n  stop_grace_period: 0s\n  command: [sleep, '1000']\n  volumes: ['named:/data']"
+    bench.do(project_of(f"{word}\ncommand: [sh, -c, 'touch /data/x 2>&1; ls /data']", tmp_path, other))
+    assert printed(bench) == ("touch: /data/x: Read-only file system" if word.endswith("ro']") else "x")
+
+
+def test_hooks_too_get_no_new_privileges(bench, tmp_path):
+    hook = "[sh, -c, 'grep NoNewPrivs /proc/self/status > /it']"
+    keys = f"security_opt: ['no-new-privileges:true']\npost_start: [{{command: {hook}}}]\ncommand: [sleep, '1000']"
+    bench.do(project_of(keys, tmp_path))
+    with open(f"/proc/{bench.facts('demo-web-1')['state']['pid']}/root/it") as file:
+        assert file.read().split() == ["NoNewPrivs:", "1"]
+
+
+def test_what_is_not_done_of_security_opt_is_refused(bench, tmp_path):
+    with pytest.raises(Failed, match=r"--security-opt seccomp:profile\.json is not done here"):
+        bench.do(project_of("security_opt: ['seccomp:profile.json']", tmp_path))

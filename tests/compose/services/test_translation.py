@@ -46,6 +46,7 @@ KEYS = {
     "read_only": "read_only: true\ntmpfs: [/run, '/tmp:size=1m']",
     "capabilities": "cap_add: [NET_ADMIN]\ncap_drop: [ALL]",
     "privileged": "privileged: true",
+    "security_opt": "security_opt: ['no-new-privileges:true', seccomp:unconfined]",
     "limits": "mem_limit: 64m\nmemswap_limit: 128m\nmem_reservation: 32m\ncpus: 0.5\ncpu_shares: 100\ncpuset: '0'\npids_limit: 30",
     "periods": "cpu_period: 50000\ncpu_quota: 25000",
     "deploy's limits": "deploy: {resources: {limits: {cpus: '0.25', memory: 32m, pids: 9}, reservations: {memory: 16m}}}",

@@ -1,0 +1,118 @@
+"""``build``, ``up --build`` and ``watch``: images made from the file's ``build``, and containers that follow the files."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers.hosts import BUSYBOX
+from helpers.needs import requires
+from helpers.waiting import wait_for
+
+from lib import state
+
+pytestmark = [requires("root", "overlay", "busybox", "nft", "ip"), pytest.mark.timeout(120)]
+
+FILE = """
+services:
+  web:
+    build: {context: ., args: {WORD: first}}
+    stop_grace_period: 0s
+    develop:
+      watch:
+        - {path: ./src, target: /src, action: sync, ignore: ["*.tmp"]}
+        - {path: ./etc, target: /etc/web, action: sync+restart}
+        - {path: ./hook, target: /hook, action: sync+exec, exec: {command: [sh, -c, "cp /hook/a /hooked"]}}
+        - {path: ./Dockerfile, action: rebuild}
+"""
+DOCKERFILE = f'FROM {BUSYBOX}\nARG WORD\nCOPY . /built\nRUN echo $WORD > /word\nCMD ["sleep", "1000"]\n'
+
+
+@pytest.fixture
+def web(compose):
+    folder = compose.file.parent
+    compose.write(FILE)
+    (folder / "Dockerfile").write_text(DOCKERFILE)
+    (folder / ".dockerignore").write_text("*.secret\n")
+    (folder / "a.secret").write_text("x")
+    for name in ("src", "etc", "hook"):
+        (folder / name).mkdir()
+        (folder / name / "a").write_text("old")
+    return compose
+
+
+def inside(stack, script: str) -> str:
+    return stack.host.inside("demo-web-1", script, None).strip()
+
+
+def test_build(web):
+    """The image has the project's name and the service's; what .dockerignore names is not seen."""
+    said = web("build --build-arg OTHER=1")
+    assert "Image demo-web Building" in said.err and "RUN echo $WORD" in said.err and "Image demo-web Built" in said.err
+    web("--progress quiet build --no-cache -q")
+    assert "demo-web" in web.host("images").out
+    web("up -d --no-build")
+    assert inside(web, "cat /word; ls /built") == "first\nDockerfile\ncompose.yaml\netc\nhook\nsrc"
+    assert web("build nosuch", 1).err.endswith("no such service: nosuch\n")
+    (web.file.parent / "Dockerfile").write_text(f"FROM {BUSYBOX}\nRUN false\n")
+    assert web("build", 1).err.count("\n") > 1
+
+
+def test_up_builds_what_is_not_there_and_again_if_it_is_to(web):
+    assert "is to be built, and --no-build says that it is not" in web("up -d --no-build", 1).err
+    web("up -d")
+    first = web("ps -q").out
+    web.write(FILE.replace("first", "second"))
+    web("up -d")
+    assert web("ps -q").out == first, "an image that is there will do"
+    web("up -d --build")
+    assert inside(web, "cat /word") == "second" and web("ps -q").out != first
+    assert "demo-web" in web("--dry-run down --rmi local").out
+    web("down -t 0 --rmi local")
+    assert "demo-web" not in web.host("images").out
+
+
+def test_push_skips_what_was_not_built_here(web):
+    web.write(f"services: {{web: {{image: {BUSYBOX}}}}}")
+    assert web("push").err == "  web Skipped \n"
+    assert web("pull -q").err == "" and "Pulled" in web("pull").err
+
+
+def test_watch(web):
+    """A file is copied, one is taken away, one restarts, one has a command run, one has the image built anew."""
+    folder = web.file.parent
+
+    def told() -> str:
+        return (folder.parent / "log").read_text()
+
+    env = os.environ | {"PYTHONPATH": str(Path(state.__file__).parents[2])}
+    with open(folder.parent / "log", "w") as log:
+        line = [sys.executable, "-P", "-m", "lib.cli", "compose", "-f", str(web.file), "watch", "--quiet"]
+        child = web.host.place(subprocess.Popen, line, env=env, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        wait_for(lambda: "Watch enabled" in told())
+        (folder / "src/sub").mkdir()
+        (folder / "src/sub/b").write_text("new")
+        (folder / "src/no.tmp").write_text("new")
+        wait_for(lambda: inside(web, "cat /src/sub/b") == "new")
+        assert inside(web, "ls /src") == "sub", "what has not changed is not copied, nor what is ignored"
+        (folder / "src/sub/b").unlink()
+        wait_for(lambda: inside(web, "ls /src/sub") == "")
+        (folder / "hook/a").write_text("hooked")
+        wait_for(lambda: inside(web, "cat /hooked") == "hooked")
+        started = web.host("inspect -f {{.State.StartedAt}} demo-web-1").out
+        (folder / "etc/a").write_text("newer")
+        wait_for(lambda: web.host("inspect -f {{.State.StartedAt}} demo-web-1").out != started)
+        wait_for(lambda: inside(web, "cat /etc/web/a") == "newer")
+        ident = web("ps -q").out
+        (folder / "Dockerfile").write_text(DOCKERFILE.replace("/word", "/word2"))
+        wait_for(lambda: web("ps -q").out not in ("", ident))
+        wait_for(lambda: "successfully built" in told())
+        assert inside(web, "cat /word2") == "first"
+    finally:
+        child.send_signal(2)
+        code = child.wait(30)
+    assert code == 0 and told().endswith("Watch disabled\n"), told()
