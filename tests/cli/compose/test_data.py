@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from pathlib import Path
 
@@ -11,7 +10,8 @@ from helpers.lives import BUSYBOX, shoot
 from helpers.needs import requires
 from helpers.waiting import wait_for
 
-from lib import bases
+from lib import bases, linux
+from lib.engine import ending
 from lib.state import kept
 
 pytestmark = requires("root", "overlay", "busybox", "mmdebstrap")
@@ -114,8 +114,10 @@ def test_no_row_is_lost_whoever_is_killed(debian, compose):
     compose("stop db")
     compose("start --wait db")
     shop.goes_on()
-    os.kill(shop.database()["state"]["pid"], signal.SIGKILL)
-    shoot("keeper", "manager")
+    with ending.watching(shop.database()) as pidfd:
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        assert linux.readable([pidfd], 20)
+        shoot("keeper", "manager")
     compose("up -d --wait")
     shop.goes_on()
     shoot("keeper")
