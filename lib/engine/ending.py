@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from lib import linux, state
@@ -124,8 +124,13 @@ def stop(facts: dict, grace: int | None = None, word: str | None = None) -> None
     stop_all([facts], grace, word)
 
 
-def stop_all(those: Sequence[dict], grace: int | None = None, word: str | None = None, until: int = -1) -> None:
-    """As ``stop``, with several at the same time. As soon as the descriptor ``until`` can be read, nobody is waited for any longer."""
+def stop_all(
+    those: Sequence[dict], grace: int | None = None, word: str | None = None, until: int = -1, turn: AbstractContextManager = nullcontext()
+) -> None:
+    """As ``stop``, with several at the same time. As soon as the descriptor ``until`` can be read, nobody is waited for any longer.
+
+    ``turn`` is held while the manager is waited for, which is looking again and again: a hundred threads at a time had better not.
+    """
     plays: list[Stopping] = []
     try:
         for facts in those:
@@ -143,10 +148,11 @@ def stop_all(those: Sequence[dict], grace: int | None = None, word: str | None =
     finally:
         for one in plays:
             one.close()
-    for one in plays:
-        settled(one.facts)
-        if one.began:
-            events.of_container("stop", one.facts)
+    with turn:
+        for one in plays:
+            settled(one.facts)
+            if one.began:
+                events.of_container("stop", one.facts)
 
 
 class Stopping:

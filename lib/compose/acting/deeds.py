@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -52,6 +53,7 @@ class Deeds:
 
     def __init__(self, library: Library, project: Project, stop: Stop):
         self.library, self.project, self.stop = library, project, stop
+        self.working = threading.BoundedSemaphore(room())  # whoever works, and does not only wait, has one of its places
         self.made: dict[tuple[str, int], dict] = {}
         self.how = {
             PullImage: self.pull, BuildImage: self.build, RemoveImage: self.remove_image, CreateNetwork: self.create_network,
@@ -146,7 +148,7 @@ class Deeds:
 
     def end(self, one: StopContainer, tell: Tell) -> None:
         with suppress(FileNotFoundError):  # it has gone
-            ending.stop_all([self.facts(one)], one.timeout, until=self.stop.fd)
+            ending.stop_all([self.facts(one)], one.timeout, until=self.stop.fd, turn=self.working)
             self.stop.check()
 
     def remove(self, one: RemoveContainer, tell: Tell) -> None:

@@ -1,6 +1,6 @@
 """``suitcase compose`` beside the real Docker Compose: a stack of five services, and many replicas of one.
 
-Both live in a network namespace made for the bench, and have the same images, files and probes. What the programs themselves need until they
+Both live in a network namespace made for the bench and in a file system in memory (see ``enginebench``), and have the same images, files and probes. What the programs themselves need until they
 are healthy is nobody's merit, so it is taken off both sides: in each round they are started by hand, too, each when those are healthy that it
 depends on, with no engine at all.
 """
@@ -28,6 +28,7 @@ from lib.engine.naming import shortnames
 from lib.images import Library, Store, archive
 from lib.lab import peers
 from lib.lab.bench.commandbench import COMMAND, IMAGE, THEIRS, a_store, ours, said
+from lib.lab.bench.enginebench import in_memory
 from lib.lab.bench.table import Row
 from lib.lab.bench.timing import spread, timed
 from lib.lab.chapters import ch05
@@ -67,11 +68,11 @@ def composed(rounds: int = 5, replicas: int = REPLICAS, crowds: int = 2, small: 
     debian = "" if small else bases.find("shop")  # before the store is another one
     host = Place("host")
     try:
-        with host, a_store(), peers.dockerd(network=True) as docker, scratch("compose", disk := os.environ["SUITCASE_STORE"]) as place:
-            sides = Sides(docker, Path(place))
+        with host, in_memory() as memory, a_store(), peers.dockerd(network=True) as docker:
+            sides = Sides(docker, memory)
             docker.import_folder(bases.busybox(), THEIRS)
             stack = sides.written("small", SMALL) if small else shop(sides, debian)
-            with hand_over(stack, Path(disk)) as by_hand:
+            with hand_over(stack, memory) as by_hand:
                 found = of_stack(sides, stack, by_hand, rounds)
             return [*found, *of_crowd(sides, replicas, crowds)]
     finally:
