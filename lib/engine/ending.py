@@ -6,7 +6,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
@@ -125,11 +125,15 @@ def stop(facts: dict, grace: int | None = None, word: str | None = None) -> None
 
 
 def stop_all(
-    those: Sequence[dict], grace: int | None = None, word: str | None = None, until: int = -1, turn: AbstractContextManager = nullcontext()
+    those: Sequence[dict],
+    grace: int | None = None,
+    word: str | None = None,
+    until: int = -1,
+    turn: Callable[[], AbstractContextManager] = nullcontext,
 ) -> None:
     """As ``stop``, with several at the same time. As soon as the descriptor ``until`` can be read, nobody is waited for any longer.
 
-    ``turn`` is held while the manager is waited for, which is looking again and again: a hundred threads at a time had better not.
+    Within ``turn`` it waits for the manager, and that is looking again and again: a hundred threads had better not do it at a time.
     """
     plays: list[Stopping] = []
     try:
@@ -148,7 +152,7 @@ def stop_all(
     finally:
         for one in plays:
             one.close()
-    with turn:
+    with turn():
         for one in plays:
             settled(one.facts)
             if one.began:

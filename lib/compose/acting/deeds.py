@@ -148,7 +148,7 @@ class Deeds:
 
     def end(self, one: StopContainer, tell: Tell) -> None:
         with suppress(FileNotFoundError):  # it has gone
-            ending.stop_all([self.facts(one)], one.timeout, until=self.stop.fd, turn=self.working)
+            ending.stop_all([self.facts(one)], one.timeout, until=self.stop.fd, turn=lambda: self.working)
             self.stop.check()
 
     def remove(self, one: RemoveContainer, tell: Tell) -> None:

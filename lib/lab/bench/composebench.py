@@ -1,8 +1,8 @@
 """``suitcase compose`` beside the real Docker Compose: a stack of five services, and many replicas of one.
 
-Both live in a network namespace made for the bench and in a file system in memory (see ``enginebench``), and have the same images, files and probes. What the programs themselves need until they
-are healthy is nobody's merit, so it is taken off both sides: in each round they are started by hand, too, each when those are healthy that it
-depends on, with no engine at all.
+Both live in a network namespace made for the bench, and in a file system in memory (see ``enginebench``); images, files and probes are the
+same. What the programs themselves need until they are healthy is nobody's merit, so it is taken off both sides: in each round they are
+started by hand, too, each when those are healthy that it depends on, with no engine at all.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ SHOP = Path(ch05.__path__[0]) / "shop"
 DEBIAN = "localhost/debian:shop"
 BUILT = {"web": "web", "api": "app", "worker": "app", "queue": "queue", "db": "db"}  # service → the folder of its image
 PEER = "Docker Compose"
+REAL = Path(sys.executable).parent / "docker-compose"
 REPLICAS = 100
 SETTLES = 0.5  # seconds for what is taken apart after a round
 # So that both ask as often: dockerd 20.10 knows no interval for the start, and where that is left out, a newer one takes 5 seconds.
@@ -95,7 +96,7 @@ class Sides:
         return files
 
     def call(self, who: str, files: list[str], *words: str) -> str:
-        begin = [*COMMAND, "compose"] if who == "ours" else [f"{Path(sys.executable).parent}/docker-compose"]
+        begin = [*COMMAND, "compose"] if who == "ours" else [str(REAL)]
         before = os.environ.get("DOCKER_HOST")
         os.environ["DOCKER_HOST"] = self.docker.socket
         try:
