@@ -84,17 +84,22 @@ class Deeds:
         if said.driver not in ("", "default", "bridge"):
             raise ValueError(f"network {one.key}: there is no driver {said.driver} here, only bridge")
         pools = said.ipam.config if said.ipam else []
-        network.create(
-            said.name,
-            subnets=[pool.subnet for pool in pools if pool.subnet],
-            gateways=[pool.gateway for pool in pools if pool.gateway],
-            ranges=[pool.ip_range for pool in pools if pool.ip_range],
-            ipv4=said.enable_ipv4 is not False,
-            ipv6=bool(said.enable_ipv6),
-            internal=said.internal,
-            options=said.driver_opts,
-            labels=naming.labels_of(self.project, "network", one.key, said),
-        )
+        labels = naming.labels_of(self.project, "network", one.key, said)
+        try:
+            network.create(
+                said.name,
+                subnets=[pool.subnet for pool in pools if pool.subnet],
+                gateways=[pool.gateway for pool in pools if pool.gateway],
+                ranges=[pool.ip_range for pool in pools if pool.ip_range],
+                ipv4=said.enable_ipv4 is not False,
+                ipv6=bool(said.enable_ipv6),
+                internal=said.internal,
+                options=said.driver_opts,
+                labels=labels,
+            )
+        except network.NetworkError:
+            if all((there.name, there.labels) != (said.name, labels) for there in network.every()):
+                raise  # else another `up` of the same project has been faster
 
     def remove_network(self, one: RemoveNetwork, tell: Tell) -> None:
         from lib import network
