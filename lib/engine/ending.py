@@ -6,8 +6,8 @@ import math
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from lib import linux, state
@@ -111,7 +111,7 @@ def send(facts: dict, number: int) -> None:
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(pidfd, number)
         if number == signal.SIGKILL:
-            undos = next((one["undos"] for one in state.records() if one["id"] == facts["id"][: kept.SHORT]), ())
+            undos = next((one["undos"] for one in state.records(facts["id"][: kept.SHORT])), ())
             state.thaw_groups(undos)
             state.release_groups(undos)
             state.kill_tracers(facts["state"]["pid"])
@@ -124,8 +124,17 @@ def stop(facts: dict, grace: int | None = None, word: str | None = None) -> None
     stop_all([facts], grace, word)
 
 
-def stop_all(those: Sequence[dict], grace: int | None = None, word: str | None = None, until: int = -1) -> None:
-    """As ``stop``, with several at the same time. As soon as the descriptor ``until`` can be read, nobody is waited for any longer."""
+def stop_all(
+    those: Sequence[dict],
+    grace: int | None = None,
+    word: str | None = None,
+    until: int = -1,
+    turn: Callable[[], AbstractContextManager] = nullcontext,
+) -> None:
+    """As ``stop``, with several at the same time. As soon as the descriptor ``until`` can be read, nobody is waited for any longer.
+
+    Within ``turn`` it waits for the manager, and that is looking again and again: a hundred threads had better not do it at a time.
+    """
     plays: list[Stopping] = []
     try:
         for facts in those:
@@ -143,10 +152,11 @@ def stop_all(those: Sequence[dict], grace: int | None = None, word: str | None =
     finally:
         for one in plays:
             one.close()
-    for one in plays:
-        settled(one.facts)
-        if one.began:
-            events.of_container("stop", one.facts)
+    with turn():
+        for one in plays:
+            settled(one.facts)
+            if one.began:
+                events.of_container("stop", one.facts)
 
 
 class Stopping:

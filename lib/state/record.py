@@ -64,10 +64,13 @@ class Record:
         self.path.unlink(missing_ok=True)
 
 
-def records() -> list[dict]:
-    """Every record on this machine, dead or alive; one that vanishes while we look is left out. Raises ``PermissionError``."""
+def records(name: str = "*") -> list[dict]:
+    """Every record on this machine, dead or alive, or that of one ``name``; one that vanishes while we look is left out.
+
+    Raises ``PermissionError``.
+    """
     found = []
-    for path in sorted(our_runtime_dir().glob("*.json")):
+    for path in sorted(our_runtime_dir().glob(f"{name}.json")):
         try:
             if path.lstat().st_uid == os.geteuid():  # the folder may be one that others may write in: a tmpfs, say
                 found.append(json.loads(path.read_text()))

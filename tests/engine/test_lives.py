@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -141,6 +142,19 @@ def test_stop_sends_its_signal_first(lives):
     ending.stop(one)
     assert state(one)["exit_code"] == 5 and log(one) == b"up\nbye\n"
     ending.stop(kept.load(kept.place(one)))  # is stopped already
+
+
+def test_the_manager_is_waited_for_when_it_is_ones_turn(lives):
+    those, turns = [lives.run(FOR_EVER) for _ in range(2)], []
+
+    @contextmanager
+    def turn():
+        turns.append([alive(one) for one in those])
+        yield
+        turns.append([state(one)["status"] for one in those])
+
+    ending.stop_all(those, 0, turn=turn)
+    assert turns == [[False, False], ["exited", "exited"]]
 
 
 def test_kill_and_its_conflict(lives):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -52,6 +53,7 @@ class Deeds:
 
     def __init__(self, library: Library, project: Project, stop: Stop):
         self.library, self.project, self.stop = library, project, stop
+        self.working = threading.BoundedSemaphore(room())  # whoever works, and does not only wait, has one of its places
         self.made: dict[tuple[str, int], dict] = {}
         self.how = {
             PullImage: self.pull, BuildImage: self.build, RemoveImage: self.remove_image, CreateNetwork: self.create_network,
@@ -83,17 +85,22 @@ class Deeds:
         if said.driver not in ("", "default", "bridge"):
             raise ValueError(f"network {one.key}: there is no driver {said.driver} here, only bridge")
         pools = said.ipam.config if said.ipam else []
-        network.create(
-            said.name,
-            subnets=[pool.subnet for pool in pools if pool.subnet],
-            gateways=[pool.gateway for pool in pools if pool.gateway],
-            ranges=[pool.ip_range for pool in pools if pool.ip_range],
-            ipv4=said.enable_ipv4 is not False,
-            ipv6=bool(said.enable_ipv6),
-            internal=said.internal,
-            options=said.driver_opts,
-            labels=naming.labels_of(self.project, "network", one.key, said),
-        )
+        labels = naming.labels_of(self.project, "network", one.key, said)
+        try:
+            network.create(
+                said.name,
+                subnets=[pool.subnet for pool in pools if pool.subnet],
+                gateways=[pool.gateway for pool in pools if pool.gateway],
+                ranges=[pool.ip_range for pool in pools if pool.ip_range],
+                ipv4=said.enable_ipv4 is not False,
+                ipv6=bool(said.enable_ipv6),
+                internal=said.internal,
+                options=said.driver_opts,
+                labels=labels,
+            )
+        except network.NetworkError:
+            if all((there.name, there.labels) != (said.name, labels) for there in network.every()):
+                raise  # else another `up` of the same project has been faster
 
     def remove_network(self, one: RemoveNetwork, tell: Tell) -> None:
         from lib import network
@@ -147,7 +154,7 @@ class Deeds:
 
     def end(self, one: StopContainer, tell: Tell) -> None:
         with suppress(FileNotFoundError):  # it has gone
-            ending.stop_all([self.facts(one)], one.timeout, until=self.stop.fd)
+            ending.stop_all([self.facts(one)], one.timeout, until=self.stop.fd, turn=lambda: self.working)
             self.stop.check()
 
     def remove(self, one: RemoveContainer, tell: Tell) -> None:

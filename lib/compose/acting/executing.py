@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import graphlib
 import queue
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext
 
-from lib.compose.acting.deeds import Deeds, StillInUse, room
+from lib.compose.acting.deeds import Deeds, StillInUse
 from lib.compose.acting.reporters import Reporter
 from lib.compose.acting.stopping import Interrupted, Stop
 from lib.compose.planning.operations import Operation, Plan, Wait
@@ -48,7 +47,6 @@ class Execution:
         self.plan, self.reporter, self.stop, self.at_once = plan, reporter, stop, at_once
         self.deeds = Deeds(library, plan.project, self.stop)
         self.events: queue.SimpleQueue = queue.SimpleQueue()  # what threads tell: only this one talks to the reporter
-        self.working = threading.BoundedSemaphore(room())
         self.failures: list[tuple[Operation, BaseException]] = []
         self.lost: set[int] = set()  # what failed, and what needs that
         self.began: dict[int, float] = {}
@@ -97,7 +95,7 @@ class Execution:
     def work(self, place: int, one: Operation) -> None:
         """In a thread of its own."""
         try:
-            with nullcontext() if one.waits else self.working:
+            with nullcontext() if one.waits else self.deeds.working:
                 self.stop.check()
                 self.deeds.do(one, lambda text: self.events.put((place, "waited", text)))
             self.events.put((place, "done", None))

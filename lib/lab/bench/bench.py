@@ -22,6 +22,7 @@ from pathlib import Path
 
 from lib.lab.bench import imagebench, labbench
 from lib.lab.bench.commandbench import commands
+from lib.lab.bench.composebench import REAL, composed
 from lib.lab.bench.crowdbench import crowds
 from lib.lab.bench.enginebench import engine
 from lib.lab.bench.netbench import networks
@@ -54,12 +55,17 @@ def network(quick: bool) -> list[Row]:
     return networks(2, 10, 1, 300) if quick else networks(20)
 
 
+def compose(quick: bool) -> list[Row]:
+    """Several containers that belong together, beside Docker Compose's."""
+    return composed(2, 4, small=True) if quick else composed()
+
+
 def nbval() -> list[Row]:
     """Each chapter as a test, in seconds."""
     from lib.lab.jupyter.chapterlist import choose
 
-    rows, reaches = [], {"01": 60, "02": 45, "03": 45, "04": 45}
-    for chapter in choose("01,02,03,04"):
+    rows, reaches = [], {"01": 60, "02": 45, "03": 45, "04": 45, "05": 60}
+    for chapter in choose(",".join(reaches)):
         command = [sys.executable, "-m", "pytest", "-q", "--nbval", "--nbval-current-env", "--nbval-cell-timeout", "120"]
         command += ["-p", "no:cacheprovider", "--nbval-sanitize-with", "tests/nbval_sanitize.cfg", f"notebooks/{chapter.file}"]
         begin = time.perf_counter()
@@ -129,11 +135,11 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m lib.lab.bench.bench", description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="few rounds: only to see that it works")
     arguments = parser.parse_args(argv)
-    if missing := [name for name in PEERS if shutil.which(name) is None]:
+    if missing := [name for name in (*PEERS, str(REAL)) if shutil.which(name) is None]:
         print(f"bench: {', '.join(missing)} not installed: make setup-peers brings what is missing", file=sys.stderr)
         return 3
     rows = in_a_kernel(arguments.quick) + images(2 if arguments.quick else 5) + command(arguments.quick)
-    rows += verbs(arguments.quick) + network(arguments.quick)
+    rows += verbs(arguments.quick) + network(arguments.quick) + compose(arguments.quick)
     rows += [] if arguments.quick else nbval() + lab_vm()
     OUT.mkdir(exist_ok=True)
     (OUT / "bench.json").write_text(json.dumps({"machine": machine(), "rows": [row.as_dict() for row in rows]}, indent=1))

@@ -15,10 +15,11 @@ from helpers.projects import project, service
 from helpers.waiting import wait_for
 
 from lib import linux
-from lib.compose.acting import Down, Failed, Recorder, Restart, Start, Stop, Up, carry_out, observe, stopping
+from lib.compose.acting import Down, Failed, Recorder, Restart, Start, Stop, Up, carry_out, execute, observe, plan, stopping
 from lib.compose.acting.reporters import Reporter
 from lib.compose.acting.waiting import NotReady, until
-from lib.compose.model import Build, Dependency, Deploy, FileGrant, FileSource, Healthcheck, Hook, Mount, PreStart, Volume
+from lib.compose.model import Build, Dependency, Deploy, FileGrant, FileSource, Healthcheck, Hook, Mount, Network, PreStart, Volume
+from lib.compose.planning.operations import CreateNetwork
 from lib.engine import lifecycle
 from lib.engine.volumes import store
 from lib.network import every
@@ -261,6 +262,19 @@ def test_a_port_that_somebody_has_is_refused_by_name(bench):
     bench.do(project(service("web", ports=ports), name="one"))
     with pytest.raises(Failed, match="port is already allocated, by container one-web-1"):
         bench.do(project(service("web", ports=ports), name="two"))
+
+
+def test_a_network_that_another_up_has_made_meanwhile_is_taken(bench):
+    def make(wanted) -> None:
+        execute(bench.library, plan(wanted, before, Up()).only(CreateNetwork))
+
+    bench.projects["demo"] = wanted = project(service("web"))
+    before = observe(bench.library, wanted)
+    make(wanted)
+    make(wanted)
+    assert networks() == {"demo_default"}
+    with pytest.raises(Failed, match="network with name demo_default already exists"):
+        make(project(service("web"), networks={"default": Network(name="demo_default", internal=True)}))
 
 
 @pytest.mark.parametrize("word", ["began create container demo-web-1", "began start container demo-db-1", "done start container demo-db-1"])

@@ -36,14 +36,14 @@ def test_a_missing_peer_is_an_error_with_a_name(monkeypatch, capsys):
     assert "no-such-peer" in capsys.readouterr().err
 
 
-@requires("root", "overlay", "vm", *(name for name in bench.PEERS if name != "dockerd"))
+@requires("root", "overlay", "vm", "compose", *(name for name in bench.PEERS if name != "dockerd"))
 @pytest.mark.timeout(900)
 def test_it_runs_whole_and_writes_its_report(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(bench, "OUT", tmp_path)
     assert bench.main(["--quick"]) == 0
     report = json.loads((tmp_path / "bench.json").read_text())
     names = {row["peer_name"] for row in report["rows"]}
-    assert {"runc run", "bwrap --unshare-all", "docker run -d", "docker rm -f"} <= names
+    assert {"runc run", "bwrap --unshare-all", "docker run -d", "docker rm -f", "Docker Compose"} <= names
     assert {name.split(" (")[0] for name in names} >= {"tiny VM", "Debian in a VM"}
     assert set(report["rows"][0]) == {"name", "chapter", "ours", "unit", "spread", "peer", "peer_name", "reach", "ratio", "holds", "claim"}
     assert (tmp_path / "bench.png").read_bytes().startswith(b"\x89PNG")
