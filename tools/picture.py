@@ -19,9 +19,9 @@ PICTURE = ROOT / "ARCHITECTURE.svg"
 ROW, BOX, HIGH, LEFT, WIDTH = 62, 128, 38, 20, 1040  # pixels
 # Where in its row each box stands (0 is left, 1 right), so that no arrow goes through another box.
 COLUMNS = {
-    "lab": 0.38, "show": 0.445, "cli": 0.379, "compose": 0.065, "engine": 0.524, "build": 0.398, "network": 0.065, "container": 0.731,
-    "oci": 0.902, "volumes": 0.214, "bases": 0.885, "ingredients": 0.065, "registry": 0.398, "process": 0.228, "images": 0.592,
-    "inside": 0.511, "beneath": 0.07, "state": 0.322, "sealed": 0.721, "advice": 0.579, "linux": 0.269, "netfilter": 0.065,
+    "lab": 0.095, "show": 0.674, "cli": 0.564, "compose": 0.356, "engine": 0.524, "build": 0.27, "network": 0.065, "container": 0.62,
+    "oci": 0.812, "volumes": 0.214, "bases": 0.752, "ingredients": 0.065, "registry": 0.398, "process": 0.228, "images": 0.592,
+    "inside": 0.509, "beneath": 0.154, "state": 0.322, "sealed": 0.72, "advice": 0.579, "linux": 0.269, "netfilter": 0.065,
     "elf": 0.563, "processor": 0.715, "dockerfile": 0.856, "durations": 0.935, "sizes": 0.359, "atomicfile": 0.494, "regularfile": 0.2,
     "visible": 0.065, "shield": 0.651, "lazy": 0.804,
 }  # fmt: skip
