@@ -7,6 +7,7 @@ single quotes nothing; without quotes a value ends at `` #``. Values may use var
 from __future__ import annotations
 
 import re
+from collections import ChainMap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -71,6 +72,7 @@ class _Raw:
 class _Reader:
     def __init__(self, path: str, text: str, lookup: Lookup, known: dict[str, str]):
         self.path, self.text, self.at, self.lookup, self.known = path, text, 0, lookup, known
+        self.line, self.counted = 1, 0
         self.found = Pairs()
 
     def read(self) -> Pairs:
@@ -79,9 +81,15 @@ class _Reader:
             name, alone = self._name()
             value = (self.lookup(name) if name else None) if alone else self._value()
             if value is not None:
-                self.found.put(name, value, self.text.count("\n", 0, start) + 1)
+                self.found.put(name, value, self._line(start))
                 self.known[name] = value
         return self.found
+
+    def _line(self, at: int) -> int:
+        """The line of a place; each is behind that of the last call."""
+        self.line += self.text.count("\n", self.counted, at)
+        self.counted = at
+        return self.line
 
     def _to_statement(self) -> bool:
         while self.at < len(self.text):
@@ -126,10 +134,9 @@ class _Reader:
             self.at += 1
 
     def _value(self) -> str:
-        quote = self.text[self.at : self.at + 1]
+        start, quote = self.at, self.text[self.at : self.at + 1]
         if quote not in ("'", '"') or not quote:
-            return self._filled(self._to_end_of_line().split(" #", 1)[0].rstrip(), self.at)
-        start = self.at
+            return self._filled(self._to_end_of_line().split(" #", 1)[0].rstrip(), start)
         text = self._quoted(quote)
         return self._filled(ESCAPE.sub(_unescaped, text), start) if quote == '"' else text
 
@@ -151,7 +158,7 @@ class _Reader:
     def _filled(self, text: str, start: int) -> str:
         names = {name: value for name in _names(text) if (value := self.lookup(name)) is not None}
         try:
-            return substituted(text, {**self.known, **names})
+            return substituted(text, ChainMap(names, self.known))
         except BadTemplate as error:
             raise self._error(str(error), start) from None
 

@@ -11,6 +11,7 @@ from lib.compose.reading.nodes import ComposeError, Node, Path, Problem, dotted,
 NAME = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
 OPERATOR = re.compile(r":?[-?+]")
 DEEPEST = 50  # braces within braces
+LONGEST = 1 << 20  # characters of a value
 
 
 class BadTemplate(ValueError):
@@ -37,9 +38,13 @@ def substituted(text: str, values: Mapping[str, str], unset: Unset = lambda name
     """``text`` with its variables filled in; ``unset`` hears of those that are empty for want of a value. Raises: BadTemplate."""
     if depth > DEEPEST:
         raise BadTemplate(f"braces are nested more than {DEEPEST} deep")
-    return "".join(
-        _filled(piece, values, unset, depth) if isinstance(piece, Reference) else piece for piece in pieces(text)
-    )  # fmt: skip
+    found, length = [], 0
+    for piece in pieces(text):
+        found.append(_filled(piece, values, unset, depth) if isinstance(piece, Reference) else piece)
+        length += len(found[-1])
+        if length > LONGEST:
+            raise BadTemplate(f"with its variables filled in, the text is longer than {LONGEST >> 20} MiB")
+    return "".join(found)
 
 
 @dataclass(frozen=True, slots=True)
