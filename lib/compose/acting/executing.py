@@ -6,7 +6,7 @@ import graphlib
 import queue
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 
 from lib.compose.acting.deeds import Deeds, StillInUse
 from lib.compose.acting.reporters import Reporter
@@ -15,6 +15,7 @@ from lib.compose.planning.operations import Operation, Plan, Wait
 from lib.images import Library
 from lib.shield import Shield
 
+GLANCE = 0.5  # seconds
 AT_ONCE = 256  # threads at most; most of them only wait for something to end
 
 
@@ -65,7 +66,7 @@ class Execution:
                         continue
                     try:
                         with shield.opened() if interrupt is None else nullcontext():
-                            event = self.events.get()
+                            event = self.heard()
                     except BaseException as error:  # an interrupt; a notebook's Stop
                         interrupt = error
                         self.stop.say()
@@ -77,6 +78,12 @@ class Execution:
             raise interrupt
         if self.failures:
             raise Failed(self.failures, [self.plan.operations[place] for place in sorted(self.lost)])
+
+    def heard(self) -> tuple:
+        """What a thread tells. A signal that comes just as Python begins to wait does not wake it, so it looks up now and then."""
+        while True:
+            with suppress(queue.Empty):
+                return self.events.get(timeout=GLANCE)
 
     def begin(self, pool: ThreadPoolExecutor, sorter: graphlib.TopologicalSorter) -> None:
         self.ready = sorted([*self.ready, *sorter.get_ready()])

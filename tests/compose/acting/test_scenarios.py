@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import threading
@@ -467,3 +468,17 @@ def test_an_image_that_somebody_elses_container_stands_on_stays_and_that_is_told
     lifecycle.create(bench.library, bench.lives.facts(["true"]), "stranger")
     assert "is being used by a container" in bench.do(wanted, Down(images="all")).those("warned")[0]
     assert bench.library.find(BUSYBOX)
+
+
+def test_an_interrupt_that_wakes_nobody_is_heard_all_the_same(bench):
+    """One that comes between Python's last look for signals and its wait is only noted, as with ``interrupt_main``."""
+    check = Healthcheck(test=["CMD", "false"], interval=OFTEN, retries=10**6)
+    wanted = bench.projects["demo"] = project(service("db", healthcheck=check))
+
+    class Interrupting(Reporter):
+        def began(self, one):
+            if str(one).startswith("wait"):
+                threading.Timer(0.2, _thread.interrupt_main).start()
+
+    with pytest.raises(KeyboardInterrupt):
+        carry_out(bench.library, wanted, Up(wait=True), Interrupting())
