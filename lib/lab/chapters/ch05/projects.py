@@ -17,7 +17,7 @@ from urllib import error, request
 from lib import bases
 from lib.cli import suitcase
 from lib.compose.reading import Loaded, Request, load
-from lib.compose.reading.canonical.provenance import provenance
+from lib.compose.reading.canonical import provenance
 from lib.engine.naming import shortnames
 from lib.images import Library, Store, archive
 from lib.images.store import StoreError
