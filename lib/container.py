@@ -62,7 +62,7 @@ class Container:
     ``--tty``; ``volumes`` are ``"/host:/container[:options]"``, ``tmpfs`` ``"/container[:options]"``, ``mounts`` what else is mounted;
     ``network`` is ``"none"`` (alone on loopback), ``"host"``, or a network (see ``lib.network``); ``user`` is who it runs as (see
     ``users.find``); ``cap_add``, ``cap_drop``, ``privileged``, ``security_opt`` say what root in it may do; ``ipc``, ``pid_mode``, ``uts``,
-    ``cgroupns`` are ``private`` or ``host``, and ``pid_mode`` may be the number of a process whose PID namespace it joins.
+    ``cgroupns`` are ``private`` or ``host``, and ``pid_mode`` and ``ipc`` may be the number of a process whose namespace it joins.
     Without root, a user namespace is taken along.
     """
 
@@ -72,7 +72,7 @@ class Container:
         read_only: bool = False, init: bool = False, tty: bool = False, network="none", ulimits=None, user: RunAs | None = None,
         cap_add: Sequence[str] = (), cap_drop: Sequence[str] = (), privileged: bool = False, mounts: Sequence[Mount] = (),
         devices: Sequence[str] = (), sysctls: dict[str, str] | None = None, shm_size=None, oom_score_adj: int | None = None,
-        ipc: str = "private", pid_mode: str | int = "private", uts: str = "private", cgroupns: str = "private",
+        ipc: str | int = "private", pid_mode: str | int = "private", uts: str = "private", cgroupns: str = "private",
         security_opt: Sequence[str] = (), kept: str | None = None, synced: bool = False, **limits,
     ):  # fmt: skip
         known(limits)
@@ -87,14 +87,14 @@ class Container:
         pids = max(limits.pop("pids_limit", None) or 0, 0)
         self.cgroup = self.choose_cgroup(limits | {"pids": pids})
         self.shares = {"ipc": ipc, "pid": pid_mode, "uts": uts, "cgroup": cgroupns}
-        self.tuning = tuned(sysctls, oom_score_adj, network != "host", ipc != "host")
+        self.tuning = tuned(sysctls, oom_score_adj, network != "host", ipc == "private")
         self.network = connected(network, self.id, self.name, self.hostname)
         self.files = own_files(f"{self.folder}-files", self.hostname, self.network)
         mounts = [*self.extra_mounts(), *own_mounts(volumes, tmpfs), *mounts]
         layers = [bases.find(one) for one in ([image] if isinstance(image, str) else image)]
         self.rootfs = RootFS(
             layers, self.folder, mounts, read_only, self.rootless, network == "host", files=self.files.bound, privileged=privileged,
-            upper=f"{kept}/upper" if kept else None, synced=synced, shm=sizes.in_bytes(shm_size or SHARED_MEMORY), own_ipc=ipc != "host",
+            upper=f"{kept}/upper" if kept else None, synced=synced, shm=sizes.in_bytes(shm_size or SHARED_MEMORY), ipc=ipc,
             devices=self.devices,
         )  # fmt: skip
         self.capabilities = capabilities.of_container(self.cgroup, cap_add, cap_drop, privileged, security_opt)
@@ -125,10 +125,9 @@ class Container:
         ]
 
     def namespaces(self) -> list:
-        """Its own, but for those that it is to share with the machine, or (PID) with another container."""
+        """Its own, but for those that it is to share with the machine, or (PID, IPC) with another container."""
         own = [kind for kind in ("pid", "ipc", "cgroup") if self.shares[kind] == "private"]
-        other = self.shares["pid"]
-        joined = [Join(other, ("pid",))] if isinstance(other, int) else []
+        joined = [Join(other, (kind,)) for kind in ("pid", "ipc") if isinstance(other := self.shares[kind], int)]
         names = [Hostname(self.hostname, self.domainname)] if self.shares["uts"] == "private" else []
         return [Namespaces(*own), *joined, *names, *self.tuning]
 

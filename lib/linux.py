@@ -52,6 +52,7 @@ NAMESPACES = {
     "pid": 0x20000000,
     "net": 0x40000000,
 }
+CLONE_FS = 0x00000200
 CLONE_PIDFD = 0x00001000
 CLONE_PARENT = 0x00008000
 CLONE_INTO_CGROUP = 0x200000000
@@ -172,6 +173,11 @@ def clone3(flags: int, exit_signal: int = 0, cgroup: int | None = None) -> tuple
 def unshare(*kinds: str) -> None:
     """Leave the namespaces that this process shares with others, for new ones. See unshare(2)."""
     check(libc.unshare(ns_flags(kinds)), "unshare", ",".join(kinds))
+
+
+def own_folders() -> None:
+    """From now on this thread has a root and a working folder of its own: the other threads' stay where they are. See unshare(2)."""
+    check(libc.unshare(CLONE_FS), "unshare", "fs")
 
 
 def setns(fd: int, kind: str) -> None:

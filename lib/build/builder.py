@@ -6,10 +6,9 @@ is in the cache is not carried out: its layer is taken. Nothing is even unpacked
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from lib.beneath import FOLDER, Folder, Outside
 from lib.build.context import Context, ContextError, Tree
@@ -154,20 +153,21 @@ class Build:
             future.set_exception(error)
             self.stopping.set()
 
-    def watch(self, jobs: list) -> None:
+    def watch(self, jobs: Collection) -> None:
         """Wait for all. When it is to stop, end what runs, again and again: a RUN may be just about to begin."""
         from concurrent.futures import FIRST_COMPLETED, wait
 
-        from lib import process
-
-        left = set(jobs)
-        while left:
-            _, left = wait(left, TICK if self.stopping.is_set() else None, FIRST_COMPLETED)
+        while jobs:
+            _, jobs = wait(jobs, TICK if self.stopping.is_set() else None, FIRST_COMPLETED)
             if self.stopping.is_set():
-                self.stopping.set()
-                for one in process.ours():
-                    if one.plan.name in self.running:
-                        one.signal(signal.SIGKILL)
+                self.end_what_runs()
+
+    def end_what_runs(self) -> None:
+        """It is to stop. Whoever calls this does so again and again, until ``run`` has ended."""
+        from lib.build.runner import kill
+
+        self.stopping.set()
+        kill(self.running)
 
     def result(self, stage: Stage):
         """What an earlier stage came to; waits for it."""

@@ -35,13 +35,14 @@ def container(library: Library, facts: dict, network=None, mounts: Sequence[Moun
 def options_of(facts: dict) -> dict:
     """Those of ``Container``; the words of ``-v`` only where an earlier suitcase has not resolved them.
 
-    Raises ``ValueError`` if the container whose processes it is to see does not run.
+    Raises ``ValueError`` if the container whose processes it is to see, or whose memory it is to share, does not run.
     """
     found = {name: value for name, value in facts["options"].items() if name != "volumes" or facts.get("mounts") is None}
     found |= {"ulimits": {"nofile": nofile(), **(facts["options"].get("ulimits") or {})}}
-    _, colon, other = str(found.get("pid_mode", "")).partition(":")
-    if colon:
-        found["pid_mode"] = pid_of(other)
+    for name, kind in (("pid_mode", "PID"), ("ipc", "IPC")):
+        _, colon, other = str(found.get(name, "")).partition(":")
+        if colon:
+            found[name] = pid_of(other, kind)
     return found
 
 
@@ -50,13 +51,13 @@ def without_others(facts: dict) -> dict:
     return {name: value for name, value in facts["options"].items() if not str(value).startswith("container:")}
 
 
-def pid_of(ident: str) -> int:
+def pid_of(ident: str, kind: str) -> int:
     """The first process of another container. Raises ``ValueError``."""
     with suppress(FileNotFoundError):
         other = kept.load(kept.place(ident))
         if alive(other):
             return other["state"]["pid"]
-    raise ValueError(f"cannot join PID namespace of container {ident[: kept.SHORT]}: it is not running")
+    raise ValueError(f"cannot join {kind} namespace of container {ident[: kept.SHORT]}: it is not running")
 
 
 def networks_of(facts: dict, ports):

@@ -19,12 +19,12 @@ SETTINGS = "names.json"
 
 
 class Nameserver:
-    """``folder`` is the container's run folder; ``servers`` and ``ndots`` see ``network.names.Settings``, which is written there."""
+    """``folder`` is the container's run folder; the others see ``network.names.Settings``, which is written there."""
 
     gives = "dns-udp", "dns-tcp"  # what its sockets are called
 
-    def __init__(self, folder: str, servers: Sequence[str] = (), ndots: bool = False):
-        self.folder, self.servers, self.ndots = folder, list(servers), ndots
+    def __init__(self, folder: str, servers: Sequence[str] = (), ndots: bool = False, links: Sequence[Sequence[str]] = ()):
+        self.folder, self.servers, self.ndots, self.links = folder, list(servers), ndots, [list(one) for one in links]
         self.port = PORTS[int.from_bytes(os.urandom(4)) % len(PORTS)]
 
     @property
@@ -33,7 +33,7 @@ class Nameserver:
         return "\n".join(["table ip suitcase-names {", " chain led {", "  type nat hook output priority -100;", *led, " }", "}"])
 
     def steps(self) -> list[Step]:
-        settings = json.dumps({"servers": self.servers, "ndots": self.ndots, "port": self.port})
+        settings = json.dumps({"servers": self.servers, "ndots": self.ndots, "port": self.port, "links": self.links})
         return [
             Step("provide", "write_file", (f"{self.folder}/{SETTINGS}", settings), "whoever answers finds there whom to ask in turn"),
             Step("map", "open", ("/proc/{pid}/ns/net",), "it may end before we come to use it", gives="netns"),

@@ -100,7 +100,7 @@ class Join:
     @property
     def joined(self) -> int | None:
         """Whose PID namespace the process is in, then: who ends only when this one has been waited for. See pid_namespaces(7)."""
-        return self.pid
+        return self.pid if "pid" in self.kinds else None
 
     def steps(self) -> list[Step]:
         if not self.paths and (self.start_time is None or state.start_time(self.pid) != self.start_time):

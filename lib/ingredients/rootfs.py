@@ -12,7 +12,7 @@ import stat
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
-from lib.process import Step
+from lib.process import Ref, Step
 
 # The device nodes that every Docker container has: path, kind, major, minor (Documentation/admin-guide/devices.txt).
 DEVICES = {
@@ -120,7 +120,7 @@ HOST_SYS = Bind("/sys", source="/sys", options="ro", why="sysfs shows a network:
 
 
 def kernel_mounts(
-    rootless: bool = False, host_network: bool = False, privileged: bool = False, shm: int = SHARED_MEMORY, own_ipc: bool = True
+    rootless: bool = False, host_network: bool = False, privileged: bool = False, shm: int = SHARED_MEMORY, host_shm: bool = False
 ) -> list[Mount]:  # fmt: skip
     """The kernel's own file systems, with the options that Docker gives them; ``shm`` are the bytes of ``/dev/shm``."""
     pts = "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620" + ("" if rootless else ",gid=5")
@@ -129,7 +129,7 @@ def kernel_mounts(
         Mount("/proc", "proc", options=safe, why="shows the PID namespace of whoever mounts it"),
         DEV,
         Mount("/dev/pts", "devpts", options=pts, why="terminals of its own"),
-        Mount("/dev/shm", "tmpfs", "shm", f"{safe},mode=1777,size={shm}", "POSIX shared memory") if own_ipc else HOST_SHM,
+        Mount("/dev/shm", "tmpfs", "shm", f"{safe},mode=1777,size={shm}", "POSIX shared memory") if not host_shm else HOST_SHM,
         Mount("/dev/mqueue", "mqueue", options=safe, why="message queues of its IPC namespace"),
         HOST_SYS if rootless and host_network else WRITABLE_SYS if privileged else SYS,
     ]
@@ -190,7 +190,7 @@ class RootFS:
     upper: str | None = None
     privileged: bool = False  # no masks, a writable /sys, the host's devices
     shm: int = SHARED_MEMORY
-    own_ipc: bool = True
+    ipc: str | int = "private"  # whose shared memory it has: its own, the machine's ("host"), that of whom this process is in
     devices: Sequence = ()  # of the machine's, see ``devices.Device``
     synced: bool = False  # what is written outlives the container's process, so fsync(2) in there must mean what it says
 
@@ -251,11 +251,18 @@ class RootFS:
     def plain_steps(self) -> list[Step]:
         return [Step("root", "mount", (self.root, self.root, None, "rbind"), "pivot_root wants a mount point")]
 
+    def shared_memory(self) -> list[Step]:
+        """Of another container: who shares its IPC namespace shares this, too."""
+        return [
+            Step("prepare", "memory_of", (self.ipc,), "as the other one sees it: from here it cannot be seen", gives="shm"),
+            Step("mounts", "hang_in", (Ref("shm"), self.root, "/dev/shm"), "POSIX shared memory"),
+        ]
+
     def furniture(self) -> list[Step]:
         """The kernel's folders and devices, in the order of their paths, then the masks."""
         steps, own = [], {one.target: one for one in self.devices}  # of two at one place the later counts
-        for one in kernel_mounts(self.rootless, self.host_network, self.privileged, self.shm, self.own_ipc):
-            steps.append(one.step(self.root))
+        for one in kernel_mounts(self.rootless, self.host_network, self.privileged, self.shm, self.ipc == "host"):
+            steps += self.shared_memory() if one.target == "/dev/shm" and isinstance(self.ipc, int) else [one.step(self.root)]
             if one is DEV:
                 steps += device_steps(self.root, self.rootless, own)
                 steps += host_device_steps(self.root, own) if self.privileged and not self.rootless else []

@@ -43,6 +43,7 @@ class Wishes:
     ports: Sequence[dict] = ()
     container: str = ""  # its whole id, if it has a longer one
     folder: str = ""  # its run folder, if the manager looks after it: then it has a resolver of ours
+    links: Sequence[Sequence[str]] = ()  # names that only it has for others: (name, the other's)
 
     def connection(self, ident: str, name: str, hostname: str) -> Connection:
         """What the container ``ident`` needs for it. Raises ``NetworkError``."""
@@ -66,7 +67,7 @@ class Wishes:
         host, said = Hosts().now(), (self.dns, self.search, self.dns_options)
         if self.folder and any(one.user_defined for one in networks):
             asked = host.but(*said)
-            return str(asked.ours()), [Nameserver(self.folder, self.dns, asked.ndots)]
+            return str(asked.ours()), [Nameserver(self.folder, self.dns, asked.ndots, self.links)]
         families = {version(pool) for one in networks for pool in one.pools}
         return str(behind_the_stub(host).but(*said).plain(bool(self.dns), 6 in families)), []
 

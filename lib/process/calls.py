@@ -151,6 +151,13 @@ def hang_up(tree: int, path: str) -> None:
         os.close(folder)
 
 
+def hang_in(tree: int, root: str, path: str) -> None:
+    """As ``hang_up``, on a folder inside ``root``, which is made if it is missing."""
+    inside.makedirs(root, path)
+    with inside.place(root, path) as there:
+        linux.move_mount(tree, there)
+
+
 def new_session_keyring() -> None:
     """As ``linux.new_session_keyring``; a kernel that keeps no keys has nothing to hide."""
     try:
@@ -195,6 +202,7 @@ CALLS = {
     "mount_inside": inside.mount,
     "bind": inside.bind,
     "hang_up": hang_up,
+    "hang_in": hang_in,
     "mknod": inside.mknod,
     "symlink": inside.symlink,
     "mask": inside.mask,

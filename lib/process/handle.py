@@ -38,7 +38,7 @@ class Process:
         self.state = "creating"
         self.exit: Exit | None = None
         self.killed_by_us = False
-        self.joined: int | None = next((one.joined for one in plan.ingredients if hasattr(one, "joined")), None)
+        self.joined: int | None = next((other for one in plan.ingredients if (other := getattr(one, "joined", None))), None)
         self.lock = threading.RLock()
         self.line = Line(self.steps, patience, maker)
         self.log = Log() if stdout is None and not plan.tty else None

@@ -192,6 +192,46 @@ def test_an_image_is_pulled_from_the_machines_own_network(world, tun, user):
         assert user(f"run --rm {name} ls /sys/class/net").split() == ["eth0", "lo"]
 
 
+STACK = """
+services:
+  db:
+    image: NAME
+    command: SERVER
+    ports: ["8078:80"]
+    healthcheck: {test: test -e /srv/index.html, interval: 100ms}
+  web:
+    image: NAME
+    command: sh -c 'wget -qO- http://db; exec sleep 1000'
+    depends_on: {db: {condition: service_healthy}}
+    stop_grace_period: 0s
+"""
+
+
+def test_a_project(world, tun, user):
+    """Images come from the machine's own network, containers live in the user's."""
+    host, outside = world
+    file = user.home / "demo.yaml"
+    compose = f"compose -f {file}"
+    with ExitStack() as undo:
+        with host:
+            registry = undo.enter_context(LocalRegistry())
+        name = f"{registry.name}/box"
+        user(f"run --rm {BOX} true")
+        user(f"tag {BOX} {name}")
+        user(f"push {name}")
+        user(f"rmi {name}")
+        file.write_text(STACK.replace("NAME", name).replace("SERVER", SERVER))
+        user(f"{compose} up -d --wait")
+        assert user(f"{compose} logs --no-log-prefix web") == "it is me"
+        user(f"rmi -f {name}")
+        assert user(f"{compose} run --rm -T --no-deps web wget -qO- http://db").splitlines()[-1] == "it is me"
+        assert user(f"{compose} port db 80") == "0.0.0.0:8078" and outside(fetched, f"http://{HOST}:8078") == "it is me"
+        assert user(f"{compose} exec -T web wget -qO- http://db") == "it is me"
+        user(f"{compose} restart -t 0 db")
+        user(f"{compose} down -t 0 -v")
+        assert user(f"{compose} ps -aq") == "" and "home_default" not in user("network ls")
+
+
 def test_addresses_of_ipv6_are_refused(world, tun, user):
     assert "at IPv4 addresses only" in user(f"run --rm -p [::1]:8077:80 {BOX} true", 125)
 

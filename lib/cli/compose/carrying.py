@@ -73,9 +73,10 @@ def out(asked: Asked, verb: str, wishes: acting.Wishes, patience: int = 0, quiet
         found = acting.plan(project, acting.observe(library(), project), wishes)
         click.echo(visible(str(found)))
         return found
+    how = {"at_once": asked.parallel} if asked.parallel > 0 else {}
     with asked.teller(verb) as teller, limited(patience) as stop:
         try:
-            return acting.carry_out(library(), project, wishes, Telling(Teller() if quiet else teller), stop)
+            return acting.carry_out(library(), project, wishes, Telling(Teller() if quiet else teller), stop=stop, **how)
         except acting.Failed as error:
             raise Failed(str(error)) from None
 

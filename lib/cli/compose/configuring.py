@@ -126,14 +126,15 @@ PARTS = {
 
 
 @click.command()
-@options.service
+@options.services
 @click.pass_obj
-def why(asked: Asked, service: str) -> None:
+def why(asked: Asked, services: tuple[str, ...]) -> None:
     """Say why a service's containers would be made anew, or stay as they are."""
     from lib.cli.library import library
     from lib.compose import acting
 
     with errors():
-        asked.check([service])
-        found = acting.plan(asked.project, acting.observe(library(), asked.project), acting.Up())
-        tell("\n".join(acting.why(found, service)))
+        asked.check(services)
+        plan = acting.plan(asked.project, acting.observe(library(), asked.project), acting.Up())
+        for name in services or asked.project.services:
+            tell("\n".join(acting.why(plan, name)))

@@ -112,11 +112,11 @@ def limits(values: dict) -> dict:
 
 
 def shared(values: dict) -> dict:
-    """The namespaces that are not to be its own: the machine's, or (PID) another container's. Raises ``ValueError``."""
+    """The namespaces that are not to be its own: the machine's, or (PID, IPC) another container's. Raises ``ValueError``."""
     found = {}
     for flag, name in SHARED.items():
         word = values[flag]
-        if name == "pid_mode" and word.startswith("container:"):
+        if name in ("pid_mode", "ipc") and word.startswith("container:"):
             from lib.engine import finding
 
             found[name] = f"container:{finding.find(word.partition(':')[2])['id']}"

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from lib.compose.acting.executing import execute
 from lib.compose.acting.reporters import Reporter
-from lib.compose.acting.stopping import Stop
 from lib.compose.model import Project
 from lib.compose.planning.observing import observe
 from lib.compose.planning.operations import OF_IMAGES, Plan
@@ -16,18 +14,28 @@ from lib.compose.planning.wanted import Up, Wishes
 from lib.images import Library
 
 
-def carry_out(library: Library, project: Project, wishes: Wishes, reporter: Reporter | None = None, stop: Stop | None = None) -> Plan:
-    """Have it as it is wished; returns what was done. Raises ``ValueError``, ``Failed``. ``stop`` is as in ``execute``.
+def carry_out(library: Library, project: Project, wishes: Wishes, reporter: Reporter | None = None, **how) -> Plan:
+    """Have it as it is wished; returns what was done. Raises ``ValueError``, ``Failed``. ``how`` are words of ``execute``.
 
     Images come first, and then it is planned anew: only when they are here can be said which containers are made from older ones.
     """
+    reporter = reporter or Reporter()
     found = plan(project, observe(library, project), wishes)
     if isinstance(wishes, Up) and (images := found.only(*OF_IMAGES)):
-        execute(library, images, reporter, stop)
+        done(library, images, reporter, how)
         found = plan(project, observe(library, project), replace(wishes, images=False))
     if os.geteuid() and found:
         from lib.engine.networks import rootless
 
         rootless.enter(begin=True)  # not before: a registry of this machine cannot be reached from there
-    execute(library, found, reporter, stop)
+    done(library, found, reporter, how)
     return found
+
+
+def done(library: Library, found: Plan, reporter: Reporter, how: dict) -> None:
+    """Where there is nothing to do, nothing need be loaded that could do it."""
+    if not found:
+        return reporter.planned(found)
+    from lib.compose.acting.executing import execute
+
+    execute(library, found, reporter, **how)

@@ -72,7 +72,7 @@ class Deeds:
         images.pull(self.library, one.resource, one.policy, one.platform, tell, self.stop)
 
     def build(self, one: BuildImage, tell: Tell) -> None:
-        images.build(self.library, self.project, one.service, tell)
+        images.build(self.library, self.project, one.service, tell, self.stop)
 
     def remove_image(self, one: RemoveImage, tell: Tell) -> None:
         images.remove(self.library, one.resource)

@@ -30,32 +30,34 @@ def told(one: Operation, error: BaseException) -> str:
     return f"{one}: {error}"
 
 
-def execute(library: Library, plan: Plan, reporter: Reporter | None = None, stop: Stop | None = None) -> None:
+def execute(library: Library, plan: Plan, reporter: Reporter | None = None, stop: Stop | None = None, at_once: int = AT_ONCE) -> None:
     """Do it. Raises ``Failed``; ``KeyboardInterrupt`` comes when what was under way is finished or undone: nothing is left half made.
 
-    Somebody else may say ``stop`` meanwhile, in another thread; then it ends in the same way, without an error.
+    Somebody else may say ``stop`` meanwhile, in another thread; then it ends in the same way, without an error. ``at_once`` is how many
+    operations may be under way at a time.
     """
     with closing(Stop()) as own:
-        Execution(library, plan, reporter or Reporter(), stop or own).run()
+        Execution(library, plan, reporter or Reporter(), stop or own, at_once).run()
 
 
 class Execution:
     """One go."""
 
-    def __init__(self, library: Library, plan: Plan, reporter: Reporter, stop: Stop):
-        self.plan, self.reporter, self.stop = plan, reporter, stop
+    def __init__(self, library: Library, plan: Plan, reporter: Reporter, stop: Stop, at_once: int):
+        self.plan, self.reporter, self.stop, self.at_once = plan, reporter, stop, at_once
         self.deeds = Deeds(library, plan.project, self.stop)
         self.events: queue.SimpleQueue = queue.SimpleQueue()  # what threads tell: only this one talks to the reporter
         self.failures: list[tuple[Operation, BaseException]] = []
         self.lost: set[int] = set()  # what failed, and what needs that
         self.began: dict[int, float] = {}
+        self.ready: list[int] = []  # what could begin, as soon as there is room
 
     def run(self) -> None:
         interrupt: BaseException | None = None
         self.reporter.planned(self.plan)
         sorter = graphlib.TopologicalSorter(dict(enumerate(self.plan.after)))
         sorter.prepare()
-        with Shield() as shield, ThreadPoolExecutor(AT_ONCE, "compose") as pool:
+        with Shield() as shield, ThreadPoolExecutor(self.at_once, "compose") as pool:
             try:
                 while sorter.is_active():
                     self.begin(pool, sorter)
@@ -77,7 +79,9 @@ class Execution:
             raise Failed(self.failures, [self.plan.operations[place] for place in sorted(self.lost)])
 
     def begin(self, pool: ThreadPoolExecutor, sorter: graphlib.TopologicalSorter) -> None:
-        for place in sorted(sorter.get_ready()):
+        self.ready = sorted([*self.ready, *sorter.get_ready()])
+        while self.ready and len(self.began) < self.at_once:
+            place = self.ready.pop(0)
             one = self.plan.operations[place]
             if self.stop.said.is_set() or self.lost.intersection(self.plan.after[place]):
                 self.lost.add(place)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+from lib import linux
 from lib.compose.acting.stopping import Stop
 from lib.compose.model import Build, Project, Service
 from lib.compose.services import naming
 from lib.images import Library
 
 Tell = Callable[[str], object]
+IN_MEMORY = "/proc/self/fd/"
+TICK = 0.05  # seconds between two looks at whether a build that is to stop has ended: its next command may be just about to begin
 
 
 def pull(library: Library, name: str, policy: str, platform: str, tell: Tell, stop: Stop) -> None:
@@ -21,12 +26,41 @@ def pull(library: Library, name: str, policy: str, platform: str, tell: Tell, st
     resolve.image(library, name, policy, tell, parse_platform(platform) if platform else None, stopping=stop.pulls)
 
 
-def build(library: Library, project: Project, service: Service, tell: Tell) -> None:
-    """Raises ``ImageError``, ``ValueError``."""
+def build(library: Library, project: Project, service: Service, tell: Tell, stop: Stop) -> None:
+    """Raises ``ImageError``, ``ValueError``, ``Interrupted``."""
     from lib.build import Build as Job
 
-    job = Job(library, options(library, project, service), lambda what, step, text: tell(text) if what == "output" else None)
-    job.run()
+    said = options(library, project, service)
+    try:
+        job = Job(library, said, lambda what, step, text: tell(text) if what == "output" else None)
+        with ended_by(stop, job):
+            job.run()
+    finally:
+        for path in said.secrets.values():
+            if path.startswith(IN_MEMORY):
+                os.close(int(path.removeprefix(IN_MEMORY)))
+
+
+@contextmanager
+def ended_by(stop: Stop, job) -> Iterator[None]:
+    """A build in this block ends as soon as somebody says stop. Raises ``Interrupted`` then."""
+    over, has_ended = threading.Event(), os.eventfd(0, os.EFD_CLOEXEC)
+
+    def watch() -> None:
+        linux.readable([stop.fd, has_ended])
+        while not over.wait(TICK):
+            job.end_what_runs()
+
+    watcher = threading.Thread(target=watch, name="builds")
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        os.eventfd_write(has_ended, 1)
+        watcher.join()
+        os.close(has_ended)
+        stop.check()
 
 
 def options(library: Library, project: Project, service: Service):
@@ -45,7 +79,7 @@ def options(library: Library, project: Project, service: Service):
         text=said.dockerfile_inline or None,
         tags=(naming.image(project, service), *said.tags),
         target=said.target or None,
-        contexts=said.additional_contexts,
+        contexts={name: context(project, where) for name, where in said.additional_contexts.items()},
         build_args={name: value for name, value in said.args.items() if value is not None},
         labels=said.labels,
         secrets=secrets(project, said),
@@ -59,6 +93,16 @@ def options(library: Library, project: Project, service: Service):
         cache_from=tuple(said.cache_from),
         cache_to=tuple(said.cache_to),
     )
+
+
+def context(project: Project, where: str) -> str:
+    """What another service is built to (``service:NAME``) is an image like others. Raises ``ValueError``."""
+    if not where.startswith(naming.OF_SERVICE):
+        return where
+    name = where.removeprefix(naming.OF_SERVICE)
+    if name not in project.services:
+        raise ValueError(f"additional_contexts: no such service: {name}")
+    return f"docker-image://{naming.image(project, project.services[name])}"
 
 
 def default_network():
@@ -82,7 +126,7 @@ def secrets(project: Project, said: Build) -> dict[str, str]:
 
             fd = os.memfd_create("secret")
             os.write(fd, content(source))
-            found[one.target or one.source] = f"/proc/{os.getpid()}/fd/{fd}"
+            found[one.target or one.source] = f"{IN_MEMORY}{fd}"
     return found
 
 

@@ -60,6 +60,16 @@ class Shared:
                 one = PullImage(resource=name, cause=cause, platform=service.platform, policy="always" if policy == "always" else "missing")
                 self.places[f"image {name}"] = self.draft.add(one)
 
+        for service in services:
+            for base in naming.bases(service):
+                self.after(f"image {naming.image(self.project, service)}", self.project.services.get(base))
+
+    def after(self, word: str, base: Service | None) -> None:
+        """An image that is built from another one comes after that, where both are built."""
+        first = f"image {naming.image(self.project, base)}" if base else ""
+        if word in self.places and first in self.places:
+            self.draft.order(self.places[first], self.places[word])
+
     def volumes(self, services: list[Service]) -> None:
         wanted = dict.fromkeys(one.source for service in services for one in service.volumes if one.type == "volume" and one.source)
         for key in wanted:

@@ -51,6 +51,7 @@ class Upward:
         self.numbers: dict[str, list[int]] = {name: [] for name in self.names}  # of those that are made
         self.replaced: dict[str, str] = {}  # services of which a container is made anew, and why
         self.giving_way: dict[tuple[str, int], tuple[Container, str, str]] = {}  # the old ones that go only when the new ones run
+        self.cleared: dict[str, int] = {}  # what an interrupted command has left, by its name: where that is taken away
         self.waits: dict[tuple, int] = {}
         self.reasons = Reasons(project, observed, wishes, self.shared, self.replaced)
 
@@ -97,7 +98,7 @@ class Upward:
                 named = naming.container(self.project, service, one.number)
                 stays, goes = (one, other) if one.name == named else (other, one)
                 found[one.number] = stays
-                self.taking.away(goes, "an interrupted command has left it")
+                self.cleared[goes.name] = self.taking.away(goes, "an interrupted command has left it")
         return list(found.values())
 
     def settle(self, service: Service, one: Container) -> None:
@@ -142,7 +143,9 @@ class Upward:
         networks = self.shared.in_the_way(service, "network")
         stopped = self.taking.stop(old, cause) if networks else []
         self.before_these(networks, *stopped)
-        made = self.create(service, old.number, name, cause, first=f"{old.id[:MOST]}_{name}", inherits=old.anonymous)
+        first = f"{old.id[:MOST]}_{name}"
+        before = [self.cleared[first]] if first in self.cleared else []
+        made = self.create(service, old.number, name, cause, first=first, inherits=old.anonymous, after=before)
         if not networks and self.is_start_first(service):
             self.giving_way[service.name, old.number] = (old, cause, name)
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lib.compose.reading import dotenv
+from lib.compose.reading.finding import why
 from lib.compose.reading.interpolation import Variables
 from lib.compose.reading.longforms import is_true
 from lib.compose.reading.nodes import ComposeError, Node, Place, as_text, moved
@@ -85,8 +86,10 @@ def _read(entry: Node, path: str, lookup: dotenv.Lookup, before: Mapping[str, st
             return None
         hint = "; with `required: false` it may be missing" if isinstance(entry.value, dict) else ""
         raise ComposeError(f"there is no file {path}{hint}", entry.place) from None
-    except OSError as error:
-        raise ComposeError(f"{path} can't be read: {error.strerror}", entry.place) from None
+    except ComposeError:
+        raise
+    except (OSError, ValueError) as error:
+        raise ComposeError(f"{path} can't be read: {why(error)}", entry.place) from None
 
 
 def _label_files(service: Node) -> dict[str, Node]:

@@ -133,8 +133,10 @@ def read_env_files(paths: Iterable[str], variables: Variables, node: Node | None
             read = dotenv.read(path, variables.values.get, found)
         except FileNotFoundError:
             raise ComposeError(f"couldn't find env file: {path}", node.place if node else None) from None
-        except OSError as error:
-            raise ComposeError(f"the env file {path} can't be read: {error.strerror}", node.place if node else None) from None
+        except ComposeError:
+            raise
+        except (OSError, ValueError) as error:
+            raise ComposeError(f"the env file {path} can't be read: {why(error)}", node.place if node else None) from None
         found |= read.values
         sources |= {name: f"{os.path.basename(path)}:{line}" for name, line in read.lines.items()}
     return variables.extended(found, sources)
@@ -151,8 +153,13 @@ def text_of(path: str, stdin: TextIO | None, node: Node | None = None) -> str:
         raise ComposeError(f"there is no file {path}", node.place if node else None) from None
     except UnicodeDecodeError:
         raise ComposeError("this is not a text in UTF-8", Place(path)) from None
-    except OSError as error:
-        raise ComposeError(f"{path} can't be read: {error.strerror}", node.place if node else None) from None
+    except (OSError, ValueError) as error:
+        raise ComposeError(f"{path} can't be read: {why(error)}", node.place if node else None) from None
+
+
+def why(error: OSError | ValueError) -> str:
+    """What the kernel says; or, for a name that no file can have, Python."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 def normal(name: str) -> str:

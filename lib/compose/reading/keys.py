@@ -12,6 +12,8 @@ from lib.compose.reading.schema import CONTAINER, FILE, SERVICE
 
 SWARM = "it is for a swarm; here there is one machine"
 WINDOWS = "it is for Windows"
+RESTARTS = "the next try comes after 100 ms, and each time after twice as long, as in Docker's engine"
+RESTARTS = "a container that ends is started again after 100 ms, and each time after twice as long, up to a minute"
 BUILDER = "this builder does not have it"
 
 CONTAINERS = {
@@ -30,46 +32,45 @@ CONTAINERS = {
     "oom_kill_disable": "it is gone from cgroup v2",
     "pull_refresh_after": "say `pull_policy: every_12h`",
     "runtime": "there is one runtime: this one",
-    "security_opt": "profiles of seccomp and AppArmor can't be chosen",
     "storage_opt": "the layers are on the machine's own disk, without a quota",
     "use_api_socket": "there is no API of Docker's here",
-    "networks.*.interface_name": "interfaces are named in their order",
     "networks.*.link_local_ips": "link-local addresses are not given",
     "volumes.*.consistency": "it was for Docker Desktop on macOS",
 }
-BUILDING = (
-    "cache_from",
-    "cache_to",
-    "entitlements",
-    "isolation",
-    "privileged",
-    "provenance",
-    "sbom",
-    "shm_size",
-    "ulimits",
-    "no_cache_filter",
-)
+BUILDING = ("extra_hosts", "isolation", "no_cache_filter", "privileged", "provenance", "sbom", "shm_size", "ulimits")
 SERVICES = {
     **{f"build.{key}": BUILDER for key in BUILDING},
     "deploy.endpoint_mode": SWARM,
+    "deploy.labels": SWARM,
     "deploy.mode": SWARM,
     "deploy.placement": SWARM,
+    "deploy.resources.reservations.cpus": "no processor can be kept free; say `cpu_shares`",
     "deploy.resources.reservations.devices": "graphics cards are not handed in",
     "deploy.resources.reservations.generic_resources": SWARM,
+    "deploy.restart_policy.delay": RESTARTS,
+    "deploy.restart_policy.window": RESTARTS,
     "deploy.rollback_config": SWARM,
+    "deploy.update_config.delay": SWARM,
     "deploy.update_config.failure_action": SWARM,
     "deploy.update_config.max_failure_ratio": SWARM,
     "deploy.update_config.monitor": SWARM,
+    "deploy.update_config.parallelism": SWARM,
     "external_links": "put both containers on one network, and use their names",
     "ports.*.app_protocol": "nothing here looks into what a port is for",
     "provider": "no other programs are asked to provide a service",
 }
 OTHERS = {
+    "configs.*.labels": SWARM,
     "configs.*.template_driver": SWARM,
     "jobs": "jobs are not run by the clock here",
     "models": CONTAINERS["models"],
+    "networks.*.attachable": SWARM,
+    "networks.*.ipam.config.*.aux_addresses": "no addresses are kept free for others",
+    "networks.*.ipam.driver": "addresses are given in one way, that of Docker's default",
+    "networks.*.ipam.options": "addresses are given in one way, that of Docker's default",
     "secrets.*.driver": SWARM,
     "secrets.*.driver_opts": SWARM,
+    "secrets.*.labels": SWARM,
     "secrets.*.template_driver": SWARM,
 }
 NOT_DONE: dict[str, str] = {

@@ -32,7 +32,15 @@ MOST_FILES = 500  # with all that is included and extended
 
 @dataclass(frozen=True)
 class Loaded:
-    """``origins``: paths in the model, like ``services.web.image``, and where each value comes from."""
+    """What ``load`` found. Without interpolation there is only the tree; the project is empty.
+
+    Args:
+        project: The project.
+        warnings: What its author should hear of.
+        origins: Paths in the model, like ``services.web.image``, and where each value comes from.
+        variables: All variables that the files could use.
+        tree: The file in its long forms, with places; texts are as they were written.
+    """
 
     project: Project
     warnings: list[Problem]
@@ -72,14 +80,19 @@ def load(request: Request) -> Loaded:
     if "services" not in root.value:
         root.value["services"] = root.like({})
     root = normalised(root, name)
+    about = {"name": name, "working_dir": found.folder, "files": found.files}
+    if not request.interpolate:
+        return Loaded(Project(**about), loading.warnings, {}, loading.variables, root)
     profiles = _profiles(root, found.profiles, request.services)
     enabled = {key for key, service in root["services"].map.items() if _is_on(service, profiles)}
     for key in enabled:
         environment.resolved(root["services"][key], loading.variables, f"services.{key}")
-    about = {"name": name, "working_dir": found.folder, "files": found.files, "profiles": list(profiles)}
-    project, origins = bound(root, enabled, about | {"variables": loading.variables.used})
+    about |= {"profiles": list(profiles), "variables": loading.variables.used}
+    tree = clone(root)
+    project, origins = bound(root, enabled, about)
     check_consistency(project, root)
-    return Loaded(project, loading.warnings + told(root, enabled), origins, loading.variables, root)
+    warnings = dict.fromkeys(loading.warnings + told(tree, enabled))
+    return Loaded(project, list(warnings), origins, loading.variables, tree)
 
 
 def _name_in(read: list[tuple[str, list[Document]]], loading: _Loading) -> Node | None:
@@ -124,7 +137,8 @@ def _model(loading: _Loading, read: list[tuple[str, list[Document]]]) -> Node:
     root = with_defaults(root)
     check_together(root)
     root = absolute(root, loading.folder, loading.home)
-    environment.from_outside(root, loading.variables)
+    if loading.request.interpolate:
+        environment.from_outside(root, loading.variables)
     return root
 
 
@@ -141,7 +155,7 @@ def _laid_over(loading: _Loading, root: Node, document: Document, file: str) -> 
     check(root, FILE)
     if version := root.value.pop("version", None):
         loading.warnings.append(Problem("`version` is obsolete: it has no effect and can go", version.place))
-    return unique(long(root, loading.warnings))
+    return unique(long(root, loading.warnings, lenient=not loading.request.interpolate))
 
 
 def _interpolated(loading: _Loading, document: Document) -> Node:

@@ -6,8 +6,10 @@ import ipaddress
 from collections.abc import Callable
 
 from lib.compose.reading.merging import STARTED, as_mapping, clean
-from lib.compose.reading.nodes import ComposeError, Node, Path, Problem, Rules, as_text, dotted
+from lib.compose.reading.nodes import ComposeError, Node, Path, Problem, Rules, as_text, dotted, plain
 from lib.compose.reading.shortforms import device_from, mount_from, ports_from
+
+MOST_PORTS = 1 << 16  # of a service
 
 Change = Callable[[Node, Path], Node]
 
@@ -36,7 +38,12 @@ def _grant(node: Node, path: Path) -> Node:
 
 
 def _ports(node: Node, path: Path) -> Node:
-    return node.like([long for item in node.value for long in ([item] if isinstance(item.value, dict) else ports_from(item))])
+    found: list[Node] = []
+    for item in node.value:
+        found += [item] if isinstance(item.value, dict) else ports_from(item)
+        if len(found) > MOST_PORTS:
+            raise ComposeError(f"{dotted(path)}: these are more than {MOST_PORTS} ports", item.place)
+    return node.like(found)
 
 
 def _build(node: Node, path: Path) -> Node:
@@ -127,12 +134,32 @@ LONG = Rules(
 )
 
 
-def long(node: Node, warnings: list[Problem]) -> Node:
-    """The tree with all short forms written out. Raises: ComposeError for those that can't be understood."""
+def long(node: Node, warnings: list[Problem], lenient: bool = False) -> Node:
+    """The tree with all short forms written out.
+
+    Args:
+        node: The tree, which has been checked.
+        warnings: Grows by what is old.
+        lenient: Variables have not been filled in: what can't be understood for a ``$`` stays as it is.
+
+    Raises: ComposeError for short forms that can't be understood.
+    """
     for kind in ("volumes", "networks", "secrets", "configs"):
         for name, thing in getattr(node.get(kind), "map", {}).items():
             _external(thing, (kind, name), warnings)
-    return LONG.apply(node)
+    return (LENIENT if lenient else LONG).apply(node)
+
+
+def _leniently(rule: Change) -> Change:
+    def change(node: Node, path: Path) -> Node:
+        try:
+            return rule(node, path)
+        except ComposeError:
+            if "$" not in str(plain(node)):
+                raise
+            return node
+
+    return change
 
 
 def _external(node: Node, path: Path, warnings: list[Problem]) -> None:
@@ -147,6 +174,9 @@ def _external(node: Node, path: Path, warnings: list[Problem]) -> None:
         if node.get("name") and node.text("name") != name:
             raise ComposeError(f"{dotted(path)}: name and external.name are not the same; keep name alone", given.place)
         node.value.setdefault("name", given)
+
+
+LENIENT = Rules({pattern: _leniently(rule) for pattern, rule in LONG.table.items()})
 
 
 # -- defaults ----------------------------------------------------------------------------------

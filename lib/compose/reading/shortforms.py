@@ -133,6 +133,9 @@ class BadCommand(ValueError):
     """A text that can't be taken apart into words."""
 
 
+ESCAPES = {"n": "\n", "t": "\t"}
+
+
 def words(text: str) -> list[str]:
     """A command's words. Quotes hold words together; a shell's operators end the command, as there is no shell. Raises: BadCommand."""
     found: list[str] = []
@@ -144,7 +147,7 @@ def words(text: str) -> list[str]:
         if char == "\\" and quote != "'":
             if at == len(text):
                 raise BadCommand("it ends in a backslash")
-            word, at = (word or "") + text[at], at + 1
+            word, at = (word or "") + ESCAPES.get(text[at], text[at]), at + 1
         elif char in " \t\r\n" and not quote:
             found += [word] if word is not None else []
             word = None

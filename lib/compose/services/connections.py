@@ -21,11 +21,18 @@ def network(project: Project, service: Service, other: Callable[[str], dict], al
         mode = networks[0]["network"]
     elif mode not in ("none", "host") and not mode.startswith("container:"):
         raise ValueError(f"service {service.name}: network_mode cannot be {mode!r}: none, host, bridge, service:NAME or container:NAME")
-    return {
+    found = {
         "mode": mode, "networks": networks, "dns": [address(one) for one in service.dns], "search": service.dns_search,
         "dns_options": service.dns_opt, "hosts": [[name, host(one)] for name, those in service.extra_hosts.items() for one in those],
         "ports": ports(service),
     }  # fmt: skip
+    return found | ({"links": names} if (names := links(service)) else {})
+
+
+def links(service: Service) -> list[list[str]]:
+    """Names that it alone has for others: ``db:database``. Of one without such a name its own does."""
+    pairs = (word.lower().partition(":") for word in service.links)
+    return [[name, other] for other, colon, name in pairs if colon]
 
 
 def attached(project: Project, service: Service, aliases: bool) -> list[dict]:

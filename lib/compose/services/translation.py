@@ -130,7 +130,7 @@ def shared(wanted: Wanted) -> dict:
     ):
         word = getattr(service, key)
         kind, _, other = word.partition(":")
-        if kind in ("service", "container") and key == "pid":
+        if kind in ("service", "container") and key in ("pid", "ipc"):
             found[name] = f"container:{of_another(wanted, kind, other)}"
         elif word == "host":
             found[name] = word

@@ -1,7 +1,7 @@
 """What the facts of a container say of networks, as ``Container`` takes it.
 
-``facts["network"]`` is ``{"mode", "networks", "dns", "search", "dns_options", "hosts"}``. The mode is Docker's word: ``none``, ``host``,
-``container:NAME``, else the first network's name; ``networks`` are the words of ``network.Wish``.
+``facts["network"]`` is ``{"mode", "networks", "dns", "search", "dns_options", "hosts"}``, and ``links`` if there are any. The mode is
+Docker's word: ``none``, ``host``, ``container:NAME``, else the first network's name; ``networks`` are the words of ``network.Wish``.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ def of(facts: dict, ports: Sequence[dict] = ()) -> Wishes | Borrowed:
     wishes = [Wish(**one) for one in asked["networks"]]
     hosts = [tuple(line) for line in asked["hosts"]]
     return Wishes(
-        wishes, asked["dns"], asked["search"], asked["dns_options"], hosts, ports, facts.get("id", ""), str(run_folder(facts["id"]))
-    )
+        wishes, asked["dns"], asked["search"], asked["dns_options"], hosts, ports, facts.get("id", ""), str(run_folder(facts["id"])),
+        asked.get("links") or (),
+    )  # fmt: skip
 
 
 class Borrowed:

@@ -98,7 +98,7 @@ def give_names(facts: dict) -> None:
     if Settings.of(folder):
         return
     resolvers = Hosts().now().but(asked["dns"], asked["search"], asked["dns_options"])
-    nameserver.give(facts, Nameserver(str(folder), asked["dns"], resolvers.ndots))
+    nameserver.give(facts, Nameserver(str(folder), asked["dns"], resolvers.ndots, asked.get("links") or ()))
     with open(kept.place(facts) / "scratch-files/resolv.conf", "w") as file:  # written anew in its place: it is bound into the container
         file.write(str(resolvers.ours()))
 

@@ -95,7 +95,7 @@ class Client:
     def look(self) -> None:
         """Who is called what by now? Asked when the questions are there: whoever came before they were sent is to be found."""
         self.server.zone.refresh()
-        view = self.server.zone.view(self.container, self.settings.ndots)
+        view = self.server.zone.view(self.container, self.settings.ndots, self.settings.links)
         if view is not self.view:
             self.view, self.kept = view, {}
 

@@ -16,16 +16,19 @@ FILE = "names.json"
 
 @dataclass(frozen=True)
 class Settings:
-    """``servers`` are those of ``--dns``, none means the host's; ``ndots`` see ``View``; ``port`` where it listens."""
+    """``servers`` are those of ``--dns``, none means the host's; ``ndots`` and ``links`` see ``View``; ``port`` where it listens."""
 
     servers: tuple[str, ...] = ()
     ndots: bool = False
     port: int = 0
+    links: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of(cls, folder: Path) -> Settings | None:
         """Those in a container's run folder; None if it has no names."""
         with suppress(OSError, ValueError, TypeError, LookupError):
             facts = json.loads((folder / FILE).read_bytes())
-            return cls(tuple(map(str, facts["servers"])), bool(facts["ndots"]), int(facts["port"]))
+            servers = tuple(map(str, facts["servers"]))
+            links = tuple((str(name), str(other)) for name, other in facts.get("links", ()))
+            return cls(servers, bool(facts["ndots"]), int(facts["port"]), links)
         return None

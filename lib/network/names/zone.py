@@ -82,10 +82,12 @@ class View:
     """What one container knows: the networks that it is on.
 
     ``ndots`` says that somebody has set that option: then a single word may be a name of a search domain's, and is nobody's to ask outside.
+    ``links`` are names of its own for others: no one else knows them.
     """
 
     networks: tuple[Network, ...] = ()
     ndots: bool = False
+    links: tuple[tuple[str, str], ...] = ()
 
     @property
     def outside(self) -> bool:
@@ -94,6 +96,7 @@ class View:
 
     def find(self, name: str) -> list[bytes] | None:
         """The addresses behind a name (``web``, or ``web.front`` for the one on that network); None if nobody is called so."""
+        name = next((other for own, other in self.links if own == name), name)
         for network in self.networks:
             if name in network.by_name:
                 return addresses_of(network.by_name[name])
@@ -159,7 +162,7 @@ class Zone:
     def __init__(self, folder: Path):
         self.folder, self.changed = folder, Changes(folder)
         self.networks: dict[str, Members] = {}
-        self.views: dict[tuple[str, bool], View] = {}
+        self.views: dict[tuple, View] = {}
 
     def refresh(self) -> None:
         """Look whether anybody has come or gone since the last time. Some microseconds for each network, if not."""
@@ -173,10 +176,10 @@ class Zone:
         if any(news):
             self.views.clear()
 
-    def view(self, container: str, ndots: bool = False) -> View:
+    def view(self, container: str, ndots: bool = False, links: tuple[tuple[str, str], ...] = ()) -> View:
         """What this container knows; the same object until somebody comes or goes."""
-        key = container[:SHORT], ndots
+        key = container[:SHORT], ndots, links
         if key not in self.views:
             its = [one.network for one in self.networks.values() if key[0] in one.network.members]
-            self.views[key] = View(tuple(sorted(its, key=lambda network: network.name)), ndots)
+            self.views[key] = View(tuple(sorted(its, key=lambda network: network.name)), ndots, links)
         return self.views[key]

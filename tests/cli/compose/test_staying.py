@@ -105,14 +105,17 @@ def test_sigterm_is_as_ctrl_c(start, compose):
 
 
 def test_who_is_started_meanwhile_is_heard_of(start, compose):
+    """As long as somebody is there: when the last one has ended, so has this."""
+    compose.write(f"{FILE}  other: {{image: {BUSYBOX}, command: sleep 1000, stop_grace_period: 0s}}\n")
     one = start("up")
     one.see("gentle-1  | here")
     compose("up -d --scale gentle=2 gentle")
     one.see("gentle-2  | here")
     compose("restart -t 0 gentle")
     wait_for(lambda: one.told.count("gentle-1  | here") == 2)
-    compose("stop gentle")
-    assert one.ends() == 0 and one.told.count("exited with code") == 4
+    wait_for(lambda: one.told.count("gentle-2  | here") == 2)
+    compose("stop")
+    assert one.ends() == 0 and one.told.count("exited with code") == 5
 
 
 def test_logs_are_followed_until_the_last_one_has_ended(start, compose):

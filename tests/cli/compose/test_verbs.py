@@ -257,6 +257,13 @@ def test_up_changes_what_differs_and_no_more(stack):
     assert now.split()[0] == before.split()[0] and now != before and stack("exec -T web sh -c 'echo $A'").out == "c\n"
 
 
+def test_why(stack):
+    assert stack("why db").out.startswith("demo-db-1 stays")
+    stack.write(FILE.replace("A: b", "A: c"))
+    db, _, web = sorted(stack("why").out.splitlines())
+    assert web.startswith("demo-web-1 is made anew: ") and "environment" in web and db.startswith("demo-db-1 stays")
+
+
 def test_scale_and_create(stack):
     stack("scale db=2 once=0")
     assert names(stack("ps -a --format {{.Name}}")) == ["demo-db-1", "demo-db-2", "demo-web-1"]
@@ -309,3 +316,38 @@ def test_a_label_makes_nobody_a_projects(compose):
     assert names(compose("ps -aq")) == [] and names(compose("ls -aq")) == []
     compose("down -t 0")
     assert compose.host("inspect -f {{.State.Status}} stranger").out == "running\n"
+
+
+def test_one_at_a_time(compose, monkeypatch):
+    """``--parallel``, or the variable: each thing is done before the next one begins."""
+    compose.write(f"services: {{web: {{image: {BUSYBOX}, command: sleep 60, scale: 4, stop_grace_period: 0s}}}}")
+    started = re.findall(r"demo-web-\d (\w+)", compose("--parallel 1 up -d").err)
+    pairs = list(zip(started[::2], started[1::2], strict=True))
+    assert pairs == [("Creating", "Created")] * 4 + [("Starting", "Started")] * 4
+    monkeypatch.setenv("COMPOSE_PARALLEL_LIMIT", "x")
+    assert "COMPOSE_PARALLEL_LIMIT must be an integer" in compose("ps", 1).err
+
+
+def test_what_stands_before_the_verb(compose, tmp_path, monkeypatch):
+    compose.write(FILE.replace("A: b", 'A: "${LETTER-none}"'))
+    (tmp_path / "letters").write_text("LETTER=x\n")
+    (tmp_path / "more.yaml").write_text(f"services: {{more: {{image: {BUSYBOX}, volumes: ['./here:/here']}}}}\n")
+
+    def config(before: str) -> dict:
+        return json.loads(compose.host(f"compose -f {compose.file} {before} config --format json").out)
+
+    assert config("")["services"]["web"]["environment"]["A"] == "none" and config("")["name"] == "demo"
+    assert config(f"--env-file {tmp_path}/letters")["services"]["web"]["environment"]["A"] == "x"
+    assert (
+        config("-p other")["name"] == "other" and "tool" not in config("")["services"] and "tool" in config("--profile tools")["services"]
+    )
+    more = config(f"-f {tmp_path}/more.yaml --project-directory {tmp_path}/apart")["services"]["more"]
+    assert more["volumes"][0]["source"] == f"{tmp_path}/apart/here"
+    for name, value in (("COMPOSE_PROFILES", "tools"), ("COMPOSE_PROJECT_NAME", "named"), ("COMPOSE_PROGRESS", "quiet")):
+        monkeypatch.setenv(name, value)
+    assert config("")["name"] == "named" and "tool" in config("")["services"]
+    assert compose("create tool").err == "" and names(compose("ps -a --format {{.Name}}")) == ["named-tool-1"]
+    compose("down")
+    monkeypatch.setenv("COMPOSE_FILE", f"{compose.file}:{tmp_path}/more.yaml")
+    assert "more" in names(compose.host("compose config --services"))
+    assert "no configuration file" not in compose.host("compose config -q").err

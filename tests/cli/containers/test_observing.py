@@ -268,6 +268,18 @@ def test_a_container_may_see_the_processes_of_another(suitcase, lives):
     assert "it is not running" in suitcase(f"run --rm --network none --pid container:never {BUSYBOX} ps").err
 
 
+def test_a_container_may_share_the_memory_of_another(suitcase, lives):
+    lives.run("echo hello > /dev/shm/word; exec sleep 601", "one")
+    assert suitcase("exec one sh -c 'until test -s /dev/shm/word; do :; done'").code == 0
+    run = f"run --rm --network none --ipc container:one {BUSYBOX} sh -c"
+    assert suitcase(f"{run} 'cat /dev/shm/word; readlink /proc/self/ns/ipc'").out.splitlines() == [
+        "hello", suitcase("exec one readlink /proc/self/ns/ipc").out.strip(),
+    ]  # fmt: skip
+    lives.create("true", "never")
+    refused = suitcase(f"run --rm --network none --ipc container:never {BUSYBOX} true")
+    assert "cannot join IPC namespace" in refused.err and "it is not running" in refused.err
+
+
 REFUSED = {
     "--ulimit nonsense=1": 'invalid ulimit type: nonsense',
     "--ulimit nofile=2:1": "ulimit soft limit must be less than or equal to hard limit: 2 > 1",

@@ -11,6 +11,7 @@ from helpers.lives import BUSYBOX, log
 from helpers.needs import requires
 from helpers.waiting import wait_for
 
+from lib import linux
 from lib.compose.acting import Failed
 from lib.compose.reading import Request, load
 from lib.engine import usage
@@ -139,14 +140,17 @@ def test_what_the_engine_is_told(bench, tmp_path):
     assert config["stop_signal"] == "INT" and config["labels"]["a"] == "b" and "81/tcp" in config["exposed_ports"]
 
 
-@pytest.mark.parametrize(("key", "namespace"), [("pid", "pid"), ("network_mode", "net")])
+@pytest.mark.parametrize(("key", "namespace"), [("ipc", "ipc"), ("pid", "pid"), ("network_mode", "net")])
 def test_it_lives_in_a_namespace_of_another_service(bench, tmp_path, key, namespace):
     other = f"db:\n  image: {BUSYBOX}\n  stop_grace_period: 0s\n  command: [sleep, '1000']"
-    bench.do(project_of(f"{key}: service:db\ncommand: [sleep, '1000']", tmp_path, other))
+    hook = "post_start: [{command: [sh, -c, 'echo me > /dev/shm/x']}]"
+    bench.do(project_of(f"{key}: service:db\ncommand: [sleep, '1000']\n{hook}", tmp_path, other))
     pids = [bench.facts(name)["state"]["pid"] for name in ("demo-db-1", "demo-web-1")]
     kinds = ("ipc", "pid", "net")
     same = [kind for kind in kinds if len({os.readlink(f"/proc/{pid}/ns/{kind}") for pid in pids}) == 1]
     assert same == [namespace]
+    shared = [linux.read(f"/proc/{pid}/root/dev/shm/x") for pid in pids if os.path.exists(f"/proc/{pid}/root/dev/shm/x")]
+    assert shared == (["me\n"] * 2 if key == "ipc" else ["me\n"]), "who shares the namespace shares the memory, too"
 
 
 @pytest.mark.parametrize("word", ["volumes_from: [db]", "volumes_from: ['db:ro']"])

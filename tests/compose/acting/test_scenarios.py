@@ -8,16 +8,16 @@ import threading
 from contextlib import closing
 
 import pytest
-from helpers.lives import log
+from helpers.lives import BUSYBOX, log, target_of
 from helpers.needs import requires
 from helpers.projects import project, service
 from helpers.waiting import wait_for
 
 from lib import linux
-from lib.compose.acting import Down, Failed, Restart, Start, Stop, Up, carry_out, execute, observe, plan, stopping
+from lib.compose.acting import Down, Failed, Recorder, Restart, Start, Stop, Up, carry_out, execute, observe, plan, stopping
 from lib.compose.acting.reporters import Reporter
 from lib.compose.acting.waiting import NotReady, until
-from lib.compose.model import Dependency, Deploy, Healthcheck, Hook, Mount, Network, PreStart, Volume
+from lib.compose.model import Build, Dependency, Deploy, FileGrant, FileSource, Healthcheck, Hook, Mount, Network, PreStart, Volume
 from lib.compose.planning.operations import CreateNetwork
 from lib.engine import lifecycle
 from lib.engine.volumes import store
@@ -54,6 +54,15 @@ def test_names_answer_on_the_network_of_the_project(bench):
     wait_for(lambda: bench.seen()["demo-web-1"] == "exited")
     said = log(bench.facts("demo-web-1")).decode()
     assert said.count("Address") >= 2 and "can't" not in said, said
+
+
+def test_a_link_is_a_name_that_only_one_service_knows(bench):
+    asks = ["sh", "-c", "nslookup database | grep -c Name"]
+    web, other = service("web", command=asks, links=["db:database"]), service("other", command=asks)
+    bench.do(project(service("db"), web, other))
+    for name, found in (("web", b"1"), ("other", b"0")):
+        wait_for(lambda name=name: bench.seen()[f"demo-{name}-1"] == "exited")
+        assert log(bench.facts(f"demo-{name}-1")).split() == [found]
 
 
 def test_a_changed_key_makes_one_container_anew(bench):
@@ -334,3 +343,89 @@ def test_a_hundred_replicas(bench):
     assert set(bench.seen().values()) == {"running"} and len(bench.seen()) == 100
     bench.do(wanted, Down())
     assert bench.seen() == {}
+
+
+# -- images -----------------------------------------------------------------------------------------------------------
+
+
+def test_it_is_built_and_built_again_only_when_that_is_asked_for(bench, tmp_path):
+    (tmp_path / "Dockerfile").write_text(
+        f"FROM {BUSYBOX}\nARG WORD\nRUN --mount=type=secret,id=s cat /run/secrets/s > /word; echo $WORD >> /word\n"
+    )
+    (tmp_path / "s").write_text("secret\n")
+
+    def wanted(word: str, **source):
+        build = Build(context=str(tmp_path), dockerfile="Dockerfile", args={"WORD": word}, secrets=[FileGrant(source="s")])
+        web = service("web", image="", build=build, command=["sh", "-c", "cat /word; exec sleep 1000"])
+        return project(web, secrets={"s": FileSource(name="s", **source)})
+
+    bench.do(wanted("one", environment="S", content="of a variable\n"))
+    wait_for(lambda: log(bench.facts("demo-web-1")) == b"of a variable\none\n")
+    assert not [number for number in os.listdir("/proc/self/fd") if "memfd:secret" in target_of(f"/proc/self/fd/{number}")]
+    assert bench.do(wanted("two", file=str(tmp_path / "s"))).heard == []
+    bench.do(wanted("two", file=str(tmp_path / "s")), Up(build=True))
+    wait_for(lambda: log(bench.facts("demo-web-1")) == b"of a variable\ntwo\n" or log(bench.facts("demo-web-1")) == b"secret\ntwo\n")
+    assert bench.facts("demo-web-1")["image_name"] == "demo-web"
+    bench.do(wanted("two", file=str(tmp_path / "s")), Down(images="local"))
+    assert observe(bench.library, wanted("two")).images == {}
+
+
+@pytest.mark.parametrize("stages", [1, 2])
+def test_an_interrupt_ends_a_build(bench, tmp_path, stages):
+    lines = [f"FROM {BUSYBOX} AS s{number}\nRUN echo going; sleep 1000\n" for number in range(stages)]
+    lines += ["COPY --from=s0 /bin/sh /x\n"] * (stages - 1)
+    (tmp_path / "Dockerfile").write_text("".join(lines))
+
+    class Interrupting(Reporter):
+        def waited(self, one, text):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        carry_out(bench.library, project(service("web", image="", build=Build(context=str(tmp_path)))), Up(), Interrupting())
+    assert bench.seen() == {}
+
+
+def test_an_image_that_is_nowhere_is_named(bench, monkeypatch):
+    monkeypatch.setenv("SUITCASE_OFFLINE", "1")
+    with pytest.raises(Failed, match="pull image localhost/no:such: No such image: localhost/no:such"):
+        bench.do(project(service("web", image="localhost/no:such")))
+    with pytest.raises(Failed, match="create container demo-web-1: No such image: localhost/no:such"):
+        bench.do(project(service("web", image="localhost/no:such", pull_policy="never")))
+
+
+# -- whoever is about it is killed ------------------------------------------------------------------------------------
+
+RENEWED = "container demo-web-1"
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "began create container demo-web-1, beside the one that it replaces",
+        "done create container demo-web-1, beside the one that it replaces",
+        f"done stop {RENEWED}", f"done remove {RENEWED}", f"done rename {RENEWED}", f"began start {RENEWED}",
+    ],
+)  # fmt: skip
+def test_after_a_kill_the_next_up_brings_it_to_what_is_wished(bench, word):
+    class Killing(Recorder):
+        def began(self, one):
+            self.heard_of(f"began {one}")
+
+        def done(self, one, seconds):
+            self.heard_of(f"done {one}")
+
+        def heard_of(self, text):
+            if text == word:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    bench.do(two())
+    wanted = two(environment={"A": "1"})
+    if (child := os.fork()) == 0:
+        try:
+            carry_out(bench.library, wanted, Up(), Killing())
+        finally:
+            os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    bench.do(wanted)
+    assert bench.seen() == RUNS and bench.do(wanted).heard == []
+    assert "A=1" in bench.facts("demo-web-1")["config"]["env"]

@@ -61,6 +61,8 @@ def size(value: Any) -> int:
     if isinstance(value, float):
         return int(number(value))
     text = as_text(value)
+    if len(text) > 40:
+        raise ValueError(f"'{text[:40]}…' is not a size, like 64m")
     return whole(text) if re.fullmatch(r"[-+]?[0-9]+", text) else sizes.in_bytes(text)
 
 

@@ -1,8 +1,8 @@
 """The project written down again, as ``config`` prints it: all of it, parts of it, and where each value came from."""
 
-from lib.compose.reading.canonical.document import document
 from lib.compose.reading.canonical.lists import environment, hashes, images, networks, profiles, services, variables, volumes
-from lib.compose.reading.canonical.provenance import provenance
+from lib.compose.reading.canonical.origins import provenance
+from lib.compose.reading.canonical.shape import document
 from lib.compose.reading.canonical.writing import as_json, as_yaml, uninterpolated
 
 __all__ = [

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import Any
 
-from lib.compose.model import Project, Service
-from lib.compose.reading.canonical.document import document
+from lib.compose.model import Project
+from lib.compose.reading.canonical.shape import document
+from lib.compose.reading.canonical.writing import json_text
 from lib.compose.reading.interpolation import names_in
 from lib.compose.reading.loading import Loaded
 from lib.compose.reading.nodes import Node
@@ -18,8 +18,9 @@ def services(project: Project) -> list[str]:
 
 
 def images(project: Project) -> list[str]:
-    """The image of each service; one that is built and has no name gets that of the project and the service."""
-    return [service.image or f"{project.name}-{name}" for name, service in sorted(project.services.items())]
+    """The image of each service, and of its hooks; one that is built and has no name gets that of the project and the service."""
+    own = {service.image or f"{project.name}-{name}" for name, service in project.services.items()}
+    return sorted(own | {hook.image for service in project.services.values() for hook in service.pre_start if hook.image})
 
 
 def volumes(project: Project) -> list[str]:
@@ -37,19 +38,29 @@ def profiles(project: Project) -> list[str]:
 
 
 def hashes(project: Project) -> dict[str, str]:
-    """A hash of each service: it changes when something of the service changes that its containers would notice."""
-    data = document(project)["services"]
-    return {name: _hash(service, data[name]) for name, service in sorted(project.services.items())}
+    """A hash of each service, as Compose has it: it changes when something changes that a container of the service would notice."""
+    return {name: hash_of(service) for name, service in document(project)["services"].items()}
 
 
-WITHOUT = {"build", "pull_policy", "scale", "depends_on", "profiles"}
+HASHED = (
+    "annotations", "attach", "develop", "blkio_config", "cap_add", "cap_drop", "cgroup_parent", "cgroup", "cpu_count", "cpu_percent",
+    "cpu_period", "cpu_quota", "cpu_rt_period", "cpu_rt_runtime", "cpus", "cpuset", "cpu_shares", "command", "configs",
+    "container_name", "credential_spec", "deploy", "device_cgroup_rules", "devices", "dns", "dns_opt", "dns_search", "domainname",
+    "entrypoint", "provider", "environment", "expose", "external_links", "extra_hosts", "group_add", "gpus", "hostname", "healthcheck",
+    "image", "init", "ipc", "isolation", "labels", "label_file", "links", "logging", "mem_limit", "mem_reservation", "memswap_limit",
+    "mem_swappiness", "mac_address", "models", "network_mode", "networks", "oom_kill_disable", "oom_score_adj", "pid", "pids_limit",
+    "platform", "ports", "privileged", "read_only", "restart", "runtime", "secrets", "security_opt", "shm_size", "stdin_open",
+    "stop_grace_period", "stop_signal", "storage_opt", "sysctls", "tmpfs", "tty", "ulimits", "use_api_socket", "user", "userns_mode",
+    "uts", "volumes", "volumes_from", "working_dir", "pre_start", "post_start", "pre_stop",
+)  # fmt: skip
 
 
-def _hash(service: Service, data: dict[str, Any]) -> str:
-    kept = {key: value for key, value in data.items() if key not in WITHOUT}
+def hash_of(service: dict[str, Any]) -> str:
+    """Compose's hash of a service of the document: SHA-256 of its JSON, in an order of keys that is older than that of ``config``."""
+    kept = {key: service[key] for key in HASHED if key in service}
     if "deploy" in kept:
         kept["deploy"] = {key: value for key, value in kept["deploy"].items() if key != "replicas"}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json_text(kept, None).encode()).hexdigest()
 
 
 def environment(loaded: Loaded) -> dict[str, str]:

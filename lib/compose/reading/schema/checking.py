@@ -44,7 +44,7 @@ def _(kind: tuple, node: Node, path: Path) -> None:
 def _(kind: Words, node: Node, path: Path) -> None:
     if node.value not in kind:
         known = ", ".join(kind[:-1]) + (" or " if kind[1:] else "") + kind[-1]
-        raise ComposeError(f"{dotted(path)} must be {known}, not {_shown(node)}{near(str(node.value), kind)}", node.place)
+        raise ComposeError(f"{dotted(path)} must be {known}, not {_shown(node)}{near(str(node.value), kind, 0.6)}", node.place)
 
 
 @_check.register
@@ -154,6 +154,8 @@ def _unknown(kind: Keys, name: str, child: Node, path: Path) -> ComposeError:
     return ComposeError(f"{dotted(path) + ': ' if path else ''}`{name}` is not known{hint}", child.place)
 
 
-def near(word: str, known) -> str:
-    found = get_close_matches(word.lower().replace("-", "_"), known, 1, 0.7) or get_close_matches(word.lower(), known, 1, 0.7)
+def near(word: str, known, least: float = 0.7) -> str:
+    """``; did you mean …?``, if one of the known words is like this one."""
+    words = (word.lower().replace("-", "_"), word.lower())
+    found = [match for one in words for match in get_close_matches(one, known, 1, least)]
     return f"; did you mean `{found[0]}`?" if found else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,8 +45,7 @@ def documents(text: str, file: str) -> list[Document]:
     if len(text) > LARGEST:
         raise ComposeError(f"the file is larger than {LARGEST >> 20} MiB; a Compose file is a few pages", Place(file))
     try:
-        reader = _Reader(file, list(YAML(typ="safe", pure=True).parse(text)))
-        return list(reader.stream())
+        return list(_Reader(file, YAML(typ="safe", pure=True).parse(text)).stream())
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise ComposeError(_explained(error), Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)) from None
@@ -65,11 +65,11 @@ def _explained(error: MarkedYAMLError) -> str:
 
 
 class _Reader:
-    def __init__(self, file: str, events: list):
-        self.file, self.events, self.position = file, events, 0
+    def __init__(self, file: str, events: Iterator):
+        self.file, self.events = file, events
 
     def stream(self):
-        while (event := self._next()) and not isinstance(event, StreamEndEvent):
+        while not isinstance(event := next(self.events), StreamEndEvent):
             if isinstance(event, DocumentStartEvent):
                 explicit = event.explicit
             elif not isinstance(event, DocumentEndEvent | StreamStartEvent):
@@ -79,10 +79,6 @@ class _Reader:
                 root = self._node(event, (), self._place(event))
                 if explicit or root.value is not None:
                     yield Document(root, self.marks)
-
-    def _next(self) -> Any:
-        self.position += 1
-        return self.events[self.position - 1]
 
     def _place(self, event) -> Place:
         return Place(self.file, event.start_mark.line + 1, event.start_mark.column + 1)
@@ -129,14 +125,14 @@ class _Reader:
         return Node(self._mapping(path), place)
 
     def _scalar(self, event) -> Any:
-        plain = event.implicit[0] or ((event.tag or "").startswith("!") and event.style is None)
+        plain = event.implicit[0]
         if event.tag and event.tag.startswith(STANDARD) and event.style is None:
             plain = event.tag != STANDARD + "str"
         return meaning(event.value) if plain else event.value
 
     def _list(self, path: Path) -> list[Node]:
         found: list[Node] = []
-        while not isinstance(event := self._next(), SequenceEndEvent):
+        while not isinstance(event := next(self.events), SequenceEndEvent):
             node = self._node(event, (*path, len(found)), self._place(event))
             if node.value is not GONE:
                 found.append(node)
@@ -146,13 +142,13 @@ class _Reader:
         found: dict[str, Node] = {}
         seen: dict[str, Place] = {}
         merged: list[Node] = []
-        while not isinstance(event := self._next(), MappingEndEvent):
+        while not isinstance(event := next(self.events), MappingEndEvent):
             place = self._place(event)
             key = self._key(event, place)
             if key in seen:
                 raise ComposeError(f"`{key}` is here a second time; it was set at line {seen[key].line}", place)
             seen[key] = place
-            value = self._next()
+            value = next(self.events)
             if key == "<<" and event.style is None:
                 merged += self._merged(self._node(value, path, self._place(value)))
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 from lib import durations
@@ -43,7 +44,7 @@ def document(project: Project, yaml: bool = False) -> dict[str, Any]:
             found[kind] = {name: writer.shared(part, kind) for name, part in parts.items()}
     models = {name: model for name, model in sorted(project.models.items()) if name in used["models"]}
     if models and yaml:
-        found["models"] = {name: writer.raw(model, "") for name, model in models.items()}
+        found["models"] = {name: {key: writer.raw(model[key], "") for key in MODEL if key in model} for name, model in models.items()}
     found |= in_order(project.extensions)
     return found if yaml else dict(sorted(found.items()))
 
@@ -53,6 +54,15 @@ def in_order(data: Any) -> Any:
     if isinstance(data, list):
         return [in_order(one) for one in data]
     return {key: in_order(one) for key, one in sorted(data.items())} if isinstance(data, dict) else data
+
+
+def single(value: float) -> int | float:
+    """A number as it is in 32 bits, in as few digits as will do; whole ones without a point."""
+    packed = struct.pack("f", value)
+    (value,) = struct.unpack("f", packed)
+    if value == int(value):
+        return int(value)
+    return next(short for digits in range(1, 18) if struct.pack("f", short := float(f"{value:.{digits}g}")) == packed)
 
 
 def _used(project: Project) -> dict[str, set[str]]:
@@ -115,7 +125,8 @@ class _Writer:
         if path in ALWAYS:
             return value
         pointer = name in POINTERS or (meaning == "ns" and path not in PLAIN_TIMES) or isinstance(value, Part)
-        if value is None or (not value and not pointer):
+        empty = not single(value) if isinstance(value, float) else not value
+        if value is None or (empty and not pointer):
             return _NOTHING
         if meaning in ("bytes", "mode"):
             return str(value) if meaning == "bytes" else f"0{value:o}"
@@ -135,7 +146,7 @@ class _Writer:
         if isinstance(value, dict):
             entries = value.items() if name in DICTS else sorted(value.items())
             return {key: self.item(key if name in DICTS else name, one) for key, one in entries}
-        return int(value) if isinstance(value, float) and value == int(value) else value
+        return single(value) if isinstance(value, float) else value
 
     def item(self, name: str, value: Any) -> Any:
         if name == "pre_start":
@@ -158,12 +169,13 @@ class _Writer:
                 shown = {key: str(one) if key == "rate" else one for key, one in shown.items()}
                 return shown if self.yaml else {key.capitalize(): one for key, one in shown.items()}
             return shown
-        return int(value) if isinstance(value, float) and value == int(value) else value
+        return single(value) if isinstance(value, float) else value
 
     def ulimit(self, value: Ulimit) -> Any:
         return value.hard if value.single else {"soft": value.soft, "hard": value.hard}
 
 
+MODEL = ("name", "model", "context_size", "runtime_flags")
 REQUEST = ("capabilities", "driver", "count", "device_ids", "options")
 DICTS = ("blkio_config", "credential_spec", "placement", "provider")
 _NOTHING = object()

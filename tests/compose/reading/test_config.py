@@ -1,0 +1,115 @@
+"""The project written down again, beside what the real ``config`` prints for each of its options."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from helpers.composing import DIFFERENCES, FOLDERS, Case, theirs
+from helpers.needs import requires
+from ruamel.yaml import YAML
+
+from lib.compose.reading import ComposeError, load
+from lib.compose.reading import canonical as config
+
+# Without variables filled in: their reader refuses "true" in quotes, writes a day in another way and an empty list as null, and shows a
+# secret that comes through an include.
+NOT_RAW = {"casts", "environment", "every-key", "include", "name-bad", *DIFFERENCES}
+MANIFOLD = {"every-key", "include", "merge-everything", "profiles", "profiles-all", "short-forms"}
+
+# A hook takes what its service has once more, and a `$` in a key is written `$$`, though no variables are filled in there.
+NOT_TWICE = {"every-key", "interpolated-keys-stay", "interpolation"}
+LISTS = {
+    "--services": config.services, "--images": config.images, "--volumes": config.volumes, "--networks": config.networks,
+    "--profiles": config.profiles,
+}  # fmt: skip
+
+
+def loaded():
+    for case in map(Case.of, FOLDERS):
+        try:
+            yield case, load(case.request())
+        except ComposeError:
+            continue
+
+
+@requires("compose")
+def test_yaml():
+    for case, found in loaded():
+        if case.name not in DIFFERENCES:
+            ours = config.as_yaml(found.project)
+            assert ours == theirs(case, "--format", "yaml").text, case.name
+            assert YAML(typ="safe", pure=True).load(ours)["name"] == found.project.name
+
+
+@requires("compose")
+def test_what_was_written_is_read_again(tmp_path):
+    for case, found in loaded():
+        if case.name in NOT_TWICE:
+            continue
+        (tmp_path / "compose.yaml").write_text(config.as_yaml(found.project))
+        again = load(Case(case.name, tmp_path, ("--profile", "*")).request())
+        first, second = config.document(found.project, yaml=True), config.document(again.project, yaml=True)
+        assert second == first, case.name
+
+
+@requires("compose")
+def test_hashes_are_those_of_compose():
+    for case, found in loaded():
+        if case.name not in DIFFERENCES:
+            expected = dict(line.split() for line in theirs(case, "--hash", "*").text.splitlines())
+            assert config.hashes(found.project) == expected, case.name
+
+
+@requires("compose")
+@pytest.mark.parametrize("option", LISTS)
+def test_lists(option):
+    for case, found in loaded():
+        if case.name not in MANIFOLD:
+            continue
+        assert sorted(LISTS[option](found.project)) == sorted(set(theirs(case, option).text.split())), case.name
+
+
+@requires("compose")
+def test_variables_as_they_are_written():
+    for case, _ in loaded():
+        if case.name not in NOT_RAW:
+            expected = theirs(case, "--no-interpolate", "--format", "json").document
+            assert config.uninterpolated(case.request()) == expected, case.name
+
+
+@requires("compose")
+def test_variables():
+    case = next(case for case, _ in loaded() if case.name == "interpolation")
+    expected = json.loads(theirs(case, "--variables", "--format", "json").text)
+    ours = {row["name"]: row for row in config.variables(load(case.request(interpolate=False)).tree)}
+    assert set(ours) == set(expected)
+    for name, row in expected.items():
+        assert ours[name]["required"] == row["Required"], name
+
+
+def test_environment_has_the_project_s_name():
+    case, found = next(loaded())
+    assert config.environment(found)["COMPOSE_PROJECT_NAME"] == found.project.name
+    assert config.environment(found)["HOME"] == case.environ["HOME"]
+
+
+def test_provenance(tmp_path):
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  web:\n    image: nginx:${TAG}\n    environment:\n      - MODE\n    env_file: web.env\n"
+    )
+    (tmp_path / "compose.override.yaml").write_text("services:\n  web:\n    labels: {a: '${NOPE}'}\n")
+    (tmp_path / ".env").write_text("# tags\nTAG=1.25\n")
+    (tmp_path / "web.env").write_text("\nLEVEL=debug\n")
+    found = load(Case("provenance", tmp_path, (), ("MODE=dev",)).request())
+    origins = {origin.path: (origin.value, origin.source) for origin in config.provenance(found)}
+    file, override = tmp_path / "compose.yaml", tmp_path / "compose.override.yaml"
+    assert origins["services.web.image"] == ("nginx:1.25", f"{file}:3:5 (TAG from .env:2)")
+    assert origins["services.web.environment.MODE"] == ("dev", f"{file}:5:9 (MODE from the shell)")
+    assert origins["services.web.environment.LEVEL"] == ("debug", f"{tmp_path / 'web.env'}:2:1")
+    assert origins["services.web.labels.a"] == ("", f"{override}:3:14 (NOPE is not set)")
+    assert origins["networks.default.name"][1].startswith(f"{file}:2:3")
+    assert found.origins["services.web.image"].line == 3
+    assert [str(warning) for warning in found.warnings] == [
+        f"{override}:3:14: the variable NOPE is not set; an empty text takes its place in services.web.labels.a"
+    ]
