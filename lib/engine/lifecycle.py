@@ -127,13 +127,14 @@ def mounts_of(library: Library, facts: dict) -> Sequence[Mount]:
 
 def free(name: str | None) -> str:
     """This name, if nobody has it; without one, a made-up one. Only within ``kept.naming``."""
-    taken = {facts["name"]: facts for facts in kept.every()}
+    taken = kept.names()
     if name is None:
         from lib.engine.naming import names
 
         return names.made_up(set(taken))
     if name in taken:
-        raise NameTaken(name, taken[name])
+        with suppress(FileNotFoundError):  # it has just gone
+            raise NameTaken(name, kept.load(kept.place(taken[name])))
     return name
 
 

@@ -24,6 +24,9 @@ NAME = "container.json"
 UP = ("running", "paused")  # what its state says as long as it has a process
 
 
+_named: dict[Path, tuple[tuple, str]] = {}  # what ``names`` saw last
+
+
 class Unreadable(ValueError):
     """A container's file that this suitcase does not understand."""
 
@@ -89,6 +92,21 @@ def every() -> list[dict]:
             with suppress(FileNotFoundError, NotADirectoryError, Unreadable):
                 found.append(load(containers() / name))
     return sorted(found, key=lambda facts: facts["created"], reverse=True)
+
+
+def names() -> dict[str, str]:
+    """Of all containers that ``every`` finds: name → folder. A file that has stayed the same is not read again: a hundred may be named."""
+    global _named
+    found = {}
+    with suppress(FileNotFoundError):
+        for path in (containers() / name / NAME for name in filter(is_short, os.listdir(containers()))):
+            with suppress(FileNotFoundError, NotADirectoryError, Unreadable):
+                about = path.stat()
+                which = (about.st_dev, about.st_ino, about.st_mtime_ns)
+                before, name = _named.get(path, (None, ""))
+                found[path] = (which, name if before == which else load(path.parent)["name"])
+    _named = found
+    return {name: path.parent.name for path, (_, name) in found.items()}
 
 
 def stood_on() -> list[dict]:

@@ -76,3 +76,8 @@ def everybody(where: Path) -> dict[str, dict]:
             with suppress(FileNotFoundError, ValueError):
                 found[name] = json.loads((where / MEMBERS / name).read_bytes())
     return found
+
+
+def one_of(where: Path, member: str) -> dict:
+    """What one member has. Raises ``FileNotFoundError`` if it is none."""
+    return json.loads((where / MEMBERS / member).read_bytes())

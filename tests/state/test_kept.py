@@ -35,6 +35,17 @@ def test_what_is_saved_is_loaded():
     assert os.stat(kept.place(one)).st_mode & 0o777 == 0o700 and os.stat(kept.place(one) / kept.NAME).st_mode & 0o777 == 0o600
 
 
+def test_names_are_read_once_and_again_when_they_change(monkeypatch):
+    loads, load = [], kept.load
+    monkeypatch.setattr(kept, "load", lambda where: loads.append(where.name) or load(where))
+    one, two = made("one"), made("two")
+    there = {"one": kept.place(one).name, "two": kept.place(two).name}
+    assert kept.names() == there == kept.names() and sorted(loads) == sorted(there.values())
+    kept.save(one | {"name": "other"})
+    kept.erase(kept.place(two))
+    assert kept.names() == {"other": there["one"]} and loads[2:] == [there["one"]]
+
+
 def test_the_newest_is_first():
     names = ["b", "c", "a"]
     for name in names:

@@ -16,7 +16,7 @@ from lib.ingredients import Join
 from lib.network import Wish, Wishes, find
 from lib.network.connecting import Connection
 from lib.network.pools import version
-from lib.state import kept
+from lib.state import kept, leases
 
 
 def of(facts: dict, ports: Sequence[dict] = ()) -> Wishes | Borrowed:
@@ -54,7 +54,7 @@ def endpoints(facts: dict) -> dict[str, dict]:
     found = {}
     for one in facts["network"]["networks"]:
         network = find(one["network"])
-        member = network.members[facts["id"][: kept.SHORT]]
+        member = leases.one_of(network.alive, facts["id"][: kept.SHORT])  # there may be hundreds of others
         found[network.name] = {
             "id": network.id, "gateway": network.gateway(4) or "", "gateway6": network.gateway(6) or "", "aliases": member["aliases"],
             "lengths": {str(version(pool)): int(pool["subnet"].partition("/")[2]) for pool in network.pools},

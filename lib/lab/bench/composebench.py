@@ -193,8 +193,10 @@ def hand_over(files: dict[str, list[str]], disk: Path) -> Iterator[Callable[[], 
 
     def all_of_them() -> None:
         with alone, scratch("hand", disk) as place:
-            programs = [Program(one, library, project, Path(place, one.name)) for one in project.services.values()]
+            programs: list[Program] = []
             try:
+                for one in project.services.values():
+                    programs.append(Program(one, library, project, Path(place, one.name)))
                 in_order({one.service.name: one for one in programs})
             finally:
                 for one in programs:
