@@ -23,7 +23,7 @@ def refused(folder, text: str, **files: str) -> str:
 
 
 def test_a_file_of_variables_that_grow_ten_times_with_each_line(tmp_path):
-    assert "given.env:6:1: with its variables filled in" in refused(tmp_path, ONE % "", given=TEN_TIMES)
+    assert "given.env:5:4: with its variables filled in" in refused(tmp_path, ONE % "", given=TEN_TIMES)
     assert "own.env:6:1: with its variables filled in" in refused(tmp_path, ONE % "env_file: own.env", own=TEN_TIMES)
 
 
