@@ -604,3 +604,17 @@ def test_what_cannot_be_is_said_before_anything_is_done(wanted, wishes, words):
     with pytest.raises(ValueError) as error:
         plan(wanted, NOTHING, wishes)
     assert words in str(error.value)
+
+
+def test_down_takes_away_nothing_that_others_have_made_nor_what_the_file_does_not_name():
+    data = Mount(type="volume", source="data", target="/data")
+    wanted = project(service(volumes=[data]), volumes={"data": Volume(name="demo_data")})
+    networks = {one.name: one for one in (Thing("demo_default"), Thing("others", "other", "default"))}
+    volumes = {one.name: one for one in (Thing("demo_data", "other", "data"), Thing("demo_old", "demo", "old"))}
+    assert str(plan(wanted, Observed("demo", (), networks, volumes), Down(volumes=True, remove_orphans=True))) == ""
+
+
+def test_what_run_has_made_is_no_orphan():
+    wanted = project(service())
+    there = observed(wanted, container(wanted, service()), container(wanted, service("gone"), oneoff=True))
+    assert str(plan(wanted, there, Up(remove_orphans=True))) == ""
