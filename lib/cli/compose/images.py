@@ -62,25 +62,24 @@ def build(asked: Asked, services: tuple[str, ...], build_args: tuple[str, ...], 
         if not there:
             return click.echo("WARN No services to build", err=True)
         with asked.teller("build") as teller:
-            for service in in_order(there):
+            for service in in_order(asked.project, there):
                 built(asked, teller, service, quiet, build_args=build_args, no_cache=no_cache, pull=pull, ssh=ssh)
             if then_push:
                 pushed(asked, teller, there, quiet, failures=False)
 
 
-def in_order(services: Iterable[Service]) -> Iterator[Service]:
-    """Whose image is another's base comes first."""
+def in_order(project: Project, services: Iterable[Service]) -> Iterator[Service]:
+    """Whose image is another's base comes first, whether it was named or not."""
     from graphlib import TopologicalSorter
 
-    there = {one.name: one for one in services}
-    return (there[name] for name in TopologicalSorter({name: bases(one) & there.keys() for name, one in there.items()}).static_order())
+    from lib.compose.services import naming
 
-
-def bases(service: Service) -> set[str]:
-    return {where.removeprefix(OF_SERVICE) for where in service.build.additional_contexts.values() if where.startswith(OF_SERVICE)}
-
-
-OF_SERVICE = "service:"
+    those = list(services)
+    for one in those:
+        those += [project.services[name] for name in naming.bases(one) if name in project.services and project.services[name] not in those]
+    there = {one.name: one for one in those}
+    needs = {name: set(naming.bases(one)) & there.keys() for name, one in there.items()}
+    return (there[name] for name in TopologicalSorter(needs).static_order())
 
 
 def built(asked: Asked, teller: Teller, service: Service, quiet: bool = False, **how) -> str:

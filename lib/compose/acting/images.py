@@ -81,7 +81,7 @@ def options(library: Library, project: Project, service: Service):
         text=said.dockerfile_inline or None,
         tags=(naming.image(project, service), *said.tags),
         target=said.target or None,
-        contexts=said.additional_contexts,
+        contexts={name: context(project, where) for name, where in said.additional_contexts.items()},
         build_args={name: value for name, value in said.args.items() if value is not None},
         labels=said.labels,
         secrets=secrets(project, said),
@@ -95,6 +95,16 @@ def options(library: Library, project: Project, service: Service):
         cache_from=tuple(said.cache_from),
         cache_to=tuple(said.cache_to),
     )
+
+
+def context(project: Project, where: str) -> str:
+    """What another service is built to (``service:NAME``) is an image like others. Raises ``ValueError``."""
+    if not where.startswith(naming.OF_SERVICE):
+        return where
+    name = where.removeprefix(naming.OF_SERVICE)
+    if name not in project.services:
+        raise ValueError(f"additional_contexts: no such service: {name}")
+    return f"docker-image://{naming.image(project, project.services[name])}"
 
 
 def default_network():

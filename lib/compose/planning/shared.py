@@ -69,6 +69,15 @@ class Shared:
             elif not service.build and f"image {name}" not in self.places and (cause := self.to_pull(name, policy)):
                 one = PullImage(resource=name, cause=cause, platform=service.platform, policy="missing" if missing else "always")
                 self.places[f"image {name}"] = self.draft.add(one)
+        for service in services:
+            for base in naming.bases(service):
+                self.after(f"image {naming.image(self.project, service)}", self.project.services.get(base))
+
+    def after(self, word: str, base: Service | None) -> None:
+        """An image that is built from another one comes after that, where both are built."""
+        first = f"image {naming.image(self.project, base)}" if base else ""
+        if word in self.places and first in self.places:
+            self.draft.order(self.places[first], self.places[word])
 
     def to_pull(self, name: str, policy: str) -> str:
         """Why an image is to be pulled, or nothing."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from lib.compose.model import Network, Project, Service, Volume
 
 LABEL = "com.docker.compose"
+OF_SERVICE = "service:"  # before the name of another service, whose image is to be had in a build
 VERSION = "suitcase"  # what stands in the label ``version``: who made this
 SHORT = 16  # digits of a key's digest
 ELSEWHERE = {
@@ -24,6 +25,12 @@ def container(project: Project, service: Service, number: int) -> str:
 def image(project: Project, service: Service) -> str:
     """Of a service that is built and says no name, it is the project's."""
     return service.image or f"{project.name}-{service.name}"
+
+
+def bases(service: Service) -> list[str]:
+    """The services whose images its own is built from."""
+    contexts = service.build.additional_contexts.values() if service.build else ()
+    return [where.removeprefix(OF_SERVICE) for where in contexts if where.startswith(OF_SERVICE)]
 
 
 def digest(what: object) -> str:

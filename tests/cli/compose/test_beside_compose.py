@@ -245,6 +245,7 @@ def normal(text: str) -> str:
 # Lines whose answers differ, and why they may.
 AND_APART = "what run has made goes with down, too; theirs stays, and keeps its network and volume from being removed"
 OTHERWISE = {
+    "config --images": "theirs tells an image as often as there are services that have it",
     "down -v": AND_APART,
     "ps -a --format {{.Name}}": AND_APART,
     "down": AND_APART,

@@ -75,6 +75,20 @@ def test_up_builds_what_is_not_there_and_again_if_it_is_to(web):
     assert "demo-web" not in web.host("images").out
 
 
+def test_an_image_may_be_made_from_another_services(web):
+    """Which is built first, named or not."""
+    (web.file.parent / "Dockerfile.base").write_text(f"FROM {BUSYBOX}\nRUN echo of the base > /base\n")
+    (web.file.parent / "Dockerfile").write_text('FROM base\nRUN cp /base /word\nCMD ["sleep", "1000"]\n')
+    web.write(
+        "services:\n  web: {build: {context: ., additional_contexts: {base: 'service:zero'}}, stop_grace_period: 0s}\n"
+        "  zero: {build: {context: ., dockerfile: Dockerfile.base}, command: 'true'}\n"
+    )
+    assert web("--progress json build web").err.index("demo-zero") < web("--progress json build web").err.index("demo-web")
+    web.host("rmi -f demo-web demo-zero")
+    web("up -d")
+    assert inside(web, "cat /word") == "of the base"
+
+
 def test_push_skips_what_was_not_built_here(web):
     web.write(f"services: {{web: {{image: {BUSYBOX}}}}}")
     assert web("push").err == "  web Skipped \n"

@@ -341,3 +341,28 @@ def test_one_at_a_time(compose, monkeypatch):
     assert pairs == [("Creating", "Created")] * 4 + [("Starting", "Started")] * 4
     monkeypatch.setenv("COMPOSE_PARALLEL_LIMIT", "x")
     assert "COMPOSE_PARALLEL_LIMIT must be an integer" in compose("ps", 1).err
+
+
+def test_what_stands_before_the_verb(compose, tmp_path, monkeypatch):
+    compose.write(FILE.replace("A: b", 'A: "${LETTER-none}"'))
+    (tmp_path / "letters").write_text("LETTER=x\n")
+    (tmp_path / "more.yaml").write_text(f"services: {{more: {{image: {BUSYBOX}, volumes: ['./here:/here']}}}}\n")
+
+    def config(before: str) -> dict:
+        return json.loads(compose.host(f"compose -f {compose.file} {before} config --format json").out)
+
+    assert config("")["services"]["web"]["environment"]["A"] == "none" and config("")["name"] == "demo"
+    assert config(f"--env-file {tmp_path}/letters")["services"]["web"]["environment"]["A"] == "x"
+    assert (
+        config("-p other")["name"] == "other" and "tool" not in config("")["services"] and "tool" in config("--profile tools")["services"]
+    )
+    more = config(f"-f {tmp_path}/more.yaml --project-directory {tmp_path}/apart")["services"]["more"]
+    assert more["volumes"][0]["source"] == f"{tmp_path}/apart/here"
+    for name, value in (("COMPOSE_PROFILES", "tools"), ("COMPOSE_PROJECT_NAME", "named"), ("COMPOSE_PROGRESS", "quiet")):
+        monkeypatch.setenv(name, value)
+    assert config("")["name"] == "named" and "tool" in config("")["services"]
+    assert compose("create tool").err == "" and names(compose("ps -a --format {{.Name}}")) == ["named-tool-1"]
+    compose("down")
+    monkeypatch.setenv("COMPOSE_FILE", f"{compose.file}:{tmp_path}/more.yaml")
+    assert "more" in names(compose.host("compose config --services"))
+    assert "no configuration file" not in compose.host("compose config -q").err
