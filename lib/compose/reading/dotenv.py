@@ -150,10 +150,9 @@ class _Reader:
             self.at += 1
 
     def _value(self) -> str:
-        quote = self.text[self.at : self.at + 1]
+        start, quote = self.at, self.text[self.at : self.at + 1]
         if quote not in ("'", '"') or not quote:
-            return self._filled(self._to_end_of_line().split(" #", 1)[0].rstrip(), self.at)
-        start = self.at
+            return self._filled(self._to_end_of_line().split(" #", 1)[0].rstrip(), start)
         text = self._quoted(quote)
         return self._filled(ESCAPE.sub(_unescaped, text), start) if quote == '"' else text
 

@@ -14,12 +14,12 @@ from lib.compose.reading import dotenv
 from lib.compose.reading.interpolation import Variables
 from lib.compose.reading.nodes import ComposeError, Node, Place, Problem
 from lib.compose.reading.paths import joined
+from lib.compose.reading.yaml import LARGEST
 from lib.regularfile import open_regular
 
 NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 OVERRIDES = ("compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml")
 STDIN = "-"
-LARGEST = 4 << 20
 
 
 @dataclass(frozen=True)

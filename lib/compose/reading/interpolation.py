@@ -12,7 +12,7 @@ NAME = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
 OPERATOR = re.compile(r":?[-?+]")
 BRACE = re.compile(r"[{}]")
 DEEPEST = 50  # braces within braces
-LONGEST = 4 << 20  # characters of a text whose variables are filled in
+LONGEST = 1 << 20  # characters of a value
 MOST = 64 << 20  # characters of all of them together: a variable may be long, and used often
 
 
@@ -46,7 +46,7 @@ def substituted(text: str, values: Mapping[str, str], unset: Unset = lambda name
         found.append(_filled(piece, values, unset, depth) if isinstance(piece, Reference) else piece)
         length += len(found[-1])
         if length > LONGEST:
-            raise BadTemplate(f"with its variables filled in, this is longer than {LONGEST >> 20} MiB")
+            raise BadTemplate(f"with its variables filled in, the text is longer than {LONGEST >> 20} MiB")
     return "".join(found)
 
 

@@ -60,8 +60,8 @@ def _together(base: Node, over: Node, path: Path) -> Node:
 
 def _hosts(base: Node, over: Node, path: Path) -> Node:
     before = as_list(base)
-    known = [item.value for item in before]
-    return base.like(before + [item for item in as_list(over) if item.value not in known])
+    known = {repr(item.value) for item in before}
+    return base.like(before + [item for item in as_list(over) if repr(item.value) not in known])
 
 
 def as_list(node: Node) -> list[Node]:

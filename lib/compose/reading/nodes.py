@@ -10,6 +10,7 @@ from typing import Any
 from lib.visible import Visible
 
 Path = tuple[str | int, ...]
+LONGEST = 600  # characters of an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class ComposeError(Visible, ValueError):
     """Something is wrong with a file. The text begins with ``FILE:LINE:COLUMN: `` when it can be pointed at."""
 
     def __init__(self, message: str, place: Place | None = None):
+        message = message if len(message) <= LONGEST else f"{message[:LONGEST]}…"
         super().__init__(f"{place}: {message}" if place else message)
         self.message, self.place = message, place
 

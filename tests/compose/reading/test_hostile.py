@@ -101,3 +101,20 @@ def test_a_file_that_is_not_utf_8(tmp_path):
 def test_a_folder_in_place_of_a_file(tmp_path):
     (tmp_path / "compose.yaml").mkdir()
     assert "Is a directory" in refused(Request(cwd=str(tmp_path), environ={}))
+
+
+def test_variables_that_double(tmp_path):
+    (tmp_path / "compose.yaml").write_text("services: {a: {image: x, env_file: x.env}}")
+    (tmp_path / "x.env").write_text("A=x\n" + "A=$A$A\n" * 60)
+    assert "x.env:22:3: with its variables filled in, the text is longer than 1 MiB" in refused(Request(cwd=str(tmp_path), environ={}))
+
+
+def test_a_text_of_many_variables(tmp_path):
+    request = Request(cwd=str(tmp_path), environ={"A": "x" * 100_000})
+    (tmp_path / "compose.yaml").write_text("services: {a: {image: x, user: '" + "${A}" * 100_000 + "'}}")
+    assert "longer than 1 MiB" in refused(request)
+
+
+def test_an_error_does_not_repeat_what_is_long(tmp_path):
+    (tmp_path / "compose.yaml").write_text("x-a: *" + "a" * 100_000)
+    assert len(refused(Request(cwd=str(tmp_path), environ={}))) < 1000

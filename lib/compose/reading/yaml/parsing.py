@@ -25,7 +25,7 @@ from ruamel.yaml.events import (
 from lib.compose.reading.nodes import ComposeError, Node, Path, Place, clone
 from lib.compose.reading.yaml.scalars import meaning
 
-LARGEST = 4 << 20  # bytes of a file
+LARGEST = 1 << 20  # characters of a file
 DEEPEST = 100  # levels
 MOST_DOCUMENTS = 500
 MOST = 100_000  # values, those of aliases counted as often as they are used: Compose's own bound
