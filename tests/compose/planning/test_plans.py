@@ -614,3 +614,17 @@ def test_a_port_that_not_all_replicas_can_have_is_told_with_both_keys():
     (words,) = warned("8080")
     assert "8080 (ports)" in words and "(scale, deploy.replicas)" in words and words.endswith("give a range: 8080-8081:80")
     assert warned("8080-8081") == warned("") == []
+
+
+def test_down_takes_away_nothing_that_others_have_made_nor_what_the_file_does_not_name():
+    data = Mount(type="volume", source="data", target="/data")
+    wanted = project(service(volumes=[data]), volumes={"data": Volume(name="demo_data")})
+    networks = {one.name: one for one in (Thing("demo_default"), Thing("others", "other", "default"))}
+    volumes = {one.name: one for one in (Thing("demo_data", "other", "data"), Thing("demo_old", "demo", "old"))}
+    assert str(plan(wanted, Observed("demo", (), networks, volumes), Down(volumes=True, remove_orphans=True))) == ""
+
+
+def test_what_run_has_made_is_no_orphan():
+    wanted = project(service())
+    there = observed(wanted, container(wanted, service()), container(wanted, service("gone"), oneoff=True))
+    assert str(plan(wanted, there, Up(remove_orphans=True))) == ""

@@ -10,7 +10,7 @@ from lib.compose.reading import ComposeError, Request, canonical, load
 
 ONE = "services: {a: {image: x, %s}}\n"
 TEN_TIMES = "A0=" + "x" * 1000 + "\n" + "".join(f"A{level + 1}={f'$A{level}' * 10}\n" for level in range(8))
-FOUR_MEBIBYTES = "A=" + "x" * 4_000_000 + "\n"
+LONG = "A=" + "x" * 1_000_000 + "\n"
 
 
 def refused(folder, text: str, **files: str) -> str:
@@ -24,15 +24,15 @@ def refused(folder, text: str, **files: str) -> str:
 
 def test_a_file_of_variables_that_grow_ten_times_with_each_line(tmp_path):
     assert "given.env:5:4: with its variables filled in" in refused(tmp_path, ONE % "", given=TEN_TIMES)
-    assert "own.env:6:1: with its variables filled in" in refused(tmp_path, ONE % "env_file: own.env", own=TEN_TIMES)
+    assert "own.env:5:4: with its variables filled in" in refused(tmp_path, ONE % "env_file: own.env", own=TEN_TIMES)
 
 
 def test_a_long_variable_that_is_used_often(tmp_path):
-    lines = FOUR_MEBIBYTES + "".join(f"B{number}=$A\n" for number in range(100))
+    lines = LONG + "".join(f"B{number}=$A\n" for number in range(100))
     assert "the values are larger than 16 MiB" in refused(tmp_path, ONE % "", given=lines)
     labels = "".join(f"    l{number}: $A\n" for number in range(100))
-    text = refused(tmp_path, f"services:\n  a:\n   image: x\n   labels:\n{labels}", given=FOUR_MEBIBYTES)
-    assert "services.a.labels.l16: with all variables filled in, the project is larger than 64 MiB" in text
+    text = refused(tmp_path, f"services:\n  a:\n   image: x\n   labels:\n{labels}", given=LONG)
+    assert "services.a.labels.l67: with all variables filled in, the project is larger than 64 MiB" in text
 
 
 def test_a_large_service_that_is_extended_often(tmp_path):

@@ -14,9 +14,9 @@ from helpers.runs import run
 
 from lib.cli.containers.wished import wished
 from lib.cli.flags.reading import in_full
-from lib.compose.model import Project
+from lib.compose.model import Project, Volume
 from lib.compose.reading import Request, load
-from lib.compose.services import Wanted, as_run
+from lib.compose.services import Wanted, as_run, naming
 from lib.compose.services import facts as facts_of
 
 CONFIG = {
@@ -126,3 +126,11 @@ def test_the_owner_of_a_copied_file_is_a_number(grant, name, images, tmp_path):
     wanted = read(f"secrets: [{{source: file, {grant}}}]", tmp_path)
     with pytest.raises(ValueError, match=f"{name} of file must be a number, not"):
         facts_of(Wanted(wanted, wanted.services["web"]), images)
+
+
+def test_no_label_of_a_file_makes_something_another_projects(images, tmp_path):
+    label = f"{naming.LABEL}.project"
+    wanted = read(f"labels: {{{label}: other}}", tmp_path)
+    facts = facts_of(Wanted(wanted, wanted.services["web"]), images)
+    assert facts["config"]["labels"][label] == facts["compose"]["project"] == "demo"
+    assert naming.labels_of(wanted, "volume", "v", Volume(name="v", labels={label: "other"}))[label] == "demo"
