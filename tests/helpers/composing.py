@@ -116,6 +116,7 @@ NO_PLACE = {"name-bad"}  # it came from the command line
 DIFFERENCES = {
     "name-alone-without-end-of-line": "They make a variable without a name of it, whose value is that name.",
     "yaml-directive": "`%YAML 1.2` is the version that the specification asks for; their parser knows 1.1 alone.",
+    "an-escaped-slash": "`\\/` is in YAML 1.2, as it is in JSON; their parser knows 1.1 alone.",
     "include-with-an-unknown-key": "They do not check the keys of an include, and then include nothing, without a word.",
     "include-without-a-path": "They include nothing, without a word.",
     "mem_limit-beyond-64-bits": "They drop a limit that is too large, without a word.",
@@ -123,5 +124,7 @@ DIFFERENCES = {
     "size-as-a-float": "They drop a size that is written with a point, without a word.",
     "size-in-scientific-notation": "They drop it, without a word.",
     "size-as-a-large-float": "They drop it, without a word.",
+    "labels-that-look-like-extensions": "They take `x-…` for an extension where names are the author's own, too: it becomes `#extensions`.",
+    "names-that-look-like-extensions": "The same with a network: it is gone, and they look for one that is called `#extensions`.",
     "pools-several": "They write into a pool what belongs to another one, and lose the first.",
 }

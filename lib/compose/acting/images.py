@@ -23,7 +23,8 @@ def pull(library: Library, name: str, policy: str, platform: str, tell: Tell, st
     from lib.engine.naming import resolve
     from lib.images.image import parse_platform
 
-    resolve.image(library, name, policy, tell, parse_platform(platform) if platform else None, stopping=stop.pulls)
+    found = resolve.image(library, name, policy, tell, parse_platform(platform) if platform else None, stopping=stop.pulls)
+    os.utime(library.store.path(found.descriptor["digest"]))  # it may have been here already: now it is known to be the newest
 
 
 def build(library: Library, project: Project, service: Service, tell: Tell, stop: Stop) -> None:

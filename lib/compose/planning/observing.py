@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from lib.compose.model import Project
 from lib.compose.services.naming import LABEL, image
-from lib.images import Library
+from lib.images import Image, ImageError, Library
 from lib.state import kept
 
 
@@ -52,6 +54,7 @@ class Observed:
     networks: dict[str, Thing] = field(default_factory=dict)  # all of this machine, by their names
     volumes: dict[str, Thing] = field(default_factory=dict)
     images: dict[str, str] = field(default_factory=dict)  # of those that the services name, the ids
+    ages: dict[str, float] = field(default_factory=dict)  # and the seconds since they were pulled, or made
 
     def of(self, service: str) -> list[Container]:
         """Its containers, by number; one-off ones aside."""
@@ -67,8 +70,11 @@ def observe(library: Library, project: Project | str) -> Observed:
     """What is there of it. With a name alone, no images are looked for."""
     name, wanted = (project, ()) if isinstance(project, str) else (project.name, {image(project, one) for one in project.services.values()})
     containers = [seen(facts) for facts in kept.every() if (facts.get("compose") or {}).get("project") == name]
-    return Observed(name, tuple(sorted(containers, key=lambda one: (one.service, one.number, one.name))), networks(), volumes(),
-                    images(library, wanted))  # fmt: skip
+    here = images(library, wanted)
+    return Observed(
+        name, tuple(sorted(containers, key=lambda one: (one.service, one.number, one.name))), networks(), volumes(),
+        {name: one.id for name, one in here.items()}, {name: age(library, one) for name, one in here.items()},
+    )  # fmt: skip
 
 
 def seen(facts: dict) -> Container:
@@ -108,14 +114,14 @@ def thing(name: str, kind: str, labels: dict[str, str]) -> Thing:
     return Thing(name, *(labels.get(f"{LABEL}.{word}", "") for word in ("project", kind, "config-hash")))
 
 
-def images(library: Library, wanted: Iterable[str]) -> dict[str, str]:
-    """The ids of those that are here."""
-    from lib.images import ImageError
-
+def images(library: Library, wanted: Iterable[str]) -> dict[str, Image]:
+    """Those that are here."""
     found = {}
     for name in wanted:
-        try:
-            found[name] = library.find(name).id
-        except ImageError:
-            continue
+        with suppress(ImageError):
+            found[name] = library.find(name)
     return found
+
+
+def age(library: Library, one: Image) -> float:
+    return time.time() - library.store.path(one.descriptor["digest"]).stat().st_mtime

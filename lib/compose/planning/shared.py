@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from lib.compose.model import Project, Service
 from lib.compose.planning.observing import Observed
 from lib.compose.planning.operations import (
@@ -15,6 +17,15 @@ from lib.compose.planning.operations import (
 )
 from lib.compose.planning.wanted import Up
 from lib.compose.services import naming
+
+SECONDS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
+PERIODS = {"daily": "1d", "weekly": "1w"}
+
+
+def period(policy: str) -> int:
+    """``daily``, ``weekly``, ``every_1d12h`` in seconds; 0 for a policy that says nothing of the kind."""
+    text = PERIODS.get(policy) or policy.removeprefix("every_") * policy.startswith("every_")
+    return sum(int(number) * SECONDS[unit] for number, unit in re.findall("([0-9]{1,9})([wdhms])", text))
 
 
 class Shared:
@@ -55,11 +66,9 @@ class Shared:
             if service.build and (missing or self.wishes.build or policy == "build"):
                 cause = "it is not here" if missing else "it is to be built anew"
                 self.places[f"image {name}"] = self.draft.add(BuildImage(resource=name, cause=cause, service=service))
-            elif not service.build and f"image {name}" not in self.places and (policy == "always" or (missing and policy != "never")):
-                cause = "it is not here" if missing else "there may be a newer one"
-                one = PullImage(resource=name, cause=cause, platform=service.platform, policy="always" if policy == "always" else "missing")
+            elif not service.build and f"image {name}" not in self.places and (cause := self.to_pull(name, policy)):
+                one = PullImage(resource=name, cause=cause, platform=service.platform, policy="missing" if missing else "always")
                 self.places[f"image {name}"] = self.draft.add(one)
-
         for service in services:
             for base in naming.bases(service):
                 self.after(f"image {naming.image(self.project, service)}", self.project.services.get(base))
@@ -69,6 +78,15 @@ class Shared:
         first = f"image {naming.image(self.project, base)}" if base else ""
         if word in self.places and first in self.places:
             self.draft.order(self.places[first], self.places[word])
+
+    def to_pull(self, name: str, policy: str) -> str:
+        """Why an image is to be pulled, or nothing."""
+        if name not in self.observed.images:
+            return "it is not here" if policy != "never" else ""
+        if policy == "always":
+            return "there may be a newer one"
+        most = period(policy)
+        return f"it is older than pull_policy {policy} allows" if most and self.observed.ages.get(name, 0) > most else ""
 
     def volumes(self, services: list[Service]) -> None:
         wanted = dict.fromkeys(one.source for service in services for one in service.volumes if one.type == "volume" and one.source)

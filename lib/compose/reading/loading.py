@@ -148,6 +148,8 @@ def _laid_over(loading: _Loading, root: Node, document: Document, file: str) -> 
     include(tree, loading.folder, document.marks, lambda one: _included(loading, one))
     root = without(root, document.marks)
     if services := tree.get("services"):
+        if not isinstance(services.value, dict):
+            raise ComposeError("services must be a mapping (`key: value`)", services.place)
         source = Source(services.map, file, loading.folder, tuple(document.marks))
         extended(source, lambda path, node: _extends_source(loading, path, node))
     root = merged(root, tree)

@@ -356,6 +356,14 @@ def test_it_is_built_and_built_again_only_when_that_is_asked_for(bench, tmp_path
     assert observe(bench.library, wanted("two")).images == {}
 
 
+def test_one_that_is_pulled_again_is_a_new_one_by_its_age(bench):
+    daily = project(service("web", pull_policy="daily"))
+    os.utime(bench.library.store.path(bench.lives.image.descriptor["digest"]), (0, 0))
+    assert bench.do(daily).those("done")[0] == f"pull image {BUSYBOX}"
+    assert observe(bench.library, daily).ages[BUSYBOX] < 3600
+    assert bench.do(daily).heard == []
+
+
 @pytest.mark.parametrize("stages", [1, 2])
 def test_an_interrupt_ends_a_build(bench, tmp_path, stages):
     lines = [f"FROM {BUSYBOX} AS s{number}\nRUN echo going; sleep 1000\n" for number in range(stages)]

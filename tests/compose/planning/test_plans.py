@@ -545,6 +545,17 @@ def test_plan(name):
 
 
 @pytest.mark.parametrize(
+    ("policy", "hours", "pulls"),
+    [("daily", 23, False), ("daily", 25, True), ("weekly", 25, False), ("weekly", 169, True), ("every_1d12h", 35, False),
+     ("every_1d12h", 37, True), ("missing", 10**6, False), ("never", 10**6, False), ("always", 0, True)],
+)  # fmt: skip
+def test_an_image_may_be_as_old_as_its_policy_says(policy, hours, pulls):
+    wanted = project(service("web", pull_policy=policy))
+    there = replace(up(wanted), ages={"localhost/busybox:static": hours * 3600})
+    assert ("pull image localhost/busybox:static" in str(plan(wanted, there, Up()))) == pulls
+
+
+@pytest.mark.parametrize(
     ("wanted", "there", "wishes", "service", "sentences"),
     [
         (CHANGED, up(TWO), Up(), "db", ["demo-db-1 is made anew: its configuration has changed: environment.A"]),

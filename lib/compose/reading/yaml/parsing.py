@@ -164,6 +164,8 @@ class _Reader:
         if not isinstance(key, str):
             word = f"`{event.value}`" if isinstance(event, ScalarEvent) else "a list or a mapping"
             raise ComposeError(f"a key must be a text, and {word} is none; put it in quotes", place)
+        if event.anchor:
+            self.anchors[event.anchor] = (Node(key, place), 1)
         return key
 
     def _merged(self, node: Node) -> list[Node]:
