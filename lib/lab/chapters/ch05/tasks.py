@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import redirect_stderr
 from io import StringIO
+from pathlib import Path
 
 from lib.engine import finding
 from lib.lab.chapters.ch05 import growing, projects, watching, world
@@ -137,14 +138,19 @@ def judge_early(place, found: dict[str, dict], opens: float, price: int) -> None
         DATABASE[7:-1].replace("$OPENS", f"{opens}"),
     ]:
         raise NotYet("the two commands must be those of the task; what you may add is around them")
-    state = world.awaited(
-        lambda: (now := finding.current(shop["id"])["state"]) and now["status"] != "created" and now, "a start of the shop"
-    )
+    state = world.awaited(lambda: decided(place, shop["id"]), "a shop that has its orders, or is dead")
     if state["status"] != "running" or state.get("tries", {}).get("count"):
         raise NotYet("the shop has asked for its orders too early, and died of it: started is not the same as ready")
     said = projects.told(place, "exec -T shop sh -c 'echo $PRICE'")
     if said != f"${price}":
         raise NotYet(f"in the shop PRICE is {said!r} and not '${price}': to the file a dollar is the beginning of a variable")
+
+
+def decided(place: Path, shop: str) -> dict | None:
+    """The shop's state, once it is dead, or the database is open: whoever has asked too early is dead by then."""
+    opened = projects.told(place, "exec -T db ls /tmp/open") == "/tmp/open"
+    now = finding.current(shop)["state"]
+    return now if opened or now["status"] in ("exited", "restarting") else None
 
 
 def exercises() -> list[Exercise]:
