@@ -62,6 +62,7 @@ class Program:
 
 
 def goes_on(compose) -> None:
+    compose("up -d --wait", None)  # one whose start was just under way may still look as if it ran, and ends a moment later
     compose("up -d --wait")
     assert sorted(compose("ps -a --format '{{.Name}} {{.State}}'").out.splitlines()) == ALL
     compose("down -v")
