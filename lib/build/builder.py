@@ -22,7 +22,7 @@ from lib.dockerfile.instructions import Arg
 from lib.images import Cache, Image, ImageError, Library, Merged, Record, Store, image, references
 from lib.images.cache import key
 from lib.images.chains import Chains
-from lib.images.sourcedate import created
+from lib.images.sourcedate import created, dated
 from lib.registry.pace import Stopping
 from lib.regularfile import open_regular
 from lib.shield import Shield
@@ -282,12 +282,6 @@ def opened(folder: str) -> Folder:
         return Folder(os.open(folder, FOLDER))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ContextError(f"unable to prepare context: path {folder!r} not found: {error.strerror.lower()}") from None
-
-
-def dated(history: list[dict], moment: str) -> list[dict]:
-    """Words before the first layer are as old as that layer: what comes from the cache must give the same image again."""
-    first = next((one["created"] for one in history if one.get("created")), moment)
-    return [{**one, "created": first} if one.get("created") == "" else one for one in history]
 
 
 def build(context: str = ".", library: Library | None = None, tell=lambda *words: None, **options) -> Built:

@@ -12,6 +12,7 @@ from lib.compose.acting.stopping import Stop
 from lib.compose.model import Build, Project, Service
 from lib.compose.services import naming
 from lib.images import Image, ImageError, Library
+from lib.state import kept
 
 Tell = Callable[[str], object]
 IN_MEMORY = "/proc/self/fd/"
@@ -148,5 +149,5 @@ def secrets(project: Project, said: Build) -> dict[str, str]:
 
 
 def remove(library: Library, name: str) -> None:
-    """Raises ``ImageError``."""
-    library.remove(name)
+    """Raises ``StoreError`` for one that somebody's container stands on."""
+    library.remove(name, in_use=kept.images())

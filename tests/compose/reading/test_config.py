@@ -106,7 +106,7 @@ def test_provenance(tmp_path):
     file, override = tmp_path / "compose.yaml", tmp_path / "compose.override.yaml"
     assert origins["services.web.image"] == ("nginx:1.25", f"{file}:3:5 (TAG from .env:2)")
     assert origins["services.web.environment.MODE"] == ("dev", f"{file}:5:9 (MODE from the shell)")
-    assert origins["services.web.stop_grace_period"] == ("1m30s", f"{file}:7:5")
+    assert origins["services.web.stop_grace_period"] == ("90s", f"{file}:7:5")
     assert origins["services.web.environment.LEVEL"] == ("debug", f"{tmp_path / 'web.env'}:2:1")
     assert origins["services.web.labels.a"] == ("", f"{override}:3:14 (NOPE is not set)")
     assert origins["networks.default.name"][1].startswith(f"{file}:2:3")

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lib import durations
-from lib.compose.model import life, service
 from lib.compose.reading.environment import SECRET
 from lib.compose.reading.loading import Loaded
 from lib.compose.reading.nodes import Node, Path, as_text, dotted
-
-NOUNS = (service.Service, *(one for one in vars(life).values() if isinstance(one, type) and issubclass(one, life.Part)))
-TIMES = {name for noun in NOUNS for name, about in noun.model_fields.items() if "ns" in about.metadata}  # keys whose value is a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +30,13 @@ def _origins(node: Node, path: Path):
         for key, child in node.value.items() if isinstance(node.value, dict) else enumerate(node.value):
             yield from _origins(child, (*path, key))
     elif path:
-        yield Origin(dotted(path), _shown(path[-1], node), source(node))
+        yield Origin(dotted(path), _shown(node), source(node))
 
 
-def _shown(key: str | int, node: Node) -> str:
+def _shown(node: Node) -> str:
     if node.value is None or node.value == {} or node.value == []:
         return ""
-    return durations.in_words(node.value) if key in TIMES and isinstance(node.value, int) else as_text(node.value)
+    return as_text(node.value)
 
 
 def source(node: Node) -> str:
