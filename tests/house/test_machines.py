@@ -212,13 +212,13 @@ print(book.cells[1].outputs[0].text, end="")
 def check_teaching(root: roots.Root, place: str, programs: str) -> None:
     """Every chapter opens in JupyterLab's own kernel, and its first cell says in one line why not all of it runs, and what to do.
 
-    user-mode-linux is in this root, so for chapters 2, 3 and 5 the lab VM is what to do. (Chapter 1 wants root file systems that only
-    root can make, chapter 4 a firewall that this kernel has not.)
+    user-mode-linux is in this root, so for chapters 2 and 3 the lab VM is what to do. (Chapter 1 wants root file systems that only
+    root can make, chapters 4 and 5 a firewall that this kernel has not.)
     """
     for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
         said = root.run(f"{programs}/python", "-c", FIRST_CELL, f"notebooks/{notebook.name}", user=True, cwd=place, PYTHONPATH=place)
         line = said.stdout.splitlines()[-1]
-        way_out = r"Take the kernel 'Python \(lab VM\)'" if notebook.name[:2] in ("02", "03", "05") else "root: .* What to do: "
+        way_out = r"Take the kernel 'Python \(lab VM\)'" if notebook.name[:2] in ("02", "03") else "root: .* What to do: "
         assert re.search(rf"uid 1000, not root.* does not run whole here\. {way_out}", line), said.stdout
     assert "4." in root.run(f"{programs}/jupyter", "lab", "--version", user=True, cwd=place).stdout
 
