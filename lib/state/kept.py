@@ -15,7 +15,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lib.state.places import folder, store
-from lib.state.record import records
 from lib.state.removal import rmtree
 
 VERSION = 1
@@ -125,6 +124,8 @@ def stood_on() -> list[dict]:
 
 def images() -> frozenset[str]:
     """The ids of images that containers stand on."""
+    from lib.state.record import records  # whoever lists containers need not load it
+
     return frozenset(facts["image"] for facts in [*records(), *stood_on()] if "image" in facts)
 
 

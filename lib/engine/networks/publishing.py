@@ -129,9 +129,7 @@ def listener(protocol: str, number: int) -> str:
                 continue
             rows = [line.split() for line in lines]
             inodes |= {row[9] for row in rows if int(row[1].rpartition(":")[2], 16) == number and (protocol == "udp" or row[3] == "0A")}
-    for pid, name in holders({f"socket:[{inode}]" for inode in inodes}):
-        return f"{name} (pid {pid})" if pid != os.getpid() else "another container that is being started just now"
-    return ""
+    return next((f"{name} (pid {pid})" for pid, name in holders({f"socket:[{inode}]" for inode in inodes})), "")
 
 
 def holders(names: set[str]):
