@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import graphlib
-import queue
+import os
 import time
+from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext, suppress
 
+from lib import linux
 from lib.compose.acting.deeds import Deeds, StillInUse
 from lib.compose.acting.reporters import Reporter
 from lib.compose.acting.stopping import Interrupted, Stop
@@ -47,7 +50,8 @@ class Execution:
     def __init__(self, library: Library, plan: Plan, reporter: Reporter, stop: Stop, at_once: int):
         self.plan, self.reporter, self.stop, self.at_once = plan, reporter, stop, at_once
         self.deeds = Deeds(library, plan.project, self.stop)
-        self.events: queue.SimpleQueue = queue.SimpleQueue()  # what threads tell: only this one talks to the reporter
+        self.events: deque = deque()  # what threads tell: only this one talks to the reporter
+        self.told = -1  # a descriptor that can be read when something was told
         self.failures: list[tuple[Operation, BaseException]] = []
         self.lost: set[int] = set()  # what failed, and what needs that
         self.began: dict[int, float] = {}
@@ -59,6 +63,7 @@ class Execution:
         sorter = graphlib.TopologicalSorter(dict(enumerate(self.plan.after)))
         sorter.prepare()
         with Shield() as shield, ThreadPoolExecutor(self.at_once, "compose") as pool:
+            self.told = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
             try:
                 while sorter.is_active():
                     self.begin(pool, sorter)
@@ -66,24 +71,32 @@ class Execution:
                         continue
                     try:
                         with shield.opened() if interrupt is None else nullcontext():
-                            event = self.heard()
+                            linux.readable([self.told], GLANCE)  # nothing is taken here: an interrupt would lose it
                     except BaseException as error:  # an interrupt; a notebook's Stop
                         interrupt = error
                         self.stop.say()
                         continue
-                    self.hear(sorter, *event)
+                    for event in self.heard():
+                        self.hear(sorter, *event)
             finally:
                 pool.shutdown()
+                os.close(self.told)
         if interrupt:
             raise interrupt
         if self.failures:
             raise Failed(self.failures, [self.plan.operations[place] for place in sorted(self.lost)])
 
-    def heard(self) -> tuple:
-        """What a thread tells. A signal that comes just as Python begins to wait does not wake it, so it looks up now and then."""
-        while True:
-            with suppress(queue.Empty):
-                return self.events.get(timeout=GLANCE)
+    def tell(self, place: int, word: str, what=None) -> None:
+        """From any thread."""
+        self.events.append((place, word, what))
+        os.eventfd_write(self.told, 1)
+
+    def heard(self) -> Iterator[tuple]:
+        """What was told since. A signal that comes just as Python begins to wait does not wake it, so it looks up now and then."""
+        with suppress(BlockingIOError):
+            os.eventfd_read(self.told)
+        while self.events:
+            yield self.events.popleft()
 
     def begin(self, pool: ThreadPoolExecutor, sorter: graphlib.TopologicalSorter) -> None:
         self.ready = sorted([*self.ready, *sorter.get_ready()])
@@ -104,10 +117,10 @@ class Execution:
         try:
             with nullcontext() if one.waits else self.deeds.working:
                 self.stop.check()
-                self.deeds.do(one, lambda text: self.events.put((place, "waited", text)))
-            self.events.put((place, "done", None))
+                self.deeds.do(one, lambda text: self.tell(place, "waited", text))
+            self.tell(place, "done")
         except BaseException as error:
-            self.events.put((place, "failed", error))
+            self.tell(place, "failed", error)
 
     def hear(self, sorter: graphlib.TopologicalSorter, place: int, word: str, what) -> None:
         one = self.plan.operations[place]

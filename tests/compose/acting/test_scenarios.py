@@ -16,7 +16,7 @@ from helpers.projects import project, service
 from helpers.waiting import wait_for
 
 from lib import linux
-from lib.compose.acting import Down, Failed, Recorder, Restart, Start, Stop, Up, carry_out, execute, observe, plan, stopping
+from lib.compose.acting import Down, Failed, Recorder, Restart, Start, Stop, Up, carry_out, execute, executing, observe, plan, stopping
 from lib.compose.acting.reporters import Reporter
 from lib.compose.acting.waiting import NotReady, until
 from lib.compose.model import Build, Dependency, Deploy, FileGrant, FileSource, Healthcheck, Hook, Mount, Network, PreStart, Volume
@@ -468,6 +468,25 @@ def test_an_image_that_somebody_elses_container_stands_on_stays_and_that_is_told
     lifecycle.create(bench.library, bench.lives.facts(["true"]), "stranger")
     assert "is being used by a container" in bench.do(wanted, Down(images="all")).those("warned")[0]
     assert bench.library.find(BUSYBOX)
+
+
+def test_an_interrupt_just_when_something_was_told_does_not_lose_it(bench, monkeypatch):
+    """What was lost was waited for, without end."""
+    real, came = linux.readable, []
+
+    def interrupted(fds, timeout=None):
+        found = real(fds, timeout)
+        if timeout == executing.GLANCE and found and not came:
+            came.append(True)
+            raise KeyboardInterrupt
+        return found
+
+    monkeypatch.setattr(executing.linux, "readable", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        bench.do(project(service("web")))
+    assert came
+    monkeypatch.undo()
+    bench.do(project(service("web")))
 
 
 def test_an_interrupt_that_wakes_nobody_is_heard_all_the_same(bench):
