@@ -86,6 +86,7 @@ def built(asked: Asked, teller: Teller, service: Service, quiet: bool = False, *
     """Build a service's image: its id. Raises ``ImageError``, ``ValueError``."""
     from lib.build import Build
     from lib.cli import building
+    from lib.compose.acting.images import release
 
     name = name_of(asked.project, service)
     teller.tell(IMAGE, name, "Building")
@@ -93,8 +94,12 @@ def built(asked: Asked, teller: Teller, service: Service, quiet: bool = False, *
     if not asked.dry_run:
         silent = quiet or asked.progress == "quiet"
         shown = building.Progress(asked.progress == "plain" or not sys.stderr.isatty(), False)
-        job = Build(library(), asked_for(asked.project, service, **how), (lambda *words: None) if silent else shown.tell)
-        ident = job.run().id
+        said = asked_for(asked.project, service, **how)
+        job = Build(library(), said, (lambda *words: None) if silent else shown.tell)
+        try:
+            ident = job.run().id
+        finally:
+            release(said)
         for text in job.warnings:
             building.say(f"[Warning] {text}")
     teller.tell(IMAGE, name, "Built")

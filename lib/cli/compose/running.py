@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import click
@@ -166,7 +167,8 @@ def awaited(asked: Asked, one: Service, needs: tuple[str, ...], teller: Teller) 
         for facts in there:
             teller.tell("Container", facts["name"], "Waiting")
         try:
-            waiting.until(name, [facts["id"] for facts in there], condition, stopping.Stop())
+            with closing(stopping.Stop()) as stop:
+                waiting.until(name, [facts["id"] for facts in there], condition, stop)
         except waiting.NotReady as error:
             if one.depends_on[name].required:
                 raise ValueError(f"dependency failed to start: {error}") from None

@@ -54,9 +54,14 @@ def build(library: Library, project: Project, service: Service, tell: Tell, stop
         with ended_by(stop, job):
             job.run()
     finally:
-        for path in said.secrets.values():
-            if path.startswith(IN_MEMORY):
-                os.close(int(path.removeprefix(IN_MEMORY)))
+        release(said)
+
+
+def release(said) -> None:
+    """Secrets that ``options`` has put into memory go, when the build is over."""
+    for path in said.secrets.values():
+        if path.startswith(IN_MEMORY):
+            os.close(int(path.removeprefix(IN_MEMORY)))
 
 
 @contextmanager
