@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -262,6 +263,9 @@ class Program:
 
     def end(self) -> None:
         if self.process:
+            number = self.process.pid
+            for child in linux.read(f"/proc/{number}/task/{number}/children").split():  # who becomes another user outlives ``--kill-child``
+                os.kill(int(child), signal.SIGKILL)
             self.process.kill()
             self.process.wait()
         linux.umount(str(self.root), linux.MNT_DETACH)
