@@ -9,7 +9,7 @@ import gc
 import sys
 
 # Modules of Python's own that click and ours import, and most commands never use. Each costs 1 to 3 ms.
-SELDOM_USED = ("hashlib", "ipaddress", "linecache", "random", "shutil", "tempfile", "tokenize", "traceback")
+SELDOM_USED = ("hashlib", "ipaddress", "linecache", "random", "secrets", "shutil", "tempfile", "tokenize", "traceback")
 
 
 def find_ours_and_the_packages() -> None:
@@ -43,6 +43,15 @@ def without_what_click_hardly_uses() -> None:
     sys.modules.setdefault("platform", stand_in("platform", system=lambda: "Linux"))
 
 
+def without_plugins() -> None:
+    """pydantic asks every package that is installed whether it has a plugin for it. None has, and the asking takes as long as the reading
+    of a Compose file. Whoever wants something else of that module gets the real one.
+    """
+    import importlib
+
+    importlib.metadata = sys.modules.setdefault("importlib.metadata", stand_in("importlib.metadata", entry_points=lambda **which: ()))
+
+
 hurry()
 if not __package__:
     find_ours_and_the_packages()
@@ -51,6 +60,7 @@ from lib.lazy import put_off, stand_in  # noqa: E402
 
 put_off(SELDOM_USED)
 without_what_click_hardly_uses()
+without_plugins()
 
 from lib.cli.main import main  # noqa: E402
 

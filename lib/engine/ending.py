@@ -6,8 +6,8 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lib import linux, state
@@ -124,16 +124,15 @@ def stop(facts: dict, grace: int | None = None, word: str | None = None) -> None
     stop_all([facts], grace, word)
 
 
-def stop_all(
-    those: Sequence[dict],
-    grace: int | None = None,
-    word: str | None = None,
-    until: int = -1,
-    turn: Callable[[], AbstractContextManager] = nullcontext,
-) -> None:
-    """As ``stop``, with several at the same time. As soon as the descriptor ``until`` can be read, nobody is waited for any longer.
+def stop_all(those: Sequence[dict], grace: int | None = None, word: str | None = None) -> None:
+    """As ``stop``, with several at the same time."""
+    for one in end_all(those, grace, word):
+        one.settle()
 
-    Within ``turn`` it waits for the manager, and that is looking again and again: a hundred threads had better not do it at a time.
+
+def end_all(those: Sequence[dict], grace: int | None = None, word: str | None = None, until: int = -1) -> list[Stopping]:
+    """They have ended when this returns, and ``settle`` of each is left to do; none is to be, if the descriptor ``until`` could be read
+    before that: then nobody is waited for any longer.
     """
     plays: list[Stopping] = []
     try:
@@ -145,18 +144,14 @@ def stop_all(
             fds = [*(one.pidfd for one in waiting), *([until] if until >= 0 else [])]
             ready = linux.readable(fds, None if next_deadline == math.inf else next_deadline - time.monotonic())
             if until in ready:
-                return
+                return []
             for one in waiting:
                 if one.pidfd in ready or one.until <= time.monotonic():
                     one.go_on(one.pidfd in ready)
+        return plays
     finally:
         for one in plays:
             one.close()
-    with turn():
-        for one in plays:
-            settled(one.facts)
-            if one.began:
-                events.of_container("stop", one.facts)
 
 
 class Stopping:
@@ -187,6 +182,12 @@ class Stopping:
     def close(self) -> None:
         if self.pidfd >= 0:
             os.close(self.pidfd)
+
+    def settle(self) -> None:
+        """Wait until the manager has seen to its end: what it had (an address, a port) is free only then."""
+        settled(self.facts)
+        if self.began:
+            events.of_container("stop", self.facts)
 
 
 # -- waiting ------------------------------------------------------------------------------------------------------------

@@ -55,6 +55,9 @@ class Deeds:
         self.library, self.project, self.stop = library, project, stop
         self.working = threading.BoundedSemaphore(room())  # whoever works, and does not only wait, has one of its places
         self.made: dict[tuple[str, int], dict] = {}
+        self.ended: dict[
+            str, tuple[Operation, ending.Stopping]
+        ] = {}  # by id: who has ended, but has an address still, and what else it had
         self.how = {
             PullImage: self.pull, BuildImage: self.build, RemoveImage: self.remove_image, CreateNetwork: self.create_network,
             RemoveNetwork: self.remove_network, CreateVolume: self.create_volume, RemoveVolume: self.remove_volume,
@@ -127,7 +130,10 @@ class Deeds:
 
     def facts(self, one: OfContainer) -> dict:
         """As they are now. Raises ``FileNotFoundError`` if somebody has taken it away."""
-        return kept.load(kept.place(one.ident or self.made[one.service, one.number]["id"]))
+        ident = one.ident or self.made[one.service, one.number]["id"]
+        if ident in self.ended:
+            self.ended.pop(ident)[1].settle()
+        return kept.load(kept.place(ident))
 
     def other(self, service: str) -> dict:
         """Some container of another service: one that was made now, or one that was there. Raises ``LookupError``."""
@@ -153,9 +159,20 @@ class Deeds:
         lifecycle.start(self.library, kept.place(self.facts(one)))
 
     def end(self, one: StopContainer, tell: Tell) -> None:
+        """Only its process: those that it depends on need not wait until its network is put back, too. Who does something with it does."""
         with suppress(FileNotFoundError):  # it has gone
-            ending.stop_all([self.facts(one)], one.timeout, until=self.stop.fd, turn=lambda: self.working)
+            for stopped in ending.end_all([self.facts(one)], one.timeout, until=self.stop.fd):
+                self.ended[stopped.facts["id"]] = one, stopped
             self.stop.check()
+
+    def settle(self) -> Iterator[tuple[Operation, Exception]]:
+        """All that have ended, and with which nothing else was done; and which of them could not be settled, and why."""
+        while self.ended:
+            one, stopped = self.ended.popitem()[1]
+            try:
+                stopped.settle()
+            except OSError as error:
+                yield one, error
 
     def remove(self, one: RemoveContainer, tell: Tell) -> None:
         with suppress(FileNotFoundError):

@@ -78,6 +78,9 @@ class Execution:
                         continue
                     for event in self.heard():
                         self.hear(sorter, *event)
+                for one, error in self.deeds.settle():
+                    self.failures.append((one, error))
+                    self.reporter.failed(one, error)
             finally:
                 pool.shutdown()
                 os.close(self.told)
