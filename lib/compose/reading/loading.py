@@ -2,6 +2,7 @@
 
 1. YAML, 2. keys are texts, 3. variables, 7. include, 6. extends, 8. merging, 9. what is unique, 5. the schema, 11. long forms; that for
 each file. Then 12. defaults, 10. what can't be together, 14. paths; names, networks and dependencies that nobody wrote down; 15. types.
+The model is made when somebody asks for it.
 See https://github.com/compose-spec/compose-go/blob/main/parsing.md
 """
 
@@ -9,10 +10,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from lib.compose.model import Project
+from lib.compose.outline import Outline
 from lib.compose.reading import environment, finding
-from lib.compose.reading.binding import bound
+from lib.compose.reading.binding import bound, origins, typed
 from lib.compose.reading.consistency import check_consistency
 from lib.compose.reading.extending import Source, extended
 from lib.compose.reading.finding import Request
@@ -23,9 +26,13 @@ from lib.compose.reading.longforms import check_together, long, with_defaults
 from lib.compose.reading.merging import merged, unique, without
 from lib.compose.reading.nodes import ComposeError, Node, Place, Problem, as_text, clone
 from lib.compose.reading.normal import normalised
+from lib.compose.reading.outlining import outlined
 from lib.compose.reading.paths import absolute
 from lib.compose.reading.schema import FILE, SERVICE, check
 from lib.compose.reading.yaml import Document, documents
+
+if TYPE_CHECKING:
+    from lib.compose.model import Project
 
 MOST_FILES = 500  # with all that is included and extended
 MOST_VALUES = 300_000  # of all of them
@@ -33,21 +40,33 @@ MOST_VALUES = 300_000  # of all of them
 
 @dataclass(frozen=True)
 class Loaded:
-    """What ``load`` found. Without interpolation there is only the tree; the project is empty.
+    """What ``load`` found. Without interpolation there is only the tree; outline and project are empty.
 
     Args:
-        project: The project.
+        outline: The names of things, and which service needs which.
         warnings: What its author should hear of.
-        origins: Paths in the model, like ``services.web.image``, and where each value comes from.
         variables: All variables that the files could use.
         tree: The file in its long forms, with places; texts are as they were written.
+        typed: The same when its values have their types.
+        about: Fields of the project that no key of the file is.
     """
 
-    project: Project
+    outline: Outline
     warnings: list[Problem]
-    origins: dict[str, Place]
     variables: Variables
     tree: Node
+    typed: Node
+    about: dict[str, Any]
+
+    @cached_property
+    def project(self) -> Project:
+        """All of it. Raises: ComposeError."""
+        return bound(self.typed, self.outline.services, self.about)
+
+    @cached_property
+    def origins(self) -> dict[str, Place]:
+        """Paths in the model, like ``services.web.image``, and where each value comes from."""
+        return origins(self.typed)
 
 
 @dataclass(slots=True)
@@ -83,17 +102,17 @@ def load(request: Request) -> Loaded:
     root = normalised(root, name)
     about = {"name": name, "working_dir": found.folder, "files": found.files}
     if not request.interpolate:
-        return Loaded(Project(**about), loading.warnings, {}, loading.variables, root)
+        return Loaded(Outline(name), loading.warnings, loading.variables, root, root.like({}), about)
     profiles = _profiles(root, found.profiles, request.services)
     enabled = {key for key, service in root["services"].map.items() if _is_on(service, profiles)}
     for key in enabled:
         environment.resolved(root["services"][key], loading.variables, f"services.{key}")
     about |= {"profiles": list(profiles), "variables": loading.variables.used}
     tree = clone(root)
-    project, origins = bound(root, enabled, about)
-    check_consistency(project, root)
+    root = typed(root)
+    check_consistency(root, enabled)
     warnings = dict.fromkeys(loading.warnings + told(tree, enabled))
-    return Loaded(project, list(warnings), origins, loading.variables, tree)
+    return Loaded(outlined(root, name, enabled), list(warnings), loading.variables, tree, root, about)
 
 
 def _name_in(read: list[tuple[str, list[Document]]], loading: _Loading) -> Node | None:

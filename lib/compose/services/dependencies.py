@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import graphlib
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
-from lib.compose.model import Dependency, Project, Service
+from lib.compose.outline import Need, Outline
+
+if TYPE_CHECKING:
+    from lib.compose.model import Dependency, Project, Service
 
 SHARES = ("network_mode", "ipc", "pid")  # "service:NAME": lives in another one's namespace, so it goes where that one goes
 
 
-def of(service: Service) -> dict[str, Dependency]:
+def of(service: Service) -> dict[str, Dependency | Need]:
     """By the other's name."""
-    implied = {other: Dependency(restart=True) for other in [*hosts(service), *links(service)]}
-    implied |= {other: implied.get(other) or Dependency() for other in lenders(service)}
+    implied = {other: Need(restart=True) for other in [*hosts(service), *links(service)]}
+    implied |= {other: implied.get(other) or Need() for other in lenders(service)}
     return {**implied, **service.depends_on}
 
 
@@ -41,7 +45,7 @@ def order(project: Project) -> list[str]:
     return sorted_by({name: [one for one in of(service) if one in project.services] for name, service in project.services.items()})
 
 
-def why_missing(project: Project, name: str) -> str:
+def why_missing(project: Project | Outline, name: str) -> str:
     if name in project.disabled:
         return f"it has a profile that is not on (--profile {project.disabled[name].profiles[0]})"
     return "there is no service of that name"
@@ -79,7 +83,7 @@ def chosen(project: Project, names: Iterable[str], alone: bool = False) -> list[
     return [name for name in ordered if name in found]
 
 
-def nearly(project: Project, name: str) -> str:
+def nearly(project: Project | Outline, name: str) -> str:
     from difflib import get_close_matches
 
     near = get_close_matches(name, [*project.services, *project.disabled], 1, 0.6)

@@ -1,39 +1,54 @@
-"""The tree becomes the model."""
+"""The tree becomes the model; that takes pydantic, so only where somebody asks for it."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
-from lib.compose.model import Project
 from lib.compose.reading.binding.rules import TYPES
 from lib.compose.reading.environment import SECRET
 from lib.compose.reading.nodes import ComposeError, Node, Path, Place, at, dotted, plain
 from lib.compose.reading.schema import FILE
 from lib.compose.reading.schema.kinds import Keys, Named, Several
 
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+    from lib.compose.model import Project
+
 KINDS = ("services", "networks", "volumes", "secrets", "configs", "models")
 
 
-def bound(root: Node, enabled: Collection[str], about: dict[str, Any]) -> tuple[Project, dict[str, Place]]:
-    """The model, and where each of its values comes from.
-
-    Args:
-        root: The tree, after all other phases. It is changed.
-        enabled: Names of the services that are on.
-        about: The other fields of the project.
-
-    Raises: ComposeError.
-    """
+def typed(root: Node) -> Node:
+    """The tree, its values as numbers, times and sizes. It is changed. Raises: ComposeError."""
     _collect_extensions(root, FILE)
     root = TYPES.apply(root)
     for kind in ("secrets", "configs"):
         for thing in getattr(root.get(kind), "map", {}).values():
             if secret := thing.map.pop(SECRET, None):
                 thing.value["content"] = secret
-    origins = {dotted(path): place for path, place in _origins(root, ())}
+    return root
+
+
+def origins(root: Node) -> dict[str, Place]:
+    """Where each value of the model comes from."""
+    return {dotted(path): place for path, place in _origins(root, ())}
+
+
+def bound(root: Node, enabled: Collection[str], about: dict[str, Any]) -> Project:
+    """The model.
+
+    Args:
+        root: The tree that ``typed`` gave.
+        enabled: Names of the services that are on.
+        about: The other fields of the project.
+
+    Raises: ComposeError.
+    """
+    from pydantic import ValidationError
+
+    from lib.compose.model import Project
+
     facts = {key: value for key, value in plain(root).items() if key in KINDS or key == "extensions"}
     services = {name: {**service, "name": name} for name, service in facts.pop("services", {}).items()}
     for service in services.values():
@@ -41,7 +56,7 @@ def bound(root: Node, enabled: Collection[str], about: dict[str, Any]) -> tuple[
     try:
         on = {name: service for name, service in services.items() if name in enabled}
         off = {name: service for name, service in services.items() if name not in enabled}
-        return Project(**facts, services=on, disabled=off, **about), origins
+        return Project(**facts, services=on, disabled=off, **about)
     except ValidationError as error:
         raise _explained(error, root) from None
 

@@ -72,4 +72,4 @@ def _lines(text: str) -> bool:
 def uninterpolated(request: Request) -> dict[str, Any]:
     """The project with its variables as they are written: ``config --no-interpolate``. Raises: ComposeError."""
     loaded = load(replace(request, interpolate=False))
-    return in_order(plain(loaded.tree) | {"name": loaded.project.name})
+    return in_order(plain(loaded.tree) | {"name": loaded.outline.name})
