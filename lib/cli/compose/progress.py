@@ -21,6 +21,7 @@ from lib.visible import visible
 KINDS = ("auto", "tty", "plain", "json", "quiet")
 BUSY = ("Creating", "Starting", "Stopping", "Removing", "Killing", "Restarting", "Waiting", "Recreate", "Building", "Pulling", "Pushing")
 HIDE, SHOW, REST_OF_LINE = "\033[?25l", "\033[?25h", "\033[K"  # the cursor, and what a line had before. See console_codes(4)
+WARNINGS = ("Skipped", "Resource is still in use")
 GREEN, YELLOW, RED, BLUE, PLAIN = "\033[32m", "\033[33m", "\033[31m", "\033[34m", "\033[0m"
 
 
@@ -82,11 +83,18 @@ class Row:
     took: float | None = None
 
     def shown(self, width: int, columns: int) -> str:
-        mark, colour = ("⠿", YELLOW) if self.took is None else ("✘", RED) if self.word.startswith("Error") else ("✔", GREEN)
+        mark, colour = ("⠿", YELLOW) if self.took is None else end(self.word)
         took = f"{time.monotonic() - self.since if self.took is None else self.took:.1f}s"
         words = text.shorten(visible(f"{self.kind} {self.name}".ljust(width) + f"  {self.word}"), max(columns - len(took) - 5, 20))
         gap = " " * max(columns - len(words) - len(took) - 4, 1)
         return f" {colour}{mark}{PLAIN} {words}{gap}{BLUE}{took}{PLAIN}{REST_OF_LINE}"
+
+
+def end(word: str) -> tuple[str, str]:
+    """How it ended: a mark and its colour."""
+    if word.startswith("Error"):
+        return "✘", RED
+    return ("!", YELLOW) if word.startswith(WARNINGS) else ("✔", GREEN)
 
 
 class Live(Teller):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 import click
@@ -15,8 +14,9 @@ from lib.cli.compose.asked import Asked
 from lib.cli.compose.joining import at_a_terminal
 from lib.cli.compose.progress import Teller
 from lib.cli.containers.options import LABEL, VARIABLE, several, switch
-from lib.cli.errors import errors
+from lib.cli.errors import Failed, errors
 from lib.cli.library import library
+from lib.compose import acting
 from lib.compose.acting import Up
 from lib.shield import Shield
 
@@ -58,16 +58,20 @@ wished = several(
 @click.pass_obj
 def run(asked: Asked, service: str, command: tuple[str, ...], **values) -> None:
     """Run a one-off command on a service."""
-    with errors():
-        asked.services = (service,)
-        asked.check([service])
-        one = overridden(asked.project.services[service], command, values)
-        with asked.teller("run") as teller:
-            teller = Teller() if values["quiet"] else teller
-            made_ready(asked, one, values, teller)
-            if asked.dry_run:
-                return teller.tell("Container", name_of(asked, one, values), "Created")
-        carried_out(asked, one, values, teller)
+    try:
+        with errors():
+            asked.services = (service,)
+            asked.check([service])
+            one = overridden(asked.project.services[service], command, values)
+            with asked.teller("run") as teller:
+                teller = Teller() if values["quiet"] else teller
+                made_ready(asked, one, values, teller)
+                if asked.dry_run:
+                    return teller.tell("Container", name_of(asked, one, values), "Created")
+            carried_out(asked, one, values, teller)
+    except Failed as error:
+        error.exit_code = 1  # also for a program that is not there: 126 and 127 are only what a program itself has said
+        raise
 
 
 def carried_out(asked: Asked, one: Service, values: dict, teller: Teller) -> None:
@@ -119,8 +123,9 @@ def mount(word: str) -> Mount:
         return Mount(type="volume", target=word)
     found = parsed(os.path.abspath(word) if word.startswith((".", "~")) else word)
     return Mount(
-        type=found["type"], source=found.get("source") or found.get("name", ""), target=found["target"], read_only=bool(found.get("ro"))
-    )
+        type=found["type"], source=found.get("source") or found.get("name", ""), target=found["target"], read_only=bool(found.get("ro")),
+        bind={"create_host_path": True} if found["type"] == "bind" else None,
+    )  # fmt: skip
 
 
 # -- before it ----------------------------------------------------------------------------------------------------------
@@ -128,9 +133,6 @@ def mount(word: str) -> Mount:
 
 def made_ready(asked: Asked, one: Service, values: dict, teller: Teller) -> None:
     """What it depends on runs, and is as it is to be; its networks and volumes are there, and its image."""
-    from lib.engine.naming import resolve
-    from lib.images.image import parse_platform
-
     needs = () if values["no_deps"] else tuple(name for name in one.depends_on if name in asked.project.services)
     if needs:
         carrying.out(asked, "run", Up(services=needs, no_recreate=True, remove_orphans=values["remove_orphans"]), quiet=values["quiet"])
@@ -141,8 +143,8 @@ def made_ready(asked: Asked, one: Service, values: dict, teller: Teller) -> None
         images.built(asked, teller, one, values["quiet_build"])
     elif not one.build:
         policy = values["pull"] if values["pull"] not in ("", "policy") else one.pull_policy
-        place = parse_platform(one.platform) if one.platform else None
-        resolve.image(library(), one.image, policy if policy in ("always", "never") else "missing", platform=place)
+        if policy == "always" or not is_here(one.image):
+            images.pulled(asked, teller, one, policy if policy in ("always", "never") else "missing")
     carrying.furnished(asked, one, teller)
 
 
@@ -156,25 +158,16 @@ def is_here(name: str) -> bool:
 
 
 def awaited(asked: Asked, one: Service, needs: tuple[str, ...], teller: Teller) -> None:
-    """The conditions of ``depends_on``. Raises ``NotReady``."""
-    from lib.compose.acting import stopping, waiting
+    """The conditions of ``depends_on``. Raises ``Failed``."""
+    from lib.compose.planning.downward import waits
+    from lib.compose.planning.operations import Draft
 
+    draft, observed = Draft(asked.project), acting.observe(library(), asked.project)
     for name in needs:
-        condition = one.depends_on[name].condition
-        if condition == "service_started":
-            continue
-        there = members.meant(asked, (name,))
-        for facts in there:
-            teller.tell("Container", facts["name"], "Waiting")
-        try:
-            with closing(stopping.Stop()) as stop:
-                waiting.until(name, [facts["id"] for facts in there], condition, stop)
-        except waiting.NotReady as error:
-            if one.depends_on[name].required:
-                raise ValueError(f"dependency failed to start: {error}") from None
-            continue
-        for facts in there:
-            teller.tell("Container", facts["name"], "Healthy" if condition == "service_healthy" else "Exited")
+        how = one.depends_on[name]
+        if how.condition != "service_started":
+            waits(draft, observed.of(name), how.condition, how.required, f"{one.name} depends on it", ())
+    carrying.through(draft.plan(), teller)
 
 
 # -- the container ------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from lib import linux
 from lib.compose.acting.deeds import Deeds, StillInUse
 from lib.compose.acting.reporters import Reporter
 from lib.compose.acting.stopping import Interrupted, Stop
+from lib.compose.acting.waiting import NotReady
 from lib.compose.planning.operations import Operation, Plan, Wait
 from lib.images import Library
 from lib.shield import Shield
@@ -31,6 +32,9 @@ class Failed(Exception):
 
 
 def told(one: Operation, error: BaseException) -> str:
+    """What it is that failed says the error itself, if it was waited for."""
+    if isinstance(one, Wait) and isinstance(error, NotReady):
+        return f"dependency failed to start: {error}" if one.condition == "service_healthy" else str(error)
     return f"{one}: {error}"
 
 
@@ -134,9 +138,9 @@ class Execution:
         if word == "done":
             self.reporter.done(one, seconds)
         elif isinstance(one, Wait) and not one.required and not isinstance(what, Interrupted):
-            self.reporter.warned(f"optional dependency {one.resource} is not ready: {what}")
+            self.reporter.skipped(one, what)
         elif isinstance(what, StillInUse) and not any(place in those for those in self.plan.after):
-            self.reporter.warned(str(what))
+            self.reporter.stayed(one, what)
         else:
             self.lost.add(place)
             if not isinstance(what, Interrupted):

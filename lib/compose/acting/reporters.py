@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from lib.compose.planning.operations import Operation, Plan, RunHook
+from lib.compose.planning.operations import Operation, Plan, RunHook, Wait
 from lib.visible import visible
 
 
@@ -29,8 +29,23 @@ class Reporter:
     def left_out(self, one: Operation) -> None:
         """As something that it needs has failed, or somebody has said stop."""
 
+    def skipped(self, one: Wait, error: BaseException) -> None:
+        """What is waited for is not ready, and need not be."""
+        self.warned(f"{without(one, error)}: {error}" if one.condition == "service_healthy" else without(one, error))
+
+    def stayed(self, one: Operation, error: BaseException) -> None:
+        """It was to be removed, and somebody else has it."""
+        self.warned(str(error))
+
     def warned(self, text: str) -> None:
         """Something that is no error."""
+
+
+def without(one: Wait, error: BaseException) -> str:
+    """What is so, and nobody minds."""
+    if one.condition == "service_healthy":
+        return f'optional dependency "{one.resource}" failed to start'
+    return f"optional dependency {str(error).removeprefix('service ')}"
 
 
 class Plain(Reporter):

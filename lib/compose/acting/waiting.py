@@ -15,7 +15,11 @@ GLANCE = 1  # seconds after which we look again, even if nothing was told: whoev
 
 
 class NotReady(Exception):
-    """It will not get there any more."""
+    """It will not get there any more: ``words`` are what is so, behind them may stand what helps."""
+
+    def __init__(self, words: str, way_out: str = ""):
+        super().__init__(words + way_out)
+        self.words = words
 
 
 def until(service: str, idents: Sequence[str], condition: str, stop: Stop) -> None:
@@ -38,15 +42,19 @@ def facts(service: str, ident: str) -> dict:
 
 def healthy(service: str, one: dict, needs_check: bool = True) -> bool:
     if one["state"]["status"] not in kept.UP and one["state"]["status"] != "restarting":
-        raise NotReady(f"container {one['name']} has ended, with exit code {one['state']['exit_code']}, and was to be healthy")
+        raise NotReady(f"container {one['name']} exited ({one['state']['exit_code']})", told_by(one))
     found = known.of(one) if one["config"].get("healthcheck") else None
     if found is None:
         if needs_check:
-            raise NotReady(f"container {one['name']} has no healthcheck configured, so nobody can say whether it is healthy")
+            raise NotReady(f"container {one['name']} has no healthcheck configured", ", so nobody can say whether it is healthy")
         return one["state"]["status"] == "running"
     if found["Status"] == "unhealthy":
-        raise NotReady(f"container {one['name']} is unhealthy{last_words(found)}")
+        raise NotReady(f"container {one['name']} is unhealthy", last_words(found))
     return found["Status"] == "healthy"
+
+
+def told_by(one: dict) -> str:
+    return f" (suitcase logs {one['name']})"
 
 
 def last_words(health: dict) -> str:
@@ -58,7 +66,7 @@ def completed(service: str, one: dict) -> bool:
     if one["state"]["status"] in ("created", "restarting", *kept.UP):
         return False
     if code := one["state"]["exit_code"]:
-        raise NotReady(f"service {service!r} didn't complete successfully: exit {code} (suitcase logs {one['name']})")
+        raise NotReady(f'service "{service}" didn\'t complete successfully: exit {code}', told_by(one))
     return True
 
 

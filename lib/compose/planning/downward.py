@@ -5,10 +5,10 @@ What is there is enough for them: each container's record says what it depends o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from lib.compose.model import Project
-from lib.compose.planning.observing import Container, Observed
+from lib.compose.planning.observing import SATISFIED, Container, Observed
 from lib.compose.planning.operations import (
     Draft,
     Plan,
@@ -33,7 +33,7 @@ class Order:
         needs = {**recorded, **said}
         self.needs = {name: {one for one in others if one in needs and one != name} for name, others in needs.items()}
         self.names = dependencies.sorted_by(self.needs)
-        self.wanted = set(services) or set(self.names)
+        self.wanted = set(services) or {name for name in self.names if self.is_on(name)}
         if unknown := self.wanted - set(self.names):
             name = sorted(unknown)[0]
             raise ValueError(f"no such service: {name}{dependencies.nearly(project, name)}")
@@ -41,9 +41,9 @@ class Order:
     def containers(self, name: str) -> list[Container]:
         return [one for one in self.observed.containers if one.service == name]
 
-    def known(self, name: str) -> bool:
-        """Does the file name it? Without a file, all are known."""
-        return not self.project.services or name in {*self.project.services, *self.project.disabled}
+    def is_on(self, name: str) -> bool:
+        """Does the file name it, and is its profile on? Without a file, all are on."""
+        return name in self.project.services or not has_file(self.project)
 
     def downwards(self) -> list[str]:
         return [name for name in reversed(self.names) if name in self.wanted]
@@ -53,6 +53,11 @@ class Order:
 
     def dependents(self, name: str) -> list[str]:
         return [other for other, needs in self.needs.items() if name in needs]
+
+
+def has_file(project: Project) -> bool:
+    """Else nothing is known of it but its name."""
+    return bool(project.services or project.disabled)
 
 
 def stopped(order: Order, taking: Taking, cause: str, which=lambda one: True) -> dict[str, list[int]]:
@@ -68,17 +73,29 @@ def down(project: Project, observed: Observed, wishes: Down) -> Plan:
     """Raises ``ValueError``."""
     draft = Draft(project)
     taking, order = Taking(draft, wishes.timeout, wishes.volumes), Order(project, observed, wishes.services)
-    stopped(order, taking, "", lambda one: order.known(one.service))
+    stopped(order, taking, "", lambda one: wishes.remove_orphans or not one.oneoff)
     gone: list[int] = []
     for name in order.downwards():
-        if order.known(name):
-            places = {draft.operations[place].ident: place for place in taking.stops.get(name, ())}
-            for one in order.containers(name):
+        places = {draft.operations[place].ident: place for place in taking.stops.get(name, ())}
+        for one in order.containers(name):
+            if wishes.remove_orphans or not one.oneoff:
                 gone.append(taking.remove(one, "", [places[one.id]] if one.id in places else []))
-    gone += orphans(taking, project, observed, wishes.remove_orphans) if project.services else []
+    gone += others(order, taking, wishes)
     if not wishes.services:
         what_they_had(draft, project, observed, wishes, gone)
     return draft.plan()
+
+
+def others(order: Order, taking: Taking, wishes: Down) -> list[int]:
+    """What no service of the file has now: told, or taken away. What ``run`` has made for another service stays as long as it runs."""
+    gone = orphans(taking, order.project, order.observed, wishes.remove_orphans) if has_file(order.project) else []
+    apart = [one for one in order.observed.containers if one.oneoff]
+    if apart and not (wishes.remove_orphans or wishes.services):
+        names = " ".join(one.name for one in apart)
+        taking.draft.warnings.append(f"Containers that run has made stay ({names}): --remove-orphans takes them away")
+    elif wishes.remove_orphans:
+        gone += [taking.remove(one, "run has made it") for one in apart if one.service not in order.wanted and not one.up]
+    return gone
 
 
 def what_they_had(draft: Draft, project: Project, observed: Observed, wishes: Down, gone: list[int]) -> None:
@@ -87,7 +104,7 @@ def what_they_had(draft: Draft, project: Project, observed: Observed, wishes: Do
     for one in observed.own(observed.networks):
         draft.add(RemoveNetwork(resource=one.name), gone)
     for one in observed.own(observed.volumes) if wishes.volumes else ():
-        if one.name in declared or not project.services:
+        if one.name in declared or not has_file(project):
             draft.add(RemoveVolume(resource=one.name, cause="-v: what is in it is lost"), gone)
     names = [naming.image(project, one) for one in project.services.values() if wishes.images == "all" or not one.image]
     for name in dict.fromkeys(names if wishes.images else ()):
@@ -110,25 +127,37 @@ def start(project: Project, observed: Observed, wishes: Start) -> Plan:
 
 
 def starts(draft: Draft, order: Order, stops: dict[str, int], wait: bool = False) -> None:
-    """All that do not run, or that are stopped (``stops``: the places by id) before that; each after those that it depends on."""
+    """All that do not run, or that are stopped (``stops``: the places by id) before that; each after those that it depends on.
+
+    One that is started again waits only for those that it is tied to (``restart: true``): the others have been there all the time.
+    """
     ready: dict[str, list[int]] = {}
     for name in order.upwards():
         hows = dependencies.of(order.project.services[name]) if name in order.project.services else {}
-        there = [one for one in order.containers(name) if not one.oneoff and (one.id in stops or not one.up)]
+        own = order.observed.of(name)
+        there = [one for one in own if one.id in stops or not one.up]
         after = [place for other in order.needs[name] for place in ready.get(other, ())] if there else []
         for other, how in hows.items():
-            idents = tuple(one.id for one in order.observed.of(other))
-            if there and idents and how.condition != "service_started":
-                one = Wait(resource=other, cause=f"{name} depends on it", condition=how.condition, required=how.required, idents=idents)
-                after.append(draft.add(one, ready.get(other, ())))
+            if own and how.condition != "service_started" and (how.restart or not stops):
+                cause = f"{name} depends on it"
+                after += waits(draft, order.observed.of(other), how.condition, how.required, cause, ready.get(other, ()))
         for one in there:
             facts = {"resource": one.name, "service": name, "number": one.number, "ident": one.id}
             before = [stops[one.id]] if one.id in stops else []
             ready.setdefault(name, []).append(draft.add(StartContainer(**facts), [*after, *before]))
-        if wait and (idents := tuple(one.id for one in order.observed.of(name))):
+        if wait:
             ends = dependencies.is_to_end(order.project.services.values(), name)
             condition = "service_completed_successfully" if ends else "running_or_healthy"
-            draft.add(Wait(resource=name, cause="--wait", condition=condition, idents=idents), ready.get(name, ()))
+            waits(draft, own, condition, True, "--wait", ready.get(name, ()))
+
+
+def waits(draft: Draft, those: list[Container], condition: str, required: bool, cause: str, after: Sequence[int]) -> list[int]:
+    """The place, in a list; none if there is nothing to wait for."""
+    if not after and all(SATISFIED[condition](one) for one in those):
+        draft.ready |= {one.service: condition for one in those}
+        return []
+    idents = tuple(one.id for one in those)
+    return [draft.add(Wait(resource=those[0].service, cause=cause, condition=condition, required=required, idents=idents), after)]
 
 
 def restart(project: Project, observed: Observed, wishes: Restart) -> Plan:
@@ -152,10 +181,10 @@ def remove(project: Project, observed: Observed, wishes: Remove) -> Plan:
     draft, order = Draft(project), Order(project, observed, wishes.services)
     taking = Taking(draft, None, wishes.volumes)
     if wishes.stop:
-        stopped(order, taking, "")
+        stopped(order, taking, "", lambda one: not one.oneoff)
     places = {draft.operations[place].ident: place for found in taking.stops.values() for place in found}
     for name in order.downwards():
         for one in order.containers(name):
-            if not one.up or one.id in places:
+            if not one.oneoff and (not one.up or one.id in places):
                 taking.remove(one, "", [places[one.id]] if one.id in places else [])
     return draft.plan()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -35,6 +35,14 @@ class Container:
     @property
     def up(self) -> bool:
         return self.status in ("running", "paused", "restarting")
+
+
+SATISFIED: dict[str, Callable[[Container], bool]] = {  # the conditions of depends_on, and that of --wait
+    "service_started": lambda one: one.up,
+    "service_healthy": lambda one: one.status == "running" and one.health == "healthy",
+    "service_completed_successfully": lambda one: one.status == "exited" and one.exit_code == 0,
+    "running_or_healthy": lambda one: one.status == "running" and one.health in ("", "healthy"),
+}
 
 
 @dataclass(frozen=True)

@@ -167,6 +167,7 @@ class Plan:
     warnings: tuple[str, ...] = ()
     kept: dict[str, str] = field(default_factory=dict)  # containers that stay as they are, and why
     services: dict[str, str] = field(default_factory=dict)  # of each of these containers the service
+    ready: dict[str, str] = field(default_factory=dict)  # services that are waited for and need not be: as they are to be (the condition)
 
     def __len__(self) -> int:
         return len(self.operations)
@@ -198,6 +199,7 @@ class Draft:
         self.warnings: list[str] = []
         self.kept: dict[str, str] = {}
         self.services: dict[str, str] = {}
+        self.ready: dict[str, str] = {}
 
     def add(self, one: Operation, after: Iterable[int] = ()) -> int:
         """Its place."""
@@ -222,7 +224,7 @@ class Draft:
         new = {old: place for place, old in enumerate(order)}
         after = reduced([{new[one] for one in self.after[old]} for old in order])
         operations = tuple(self.operations[old] for old in order)
-        return Plan(self.project, operations, after, tuple(self.warnings), self.kept, self.services)
+        return Plan(self.project, operations, after, tuple(self.warnings), self.kept, self.services, self.ready)
 
 
 def reduced(after: Sequence[set[int]]) -> tuple[tuple[int, ...], ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from lib.compose.model import Project, Service
-from lib.compose.planning.observing import Container, Observed
+from lib.compose.planning.observing import SATISFIED, Container, Observed
 from lib.compose.planning.operations import (
     CreateContainer,
     Draft,
@@ -23,12 +23,6 @@ from lib.compose.services import connections, dependencies, naming
 
 MANY = 10_000  # containers of a service: more is a slip of the pen
 MOST = 8  # letters of an id before the name of a container that replaces another
-SATISFIED = {
-    "service_started": lambda one: one.up,
-    "service_healthy": lambda one: one.status == "running" and one.health == "healthy",
-    "service_completed_successfully": lambda one: one.status == "exited" and one.exit_code == 0,
-    "running_or_healthy": lambda one: one.status == "running" and one.health in ("", "healthy"),
-}
 
 
 def plan(project: Project, observed: Observed, wishes: Up) -> Plan:
@@ -173,10 +167,9 @@ class Upward:
     # -- starts
 
     def starts(self, service: Service) -> None:
-        waits: list[int] | None = None
+        waits = self.needs(service) if self.standing[service.name] or self.numbers[service.name] else []
         once: list[int] = []
         for ident, number, name, cause, after in self.to_start(service):
-            waits = self.needs(service) if waits is None else waits
             hooks, once = self.before(service, number, name, [*after, *waits], once)
             one = StartContainer(resource=name, cause=cause, service=service.name, number=number, ident=ident)
             place = self.draft.add(one, [*after, *waits, *hooks])
@@ -234,6 +227,7 @@ class Upward:
         if key not in self.waits:
             standing = self.standing[other]
             if not self.ready[other] and all(SATISFIED[condition](one) for one in standing):
+                self.draft.ready[other] = condition
                 return []
             idents = tuple(one.id for one in standing)
             numbers = tuple(self.numbers[other])
