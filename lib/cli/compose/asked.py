@@ -17,6 +17,7 @@ from lib.visible import visible
 if TYPE_CHECKING:
     from lib.cli.compose.progress import Teller
     from lib.compose.model import Project
+    from lib.compose.outline import Outline
     from lib.compose.reading import Loaded
 
 NO_FILE = "no configuration file provided"
@@ -81,12 +82,12 @@ class Asked:
         return self.loaded.project
 
     @cached_property
-    def known(self) -> Project | None:
-        """The project, unless it is known by its name alone: who says ``-p`` need not stand where the file is."""
+    def known(self) -> Outline | None:
+        """Its outline, unless it is known by its name alone: who says ``-p`` need not stand where the file is."""
         from lib.compose.reading import ComposeError
 
         try:
-            return self.project
+            return self.loaded.outline
         except ComposeError as error:
             if not self.project_name or error.place or not error.message.startswith(NO_FILE):
                 raise

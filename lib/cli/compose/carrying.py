@@ -16,12 +16,13 @@ from lib.cli.errors import Failed
 from lib.cli.library import library
 from lib.compose import acting
 from lib.compose.acting.stopping import Stop
+from lib.compose.outline import Outline
 from lib.visible import visible
 
 
 def out(asked: Asked, verb: str, wishes: acting.Wishes, patience: int = 0, quiet: bool = False):
     """The plan, carried out. Raises ``Failed``, ``ValueError``; also if it takes more than ``patience`` seconds, where that is not 0."""
-    project = asked.known or named(asked)
+    project = asked.project if isinstance(wishes, acting.Up) else asked.known or Outline(asked.called)
     if asked.dry_run:
         found = acting.plan(project, acting.observe(library(), project), wishes)
         click.echo(visible(str(found)))
@@ -60,13 +61,6 @@ def in_network() -> None:
         from lib.engine.networks import rootless
 
         rootless.enter(begin=True)
-
-
-def named(asked: Asked):
-    """A project of which nothing is known but its name, and what there is of it."""
-    from lib.compose.model import Project
-
-    return Project(name=asked.called)
 
 
 @contextmanager

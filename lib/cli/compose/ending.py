@@ -75,7 +75,7 @@ def kill(asked: Asked, services: tuple[str, ...], signal: str, remove_orphans: b
 
 
 def known_services(asked: Asked) -> set[str]:
-    return {*asked.project.services, *asked.project.disabled}
+    return {*asked.known.services, *asked.known.disabled}
 
 
 removing = several(

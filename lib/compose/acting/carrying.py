@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from lib.compose.acting.reporters import Reporter
-from lib.compose.model import Project
+from lib.compose.outline import Outline
 from lib.compose.planning.observing import observe
 from lib.compose.planning.operations import OF_IMAGES, Plan
 from lib.compose.planning.plans import plan
 from lib.compose.planning.wanted import Up, Wishes
 from lib.images import Library
 
+if TYPE_CHECKING:
+    from lib.compose.model import Project
 
-def carry_out(library: Library, project: Project, wishes: Wishes, reporter: Reporter | None = None, **how) -> Plan:
+
+def carry_out(library: Library, project: Project | Outline, wishes: Wishes, reporter: Reporter | None = None, **how) -> Plan:
     """Have it as it is wished; returns what was done. Raises ``ValueError``, ``Failed``. ``how`` are words of ``execute``.
 
     Images come first, and then it is planned anew: only when they are here can be said which containers are made from older ones.

@@ -1,4 +1,7 @@
-"""Each operation of a plan, done: with the verbs that the engine has already. One thread does one."""
+"""Each operation of a plan, done: with the verbs that the engine has already. One thread does one.
+
+Who takes away need not wait until all is loaded that could make something.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,10 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
-from lib.compose.acting import hooks, images, waiting
+from lib.compose.acting import waiting
 from lib.compose.acting.stopping import Stop
-from lib.compose.model import Project
 from lib.compose.planning.operations import (
     BuildImage,
     CreateContainer,
@@ -28,10 +31,13 @@ from lib.compose.planning.operations import (
     StopContainer,
     Wait,
 )
-from lib.compose.services import naming, translation
-from lib.engine import ending, lifecycle, wishes
+from lib.compose.services import naming
+from lib.engine import ending
 from lib.images import Library, StoreError
 from lib.state import kept
+
+if TYPE_CHECKING:
+    from lib.compose.model import Project
 
 Tell = Callable[[str], object]
 
@@ -55,9 +61,7 @@ class Deeds:
         self.library, self.project, self.stop = library, project, stop
         self.working = threading.BoundedSemaphore(room())  # whoever works, and does not only wait, has one of its places
         self.made: dict[tuple[str, int], dict] = {}
-        self.ended: dict[
-            str, tuple[Operation, ending.Stopping]
-        ] = {}  # by id: who has ended, but has an address still, and what else it had
+        self.ended: dict[str, tuple[Operation, ending.Stopping]] = {}  # by id; they may have an address still, and what else they had
         self.how = {
             PullImage: self.pull, BuildImage: self.build, RemoveImage: self.remove_image, CreateNetwork: self.create_network,
             RemoveNetwork: self.remove_network, CreateVolume: self.create_volume, RemoveVolume: self.remove_volume,
@@ -72,12 +76,18 @@ class Deeds:
     # -- images, networks, volumes
 
     def pull(self, one: PullImage, tell: Tell) -> None:
+        from lib.compose.acting import images
+
         images.pull(self.library, one.resource, one.policy, one.platform, tell, self.stop)
 
     def build(self, one: BuildImage, tell: Tell) -> None:
+        from lib.compose.acting import images
+
         images.build(self.library, self.project, one.service, tell, self.stop)
 
     def remove_image(self, one: RemoveImage, tell: Tell) -> None:
+        from lib.compose.acting import images
+
         with still_in_use(StoreError):
             images.remove(self.library, one.resource)
 
@@ -149,6 +159,10 @@ class Deeds:
         return (mark.get("project"), mark.get("service"), mark.get("oneoff")) == (self.project.name, service, False)
 
     def create(self, one: CreateContainer, tell: Tell) -> None:
+        from lib.compose.acting import images
+        from lib.compose.services import translation
+        from lib.engine import lifecycle, wishes
+
         image = images.of(self.library, self.project, one.model)
         wanted = translation.Wanted(self.project, one.model, one.number, inherits=one.inherits, other=self.other)
         with wishes.kept(image):
@@ -156,6 +170,8 @@ class Deeds:
             self.made[one.service, one.number] = lifecycle.create(self.library, facts, one.name)
 
     def start(self, one: StartContainer, tell: Tell) -> None:
+        from lib.engine import lifecycle
+
         lifecycle.start(self.library, kept.place(self.facts(one)))
 
     def end(self, one: StopContainer, tell: Tell) -> None:
@@ -182,6 +198,8 @@ class Deeds:
         ending.rename(self.facts(one), one.name)
 
     def run_hook(self, one: RunHook, tell: Tell) -> None:
+        from lib.compose.acting import hooks
+
         if one.when == "pre_start":
             hooks.before(self.library, self.project, self.stop, one, self.facts(one), self.other)
         else:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from lib.compose.model import Project
+from lib.compose.outline import Outline
 from lib.compose.planning.observing import SATISFIED, Container, Observed
 from lib.compose.planning.operations import (
     Draft,
@@ -26,10 +26,10 @@ from lib.compose.services import dependencies, naming
 class Order:
     """Who depends on whom, among the containers that are there: as the file says, and where it says nothing, as they were made."""
 
-    def __init__(self, project: Project, observed: Observed, services: Iterable[str]):
+    def __init__(self, project: Outline, observed: Observed, services: Iterable[str]):
         self.project, self.observed = project, observed
         recorded = {one.service: set(one.depends_on) for one in observed.containers}
-        said = {name: set(dependencies.of(one)) for name, one in project.services.items()}
+        said = {name: set(one.depends_on) for name, one in project.services.items()}
         needs = {**recorded, **said}
         self.needs = {name: {one for one in others if one in needs and one != name} for name, others in needs.items()}
         self.names = dependencies.sorted_by(self.needs)
@@ -55,7 +55,7 @@ class Order:
         return [other for other, needs in self.needs.items() if name in needs]
 
 
-def has_file(project: Project) -> bool:
+def has_file(project: Outline) -> bool:
     """Else nothing is known of it but its name."""
     return bool(project.services or project.disabled)
 
@@ -69,7 +69,7 @@ def stopped(order: Order, taking: Taking, cause: str, which=lambda one: True) ->
     return taking.stops
 
 
-def down(project: Project, observed: Observed, wishes: Down) -> Plan:
+def down(project: Outline, observed: Observed, wishes: Down) -> Plan:
     """Raises ``ValueError``."""
     draft = Draft(project)
     taking, order = Taking(draft, wishes.timeout, wishes.volumes), Order(project, observed, wishes.services)
@@ -98,13 +98,12 @@ def others(order: Order, taking: Taking, wishes: Down) -> list[int]:
     return gone
 
 
-def what_they_had(draft: Draft, project: Project, observed: Observed, wishes: Down, gone: list[int]) -> None:
+def what_they_had(draft: Draft, project: Outline, observed: Observed, wishes: Down, gone: list[int]) -> None:
     """Networks; and if that is wanted, volumes and images."""
-    declared = {one.name for one in project.volumes.values() if not one.external}
     for one in observed.own(observed.networks):
         draft.add(RemoveNetwork(resource=one.name), gone)
     for one in observed.own(observed.volumes) if wishes.volumes else ():
-        if one.name in declared or not has_file(project):
+        if one.name in project.volumes or not has_file(project):
             draft.add(RemoveVolume(resource=one.name, cause="-v: what is in it is lost"), gone)
     names = [naming.image(project, one) for one in project.services.values() if wishes.images == "all" or not one.image]
     for name in dict.fromkeys(names if wishes.images else ()):
@@ -112,14 +111,14 @@ def what_they_had(draft: Draft, project: Project, observed: Observed, wishes: Do
             draft.add(RemoveImage(resource=name, cause=f"--rmi {wishes.images}"), gone)
 
 
-def stop(project: Project, observed: Observed, wishes: Stop) -> Plan:
+def stop(project: Outline, observed: Observed, wishes: Stop) -> Plan:
     """Raises ``ValueError``."""
     draft = Draft(project)
     stopped(Order(project, observed, wishes.services), Taking(draft, wishes.timeout), "", lambda one: not one.oneoff)
     return draft.plan()
 
 
-def start(project: Project, observed: Observed, wishes: Start) -> Plan:
+def start(project: Outline, observed: Observed, wishes: Start) -> Plan:
     """Raises ``ValueError``."""
     draft, order = Draft(project), Order(project, observed, wishes.services)
     starts(draft, order, {}, wishes.wait)
@@ -133,7 +132,7 @@ def starts(draft: Draft, order: Order, stops: dict[str, int], wait: bool = False
     """
     ready: dict[str, list[int]] = {}
     for name in order.upwards():
-        hows = dependencies.of(order.project.services[name]) if name in order.project.services else {}
+        hows = order.project.services[name].depends_on if name in order.project.services else {}
         own = order.observed.of(name)
         there = [one for one in own if one.id in stops or not one.up]
         after = [place for other in order.needs[name] for place in ready.get(other, ())] if there else []
@@ -146,7 +145,7 @@ def starts(draft: Draft, order: Order, stops: dict[str, int], wait: bool = False
             before = [stops[one.id]] if one.id in stops else []
             ready.setdefault(name, []).append(draft.add(StartContainer(**facts), [*after, *before]))
         if wait:
-            ends = dependencies.is_to_end(order.project.services.values(), name)
+            ends = dependencies.is_to_end((one.depends_on for one in order.project.services.values()), name)
             condition = "service_completed_successfully" if ends else "running_or_healthy"
             waits(draft, own, condition, True, "--wait", ready.get(name, ()))
 
@@ -160,13 +159,13 @@ def waits(draft: Draft, those: list[Container], condition: str, required: bool, 
     return [draft.add(Wait(resource=those[0].service, cause=cause, condition=condition, required=required, idents=idents), after)]
 
 
-def restart(project: Project, observed: Observed, wishes: Restart) -> Plan:
+def restart(project: Outline, observed: Observed, wishes: Restart) -> Plan:
     """Those that are named, and those that want to be started again with them (``restart: true``). Raises ``ValueError``."""
     draft = Draft(project)
     order = Order(project, observed, wishes.services)
     if wishes.services and not wishes.no_deps:
         for name in order.upwards() + [one for one in order.names if one not in order.wanted]:
-            hows = dependencies.of(project.services[name]) if name in project.services else {}
+            hows = project.services[name].depends_on if name in project.services else {}
             if any(how.restart and other in order.wanted for other, how in hows.items()):
                 order.wanted.add(name)
     taking = Taking(draft, wishes.timeout)
@@ -176,7 +175,7 @@ def restart(project: Project, observed: Observed, wishes: Restart) -> Plan:
     return draft.plan()
 
 
-def remove(project: Project, observed: Observed, wishes: Remove) -> Plan:
+def remove(project: Outline, observed: Observed, wishes: Remove) -> Plan:
     """Raises ``ValueError``."""
     draft, order = Draft(project), Order(project, observed, wishes.services)
     taking = Taking(draft, None, wishes.volumes)

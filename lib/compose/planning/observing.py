@@ -6,11 +6,15 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from lib.compose.model import Project
 from lib.compose.services.naming import LABEL, image
 from lib.images import Image, ImageError, Library
 from lib.state import kept
+
+if TYPE_CHECKING:
+    from lib.compose.model import Project
+    from lib.compose.outline import Outline
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ class Observed:
         return [one for one in things.values() if one.project == self.project]
 
 
-def observe(library: Library, project: Project | str) -> Observed:
+def observe(library: Library, project: Project | Outline | str) -> Observed:
     """What is there of it. With a name alone, no images are looked for."""
     name, wanted = (project, ()) if isinstance(project, str) else (project.name, {image(project, one) for one in project.services.values()})
     containers = [seen(facts) for facts in kept.every() if (facts.get("compose") or {}).get("project") == name]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from lib.compose.model import Hook, Network, PreStart, Project, Service, Volume
+if TYPE_CHECKING:
+    from lib.compose.model import Hook, Network, PreStart, Project, Service, Volume
 
 
 @dataclass(frozen=True, kw_only=True)

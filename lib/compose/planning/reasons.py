@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from lib.compose.model import Project, Service
+from typing import TYPE_CHECKING
+
 from lib.compose.planning.observing import Container, Observed
 from lib.compose.planning.shared import Shared
 from lib.compose.planning.wanted import Up
 from lib.compose.services import dependencies, naming
+
+if TYPE_CHECKING:
+    from lib.compose.model import Project, Service
 
 
 class Reasons:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-from lib.compose.model import Project, Service
 from lib.compose.planning.observing import Observed
 from lib.compose.planning.operations import (
     BuildImage,
@@ -17,6 +17,9 @@ from lib.compose.planning.operations import (
 )
 from lib.compose.planning.wanted import Up
 from lib.compose.services import naming
+
+if TYPE_CHECKING:
+    from lib.compose.model import Project, Service
 
 SECONDS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
 PERIODS = {"daily": "1d", "weekly": "1w"}

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from lib.compose.model import Hook, Project
+from lib.compose.outline import Outline
 from lib.compose.planning.observing import Container, Observed
 from lib.compose.planning.operations import Draft, RemoveContainer, RunHook, StopContainer
+
+if TYPE_CHECKING:
+    from lib.compose.model import Project
 
 
 class Taking:
@@ -27,7 +31,7 @@ class Taking:
         last = list(after)
         facts = {"resource": one.name, "service": one.service, "number": one.number, "ident": one.id}
         for place, said in enumerate(one.pre_stop if one.status == "running" else ()):
-            last = [self.draft.add(RunHook(**facts, when="pre_stop", place=place, hook=Hook(**said)), last)]
+            last = [self.draft.add(hook_of(facts, place, said), last)]
         found = self.draft.add(StopContainer(**facts, cause=cause, timeout=self.timeout), last)
         self.stops.setdefault(one.service, []).append(found)
         return [found]
@@ -39,7 +43,14 @@ class Taking:
         )
 
 
-def orphans(taking: Taking, project: Project, observed: Observed, go: bool) -> list[int]:
+def hook_of(facts: dict, place: int, said: dict) -> RunHook:
+    """As it was written down when the container was made."""
+    from lib.compose.model import Hook
+
+    return RunHook(**facts, when="pre_stop", place=place, hook=Hook(**said))
+
+
+def orphans(taking: Taking, project: Project | Outline, observed: Observed, go: bool) -> list[int]:
     """Containers of this project whose services the file does not name any more: they are told, and taken away if they are to ``go``."""
     known = {*project.services, *project.disabled}
     found = [one for one in observed.containers if one.service not in known and not one.oneoff]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
-from lib.compose.model import Project, Service
 from lib.compose.planning.observing import SATISFIED, Container, Observed
 from lib.compose.planning.operations import (
     CreateContainer,
@@ -20,6 +20,9 @@ from lib.compose.planning.shared import Shared
 from lib.compose.planning.taking import Taking, orphans
 from lib.compose.planning.wanted import Up
 from lib.compose.services import connections, dependencies, naming
+
+if TYPE_CHECKING:
+    from lib.compose.model import Project, Service
 
 MANY = 10_000  # containers of a service: more is a slip of the pen
 MOST = 8  # letters of an id before the name of a container that replaces another
@@ -59,7 +62,7 @@ class Upward:
                 self.starts(service)
             if self.wishes.wait:
                 for service in self.services:
-                    ends = dependencies.is_to_end(self.services, service.name)
+                    ends = dependencies.is_to_end(map(dependencies.of, self.services), service.name)
                     self.wait_for(service.name, "service_completed_successfully" if ends else "running_or_healthy", True, "--wait")
         orphans(self.taking, self.project, self.observed, self.wishes.remove_orphans)
         return self.draft.plan()

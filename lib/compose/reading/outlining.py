@@ -16,7 +16,7 @@ def outlined(root: Node, name: str, enabled: Collection[str]) -> Outline:
         name,
         {key: one for key, one in sketches.items() if key in enabled},
         {key: one for key, one in sketches.items() if key not in enabled},
-        frozenset(one.text("name") for one in volumes if not (one.get("external") or one).value is True),
+        frozenset(one.text("name") for one in volumes if (one.get("external") or one).value is not True),
     )
 
 

@@ -6,19 +6,32 @@ import graphlib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from lib.compose.outline import Need, Outline
+from lib.compose.outline import Need, Outline, Sketch
 
 if TYPE_CHECKING:
-    from lib.compose.model import Dependency, Project, Service
+    from lib.compose.model import Project, Service
 
 SHARES = ("network_mode", "ipc", "pid")  # "service:NAME": lives in another one's namespace, so it goes where that one goes
 
 
-def of(service: Service) -> dict[str, Dependency | Need]:
+def of(service: Service) -> dict[str, Need]:
     """By the other's name."""
     implied = {other: Need(restart=True) for other in [*hosts(service), *links(service)]}
     implied |= {other: implied.get(other) or Need() for other in lenders(service)}
-    return {**implied, **service.depends_on}
+    said = {other: Need(one.condition, one.restart, one.required) for other, one in service.depends_on.items()}
+    return {**implied, **said}
+
+
+def outline(project: Project) -> Outline:
+    """What the verbs that make nothing need to know of it."""
+    sketches = {one.name: Sketch(one.name, one.image, of(one), tuple(one.profiles)) for one in everybody(project)}
+    own = frozenset(one.name for one in project.volumes.values() if not one.external)
+    on, off = ({name: sketches[name] for name in those} for those in (project.services, project.disabled))
+    return Outline(project.name, on, off, own)
+
+
+def everybody(project: Project) -> Iterable[Service]:
+    return [*project.services.values(), *project.disabled.values()]
 
 
 def hosts(service: Service) -> list[str]:
@@ -92,6 +105,6 @@ def nearly(project: Project | Outline, name: str) -> str:
     return f" (there is {near[0]}: is that meant?)" if near else ""
 
 
-def is_to_end(services: Iterable[Service], name: str) -> bool:
-    """Does one of these wait for its end?"""
-    return any(of(one)[name].condition == "service_completed_successfully" for one in services if name in of(one))
+def is_to_end(needs: Iterable[Mapping[str, Need]], name: str) -> bool:
+    """Does somebody who needs these wait for its end?"""
+    return any(those[name].condition == "service_completed_successfully" for those in needs if name in those)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
-from lib.compose.model import Network, Project, Service, Volume
+if TYPE_CHECKING:
+    from lib.compose.model import Network, Project, Service, Volume
+
 
 LABEL = "com.docker.compose"
 OF_SERVICE = "service:"  # before the name of another service, whose image is to be had in a build
@@ -85,6 +88,6 @@ def of_volume(one: Volume) -> str:
 
 def labels_of(project: Project, kind: str, key: str, one: Network | Volume) -> dict[str, str]:
     """Of a network or a volume: there, they are the record."""
-    found = of_network(one) if isinstance(one, Network) else of_volume(one)
+    found = of_network(one) if kind == "network" else of_volume(one)
     own = {"project": project.name, kind: key, "config-hash": found, "version": VERSION}
     return one.labels | {f"{LABEL}.{name}": value for name, value in own.items()}

@@ -200,7 +200,7 @@ def record(wanted: Wanted, image: Image) -> dict:
     return {
         "project": project.name, "service": service.name, "number": wanted.number, "oneoff": wanted.oneoff, "image": image.id,
         "hash": naming.config_hash(keys), "keys": keys, "working_dir": project.working_dir, "files": project.files,
-        "depends_on": {name: one.model_dump() for name, one in dependencies.of(service).items()},
+        "depends_on": {name: one._asdict() for name, one in dependencies.of(service).items()},
         "pre_stop": [one.model_dump(exclude_defaults=True) for one in service.pre_stop],
     }  # fmt: skip
 
