@@ -132,6 +132,21 @@ def test_what_others_load(box, tmp_path, words):
     assert not found & {"urllib3", "pyroute2", "ssl", "http.client", "asyncio"}
 
 
+@requires("root", "overlay", "busybox")
+def test_only_what_makes_something_of_a_project_loads_the_model(suitcase, tmp_path):
+    """And pydantic with it, which takes as long as all the rest; nobody asks then which packages have plugins for it."""
+    file = tmp_path / "compose.yaml"
+    file.write_text("services: {web: {image: localhost/busybox:static, command: sleep 60, stop_signal: KILL}}")
+    model = {"pydantic", "lib.compose.model"}
+    try:
+        up, again = (loaded(["compose", "-f", str(file), "--progress", "quiet", "up", "-d"]) for _ in range(2))
+        assert up > model and again > model and "importlib.metadata" not in again
+        for verb in ("ps", "stop", "down"):
+            assert not loaded(["compose", "-f", str(file), "--progress", "quiet", verb]) & model, verb
+    finally:
+        suitcase(f"compose -f {file} down")
+
+
 @pytest.mark.parametrize("words", [["--help"], ["build", "--help"], ["run", "--help"], ["ps", "-n", "x"], ["rm"], ["nosuch"], ["version"]])
 def test_stand_ins_say_the_same(words):
     """What a command says does not tell whether it has the modules that click hardly uses, or something in their place."""
