@@ -40,6 +40,7 @@ from lib.process.messages import with_descriptors
 from lib.state import kept
 
 ITS_END = 1  # second that a thread may take from the last thing that it writes down to its end
+TURNS = 3  # threads for each processor that may undo something at a time: a hundred would stand in each other's way
 LATER = 0.2  # seconds until what cannot be done now (a full disk, another manager) is tried again
 
 
@@ -57,6 +58,7 @@ class Manager:
         self.names, self.guard, self.again = Names(), Guard(), Again(self.events)
         self.tie = Tie(self.events, self.give_back)
         self.checks = Checks(self.events, lambda: self.tie.line)
+        self.turns = threading.BoundedSemaphore(TURNS * len(os.sched_getaffinity(0)))
         self.woken = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.events.register(self.woken, select.EPOLLIN)
 
@@ -241,7 +243,7 @@ class Manager:
     def finish(self, one: Watched) -> None:
         """In a thread: the last words, the settling, and what we held of it. On a full disk that takes until there is room."""
         try:
-            while not settled(one):
+            while not settled(one, self.turns):
                 time.sleep(LATER)
         finally:
             one.close()
@@ -256,12 +258,12 @@ class Manager:
             self.look(place)
 
 
-def settled(one: Watched) -> bool:
+def settled(one: Watched, turns: threading.BoundedSemaphore) -> bool:
     """Whether that could be done; else it is tried again: the disk is full, a cgroup is busy, or what nobody has thought of."""
     try:
         if not one.drain():
             return False
-        settle(one.place, one.pidfd)
+        settle(one.place, one.pidfd, turns)
     except Exception as error:
         one.why_not = getattr(error, "errno", None) or errno.EBUSY
         return False

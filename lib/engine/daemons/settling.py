@@ -7,7 +7,7 @@ from is removed with the run folder; then comes the undoing; only then is the co
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from lib import state
@@ -22,8 +22,11 @@ from lib.state import events, kept
 PATIENCE = 10  # seconds that whoever is attached has for reading the last words of a container that goes with its end
 
 
-def settle(place: Path, pidfd: int) -> None:
-    """Settle the container in this folder, whose process has ended. Only the manager does, and holds the log's lock meanwhile."""
+def settle(place: Path, pidfd: int, turn: AbstractContextManager) -> None:
+    """Settle the container in this folder, whose process has ended. Only the manager does, and holds the log's lock meanwhile.
+
+    ``turn`` is waited for before anything is undone.
+    """
     with suppress(FileNotFoundError), kept.locked(place) as facts:
         if facts["state"]["status"] == "removing":  # whoever was about it has been killed
             return remove(facts)
@@ -35,7 +38,8 @@ def settle(place: Path, pidfd: int) -> None:
             if facts["state"]["oom_killed"]:
                 events.of_container("oom", facts)
             events.of_container("die", facts, exitCode=facts["state"]["exit_code"])
-        undo(facts)
+        with turn:
+            undo(facts)
         if facts["auto_remove"]:
             kept.unread(place, PATIENCE)
             remove(facts)
