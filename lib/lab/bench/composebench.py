@@ -246,8 +246,9 @@ class Program:
         return ["chroot", f"--userspec={self.user}", str(self.root), "env", "-i", *self.env, *words]
 
     def start(self) -> None:
-        script = 'mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && exec "$@"'
-        words = ["unshare", "-mpf", "--kill-child", "sh", "-c", script, str(self.root), *self.within(self.command)]
+        own = 'mount -t tmpfs shm "$0/dev/shm"'  # PostgreSQL has memory there, and in its IPC namespace, that outlives it when it is killed
+        script = f'mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && {own} && exec "$@"'
+        words = ["unshare", "-impf", "--kill-child", "sh", "-c", script, str(self.root), *self.within(self.command)]
         self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def wait(self) -> None:
