@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,7 @@ class Asked:
     parallel: int | None = None
     dry_run: bool = False
     services: tuple[str, ...] = ()  # that the verb names: their profiles are on
+    fetched: dict[str, str] = field(default_factory=dict)  # what was fetched from registries, and the folders where it lies
 
     def __post_init__(self):
         self.ansi = self.ansi or os.environ.get("COMPOSE_ANSI") or "auto"
@@ -65,7 +66,9 @@ class Asked:
 
         if not address.startswith(SCHEME):
             raise ValueError(f"{address[:80]} cannot be fetched: a file of this machine, or {SCHEME}NAME")
-        return artifact.brought(address, self.insecure)
+        path = artifact.brought(address, self.insecure)
+        self.fetched[address] = os.path.dirname(os.path.abspath(path))
+        return path
 
     @cached_property
     def loaded(self) -> Loaded:

@@ -11,6 +11,7 @@ import click
 from lib.cli.compose import options
 from lib.cli.compose.asked import Asked
 from lib.cli.compose.progress import Teller
+from lib.cli.compose.remote import trust
 from lib.cli.errors import Failed, errors
 from lib.cli.library import library
 from lib.visible import visible
@@ -61,6 +62,7 @@ def build(asked: Asked, services: tuple[str, ...], build_args: tuple[str, ...], 
         there = [one for one in wanted(asked, services, with_dependencies) if one.build]
         if not there:
             return click.echo("WARN No services to build", err=True)
+        trust.confirm(asked)
         with asked.teller("build") as teller:
             for service in in_order(asked.project, there):
                 built(asked, teller, service, quiet, build_args=build_args, no_cache=no_cache, pull=pull, ssh=ssh)

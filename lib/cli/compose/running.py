@@ -13,6 +13,7 @@ from lib.cli.compose import carrying, images, members, options
 from lib.cli.compose.asked import Asked
 from lib.cli.compose.joining import at_a_terminal
 from lib.cli.compose.progress import Teller
+from lib.cli.compose.remote import trust
 from lib.cli.containers.options import LABEL, VARIABLE, several, switch
 from lib.cli.errors import Failed, errors
 from lib.cli.library import library
@@ -62,6 +63,7 @@ def run(asked: Asked, service: str, command: tuple[str, ...], **values) -> None:
         with errors():
             asked.services = (service,)
             asked.check([service])
+            trust.confirm(asked)
             one = overridden(asked.project.services[service], command, values)
             with asked.teller("run") as teller:
                 teller = Teller() if values["quiet"] else teller

@@ -9,6 +9,7 @@ import click
 
 from lib.cli.compose import carrying, options
 from lib.cli.compose.asked import Asked
+from lib.cli.compose.remote import trust
 from lib.cli.containers.options import several
 from lib.cli.errors import Failed, errors
 from lib.cli.flags.kinds import WHOLE
@@ -93,6 +94,7 @@ def up(asked: Asked, services: tuple[str, ...], detach: bool, wait_timeout: int,
         asked.check([*services, *look["shown"], *look["hidden"]])
         if code_from and code_from not in asked.project.services:
             raise ValueError(f"no such service: {code_from}: not found")
+        trust.confirm(asked, words["yes"])
         begun = moments.now()
         carrying.out(asked, "up", wishes(asked, services, start=not no_start, **words), wait_timeout, words["quiet_pull"])
         if not (background or no_start or asked.dry_run):
@@ -171,6 +173,7 @@ def create(asked: Asked, services: tuple[str, ...], pull: str, **words) -> None:
     with errors():
         check(words)
         asked.check(services)
+        trust.confirm(asked, words["yes"])
         build = words.pop("build") or pull == "build"
         wished = wishes(asked, services, pull="" if pull == "build" else pull, start=False, build=build, **words)
         carrying.out(asked, "create", wished, quiet=words["quiet_pull"])
@@ -185,6 +188,7 @@ def scale(asked: Asked, specifiers: tuple[str, ...], no_deps: bool) -> None:
     with errors():
         counts = options.scaled(specifiers)
         asked.check(counts)
+        trust.confirm(asked)
         carrying.out(asked, "scale", Up(services=tuple(counts), scale=counts, no_deps=no_deps))
 
 

@@ -35,7 +35,7 @@ class ComposeVerbs(Verbs):
         "compose.configuring": "config why",
         "compose.images": "build pull push",
         "compose.watch.verb": "watch",
-        "compose.publishing": "publish",
+        "compose.remote.publishing": "publish",
     })  # fmt: skip
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:

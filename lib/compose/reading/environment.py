@@ -47,7 +47,7 @@ def resolved(service: Node, variables: Variables, path: str) -> None:
         if name != name.rstrip():
             raise ComposeError(f"{path}.environment: there is a space behind the name '{name[:40]}'", node.place)
         if node.value is None and name in variables.values:
-            given[name] = Node(variables.values[name], moved(node, ((name, variables.sources.get(name, "")),)))
+            given[name] = from_variable(node, name, variables)
     from_files = _env_files(service, given, variables)
     if given or from_files:
         service.value["environment"] = Node({**from_files, **given}, getattr(service.get("environment"), "place", service.place))
@@ -56,8 +56,13 @@ def resolved(service: Node, variables: Variables, path: str) -> None:
         service.value["labels"] = Node({**labels, **pairs(service.get("labels"))}, service.place)
     build = service.get("build")
     if build and (args := pairs(build.get("args"))):
-        known = {name: node.like(variables.values.get(name)) if node.value is None else node for name, node in args.items()}
+        known = {name: from_variable(node, name, variables) if node.value is None else node for name, node in args.items()}
         build.value["args"] = build["args"].like({name: node for name, node in known.items() if node.value is not None})
+
+
+def from_variable(node: Node, name: str, variables: Variables) -> Node:
+    """A name without a value has that of the variable; None if there is none."""
+    return Node(variables.values.get(name), moved(node, ((name, variables.sources.get(name, "not set")),)))
 
 
 def _env_files(service: Node, given: Mapping[str, Node], variables: Variables) -> dict[str, Node]:

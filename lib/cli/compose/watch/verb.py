@@ -12,6 +12,7 @@ import click
 
 from lib.cli.compose import carrying, images, members, options
 from lib.cli.compose.asked import Asked
+from lib.cli.compose.remote import trust
 from lib.cli.errors import Failed, errors
 from lib.cli.library import library
 from lib.compose.acting import Restart, Up
@@ -32,6 +33,7 @@ def watch(asked: Asked, services: tuple[str, ...], no_up: bool, prune: bool, qui
     """Watch build context for service and rebuild/refresh containers when files are updated."""
     with errors():
         watcher = Watcher(asked, services, prune, quiet)
+        trust.confirm(asked)
         if not no_up:
             carrying.out(asked, "up", Up(services=services, build=True))
         watcher.run()
