@@ -28,7 +28,7 @@ from lib.compose.planning.operations import (
     StopContainer,
     Wait,
 )
-from lib.compose.services import naming, translation
+from lib.compose.services import mounts, naming, translation
 from lib.engine import ending, lifecycle, wishes
 from lib.images import Library, StoreError
 from lib.state import kept
@@ -115,7 +115,7 @@ class Deeds:
 
         if one.volume.driver not in ("", "default", "local"):
             raise ValueError(f"volume {one.key}: there is no driver {one.volume.driver} here, only local")
-        store.create(one.volume.name, naming.labels_of(self.project, "volume", one.key, one.volume), one.volume.driver_opts)
+        store.create(one.volume.name, **mounts.described(self.project)[one.volume.name])
 
     def remove_volume(self, one: RemoveVolume, tell: Tell) -> None:
         from lib.engine.volumes import store
@@ -140,14 +140,15 @@ class Deeds:
 
     def is_of(self, facts: dict, service: str) -> bool:
         mark = facts.get("compose") or {}
-        return (mark.get("project"), mark.get("service"), mark.get("oneoff")) == (self.project.name, service, False)
+        whose = (mark.get("project"), mark.get("service"), mark.get("oneoff"))
+        return whose == (self.project.name, service, False) and facts["state"]["status"] != "removing"
 
     def create(self, one: CreateContainer, tell: Tell) -> None:
         image = images.of(self.library, self.project, one.model)
         wanted = translation.Wanted(self.project, one.model, one.number, inherits=one.inherits, other=self.other)
         with wishes.kept(image):
             facts = translation.facts(wanted, image)
-            self.made[one.service, one.number] = lifecycle.create(self.library, facts, one.name)
+            self.made[one.service, one.number] = lifecycle.create(self.library, facts, one.name, volumes=mounts.described(self.project))
 
     def start(self, one: StartContainer, tell: Tell) -> None:
         lifecycle.start(self.library, kept.place(self.facts(one)))

@@ -114,7 +114,7 @@ def starts(draft: Draft, order: Order, stops: dict[str, int], wait: bool = False
     ready: dict[str, list[int]] = {}
     for name in order.upwards():
         hows = dependencies.of(order.project.services[name]) if name in order.project.services else {}
-        there = [one for one in order.containers(name) if not one.oneoff and (one.id in stops or not one.up)]
+        there = [one for one in order.containers(name) if not (one.oneoff or one.going) and (one.id in stops or not one.up)]
         after = [place for other in order.needs[name] for place in ready.get(other, ())] if there else []
         for other, how in hows.items():
             idents = tuple(one.id for one in order.observed.of(other))

@@ -36,6 +36,11 @@ class Container:
     def up(self) -> bool:
         return self.status in ("running", "paused", "restarting")
 
+    @property
+    def going(self) -> bool:
+        """Somebody removes it just now, or was killed while he did: what is left of it can never run again."""
+        return self.status == "removing"
+
 
 @dataclass(frozen=True)
 class Thing:
@@ -78,10 +83,10 @@ def observe(library: Library, project: Project | str) -> Observed:
 
 
 def seen(facts: dict) -> Container:
-    """One that has ended a moment ago has ended."""
+    """One that has ended a moment ago has ended; and one of whose start nothing came, as that was killed, does not run."""
     from lib.engine import finding
 
-    facts = finding.now(facts)
+    facts = finding.now(facts, starts=True)
     compose, state = facts["compose"], facts["state"]
     return Container(
         facts["id"], facts["name"], compose["service"], compose["number"], compose["oneoff"], compose["hash"], compose["keys"],
