@@ -22,7 +22,6 @@ class Container:
     service: str
     number: int
     oneoff: bool
-    hash: str
     keys: dict[str, str]
     image: str  # its id
     status: str
@@ -89,7 +88,7 @@ def seen(facts: dict) -> Container:
     facts = finding.now(facts, starts=True)
     compose, state = facts["compose"], facts["state"]
     return Container(
-        facts["id"], facts["name"], compose["service"], compose["number"], compose["oneoff"], compose["hash"], compose["keys"],
+        facts["id"], facts["name"], compose["service"], compose["number"], compose["oneoff"], compose["keys"],
         facts["image"], state["status"], health(facts), state["exit_code"], compose["depends_on"], tuple(compose["pre_stop"]),
         {one["target"]: one["name"] for one in facts.get("mounts") or () if one["type"] == "volume" and one["anonymous"]},
     )  # fmt: skip
