@@ -72,7 +72,8 @@ class Deeds:
         images.pull(self.library, one.resource, one.policy, one.platform, tell, self.stop)
 
     def build(self, one: BuildImage, tell: Tell) -> None:
-        images.build(self.library, self.project, one.service, tell, self.stop)
+        said = images.options(self.library, self.project, one.service)
+        images.build(self.library, said, lambda what, step, text: tell(text) if what == "output" else None, self.stop)
 
     def remove_image(self, one: RemoveImage, tell: Tell) -> None:
         with still_in_use(StoreError):
