@@ -263,7 +263,7 @@ def remove(facts: dict, force: bool = False, volumes: bool = False) -> None:
             if alive(now):
                 raise Conflict(f'cannot remove container "{facts["name"]}": somebody has started it again')
             undo(now)
-            now["state"]["with_volumes"] = volumes
+            now["state"]["with_volumes"] = volumes or now["state"].get("with_volumes", False)  # as who was killed had it
             take_away(now)
     except FileNotFoundError:  # it has gone; or its lock has, and whoever was about it was killed
         remove_damaged(place)

@@ -32,13 +32,16 @@ def current(text: str) -> dict:
     return now(find(text))
 
 
-def now(facts: dict) -> dict:
-    """The facts as they are now: of one that has ended, as soon as the manager has seen to it."""
+def now(facts: dict, starts: bool = False) -> dict:
+    """The facts as they are now: of one that has ended, as soon as the manager has seen to it.
+
+    ``starts``: one that is just being started is waited for, too. Who only looks had better not: whoever starts it may stand still.
+    """
     if facts["state"]["status"] not in kept.UP:
         return facts
-    from lib.engine.vitality import alive
+    from lib.engine.vitality import alive, begun
 
-    if alive(facts):
+    if alive(facts) and (not starts or begun(facts)):
         return facts
     from lib.engine.daemons.calling import settled  # few need it: it loads what starts a manager
 

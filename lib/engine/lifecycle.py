@@ -10,9 +10,10 @@ import errno
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
+from types import MappingProxyType
 
 from lib import state
 from lib.container import check_name
@@ -20,7 +21,7 @@ from lib.engine import making, moments
 from lib.engine.daemons.calling import Keeper, Manager, settled
 from lib.engine.pipes import NamedPipes, run_folder
 from lib.engine.typists import Caller, hand_over, typed_by
-from lib.engine.vitality import boot
+from lib.engine.vitality import alive, begun, boot
 from lib.images import Library
 from lib.ingredients import Mount, users
 from lib.shield import Shield
@@ -31,6 +32,7 @@ NOT_YET = {
     "started": moments.NEVER, "finished": moments.NEVER,
 }  # fmt: skip
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
+NOTHING: Mapping = MappingProxyType({})
 REAPED, LOOK = 5, 0.01  # seconds that it takes to reap what a dead caller has left, and between two looks
 
 
@@ -47,11 +49,15 @@ class NameTaken(ValueError):
 # -- creating -----------------------------------------------------------------------------------------------------------
 
 
-def create(library: Library, facts: dict, name: str | None = None, opened: Callable[[], AbstractContextManager] = nullcontext) -> dict:
+def create(
+    library: Library, facts: dict, name: str | None = None, opened: Callable[[], AbstractContextManager] = nullcontext,
+    volumes: Mapping[str, dict] = NOTHING,
+) -> dict:  # fmt: skip
     """Write down a new container: ``facts`` are what it is to be (see ``engine.wishes.wished``). Returns them, with id and name.
 
     Raises ``NameTaken``, ``ValueError``. The image's layers are unpacked already, or are now. A new volume may take long to fill: within
-    ``opened`` an interrupt may come meanwhile (see ``Shield``), and takes the container away again.
+    ``opened`` an interrupt may come meanwhile (see ``Shield``), and takes the container away again. ``volumes`` are the words of
+    ``volumes.create`` for those that have a name, should they be missing.
     """
     if name is not None:
         check_name(name)
@@ -64,7 +70,7 @@ def create(library: Library, facts: dict, name: str | None = None, opened: Calla
     try:
         with suppress(users.UnknownUser):  # that is for its start to say
             making.container(library, facts | {"name": name or facts["id"], "mounts": (), "options": making.without_others(facts)})
-        with mounts_resolved(library, facts), kept.naming(), kept.new(facts["id"]) as draft:
+        with mounts_resolved(library, facts, volumes, record), kept.naming(), kept.new(facts["id"]) as draft:
             (draft / "upper").mkdir(0o755)
             if facts.get("files"):
                 from lib.engine.volumes import given  # few have any
@@ -80,18 +86,29 @@ def create(library: Library, facts: dict, name: str | None = None, opened: Calla
 
 
 @contextmanager
-def mounts_resolved(library: Library, facts: dict) -> Iterator[None]:
-    """What it has mounted stands in its facts, and no volume of these goes, as long as this lasts. Most have nothing, and load nothing."""
+def mounts_resolved(library: Library, facts: dict, volumes: Mapping[str, dict], record: state.Record) -> Iterator[None]:
+    """What it has mounted stands in its facts, and no volume of these goes, as long as this lasts. Most have nothing, and load nothing.
+
+    A volume that is made for it alone is on ``record``: should it not come to be, that goes, too.
+    """
     if not (facts["options"].get("volumes") or facts["config"]["volumes"] or facts.get("asked")):
         yield
         return
     from lib.engine import finding
     from lib.engine.volumes import asked, store
 
+    def on_record(one: store.Volume) -> None:
+        record.save(undos=[*record.facts["undos"], ("rmtree_unless", str(one.place), str(kept.place(facts)))])
+
+    def new(name: str | None, *words) -> store.Volume:
+        if name is None:
+            return store.create(None, *words, before=on_record)
+        return store.create(name, **volumes[name]) if name in volumes else store.create(name, *words)
+
     asked.unpack(library, facts)
     try:
         with store.using():
-            asked.resolve(library, facts, making.layers_of(library, facts), lambda name: finding.mounts(finding.find(name)))
+            asked.resolve(library, facts, making.layers_of(library, facts), lambda name: finding.mounts(finding.find(name)), new)
             yield
     except BaseException:
         store.remove_anonymous(facts)
@@ -147,25 +164,33 @@ def start(library: Library, place: Path, caller: Caller | None = None, again: bo
     ``again`` is the manager's word: only one that waits for its next try is started, and that counts on. Raises ``StepError``, which is on
     record then, too.
     """
-    settled(kept.load(place))  # what has ended a moment ago does not run
-    with kept.locked(place) as facts, Shield():  # a start takes some hundredths of a second, and what it makes has to be on record
-        if not to_be_started(facts["state"]["status"], again):
-            return facts
-        before = facts["state"]
-        caller = caller or Caller()
-        try:
-            return begun(library, facts, caller)
-        except BaseException as error:
-            caller.close()
-            with suppress(OSError):  # a full disk: the error itself is told
-                kept.save(facts | {"state": before | blame(error, before["status"])})
-            Keeper.drop(facts["id"])
-            raise
+    while True:
+        settled(kept.load(place))  # what has ended a moment ago does not run
+        with kept.locked(place) as facts, Shield():  # a start takes some hundredths of a second, and what it makes has to be on record
+            if to_be_started(facts["state"]["status"], again):
+                return tried(library, facts, caller or Caller())
+            if facts["state"]["status"] not in kept.UP or (alive(facts) and begun(facts)):
+                return facts  # else whoever was about to start it has been killed
+
+
+def tried(library: Library, facts: dict, caller: Caller) -> dict:
+    """Start it; what it fails of is written down."""
+    before = facts["state"]
+    try:
+        return made_to_run(library, facts, caller)
+    except BaseException as error:
+        caller.close()
+        with suppress(OSError):  # a full disk: the error itself is told
+            kept.save(facts | {"state": before | blame(error, before["status"])})
+        Keeper.drop(facts["id"])
+        raise
 
 
 def to_be_started(status: str, again: bool) -> bool:
     if status == "paused" and not again:
         raise ValueError("cannot start a paused container, try unpause instead")
+    if status == "removing":
+        raise ValueError("container is marked for removal and cannot be started")
     return status == "restarting" if again else status not in ("running", "restarting")
 
 
@@ -182,7 +207,7 @@ def blame(error: BaseException, status: str) -> dict:
     return {"error": str(error), "exit_code": getattr(error, "exit_code", 128), **given_up}
 
 
-def begun(library: Library, facts: dict, caller: Caller) -> dict:
+def made_to_run(library: Library, facts: dict, caller: Caller) -> dict:
     """Everything up to the exec; then it is nobody's but the keeper's.
 
     It is called running, and nobody's, before it is let go: whoever is killed in between leaves one that has ended, or one that runs,

@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from lib import state
-from lib.process import Step
+from lib.engine.vitality import BEGUN, TOLD
+from lib.process import Ref, Step
 from lib.state import kept
 
 NUMBERS = {"stdin": 0, "stdout": 1, "stderr": 2}
@@ -26,7 +27,7 @@ def run_folder(ident: str) -> Path:
 
 
 class NamedPipes:
-    """An ingredient: the pipes of a container that outlives its caller, and the file in which its keeper writes how it ended.
+    """An ingredient: the pipes of a container that outlives its caller, and the files that tell that it began, and how it ended.
 
     A terminal's output goes through the pipe ``stdout``, too. Without ``stdin`` the program reads from nothing. The pipes are given to
     ``uid``, who the program runs as: else it could not open ``/dev/stdout``, as many do to log.
@@ -42,6 +43,8 @@ class NamedPipes:
         steps = [
             Step("prepare", "mkdir", (at, 0o700), "the container's own, as long as it runs", undo=(("rmtree", at),)),
             Step("prepare", "open_blank", (f"{at}/exit",), "its keeper writes there how it ended", gives="exit"),
+            Step("prepare", "open_blank", (f"{at}/{BEGUN}",), "whoever wants to know waits at its lock", gives="begun"),
+            Step("wait", "write_to", (Ref("begun"), TOLD), "it was told to start: from here on nobody need be there"),
             *(Step("prepare", "named_pipe", (f"{at}/{name}",), WHY[name]) for name in self.streams),
         ]
         return steps if self.tty else steps + [step for name in self.streams for step in self.ends(name)]

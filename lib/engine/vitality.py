@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from contextlib import suppress
 
 from lib import linux
 from lib.state import kept
+from lib.state.places import runtime_dir
+
+BEGUN, TOLD = "begun", "1"  # a file in its run folder, locked as long as it waits for the word to start; what it writes there then
 
 
 def boot() -> str:
@@ -23,6 +27,16 @@ def alive(facts: dict) -> bool:
         words = linux.stat_of(now["pid"])
         return words[0] not in "ZX" and int(words[linux.STARTED]) == now["start_time"]
     return False
+
+
+def begun(facts: dict) -> bool:
+    """Was its process told to start? One that still waits for the word is waited for: it ends if whoever is to say it is killed."""
+    path = runtime_dir() / facts["id"][: kept.SHORT] / BEGUN
+    try:
+        with kept.holding(path, fcntl.LOCK_SH):
+            return path.read_text().startswith(TOLD)
+    except FileNotFoundError:  # an earlier suitcase made none; or it has ended meanwhile
+        return True
 
 
 def pidfd_of(facts: dict) -> int:

@@ -26,7 +26,7 @@ from lib.state.places import make_folder
 from lib.state.removal import rmtree
 from lib.state.undos import PRIMITIVES, later
 
-TO_UNDO = "undos.json"
+LOCK, TO_UNDO = "lock", "undos.json"
 
 
 @contextmanager
@@ -44,10 +44,10 @@ def its_lock(place: Path) -> int:
     while True:
         with suppress(FileNotFoundError):
             make_folder(place)
-            lock = os.open(place / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            lock = os.open(place / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
             fcntl.flock(lock, fcntl.LOCK_EX)
             with suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(lock), (place / "lock").stat()):
+                if os.path.samestat(os.fstat(lock), (place / LOCK).stat()):
                     return lock
             os.close(lock)
 
@@ -145,11 +145,21 @@ def gone(where: Path, member: str) -> None:
 
 
 def clear(where: Path) -> None:
-    """Nothing stays of what nobody is a member of."""
-    if not everybody(where):
-        rmtree(str(where))
-        with suppress(OSError):  # there are others
-            os.rmdir(where.parent)
+    """Nothing stays of what nobody is a member of.
+
+    The lock goes last. Without it the next one who joins makes another, and would be in here with us while we remove what he writes down.
+    """
+    if everybody(where):
+        return
+    for path in where.iterdir():
+        if path.is_dir():
+            rmtree(str(path))
+        elif path.name != LOCK:
+            path.unlink(missing_ok=True)
+    (where / LOCK).unlink()
+    with suppress(OSError):  # somebody has just joined it anew; or there are others
+        os.rmdir(where)
+        os.rmdir(where.parent)
 
 
 @contextmanager

@@ -189,6 +189,12 @@ def rmdir(path: str) -> None:
             pause = min(pause * 2, 0.05)
 
 
+def rmtree_unless(path: str, other: str) -> None:
+    """Remove a folder that was made for another one, if that has not come to be."""
+    if not os.path.lexists(other):
+        rmtree(path)
+
+
 def unlink(path: str) -> None:
     Path(path).unlink(missing_ok=True)
 
@@ -236,7 +242,8 @@ def later(module: str, name: str) -> Callable:
 
 
 PRIMITIVES = {
-    "kill_cgroup": kill_cgroup, "thaw": thaw, "rmdir": rmdir, "rmtree": rmtree, "unlink": unlink, "delete_link": delete_link,
+    "kill_cgroup": kill_cgroup, "thaw": thaw, "rmdir": rmdir, "rmtree": rmtree,
+    "rmtree_unless": rmtree_unless, "unlink": unlink, "delete_link": delete_link,
     "nft": later("netfilter.nft", "take_back"), "forget_flows": later("netfilter.flows", "forget_flows"),
     "shut_out": later("netfilter.slirp", "shut_out"),
     "withdraw_exception": later("netfilter.foreign", "withdraw"), "put_back_forwarding": later("netfilter.forwarding", "put_back"),

@@ -56,7 +56,7 @@ def container(wanted: Project, one: Service, number: int = 1, **more) -> Contain
     keys = naming.keys(wanted, one)
     facts = {
         "id": f"{one.name}-{number}-".ljust(64, "0"), "name": naming.container(wanted, one, number), "service": one.name, "number": number,
-        "oneoff": False, "hash": naming.config_hash(keys), "keys": keys, "image": "sha256:1", "status": "running",
+        "oneoff": False, "keys": keys, "image": "sha256:1", "status": "running",
         "depends_on": {name: how._asdict() for name, how in dependencies.of(one).items()},
         "pre_stop": tuple(hook.model_dump(exclude_defaults=True) for hook in one.pre_stop),
     }  # fmt: skip

@@ -8,12 +8,14 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from lib.state import leases, shared
+from lib.state.places import memory_place
 
 POOL = {"subnet": "10.7.0.0/24", "range": "", "gateway": "10.7.0.1"}
 POOL6 = {"subnet": "fd00:7::/64", "range": "", "gateway": "fd00:7::1"}
@@ -176,6 +178,29 @@ def test_joining_and_leaving_at_once_never_meets_half_of_it(tmp_path, made):
     with ThreadPoolExecutor(4) as many:
         list(many.map(come_and_go, range(4)))
     assert not made.exists()
+
+
+COMES_AND_GOES = """
+import os, sys
+from lib.state import shared
+folder, me, rounds = sys.argv[1:]
+shared.DEEDS["make"] = lambda: open(folder + "/thing", "x").close()
+shared.UNDOS["unmake"] = os.unlink
+pool = {"subnet": "10.7.0.0/24", "range": "", "gateway": "10.7.0.1"}
+for _ in range(int(rounds)):
+    shared.join(folder + "/shared/net", me, {"name": me}, [pool], [("make",)], [("unmake", folder + "/thing")])
+    assert os.path.exists(folder + "/thing")
+    shared.leave(folder + "/shared/net", me)
+"""
+
+
+def test_who_joins_while_the_last_one_clears_up_is_not_cleared_up_with_it():
+    """In memory, where it lies in earnest: what is in a folder is listed otherwise there than on a disk, the lock at its end."""
+    with tempfile.TemporaryDirectory(dir=memory_place()) as folder:
+        env = os.environ | {"PYTHONPATH": str(Path(shared.__file__).parents[2])}
+        many = [subprocess.Popen([sys.executable, "-c", COMES_AND_GOES, folder, f"m{number}", "300"], env=env) for number in range(3)]
+        assert [one.wait() for one in many] == [0, 0, 0]
+        assert os.listdir(folder) == []
 
 
 KILLED = """

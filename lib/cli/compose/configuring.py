@@ -84,12 +84,11 @@ def lines(name: str) -> Callable[..., str]:
 
 def hashes(asked: Asked, services: tuple[str, ...], template: str, words: dict) -> str:
     """What stands in the label ``config-hash`` of a service's containers."""
-    from lib.compose.services import naming
+    from lib.compose.reading import canonical
 
     wanted = asked.project.services if words["hashed"] == "*" else words["hashed"].split(",")
     asked.check(wanted)
-    found = {name: naming.keys(asked.project, asked.project.services[name]) for name in wanted}
-    return "\n".join(f"{name} {naming.config_hash(keys)}" for name, keys in sorted(found.items()))
+    return "\n".join(f"{name} {canonical.config_hash(asked.project.services[name])}" for name in sorted(wanted))
 
 
 def environment(asked: Asked, services: tuple[str, ...], template: str, words: dict) -> str:

@@ -86,9 +86,8 @@ def in_order(project: Project, services: Iterable[Service]) -> Iterator[Service]
 
 def built(asked: Asked, teller: Teller, service: Service, quiet: bool = False, **how) -> str:
     """Build a service's image: its id. Raises ``ImageError``, ``ValueError``."""
-    from lib.build import Build
     from lib.cli import building
-    from lib.compose.acting.images import release
+    from lib.compose.acting import images
 
     name = name_of(asked.project, service)
     teller.tell(IMAGE, name, "Building")
@@ -97,12 +96,9 @@ def built(asked: Asked, teller: Teller, service: Service, quiet: bool = False, *
         silent = quiet or asked.progress == "quiet"
         shown = building.Progress(asked.progress == "plain" or not sys.stderr.isatty(), False)
         said = asked_for(asked.project, service, **how)
-        job = Build(library(), said, (lambda *words: None) if silent else shown.tell)
-        try:
-            ident = job.run().id
-        finally:
-            release(said)
-        for text in job.warnings:
+        image, warnings = images.build(library(), said, (lambda *words: None) if silent else shown.tell)
+        ident = image.id
+        for text in warnings:
             building.say(f"[Warning] {text}")
     teller.tell(IMAGE, name, "Built")
     return ident

@@ -182,13 +182,14 @@ def name_of(asked: Asked, one: Service, values: dict) -> str:
 def made(ours, asked: Asked, one: Service, values: dict, shield: Shield, teller: Teller) -> dict:
     """Written down. Raises ``ValueError``, ``LookupError``."""
     from lib.compose.acting.images import of
+    from lib.compose.services.mounts import described
     from lib.engine import lifecycle, wishes
 
     name = name_of(asked, one, values)
     teller.tell("Container", name, "Creating")
     image = of(ours, asked.project, one)
     with wishes.kept(image):
-        facts = lifecycle.create(ours, facts_of(asked.project, one, values, image), name, shield.opened)
+        facts = lifecycle.create(ours, facts_of(asked.project, one, values, image), name, shield.opened, described(asked.project))
     teller.tell("Container", name, "Created")
     return facts
 

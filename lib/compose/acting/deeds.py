@@ -83,7 +83,8 @@ class Deeds:
     def build(self, one: BuildImage, tell: Tell) -> None:
         from lib.compose.acting import images
 
-        images.build(self.library, self.project, one.service, tell, self.stop)
+        said = images.options(self.library, self.project, one.service)
+        images.build(self.library, said, lambda what, step, text: tell(text) if what == "output" else None, self.stop)
 
     def remove_image(self, one: RemoveImage, tell: Tell) -> None:
         from lib.compose.acting import images
@@ -124,11 +125,12 @@ class Deeds:
                     network.remove(there)
 
     def create_volume(self, one: CreateVolume, tell: Tell) -> None:
+        from lib.compose.services import mounts
         from lib.engine.volumes import store
 
         if one.volume.driver not in ("", "default", "local"):
             raise ValueError(f"volume {one.key}: there is no driver {one.volume.driver} here, only local")
-        store.create(one.volume.name, naming.labels_of(self.project, "volume", one.key, one.volume), one.volume.driver_opts)
+        store.create(one.volume.name, **mounts.described(self.project)[one.volume.name])
 
     def remove_volume(self, one: RemoveVolume, tell: Tell) -> None:
         from lib.engine.volumes import store
@@ -156,18 +158,19 @@ class Deeds:
 
     def is_of(self, facts: dict, service: str) -> bool:
         mark = facts.get("compose") or {}
-        return (mark.get("project"), mark.get("service"), mark.get("oneoff")) == (self.project.name, service, False)
+        whose = (mark.get("project"), mark.get("service"), mark.get("oneoff"))
+        return whose == (self.project.name, service, False) and facts["state"]["status"] != "removing"
 
     def create(self, one: CreateContainer, tell: Tell) -> None:
         from lib.compose.acting import images
-        from lib.compose.services import translation
+        from lib.compose.services import mounts, translation
         from lib.engine import lifecycle, wishes
 
         image = images.of(self.library, self.project, one.model)
         wanted = translation.Wanted(self.project, one.model, one.number, inherits=one.inherits, other=self.other)
         with wishes.kept(image):
             facts = translation.facts(wanted, image)
-            self.made[one.service, one.number] = lifecycle.create(self.library, facts, one.name)
+            self.made[one.service, one.number] = lifecycle.create(self.library, facts, one.name, volumes=mounts.described(self.project))
 
     def start(self, one: StartContainer, tell: Tell) -> None:
         from lib.engine import lifecycle

@@ -12,7 +12,7 @@ from lib.compose.acting import images
 from lib.compose.acting.stopping import Stop
 from lib.compose.model import PreStart, Project, Service
 from lib.compose.planning.operations import RunHook
-from lib.compose.services import translation
+from lib.compose.services import mounts, translation
 from lib.engine import ending, joining, lifecycle, wishes
 from lib.images import Library
 from lib.state import kept
@@ -80,7 +80,7 @@ def before(library: Library, project: Project, stop: Stop, one: RunHook, facts: 
     wanted = translation.Wanted(project, service, one.number, oneoff=True, aliases=False, other=other)
     name = f"{one.resource}-pre_start-{one.place}-{os.urandom(4).hex()}"
     with wishes.kept(image):
-        made = lifecycle.create(library, translation.facts(wanted, image), name)
+        made = lifecycle.create(library, translation.facts(wanted, image), name, volumes=mounts.described(project))
     try:
         made = lifecycle.start(library, kept.place(made))
         with ending.watching(made) as pidfd:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from lib import linux
 from lib.compose.acting.stopping import Stop
@@ -44,15 +44,17 @@ def of(library: Library, project: Project, service: Service) -> Image:
         return library.find(other)
 
 
-def build(library: Library, project: Project, service: Service, tell: Tell, stop: Stop) -> None:
-    """Raises ``ImageError``, ``ValueError``, ``Interrupted``."""
+def build(library: Library, said, progress: Callable, stop: Stop | None = None):
+    """Carry out a build (see ``options``): its image, and its warnings. ``progress`` is told as that of ``lib.build.Build``.
+
+    Raises ``ImageError``, ``ValueError``, ``Interrupted``.
+    """
     from lib.build import Build as Job
 
-    said = options(library, project, service)
     try:
-        job = Job(library, said, lambda what, step, text: tell(text) if what == "output" else None)
-        with ended_by(stop, job):
-            job.run()
+        job = Job(library, said, progress)
+        with ended_by(stop, job) if stop else nullcontext():
+            return job.run(), job.warnings
     finally:
         release(said)
 

@@ -133,7 +133,7 @@ def starts(draft: Draft, order: Order, stops: dict[str, int], wait: bool = False
     ready: dict[str, list[int]] = {}
     for name in order.upwards():
         hows = order.project.services[name].depends_on if name in order.project.services else {}
-        own = order.observed.of(name)
+        own = [one for one in order.observed.of(name) if not one.going]
         there = [one for one in own if one.id in stops or not one.up]
         after = [place for other in order.needs[name] for place in ready.get(other, ())] if there else []
         for other, how in hows.items():

@@ -26,7 +26,6 @@ class Container:
     service: str
     number: int
     oneoff: bool
-    hash: str
     keys: dict[str, str]
     image: str  # its id
     status: str
@@ -39,6 +38,11 @@ class Container:
     @property
     def up(self) -> bool:
         return self.status in ("running", "paused", "restarting")
+
+    @property
+    def going(self) -> bool:
+        """Somebody removes it just now, or was killed while he did: what is left of it can never run again."""
+        return self.status == "removing"
 
 
 SATISFIED: dict[str, Callable[[Container], bool]] = {  # the conditions of depends_on, and that of --wait
@@ -90,13 +94,13 @@ def observe(library: Library, project: Project | Outline | str) -> Observed:
 
 
 def seen(facts: dict) -> Container:
-    """One that has ended a moment ago has ended."""
+    """One that has ended a moment ago has ended; and one of whose start nothing came, as that was killed, does not run."""
     from lib.engine import finding
 
-    facts = finding.now(facts)
+    facts = finding.now(facts, starts=True)
     compose, state = facts["compose"], facts["state"]
     return Container(
-        facts["id"], facts["name"], compose["service"], compose["number"], compose["oneoff"], compose["hash"], compose["keys"],
+        facts["id"], facts["name"], compose["service"], compose["number"], compose["oneoff"], compose["keys"],
         facts["image"], state["status"], health(facts), state["exit_code"], compose["depends_on"], tuple(compose["pre_stop"]),
         {one["target"]: one["name"] for one in facts.get("mounts") or () if one["type"] == "volume" and one["anonymous"]},
     )  # fmt: skip

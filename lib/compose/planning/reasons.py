@@ -27,9 +27,8 @@ class Reasons:
         named = not wishes.services or service.name in wishes.services
         if (wishes.force_recreate and named) or (wishes.always_recreate_deps and not named):
             return "that was asked for"
-        found = naming.keys(self.project, service)
-        if one.hash != naming.config_hash(found):
-            return f"its configuration has changed: {', '.join(changed(one.keys, found)) or 'it is read otherwise now'}"
+        if names := changed(one.keys, naming.keys(self.project, service)):
+            return f"its configuration has changed: {', '.join(names)}"
         name = naming.image(self.project, service)
         if (here := self.observed.images.get(name)) and here != one.image:
             return f"image {name} is another one now"

@@ -20,9 +20,10 @@ class Taking:
         self.draft, self.timeout, self.volumes = draft, timeout, volumes
         self.stops: dict[str, list[int]] = {}
 
-    def away(self, one: Container, cause: str, after: Iterable[int] = ()) -> int:
+    def away(self, one: Container, cause: str, after: Iterable[int] = (), volumes: bool = False) -> int:
+        """``volumes``: those without a name that nobody else has go with it."""
         after = list(after)
-        return self.remove(one, cause, self.stop(one, cause, after) or after)
+        return self.remove(one, cause, self.stop(one, cause, after) or after, volumes)
 
     def stop(self, one: Container, cause: str, after: Iterable[int] = ()) -> list[int]:
         """The place, in a list; none if there is nothing to stop."""
@@ -36,11 +37,11 @@ class Taking:
         self.stops.setdefault(one.service, []).append(found)
         return [found]
 
-    def remove(self, one: Container, cause: str, after: Iterable[int] = ()) -> int:
-        return self.draft.add(
-            RemoveContainer(resource=one.name, service=one.service, number=one.number, ident=one.id, cause=cause, volumes=self.volumes),
-            after,
+    def remove(self, one: Container, cause: str, after: Iterable[int] = (), volumes: bool = False) -> int:
+        found = RemoveContainer(
+            resource=one.name, service=one.service, number=one.number, ident=one.id, cause=cause, volumes=volumes or self.volumes
         )
+        return self.draft.add(found, after)
 
 
 def hook_of(facts: dict, place: int, said: dict) -> RunHook:

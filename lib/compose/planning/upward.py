@@ -95,13 +95,20 @@ class Upward:
         """Of two with one number, that which has the name: the other was to replace it, and somebody has been interrupted then."""
         found: dict[int, Container] = {}
         for one in self.observed.of(service.name):
+            if one.going:
+                self.cleared[one.name] = self.taking.away(one, "it was being removed")
+                continue
             other = found.setdefault(one.number, one)
             if other is not one:
                 named = naming.container(self.project, service, one.number)
                 stays, goes = (one, other) if one.name == named else (other, one)
                 found[one.number] = stays
-                self.cleared[goes.name] = self.taking.away(goes, "an interrupted command has left it")
+                self.cleared[goes.name] = self.taking.away(goes, "an interrupted command has left it", volumes=True)
         return list(found.values())
+
+    def free(self, name: str) -> list[int]:
+        """What must have gone before this name can be given."""
+        return [self.cleared[name]] if name in self.cleared else []
 
     def settle(self, service: Service, one: Container) -> None:
         """Is it as it is to be?"""
@@ -114,7 +121,7 @@ class Upward:
         name = naming.container(self.project, service, one.number)
         self.draft.services[one.name] = service.name
         if one.name != name:
-            self.draft.add(self.named(one, name))
+            self.draft.add(self.named(one, name), self.free(name))
 
     def named(self, one: Container, name: str) -> RenameContainer:
         return RenameContainer(resource=one.name, name=name, cause="that is its name", service=one.service, number=one.number, ident=one.id)
@@ -124,7 +131,7 @@ class Upward:
         after: Iterable[int] = (),
     ) -> int:  # fmt: skip
         """``first`` is what it is called until the one that it replaces has gone, whose volumes without a name it ``inherits``."""
-        after = [*after, *self.shared.before(service)]
+        after = [*after, *self.shared.before(service), *self.free(first or name)]
         for other in [*dependencies.hosts(service), *dependencies.lenders(service)]:
             after += self.created.get(other, [])
         one = CreateContainer(resource=name, name=first or name, cause=cause, service=service.name, number=number, model=service,
@@ -146,8 +153,7 @@ class Upward:
         stopped = self.taking.stop(old, cause) if networks else []
         self.before_these(networks, *stopped)
         first = f"{old.id[:MOST]}_{name}"
-        before = [self.cleared[first]] if first in self.cleared else []
-        made = self.create(service, old.number, name, cause, first=first, inherits=old.anonymous, after=before)
+        made = self.create(service, old.number, name, cause, first=first, inherits=old.anonymous)
         if not networks and self.is_start_first(service):
             self.giving_way[service.name, old.number] = (old, cause, name)
             return

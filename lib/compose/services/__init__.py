@@ -2,4 +2,4 @@
 
 from lib.lazy import hand_on
 
-__getattr__, __all__ = hand_on(__name__, {"asrun": "as_run", "naming": "config_hash keys", "translation": "Wanted facts"})
+__getattr__, __all__ = hand_on(__name__, {"asrun": "as_run", "naming": "keys", "translation": "Wanted facts"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from lib.compose.model import FileGrant, FileSource, Mount, Project, Service
+from lib.compose.services import naming
 from lib.engine.volumes import wished
 from lib.regularfile import open_regular
 
@@ -40,12 +41,20 @@ def binds(project: Project, service: Service) -> list[str]:
     return [word(project, one) for one in service.volumes if is_short(one)]
 
 
+def described(project: Project) -> dict[str, dict]:
+    """How the volumes of the project are made, by their names: see ``engine.volumes.create``."""
+    return {
+        one.name: {"labels": naming.labels_of(project, "volume", key, one), "options": one.driver_opts}
+        for key, one in project.volumes.items() if not one.external
+    }  # fmt: skip
+
+
 def without_a_name(service: Service) -> list[str]:
     return [one.target for one in service.volumes if is_anonymous(one)]
 
 
 def is_anonymous(one: Mount) -> bool:
-    return one.type == "volume" and not one.source and not one.volume and not one.read_only
+    return without_source(one) and not one.volume and not one.read_only
 
 
 def asked(project: Project, service: Service, inherits: Mapping[str, str], other: Callable[[str], dict]) -> dict:
@@ -53,13 +62,22 @@ def asked(project: Project, service: Service, inherits: Mapping[str, str], other
     long = [wish(project, one) for one in service.volumes if not (is_short(one) or is_anonymous(one))] + bound(project, service)
     for one in long:
         wished.check(one)
-    own = {one.target for one in service.volumes if one.source or one.type != "volume"}
-    taken_over = [
-        wished.as_kept({"type": "volume", "source": name, "target": target, "ro": False}) | {"anonymous": True}
-        for target, name in inherits.items() if target not in own
-    ]  # fmt: skip
-    found = {"mounts": [*map(wished.as_kept, long), *taken_over], "volumes_from": lent(service, other)}
+    own = {one.target for one in service.volumes if not without_source(one)}
+    taken_over = {target: name for target, name in inherits.items() if target not in own}
+    said = {one["target"] for one in long}
+    more = [{"type": "volume", "source": "", "target": target, "ro": False} for target in taken_over if target not in said]
+    found = {"mounts": [inherited(one, taken_over) for one in [*long, *more]], "volumes_from": lent(service, other)}
     return found if any(found.values()) else {}
+
+
+def inherited(one: dict, names: Mapping[str, str]) -> dict:
+    """A mount as it is written down; a volume that had no name at its place is the same as before."""
+    name = names.get(one["target"])
+    return wished.as_kept(one | {"source": name}) | {"anonymous": True} if name else wished.as_kept(one)
+
+
+def without_source(one: Mount) -> bool:
+    return one.type == "volume" and not one.source
 
 
 def lent(service: Service, other: Callable[[str], dict]) -> list[str]:

@@ -73,11 +73,6 @@ def given(sources: Mapping, key: str) -> dict:
     return sources[key].model_dump(exclude_defaults=True) if key in sources else {}
 
 
-def config_hash(found: Mapping[str, str]) -> str:
-    """Of all of a service's keys: the label ``config-hash``."""
-    return digest(dict(found))
-
-
 def of_network(one: Network) -> str:
     return digest(one.model_dump(exclude_defaults=True, exclude={"name"}))
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from lib.compose.model import Project, Service
+from lib.compose.reading.canonical import config_hash
 from lib.compose.services import connections, dependencies, mounts, naming
 from lib.engine import wishes
 from lib.engine.log import driver
@@ -196,10 +197,9 @@ def log(service: Service) -> dict:
 def record(wanted: Wanted, image: Image) -> dict:
     """What marks it as the service's: the engine's own record, which no image and no label can write."""
     project, service = wanted.project, wanted.service
-    keys = naming.keys(project, service)
     return {
         "project": project.name, "service": service.name, "number": wanted.number, "oneoff": wanted.oneoff, "image": image.id,
-        "hash": naming.config_hash(keys), "keys": keys, "working_dir": project.working_dir, "files": project.files,
+        "hash": config_hash(service), "keys": naming.keys(project, service), "working_dir": project.working_dir, "files": project.files,
         "depends_on": {name: one._asdict() for name, one in dependencies.of(service).items()},
         "pre_stop": [one.model_dump(exclude_defaults=True) for one in service.pre_stop],
     }  # fmt: skip

@@ -22,7 +22,7 @@ from typing import TypeVar
 
 from lib import linux, state
 from lib.advice import advise
-from lib.engine.vitality import alive
+from lib.engine.vitality import alive, begun
 from lib.process import PATIENCE
 from lib.process.messages import MESSAGE, with_descriptors
 from lib.shield import Shield
@@ -237,12 +237,12 @@ class Manager:
 
 
 def settled(facts: dict) -> dict | None:
-    """Wait until the manager has seen to what has ended; the facts then, or None if they are gone.
+    """Wait until the manager has seen to what has ended, or ends before it began; the facts then, or None if they are gone.
 
     Raises ``OSError`` if that cannot be just now: there is no room on the disk, say, and somebody has to make it.
     """
     place, called = kept.place(facts), 0.0
-    while (now := there(place)) and now["state"]["status"] in kept.UP and not alive(now):
+    while (now := there(place)) and now["state"]["status"] in kept.UP and not (alive(now) and begun(now)):
         if time.monotonic() >= called:
             if (number := Manager.look(place)) and called:
                 raise why_not_settled(now, number)

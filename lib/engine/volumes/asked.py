@@ -16,6 +16,7 @@ from lib.images import Library, Merged
 from lib.ingredients import Layers, Mount, Tmpfs
 
 Mounts = dict[str, dict]  # by their places in the container
+New = Callable[..., store.Volume]  # of a name (None: without one), labels and options, as ``store.create``
 
 
 # -- what is written down -----------------------------------------------------------------------------------------------
@@ -28,22 +29,22 @@ def unpack(library: Library, facts: dict) -> None:
             library.folders(library.find(one["source"]))
 
 
-def resolve(library: Library, facts: dict, layers: Sequence[str], mounts_of: Callable[[str], list[dict]]) -> None:
+def resolve(library: Library, facts: dict, layers: Sequence[str], mounts_of: Callable[[str], list[dict]], new: New) -> None:
     """Write the mounts of a new container into its ``facts``; volumes are made where they are missing. Hold ``store.using`` meanwhile.
 
     As in Docker: those of other containers first, over them those of ``-v`` and ``--mount``, and a new volume for each ``VOLUME`` of the
-    image that nobody covers. ``mounts_of`` tells those of others. Raises ``ValueError``, ``LookupError``; what was made by
-    then stands in ``facts``.
+    image that nobody covers. ``mounts_of`` tells those of others, ``new`` makes a volume. Raises ``ValueError``, ``LookupError``; what was
+    made by then stands in ``facts``.
     """
     asked, image, found = facts.get("asked") or {}, Merged(layers), {}
     try:
         for word in asked.get("volumes_from") or ():
             found |= of_another(word, mounts_of)
         for one in named(facts, asked):
-            found[one["target"]] = made(library, one)
+            found[one["target"]] = made(library, one, new)
         for target in facts["config"]["volumes"] or ():
             if not covered(target, found, facts):
-                found[os.path.normpath(target)] = anonymous(image, target)
+                found[os.path.normpath(target)] = anonymous(image, target, new)
         for one in found.values():
             if one["type"] == "volume":
                 one["mode"] = one.get("mode") or ("" if one["anonymous"] else "z")
@@ -74,10 +75,10 @@ def named(facts: dict, asked: dict) -> list[dict]:
     return list(found.values())
 
 
-def made(library: Library, one: dict) -> dict:
+def made(library: Library, one: dict, new: New) -> dict:
     """A mount that was asked for, with the volume that it needs. Raises ``ValueError``, ``StoreError`` for an image that is not here."""
     if one["type"] == "volume":
-        there = store.create(one["name"] or None, one.get("labels"), one.get("options"))
+        there = new(one["name"] or None, one.get("labels"), one.get("options"))
         return {"anonymous": not one["name"], **one, "name": there.name}  # it may be known to have no name of its own
     if one["type"] == "image":
         image = library.find(one["source"])
@@ -85,14 +86,14 @@ def made(library: Library, one: dict) -> dict:
     return dict(one)
 
 
-def anonymous(image: Merged, target: str) -> dict:
+def anonymous(image: Merged, target: str, new: New) -> dict:
     """A volume without a name, for a ``VOLUME`` of the image or ``-v /path``. Raises ``ValueError``."""
     if why := volumes.wrong_target(target):
         raise ValueError(f"invalid volume specification: '{target}': invalid mount config for type \"volume\": {why}")
     if over_a_file(image, target):
         raise ValueError(f"cannot mount volume over existing file, file exists {target}")
     one = {"type": "volume", "target": os.path.normpath(target), "ro": False, "nocopy": False, "name": ""}
-    return {**one, "name": store.create().name, "anonymous": True}
+    return {**one, "name": new(None).name, "anonymous": True}
 
 
 def over_a_file(image: Merged, target: str) -> bool:

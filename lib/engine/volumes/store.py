@@ -12,7 +12,7 @@ import fcntl
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -98,8 +98,13 @@ def filling(one: Volume) -> Iterator[bool]:
 # -- making and finding -------------------------------------------------------------------------------------------------
 
 
-def create(name: str | None = None, labels: dict | None = None, options: dict | None = None) -> Volume:
-    """A volume of this name, made unless it is there; without a name, a new one with 64 digits. Raises ``ValueError``, ``OSError``."""
+def create(
+    name: str | None = None, labels: dict | None = None, options: dict | None = None, before: Callable[[Volume], object] | None = None
+) -> Volume:  # fmt: skip
+    """A volume of this name, made unless it is there; without a name, a new one with 64 digits. Raises ``ValueError``, ``OSError``.
+
+    ``before`` is told of it before it is made.
+    """
     try:
         if name is not None:
             check_name(name)
@@ -109,6 +114,8 @@ def create(name: str | None = None, labels: dict | None = None, options: dict | 
     one = Volume(name or os.urandom(32).hex(), moments.now(), labels or {}, options or {}, name is None)
     with using():
         if not (one.place / NAME).exists():
+            if before:
+                before(one)
             make(one)
             events.tell("volume", "create", one.name, {"driver": "local"})
         return find(one.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +47,9 @@ def shared() -> Path:
 
 def commons() -> list[Path]:
     """What is noted there of the network namespace that we are in."""
-    return list(shared().glob(f"{alive.here()}-*"))
+    with suppress(FileNotFoundError):  # the last one of all who have networks here takes the folder away
+        return list(shared().glob(f"{alive.here()}-*"))
+    return []
 
 
 def everywhere() -> set[str]:

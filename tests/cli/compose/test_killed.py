@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from helpers.waiting import wait_for
 
 from lib import state
 from lib.engine import volumes
+from lib.engine.vitality import alive
+from lib.state import kept
 
 pytestmark = requires("root", "overlay", "busybox")
 FILE = f"""
@@ -62,7 +65,8 @@ class Program:
 
 
 def goes_on(compose) -> None:
-    compose("up -d --wait")
+    with Program(compose, "up -d --wait") as one:  # a new one, as for anybody: it also clears up what a killed one has left
+        assert one.child.wait(30) == 0, one.log.read_text()
     assert sorted(compose("ps -a --format '{{.Name}} {{.State}}'").out.splitlines()) == ALL
     compose("down -v")
     there = [compose.host(line).out for line in ("ps -aq", "network ls -q --filter type=custom", "volume ls -q")]
@@ -83,6 +87,108 @@ def test_the_next_up_goes_on_where_one_was_ended(compose):
             one.child.send_signal(signal.SIGINT)
             one.child.wait(30)
         goes_on(compose)
+
+
+def killed(compose, line: str, moment: str) -> None:
+    with Program(compose, line) as one:
+        one.sees(moment)
+    assert moment in one.log.read_text()
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "Network demo_default Creating",
+        "Volume demo_data Created",
+        "Container demo-db-1 Creating",
+        "Container demo-web-1 Created",
+        "Container demo-db-1 Starting",
+        "Container demo-db-1 Healthy",
+        "Container demo-api-2 Starting",
+        "Container demo-web-1 Starting",
+    ],
+)
+def test_the_next_up_goes_on_where_one_was_killed(compose, moment):
+    compose.write(FILE)
+    killed(compose, "up -d", moment)
+    goes_on(compose)
+
+
+@pytest.mark.parametrize("moment", ["Container demo-web-1 Created", "Container demo-db-1 Removing", "Container demo-api-1 Renamed"])
+def test_and_where_one_was_killed_that_made_all_anew(compose, moment):
+    compose.write(FILE)
+    compose("up -d")
+    killed(compose, "up -d --force-recreate", moment)
+    goes_on(compose)
+
+
+@pytest.mark.parametrize("moment", ["Container demo-web-1 Stopped", "Container demo-db-1 Removing", "Network demo_default Removing"])
+def test_and_where_down_was_killed(compose, moment):
+    compose.write(FILE)
+    compose("up -d")
+    killed(compose, "down -v", moment)
+    goes_on(compose)
+
+
+HALF = """
+import os, runpy, signal, sys
+from lib.engine.daemons.calling import Manager
+from lib.state import kept
+
+def look(place, *words):
+    os.kill(kept.load(place)["state"]["pid"], signal.SIGSTOP)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+Manager.look = staticmethod(look)
+runpy.run_module("lib.cli", run_name="__main__")
+"""
+
+
+def test_what_was_only_to_be_started_when_up_was_killed_does_not_run(compose):
+    """Its process is there, and waits for a word that nobody will say any more. Here it stands still, so it cannot end by itself."""
+    compose.write(f"services: {{one: {{image: {BUSYBOX}, command: sleep 1000, stop_signal: SIGKILL}}}}")
+    assert ended_in(compose, HALF, "up -d") == -signal.SIGKILL
+    (half,) = kept.every()
+    assert half["state"]["status"] == "running"
+    with Program(compose, "up -d") as one:
+        wait_for(lambda: one.child.poll() is not None or waits_for(one.child.pid, "/begun"))
+        os.kill(half["state"]["pid"], signal.SIGCONT)
+        assert one.child.wait(30) == 0
+    assert "Container demo-one-1 Started" in one.log.read_text()
+    (now,) = kept.every()
+    assert now["id"] == half["id"] and now["state"]["pid"] != half["state"]["pid"] and alive(now)
+
+
+AT_A_NAME = """
+import os, runpy, signal, sys
+from lib.state import kept
+kept.naming = lambda: os.kill(os.getpid(), signal.SIGKILL)
+runpy.run_module("lib.cli", run_name="__main__")
+"""
+
+
+def test_a_volume_without_a_name_goes_with_the_container_that_came_to_nothing(compose):
+    compose.write(f"services: {{one: {{image: {BUSYBOX}, command: sleep 1000, stop_signal: SIGKILL, volumes: [/own]}}}}")
+    assert ended_in(compose, AT_A_NAME, "up -d") == -signal.SIGKILL
+    assert len(volumes.every()) == 1 and kept.every() == []
+    with Program(compose, "up -d") as one:
+        assert one.child.wait(30) == 0
+    (there,), (facts,) = volumes.every(), kept.every()
+    assert [one["name"] for one in facts["mounts"]] == [there.name]
+
+
+def ended_in(compose, program: str, line: str) -> int:
+    """The exit code of the command, called by another program."""
+    env = os.environ | {"PYTHONPATH": str(Path(state.__file__).parents[2])}
+    words = [sys.executable, "-P", "-c", program, "compose", "-f", str(compose.file), *line.split()]
+    return compose.host.place(subprocess.run, words, env=env, capture_output=True).returncode
+
+
+def waits_for(pid: int, name: str) -> bool:
+    """Has it a file open that is called so?"""
+    with suppress(OSError):
+        return any(os.readlink(one).endswith(name) for one in Path(f"/proc/{pid}/fd").iterdir())
+    return False
 
 
 @pytest.mark.parametrize("other", ["up -d", "down -v"])

@@ -20,7 +20,9 @@ from lib.compose.acting import Down, Failed, Recorder, Restart, Start, Stop, Up,
 from lib.compose.acting.reporters import Reporter
 from lib.compose.acting.waiting import NotReady, until
 from lib.compose.model import Build, Dependency, Deploy, FileGrant, FileSource, Healthcheck, Hook, Mount, Network, PreStart, Volume
-from lib.compose.planning.operations import CreateNetwork
+from lib.compose.model.connections import OfVolume
+from lib.compose.planning.operations import CreateNetwork, CreateVolume
+from lib.compose.services import naming
 from lib.engine import lifecycle
 from lib.engine.volumes import store
 from lib.network import every
@@ -78,8 +80,9 @@ def test_a_changed_key_makes_one_container_anew(bench):
     assert bench.do(two(environment={"A": "1"})).heard == []
 
 
-def test_anonymous_volumes_are_handed_on_and_named_ones_stay(bench):
-    mounts = [Mount(type="volume", target="/own"), Mount(type="volume", source="data", target="/data")]
+@pytest.mark.parametrize("said", [None, OfVolume()], ids=["nothing more", "as a file has it"])
+def test_anonymous_volumes_are_handed_on_and_named_ones_stay(bench, said):
+    mounts = [Mount(type="volume", target="/own", volume=said), Mount(type="volume", source="data", target="/data")]
     volumes = {"data": Volume(name="demo_data")}
     words = "echo kept >> /own/x; echo kept >> /data/x; exec sleep 1000"
 
@@ -102,6 +105,22 @@ def test_anonymous_volumes_are_handed_on_and_named_ones_stay(bench):
     assert "demo_data" not in [one.name for one in store.every()]
     for one in store.every():  # -v takes those of the containers that are there, as in Docker
         store.remove(one.name)
+
+
+def test_a_volume_that_somebody_has_just_taken_away_is_made_as_the_file_says(bench):
+    class Takes(Reporter):
+        def done(self, one, seconds: float) -> None:
+            if isinstance(one, CreateVolume):
+                store.remove(one.resource)
+
+    wanted = project(
+        service("web", volumes=[Mount(type="volume", source="data", target="/data")]),
+        volumes={"data": Volume(name="demo_data", labels={"who": "we"})},
+    )
+    bench.projects["demo"] = wanted
+    carry_out(bench.library, wanted, Up(), Takes())
+    assert store.find("demo_data").labels == naming.labels_of(wanted, "volume", "data", wanted.volumes["data"])
+    assert bench.do(wanted).heard == []
 
 
 def test_scale_up_and_down(bench):

@@ -419,6 +419,28 @@ CASES = {
         1. remove container web-1-00_demo-web-1 – an interrupted command has left it
         """,
     ),
+    "a killed one has left half of one that it removed": (
+        lambda: plan(TWO, interrupted(container(TWO, WEB, status="removing")), Up()),
+        """
+        1. remove container demo-web-1 – it was being removed
+        2. start container web-1-00_demo-web-1 – it was not started
+        3. rename container web-1-00_demo-web-1 (after 1) – that is its name
+        """,
+    ),
+    "a killed one has left half of one and nothing in its place": (
+        lambda: plan(TWO, observed(TWO, container(TWO, DB, status="removing"), container(TWO, WEB)), Up()),
+        """
+        1. remove container demo-db-1 – it was being removed
+        2. create container demo-db-1 (after 1) – there is none yet
+        3. start container demo-db-1 (after 2)
+        """,
+    ),
+    "start leaves alone what was being removed": (
+        lambda: plan(TWO, observed(TWO, container(TWO, DB, status="removing"), container(TWO, WEB, status="exited")), Start()),
+        """
+        1. start container demo-web-1
+        """,
+    ),
     "an interrupted command has left it without its name": (
         lambda: plan(TWO, interrupted(), Up()),
         """

@@ -49,6 +49,11 @@ def document(project: Project, yaml: bool = False) -> dict[str, Any]:
     return found if yaml else dict(sorted(found.items()))
 
 
+def of_service(service: Service) -> dict[str, Any]:
+    """One service, as it stands there."""
+    return _Writer(False).service(service)
+
+
 def in_order(data: Any) -> Any:
     """An author's own data, its keys sorted."""
     if isinstance(data, list):
