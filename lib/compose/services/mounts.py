@@ -50,13 +50,16 @@ def is_anonymous(one: Mount) -> bool:
 
 def asked(project: Project, service: Service, inherits: Mapping[str, str], other: Callable[[str], dict]) -> dict:
     """See ``engine.volumes.asked``. Raises ``ValueError``."""
-    long = [wish(project, one) for one in service.volumes if not (is_short(one) or is_anonymous(one))] + bound(project, service)
+    own = {one.target for one in service.volumes if one.source or one.type != "volume"}
+    kept = {target: name for target, name in inherits.items() if target not in own}
+    rest = [one for one in service.volumes if not (is_short(one) or is_anonymous(one) or one.target in kept)]
+    long = [wish(project, one) for one in rest] + bound(project, service)
     for one in long:
         wished.check(one)
-    own = {one.target for one in service.volumes if one.source or one.type != "volume"}
+    sealed = {one.target for one in service.volumes if one.read_only}
     taken_over = [
-        wished.as_kept({"type": "volume", "source": name, "target": target, "ro": False}) | {"anonymous": True}
-        for target, name in inherits.items() if target not in own
+        wished.as_kept({"type": "volume", "source": name, "target": target, "ro": target in sealed}) | {"anonymous": True}
+        for target, name in kept.items()
     ]  # fmt: skip
     found = {"mounts": [*map(wished.as_kept, long), *taken_over], "volumes_from": lent(service, other)}
     return found if any(found.values()) else {}
