@@ -13,7 +13,7 @@ from lib.show.plots import NARROW, axes, plain, png, short
 LOOKS = {"starting": (ORANGE, "///"), "healthy": (GREEN, ""), "unhealthy": (RED, "xxx")}
 SIGNS = {"passed": ("o", GREEN, GREEN), "forgiven": ("o", PAPER, GREY), "failed": ("X", RED, RED)}
 STRETCHES = {"created": (GREY, "", 0.12), "started": (BLUE, "", 0.5)} | {what: (*look, 0.5) for what, look in LOOKS.items()}
-MEANT = {"passed": "passed", "forgiven": "failed, but doesn't count yet", "failed": "failed"}
+MEANT = {"passed": "passed", "forgiven": "failed and forgiven", "failed": "failed"}
 
 
 def health(title: str, statuses: Sequence[tuple[float, str]], probes: Sequence[tuple[float, str]], period: float = 0) -> Picture:
@@ -55,7 +55,7 @@ def in_words(title: str, statuses: Sequence[tuple[float, str]], probes: Sequence
     told = ", ".join(f"{status} from {moment:.2f} s on" for moment, status in statuses)
     counted = {fate: sum(one == fate for _, one in probes) for fate in SIGNS}
     start = f"; its start period is {short(period)} s" if period else ""
-    return f"{title}: {told}{start}. Probes: {', '.join(f'{number} {MEANT[fate]}' for fate, number in counted.items())}."
+    return f"{title}: {told}{start}. Probes: {', '.join(f'{number} {MEANT[fate]}' for fate, number in counted.items() if number)}."
 
 
 def backoff(title: str, lives: Sequence[tuple[float, float]]) -> Picture:

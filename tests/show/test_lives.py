@@ -27,7 +27,7 @@ def test_a_health_check_is_a_band_for_each_status_and_a_mark_for_each_probe(draw
     picture = lives.health("the database", STATUSES, PROBES, 2.0)
     assert picture.alt == (
         "the database: starting from 0.00 s on, healthy from 1.00 s on, unhealthy from 3.00 s on; its start period is 2 s. "
-        "Probes: 1 passed, 2 failed, but doesn't count yet, 3 failed."
+        "Probes: 1 passed, 2 failed and forgiven, 3 failed."
     )
     [plot] = drawn
     bands = [(bar.get_x(), round(bar.get_x() + bar.get_width(), 2)) for bars in plot.containers for bar in bars]

@@ -38,12 +38,14 @@ def folder_of(image: Merged, target: str) -> str | None:
 
 
 def fill(layers: Sequence[str], one: dict, volume: store.Volume) -> None:
-    """Copy what the mark says is missing. Raises ``OSError``."""
+    """Copy what the mark says is missing. An image that has nothing there leaves the mark to the one that has. Raises ``OSError``."""
     if one.get("nocopy") or not (volume.place / store.FILLING).exists():
         return
     image = Merged(layers)
+    if (path := folder_of(image, one["target"])) is None:
+        return  # two containers are made at the same time, and it is the other one whose image fills it
     with store.filling(volume) as needed:
-        if needed and (path := folder_of(image, one["target"])) is not None:
+        if needed:
             copy(image, path, volume.data)
         (volume.place / store.FILLING).unlink(missing_ok=True)
 

@@ -183,6 +183,16 @@ def test_whoever_is_killed_while_filling_leaves_a_mark_and_the_next_one_begins_a
     assert not (store.volumes() / "data" / store.FILLING).exists()
 
 
+def test_of_two_that_are_made_together_the_one_whose_image_has_the_folder_fills_it(suitcase, shop, monkeypatch):
+    def overtaken(layers, one, volume, fill=filling.fill):
+        monkeypatch.setattr(filling, "fill", fill)
+        assert not suitcase(f"create {NET} -v data:/nowhere {BUSYBOX} true").code  # made between the other's mark and its copy
+        fill(layers, one, volume)
+
+    monkeypatch.setattr(filling, "fill", overtaken)
+    assert suitcase(f"run --rm {NET} -v data:/data {shop} {LOOK}").out.splitlines() == LOOKS
+
+
 KILLED = """
 import os, signal, sys
 from lib.cli.main import main

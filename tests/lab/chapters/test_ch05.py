@@ -101,8 +101,8 @@ def test_without_a_container_there_is_nobody_to_shoot(begun, monkeypatch):
 
 def test_the_plumbing_names_who_holds_the_pipe(begun):
     world.up("--name shop shop")
-    wait_for(lambda: "manager" in daemons.plumbing("shop")["also open in"])
-    assert daemons.plumbing("shop")["its descriptor 1"] == "a named pipe, stdout"
+    wait_for(lambda: "manager" in daemons.plumbing("shop")["who else has it open"])
+    assert daemons.plumbing("shop")["the shop's descriptor 1"] == "a named pipe, stdout"
 
 
 def test_health_is_watched_from_its_start_on(begun):
@@ -205,7 +205,7 @@ def test_the_shop_takes_orders_and_keeps_them(begun):
     projects.told(here, "up -d")
     assert set(growing.states(here).values()) == {"healthy", "running"}
     assert projects.page().endswith(": 0 orders") and projects.page("/teapot", method="POST") == "thank you"
-    wait_for(lambda: projects.page().endswith(": 1 orders"))
+    wait_for(lambda: projects.page().endswith(": 1 order"))
     assert projects.volume_at("/data", here) == "shop_orders"
 
 

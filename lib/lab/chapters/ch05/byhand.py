@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 
 from lib.compose.model import Project, Service
@@ -35,11 +37,20 @@ def lines(place: Path) -> list[str]:
 def typed(words: list[str]) -> str:
     """A command as it is typed; one that is too long goes on below, as the shell wants it."""
     found = [""]
-    for word in map(shlex.quote, words):
-        if len(found[-1]) + len(word) > WIDE:
+    for part in together(words):
+        if len(found[-1]) + len(part) > WIDE:
             found.append("   ")
-        found[-1] += f" {word}" if found[-1] else word
+        found[-1] += f" {part}" if found[-1] else part
     return " \\\n".join(found)
+
+
+def together(words: list[str]) -> Iterator[str]:
+    """The words as the shell wants them; an option and its value stay together."""
+    rest = deque(map(shlex.quote, words))
+    while rest:
+        word = rest.popleft()
+        has_value = word.startswith("--") and word != "--detach"
+        yield f"{word} {rest.popleft()}" if has_value else word
 
 
 def in_order(project: Project) -> list[Service]:

@@ -51,7 +51,11 @@ def plumbing(name: str) -> dict[str, str]:
     inode = pipe.stat().st_ino
     readers = [word for word in ("keeper", "manager") if holds(pid_of(word), inode)]
     log = max(kept.place(facts).glob("*log*"), key=lambda path: path.stat().st_size)
-    return {"its descriptor 1": f"a named pipe, {pipe.name}", "also open in": " and ".join(readers), "a file that grows": log.name}
+    return {
+        "the shop's descriptor 1": f"a named pipe, {pipe.name}",
+        "who else has it open": " and ".join(readers),
+        "where it ends up": f"a file, {log.name}",
+    }
 
 
 def holds(pid: int, inode: int) -> bool:

@@ -65,6 +65,13 @@ def project(name: str, text: str, **others: str) -> Path:
     return place
 
 
+def copied(place: Path, name: str) -> Path:
+    """The same folder under another name, as a colleague has it."""
+    other = place.with_name(name)
+    shutil.rmtree(other, ignore_errors=True)
+    return Path(shutil.copytree(place, other))
+
+
 def edit(place: Path, old: str, new: str, file: str = FILE) -> None:
     """Write something else into a project's file. Raises ``ValueError`` if what is to go isn't there."""
     text = (place / file).read_text()
@@ -115,6 +122,13 @@ def told(place: Path, line: str, **shell: str) -> str:
     return said.getvalue().strip()
 
 
+def complaint(place: Path, line: str, **shell: str) -> str:
+    """What ``compose`` complains of, instead of here; "" if all is well. The project's folder is left out."""
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()) as said:
+        compose(place, line, **shell)
+    return said.getvalue().replace(f"{place}/", "").removeprefix("suitcase: ").strip()
+
+
 def page(path: str = "/", port: int = 8080, host: str = "127.0.0.1", method: str = "GET") -> str:
     """What is to be read at a port of the server, or of a ``host`` on it, as soon as somebody answers."""
     asked = request.Request(f"http://{host}:{port}{path}", method=method)
@@ -128,9 +142,9 @@ def page(path: str = "/", port: int = 8080, host: str = "127.0.0.1", method: str
         return world.awaited(answer, f"an answer at port {port}")
 
 
-def volume_at(folder: str, place: Path, name: str = "") -> str:
-    """Which volume a project's database has mounted at a folder; ``name``: the project's, if it isn't the folder's."""
-    said = world.heard("inspect -f '{{range .Mounts}}{{.Destination}} {{.Name}}\n{{end}}' " + f"{name or place.name}-db-1")
+def volume_at(folder: str, place: Path) -> str:
+    """Which volume a project's database has mounted at a folder."""
+    said = world.heard("inspect -f '{{range .Mounts}}{{.Destination}} {{.Name}}\n{{end}}' " + f"{place.name}-db-1")
     found = dict(line.split() for line in said.splitlines() if line.strip()).get(folder, "")
     return "one that nobody has named" if re.fullmatch("[0-9a-f]{64}", found) else found
 

@@ -61,7 +61,7 @@ _server: list[Place] = []
 
 
 def begin() -> None:
-    """A server whose store has the three images, and nobody in it. A second call begins anew."""
+    """A server whose store has the small images, and nobody in it. A second call begins anew."""
     end()
     folder = tempfolder.folder()
     _server.append(Place("server"))
@@ -134,6 +134,20 @@ def heard(line: str) -> str:
     with server(), redirect_stdout(StringIO()) as said, redirect_stderr(StringIO()):
         suitcase(line)
     return said.getvalue().strip()
+
+
+def at_a_terminal(line: str) -> str:
+    """What a command says beside its output to somebody who sits at a terminal; programs are spared it."""
+    with server(), redirect_stdout(StringIO()), redirect_stderr(Terminal()) as said:
+        suitcase(line)
+    return said.getvalue().strip()
+
+
+class Terminal(StringIO):
+    """What is written to it is kept, and whoever asks is told that a human being is reading."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 def from_another_python(line: str) -> int:

@@ -15,7 +15,8 @@ class Shop(BaseHTTPRequestHandler):
             return self.say(socket.gethostname())
         with orders.cursor() as cursor:
             cursor.execute("select count(*) from orders")
-            self.say(f"{os.environ['GREETING']}: {cursor.fetchone()[0]} orders")
+            (count,) = cursor.fetchone()
+        self.say(f"{os.environ['GREETING']}: {count} {'order' if count == 1 else 'orders'}")
 
     def do_POST(self):
         line.rpush("orders", self.path.strip("/"))
