@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -159,6 +160,7 @@ class Stopping:
 
     def __init__(self, facts: dict):
         self.facts, self.until, self.pidfd, self.began = facts, None, -1, False
+        self.settling, self.is_settled = threading.Lock(), False
 
     def begin(self, grace: int | None, word: str | None) -> None:
         self.facts, config = by_hand(self.facts), self.facts["config"]
@@ -184,10 +186,13 @@ class Stopping:
             os.close(self.pidfd)
 
     def settle(self) -> None:
-        """Wait until the manager has seen to its end: what it had (an address, a port) is free only then."""
-        settled(self.facts)
-        if self.began:
-            events.of_container("stop", self.facts)
+        """Wait until the manager has seen to its end: what it had (an address, a port) is free only then. Several may wait for that."""
+        with self.settling:
+            if not self.is_settled:
+                settled(self.facts)
+                self.is_settled = True
+                if self.began:
+                    events.of_container("stop", self.facts)
 
 
 # -- waiting ------------------------------------------------------------------------------------------------------------

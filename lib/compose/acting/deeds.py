@@ -119,6 +119,8 @@ class Deeds:
     def remove_network(self, one: RemoveNetwork, tell: Tell) -> None:
         from lib import network
 
+        for _, error in self.settle():  # until then, they are on it
+            raise error
         for there in network.every():
             if there.name == one.resource:
                 with still_in_use(network.NetworkError):
@@ -144,7 +146,7 @@ class Deeds:
         """As they are now. Raises ``FileNotFoundError`` if somebody has taken it away."""
         ident = one.ident or self.made[one.service, one.number]["id"]
         if ident in self.ended:
-            self.ended.pop(ident)[1].settle()
+            self.ended[ident][1].settle()
         return kept.load(kept.place(ident))
 
     def other(self, service: str) -> dict:
@@ -185,9 +187,8 @@ class Deeds:
             self.stop.check()
 
     def settle(self) -> Iterator[tuple[Operation, Exception]]:
-        """All that have ended, and with which nothing else was done; and which of them could not be settled, and why."""
-        while self.ended:
-            one, stopped = self.ended.popitem()[1]
+        """Wait until all are settled that have ended; gives those with which that went wrong, and why."""
+        for one, stopped in list(self.ended.values()):
             try:
                 stopped.settle()
             except OSError as error:
