@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from lib.show.picture import BLUE, GREEN, GREY, INK, ORANGE, PAPER, RED, Picture
@@ -13,6 +14,7 @@ from lib.show.plots import NARROW, axes, plain, png, short
 LOOKS = {"starting": (ORANGE, "///"), "healthy": (GREEN, ""), "unhealthy": (RED, "xxx")}
 SIGNS = {"passed": ("o", GREEN, GREEN), "forgiven": ("o", PAPER, GREY), "failed": ("X", RED, RED)}
 STRETCHES = {"created": (GREY, "", 0.12), "started": (BLUE, "", 0.5)} | {what: (*look, 0.5) for what, look in LOOKS.items()}
+ENDS = {"done": ("s", GREEN), "failed": ("X", RED)}  # of a container: exit code 0, or another
 MEANT = {"passed": "passed", "forgiven": "failed and forgiven", "failed": "failed"}
 
 
@@ -34,7 +36,7 @@ def health(title: str, statuses: Sequence[tuple[float, str]], probes: Sequence[t
             plot.scatter(moments, [0.25] * len(moments), marker=marker, facecolor=fill, edgecolor=edge, s=42, label=MEANT[fate], zorder=3)
     plot.set_yticks([0.25, 1.0], ["probes", "it is"])
     plot.set_xlim(0, end)
-    plot.set_ylim(-0.1, 1.95)
+    plot.set_ylim(-0.1, 1.95 if period else 1.65)
     if probes:
         figure.legend(frameon=False, fontsize=9, loc="outside lower center", ncols=3)
     return png(figure, in_words(title, statuses, probes, period))
@@ -79,14 +81,15 @@ def backoff(title: str, lives: Sequence[tuple[float, float]]) -> Picture:
 def gantt(title: str, rows: dict[str, Sequence[tuple[float, str]]]) -> Picture:
     """Several containers along one clock: for each its moments, as (second, what it is from then on).
 
-    ``created``, ``started`` (nobody asks after its health), ``starting``, ``healthy``, ``unhealthy``, and ``ended``.
+    ``created``, ``started`` (nobody asks after its health), ``starting``, ``healthy``, ``unhealthy``; at its end ``done`` or ``failed``.
     """
     end = 1.1 * max(moment for moments in rows.values() for moment, _ in moments)
     figure, plot = axes(title, "seconds", "", 1.3 + 0.42 * len(rows), NARROW)
     for row, moments in enumerate(rows.values()):
         for (begin, what), (until, _) in zip(moments, [*moments[1:], (end, "")], strict=True):
-            if what == "ended":
-                plot.plot([begin], [row], marker="X", color=RED, markersize=9, linestyle="none", zorder=3)
+            if what in ENDS:
+                marker, colour = ENDS[what]
+                plot.plot([begin], [row], marker=marker, color=colour, markersize=9, linestyle="none", zorder=3)
             else:
                 colour, hatch, height = STRETCHES[what]
                 plot.barh(row, until - begin, height, left=begin, color=colour, hatch=hatch, edgecolor=PAPER)
@@ -97,6 +100,7 @@ def gantt(title: str, rows: dict[str, Sequence[tuple[float, str]]]) -> Picture:
     keys = [
         Patch(facecolor=colour, hatch=hatch, edgecolor=PAPER, label=what) for what, (colour, hatch, _) in STRETCHES.items() if what in there
     ]
+    keys += [Line2D([], [], marker=sign, color=ink, linestyle="none", label=what) for what, (sign, ink) in ENDS.items() if what in there]
     figure.legend(handles=keys, frameon=False, fontsize=9, loc="outside lower center", ncols=4)
     told = (f"{name}: {', '.join(f'{what} at {moment:.2f} s' for moment, what in moments)}" for name, moments in rows.items())
     return png(figure, f"{title}. {'; '.join(told)}.")

@@ -86,7 +86,7 @@ def tenant(name: str, x: int) -> list[str]:
     name, _, address = name.partition(" ")
     middle = x + BOX // 2
     cable = f'<line x1="{middle}" y1="{TOP + 94}" x2="{middle}" y2="{TOP + 136}" stroke="{INK}" stroke-width="2"/>'
-    words = [label(middle, TOP + (156 if address else 165), name, PAPER, "middle", "bold", 14)]
+    words = [label(middle, TOP + (156 if address else 165), name, PAPER, "middle", "bold", 14 if len(name) < 13 else 12)]
     words += [label(middle, TOP + 174, address, PAPER, "middle", size=13)] if address else []
     return [cable, box(x, TOP + 136, BOX, 48, GREEN), *words]
 

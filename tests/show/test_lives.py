@@ -52,10 +52,11 @@ def test_the_rests_between_lives_are_a_staircase(drawn):
 
 
 def test_containers_along_one_clock_are_a_row_each(drawn):
-    rows = {"db": [(0.1, "created"), (0.2, "starting"), (1.0, "healthy")], "shop": [(0.1, "created"), (1.0, "started"), (2.0, "ended")]}
+    rows = {"db": [(0.1, "created"), (0.2, "starting"), (1.0, "healthy")], "shop": [(0.1, "created"), (1.0, "started"), (2.0, "failed")]}
     picture = lives.gantt("a race", rows)
     assert picture.alt == (
-        "a race. db: created at 0.10 s, starting at 0.20 s, healthy at 1.00 s; shop: created at 0.10 s, started at 1.00 s, ended at 2.00 s."
+        "a race. db: created at 0.10 s, starting at 0.20 s, healthy at 1.00 s; "
+        "shop: created at 0.10 s, started at 1.00 s, failed at 2.00 s."
     )
     [plot] = drawn
     bands = [(bar.get_x(), round(bar.get_x() + bar.get_width(), 2)) for bars in plot.containers for bar in bars]

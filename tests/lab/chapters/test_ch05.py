@@ -176,8 +176,12 @@ def test_a_project_is_told_by_its_services_and_their_moments(begun):
     world.heard("exec race-db-1 touch /tmp/open")
     wait_for(lambda: growing.states(place)["db"] == "healthy")
     found = growing.lives(place, 0.0)
-    assert [what for _, what in found["shop"]] == ["created", "started", "ended"]
+    assert [what for _, what in found["shop"]] == ["created", "started", "failed"]
     assert [what for _, what in found["db"]] == ["created", "starting", "healthy"]
+    projects.edit(place, "exit 3", "exit 0")
+    projects.told(place, "up -d")
+    wait_for(lambda: growing.states(place)["shop"] == "exited (0)")
+    assert [what for _, what in growing.lives(place, 0.0)["shop"]] == ["created", "started", "done"]
 
 
 @composed

@@ -107,18 +107,22 @@ WRONG = [
     ("05", "patience", 'answer_1 = "--health-cmd curl --health-interval 500ms --health-start-period 9s --health-start-interval 500ms"',
      "the exit code of the last probe: 127 /bin/sh: curl: not found"),
     ("05", "patience", f'answer_1 = "{DOOR} --health-start-period 5s --health-start-interval 200ms"', "later it is still called healthy"),
+    ("05", "patience", f'answer_1 = "{DOOR}"', "nobody has asked it yet: that is done every 30 seconds"),
     ("05", "patience", "answer_1 = 5", "must be a text"),
+    ("05", "again", 'answer_2 = "on-failure"', "options begin with a dash: 'on-failure'"),
     ("05", "again", 'answer_2 = "--restart no"', "tries that your policy has given it: none"),
     ("05", "again", 'answer_2 = "--restart on-failure:1"', "tries that your policy has given it: 1"),
     ("05", "again", 'answer_2 = "--restart always"', "whose work was done (exit code 0) was started again"),
     ("05", "keep", 'answer_3 = f"-v {keep_.path}"', "there is no volume that is called orders"),
     ("05", "keep", 'answer_3 = f"-v {keep_.called}:/elsewhere"', "the orders aren't in it"),
+    ("05", "keep", 'answer_3 = "-v keep_.called:keep_.path"', "keep_.called stands in your answer letter by letter"),
     ("05", "early", "answer_4 = 4", "the answer must be a text"),
     ("05", "early", 'answer_4 = "services: {db: {image: box}}"', "there is no container for shop: the file has no such service"),
     ("05", "early", 'answer_4 = "services: {db: {imgae: box}}"', "imgae"),
     ("05", "early", 'answer_4 = "services: {db: {image: box}, shop: {image: box}}"', "must be those of the task"),
     ("05", "early", EARLY.replace("WELL", "").replace("CONDITION", "service_started"), "died of it: started is not the same as ready"),
-    ("05", "early", EARLY.replace("WELL", WELL).replace("CONDITION", "service_healthy"), "in the shop PRICE is '' and not '$"),
+    ("05", "early", EARLY.replace("WELL", WELL).replace("CONDITION", "service_healthy"), "in the shop PASSWORD is '' and not '"),
+    ("05", "early", 'answer_4 = "services: {db: {image: box, command: sleep early_.opens}}"', "put an f before the quotation mark"),
 ]  # fmt: skip
 LAYER_OF = """
 def layer_of(name):

@@ -49,10 +49,14 @@ def lives(place: Path, began: float, *services: str) -> dict[str, list[tuple[flo
 
 def life(facts: dict, began: float) -> list[tuple[float, str]]:
     checked = facts["config"].get("healthcheck")
-    words = {"create": "created", "start": "starting" if checked else "started", "die": "ended"}
+    words = {"create": "created", "start": "starting" if checked else "started", "die": "failed"}
     words |= {f"health_status: {one}": one for one in ("healthy", "unhealthy")}
-    happened = watching.happenings(facts["id"])
-    return [(one["timeNano"] / 1e9 - began, words[one["Action"]]) for one in happened if one["Action"] in words]
+    found = []
+    for one in watching.happenings(facts["id"]):
+        if what := words.get(one["Action"]):
+            well = what == "failed" and str(one["Actor"]["Attributes"]["exitCode"]) == "0"
+            found.append((one["timeNano"] / 1e9 - began, "done" if well else what))
+    return found
 
 
 def waits(place: Path) -> dict[str, dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import redirect_stderr
 from io import StringIO
 from pathlib import Path
@@ -17,12 +18,22 @@ def started(options, rest: str) -> dict:
     """Start what the reader has described: its facts."""
     if not isinstance(options, str):
         raise NotYet(f"the answer must be a text, the options for suitcase run -d, and this is {in_kind(options)}")
+    filled_in(options)
+    if options.strip() and not options.strip().startswith("-"):
+        raise NotYet(f"the answer must be options as you type them after suitcase run -d, and options begin with a dash: {options[:40]!r}")
     with redirect_stderr(StringIO()) as wrong:
         world.up(f"--name mine {options} {rest}")
     try:
         return finding.find("mine")
     except LookupError:
         raise NotYet(f"it does not start: {(wrong.getvalue().strip().splitlines() or ['?'])[0]}") from None
+
+
+def filled_in(answer: str) -> None:
+    """The name of a number must not stand in an answer letter by letter."""
+    if found := re.search(r"\b(patience|again|keep|early)_\.\w+", answer):
+        word = found[0]
+        raise NotYet(f"{word} stands in your answer letter by letter: put an f before the quotation mark and {{{word}}} inside them")
 
 
 # -- 1: patience with a slow starter ------------------------------------------------------------------------------------
@@ -50,8 +61,10 @@ def judge_start(found: watching.Health, opens: float) -> None:
             f"after {unhealthy:.1f} s it was called unhealthy, though it was only starting: failures don't count in a start period"
         )
     if healthy is None:
-        last = found.answers[-1] if found.answers else ("none", "")
-        raise NotYet(f"it opened after {opens} s and was not called healthy; the exit code of the last probe: {last[0]} {last[1]}".strip())
+        if not found.answers:
+            raise NotYet(f"it opened after {opens} s, and nobody has asked it yet: that is done every 30 seconds unless you say how often")
+        code, output = found.answers[-1]
+        raise NotYet(f"it opened after {opens} s and was not called healthy; the exit code of the last probe: {code} {output}".strip())
     if healthy < opens - 0.3:
         raise NotYet(f"it was called healthy after {healthy:.1f} s and opens after {opens} s: does your probe look for /tmp/open?")
     if healthy > opens + AFTERWARDS:
@@ -112,10 +125,11 @@ DATABASE = "sh -c 'sleep $OPENS; touch /tmp/open; httpd -f -h /tmp'"
 SHOP = "sh -c 'wget -qO- http://db/open && sleep 1000'"
 
 
-def check_early(answer, opens: float, price: int) -> str:
-    """The shop must start once, when its database is well, and have a dollar in its environment."""
+def check_early(answer, opens: float, password: str) -> str:
+    """The shop must start once, when its database is well, and have a password with a dollar in its environment."""
     if not isinstance(answer, str):
         raise NotYet(f"the answer must be a text, the whole Compose file, and this is {in_kind(answer)}")
+    filled_in(answer)
     place = projects.project("early", answer)
     try:
         with redirect_stderr(StringIO()) as wrong:
@@ -124,13 +138,13 @@ def check_early(answer, opens: float, price: int) -> str:
         if lacking := {"db", "shop"} - found.keys():
             last = (wrong.getvalue().strip().splitlines() or [""])[-1].replace(f"{place}/", "")
             raise NotYet(f"there is no container for {' and '.join(sorted(lacking))}: {last or 'the file has no such service'}")
-        judge_early(place, found, opens, price)
+        judge_early(place, found, opens, password)
     finally:
         world.tidy()
-    return "one start, one shop, one dollar. Somewhere a crash loop has just found out that it isn't needed any more"
+    return "one start, one shop, one dollar, and it's still there. Somewhere a crash loop has just found out that it isn't needed any more"
 
 
-def judge_early(place, found: dict[str, dict], opens: float, price: int) -> None:
+def judge_early(place, found: dict[str, dict], opens: float, password: str) -> None:
     shop, db = found["shop"], found["db"]
     if shop["config"]["cmd"] != ["sh", "-c", SHOP[7:-1]] or db["config"]["cmd"] != [
         "sh",
@@ -141,9 +155,9 @@ def judge_early(place, found: dict[str, dict], opens: float, price: int) -> None
     state = world.awaited(lambda: decided(place, shop["id"]), "a shop that has its orders, or is dead")
     if state["status"] != "running" or state.get("tries", {}).get("count"):
         raise NotYet("the shop has asked for its orders too early, and died of it: started is not the same as ready")
-    said = projects.told(place, "exec -T shop sh -c 'echo $PRICE'")
-    if said != f"${price}":
-        raise NotYet(f"in the shop PRICE is {said!r} and not '${price}': to the file a dollar is the beginning of a variable")
+    said = projects.told(place, "exec -T shop sh -c 'echo $PASSWORD'")
+    if said != password:
+        raise NotYet(f"in the shop PASSWORD is {said!r} and not {password!r}: to the file a dollar is the beginning of a variable")
 
 
 def decided(place: Path, shop: str) -> dict | None:
@@ -182,6 +196,6 @@ def exercises() -> list[Exercise]:
             ["db needs a healthcheck, and its question is that of section 4: test -e /tmp/open.",
              "depends_on has a long form: a map with the service's name, and in it condition: service_healthy.",
              "If the file doesn't say otherwise, it is asked every 30 seconds: interval; or start_period, start_interval. A dollar is $$."],
-            lambda dice: {"opens": dice.choice([0.7, 0.9, 1.1]), "price": dice.randrange(10, 100)},
+            lambda dice: {"opens": dice.choice([0.7, 0.9, 1.1]), "password": f"tea$pot{dice.randrange(10, 100)}"},
         ),
     ]  # fmt: skip
