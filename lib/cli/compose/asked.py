@@ -117,6 +117,12 @@ class Asked:
 
         return progress.teller(self.progress, self.ansi, verb)
 
+    def beside(self, verb: str) -> Teller:
+        """One whose lines may stand between those that containers print."""
+        from lib.cli.compose import progress
+
+        return progress.teller(self.progress, self.ansi, verb, beside=True)
+
     def coloured(self, plain: bool = False) -> bool:
         """Are words on the standard output to be coloured?"""
         return not plain and (self.ansi == "always" or (self.ansi == "auto" and sys.stdout.isatty()))
