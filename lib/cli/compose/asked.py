@@ -39,6 +39,7 @@ class Asked:
     parallel: int | None = None
     dry_run: bool = False
     services: tuple[str, ...] = ()  # that the verb names: their profiles are on
+    reading: dict[str, bool] = field(default_factory=dict)  # what of reading the file is to be left out
     fetched: dict[str, str] = field(default_factory=dict)  # what was fetched from registries, and the folders where it lies
 
     def __post_init__(self):
@@ -74,7 +75,7 @@ class Asked:
         """The file, read; what it says that is not done here is told once. Raises ``ComposeError``."""
         from lib.compose import reading
 
-        found = reading.load(self.request())
+        found = reading.load(self.request(**self.reading))
         for problem in found.warnings:
             click.echo(f"WARN {visible(str(problem))}", err=True)
         return found
