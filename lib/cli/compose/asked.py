@@ -40,6 +40,7 @@ class Asked:
     parallel: int | None = None
     dry_run: bool = False
     services: tuple[str, ...] = ()  # that the verb names: their profiles are on
+    reading: dict[str, bool] = field(default_factory=dict)  # what of reading the file is to be left out
     fetched: dict[str, str] = field(default_factory=dict)  # what was fetched from registries, and the folders where it lies
 
     def __post_init__(self):
@@ -75,7 +76,7 @@ class Asked:
         """The file, read; what it says that is not done here is told once. Raises ``ComposeError``."""
         from lib.compose import reading
 
-        found = reading.load(self.request())
+        found = reading.load(self.request(**self.reading))
         for problem in found.warnings:
             click.echo(f"WARN {visible(str(problem))}", err=True)
         return found
@@ -117,6 +118,12 @@ class Asked:
         from lib.cli.compose import progress
 
         return progress.teller(self.progress, self.ansi, verb)
+
+    def beside(self, verb: str) -> Teller:
+        """One whose lines may stand between those that containers print."""
+        from lib.cli.compose import progress
+
+        return progress.teller(self.progress, self.ansi, verb, beside=True)
 
     def coloured(self, plain: bool = False) -> bool:
         """Are words on the standard output to be coloured?"""

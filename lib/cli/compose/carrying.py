@@ -11,7 +11,7 @@ import click
 
 from lib.cli.compose.asked import Asked
 from lib.cli.compose.progress import Teller
-from lib.cli.compose.telling import Telling
+from lib.cli.compose.telling import Quiet, Telling
 from lib.cli.errors import Failed
 from lib.cli.library import library
 from lib.compose import acting
@@ -20,19 +20,40 @@ from lib.compose.outline import Outline
 from lib.visible import visible
 
 
-def out(asked: Asked, verb: str, wishes: acting.Wishes, patience: int = 0, quiet: bool = False):
+def out(asked: Asked, verb: str, wishes: acting.Wishes, patience: int = 0, quiet: Quiet = (), teller: Teller | None = None):
     """The plan, carried out. Raises ``Failed``, ``ValueError``; also if it takes more than ``patience`` seconds, where that is not 0."""
     project = asked.project if isinstance(wishes, acting.Up) else asked.known or Outline(asked.called)
     if asked.dry_run:
         found = acting.plan(project, acting.observe(library(), project), wishes)
         click.echo(visible(str(found)))
         return found
-    how = {"at_once": asked.parallel} if asked.parallel > 0 else {}
-    with asked.teller(verb) as teller, limited(patience) as stop:
-        try:
-            return acting.carry_out(library(), project, wishes, Telling(Teller() if quiet else teller, verb), stop=stop, **how)
-        except acting.Failed as error:
-            raise Failed(str(error)) from None
+    with teller or asked.teller(verb) as teller, limited(patience) as stop, failing():
+        return acting.carry_out(library(), project, wishes, Telling(teller, verb, quiet), stop=stop, **at_once(asked))
+
+
+def prepared(asked: Asked, verb: str, wishes: acting.Wishes, quiet: Quiet) -> acting.Plan:
+    """The first half: what is left to be done, with the images here that it needs. Raises ``Failed``, ``ValueError``."""
+    with asked.teller(verb) as teller, failing():
+        return acting.prepared(library(), asked.project, wishes, Telling(teller, verb, quiet), **at_once(asked))
+
+
+def done(asked: Asked, verb: str, plan: acting.Plan, stop: Stop, teller: Teller) -> None:
+    """And the second one. Raises ``Failed``."""
+    with failing():
+        acting.done(library(), plan, Telling(teller, verb), stop=stop, **at_once(asked))
+
+
+def at_once(asked: Asked) -> dict[str, int]:
+    return {"at_once": asked.parallel} if asked.parallel > 0 else {}
+
+
+@contextmanager
+def failing() -> Iterator[None]:
+    """Raises ``Failed`` as the command has it."""
+    try:
+        yield
+    except acting.Failed as error:
+        raise Failed(str(error)) from None
 
 
 def furnished(asked: Asked, service, teller: Teller) -> None:
@@ -49,10 +70,8 @@ def furnished(asked: Asked, service, teller: Teller) -> None:
 
 def through(plan: acting.Plan, teller: Teller) -> None:
     """Carry it out. Raises ``Failed``."""
-    try:
+    with failing():
         acting.execute(library(), plan, Telling(teller))
-    except acting.Failed as error:
-        raise Failed(str(error)) from None
 
 
 def in_network() -> None:

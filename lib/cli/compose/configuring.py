@@ -15,6 +15,9 @@ from lib.cli.errors import errors
 from lib.cli.streams import tell
 
 FORMATS = ("yaml", "json")
+LEFT_OUT = {
+    "consistency": "no_consistency", "env": "no_env_resolution", "normalize": "no_normalize", "paths": "no_path_resolution",
+}  # fmt: skip
 WIDE = 20  # columns of its table
 
 
@@ -23,8 +26,13 @@ asked_for = several(
     click.option("--format", "template", default="", help="Format the output. Values: [yaml | json]"),
     click.option("--hash", "hashed", default="", help="Print the service config hash, one per line."),
     click.option("--images", is_flag=True, help="Print the image names, one per line."),
+    click.option("--models", is_flag=True, help="Print the model names, one per line."),
     click.option("--networks", is_flag=True, help="Print the network names, one per line."),
+    click.option("--no-consistency", is_flag=True, help="Don't check model consistency - warning: may produce invalid Compose output"),
+    click.option("--no-env-resolution", is_flag=True, help="Don't resolve service env files"),
     click.option("--no-interpolate", is_flag=True, help="Don't interpolate environment variables"),
+    click.option("--no-normalize", is_flag=True, help="Don't normalize compose model"),
+    click.option("--no-path-resolution", is_flag=True, help="Don't resolve file paths"),
     click.option("-o", "--output", default="", help="Save to file (default to stdout)"),
     click.option("--profiles", is_flag=True, help="Print the profile names, one per line."),
     click.option("--provenance", is_flag=True, help="Print where each value came from: file and line, .env file, shell."),
@@ -44,6 +52,7 @@ def config(asked: Asked, services: tuple[str, ...], template: str, output: str, 
     with errors():
         if template not in ("", *FORMATS):
             raise ValueError(f'unsupported format "{template}": there is {" and ".join(FORMATS)}')
+        asked.reading = {name: False for name, flag in LEFT_OUT.items() if words[flag]}
         part = next((name for name in PARTS if words[name]), "")
         told = (PARTS[part] if part else whole)(asked, services, template, words)
         if output and not part:
@@ -58,10 +67,10 @@ def whole(asked: Asked, services: tuple[str, ...], template: str, words: dict) -
     from lib.compose.reading.canonical.writing import json_text, yaml_text
 
     if words["no_interpolate"]:
-        found = canonical.uninterpolated(asked.request(interpolate=False))
+        found = canonical.uninterpolated(asked.request(**asked.reading))
         return (json_text if template == "json" else yaml_text)(found).rstrip("\n")
     write = canonical.as_json if template == "json" else canonical.as_yaml
-    return write(selected(asked, services)).rstrip("\n")
+    return write(selected(asked, services), env_files=words["no_env_resolution"]).rstrip("\n")
 
 
 def selected(asked: Asked, services: tuple[str, ...]):
@@ -120,6 +129,7 @@ def provenance(asked: Asked, services: tuple[str, ...], template: str, words: di
 
 PARTS = {
     "only_services": lines("services"), "volumes": lines("volumes"), "networks": lines("networks"), "images": lines("images"),
+    "models": lines("models"),
     "profiles": lines("profiles"), "hashed": hashes, "environment": environment, "variables": variables, "provenance": provenance,
 }  # fmt: skip
 

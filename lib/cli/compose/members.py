@@ -60,7 +60,11 @@ def chosen(asked: Asked, name: str, index: int = 0, stopped: bool = False, oneof
 
 def label(facts: dict) -> str:
     """How a line of its output begins: ``web-1``; one with a name of its own is called by that."""
-    return facts["name"].removeprefix(f"{about(facts)['project']}-")
+    return shorter(facts["name"], about(facts)["project"])
+
+
+def shorter(name: str, project: str) -> str:
+    return name.removeprefix(f"{project}-")
 
 
 def of_service(project: str, name: str) -> dict:

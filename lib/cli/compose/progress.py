@@ -59,6 +59,14 @@ class Lines(Teller):
             click.echo(visible(f" {name} | {line}"), err=True)
 
 
+class Beside(Lines):
+    """Where somebody reads what containers print, and sees by that that they were started."""
+
+    def tell(self, kind: str, name: str, word: str) -> None:
+        if word not in ("Starting", "Started"):
+            super().tell(kind, name, word)
+
+
 class Documents(Teller):
     """A JSON document for each change."""
 
@@ -129,10 +137,10 @@ class Live(Teller):
         self.rows, self.drawn = {}, 0
 
 
-def teller(kind: str, ansi: str, verb: str) -> Teller:
-    """Raises ``Failed`` for a kind that there is not."""
+def teller(kind: str, ansi: str, verb: str, beside: bool = False) -> Teller:
+    """Raises ``Failed`` for a kind that there is not. What is to stand ``beside`` other lines redraws none."""
     if kind not in KINDS:
         raise Failed(f'unsupported --progress value "{kind}": there is {", ".join(KINDS)}')
     if kind == "auto":
         kind = "tty" if sys.stderr.isatty() and ansi != "never" else "plain"
-    return {"tty": Live, "plain": Lines, "json": Documents, "quiet": Teller}[kind](verb)
+    return {"tty": Beside if beside else Live, "plain": Lines, "json": Documents, "quiet": Teller}[kind](verb)

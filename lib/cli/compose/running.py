@@ -14,6 +14,7 @@ from lib.cli.compose.asked import Asked
 from lib.cli.compose.joining import at_a_terminal
 from lib.cli.compose.progress import Teller
 from lib.cli.compose.remote import trust
+from lib.cli.compose.telling import quiet
 from lib.cli.containers.options import LABEL, VARIABLE, several, switch
 from lib.cli.errors import Failed, errors
 from lib.cli.library import library
@@ -137,7 +138,8 @@ def made_ready(asked: Asked, one: Service, values: dict, teller: Teller) -> None
     """What it depends on runs, and is as it is to be; its networks and volumes are there, and its image."""
     needs = () if values["no_deps"] else tuple(name for name in one.depends_on if name in asked.project.services)
     if needs:
-        carrying.out(asked, "run", Up(services=needs, no_recreate=True, remove_orphans=values["remove_orphans"]), quiet=values["quiet"])
+        wishes = Up(services=needs, no_recreate=True, remove_orphans=values["remove_orphans"])
+        carrying.out(asked, "run", wishes, quiet=quiet(values), teller=teller if values["quiet"] else None)
     if asked.dry_run:
         return
     awaited(asked, one, needs, teller)

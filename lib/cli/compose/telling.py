@@ -6,7 +6,7 @@ such a group the beginning of the first and the end of the last are told.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import click
 
@@ -14,11 +14,14 @@ from lib.cli.compose import members
 from lib.cli.compose.progress import Teller
 from lib.compose import acting
 from lib.compose.acting.reporters import without
+from lib.compose.acting.waiting import NotReady
 from lib.compose.planning.operations import (
+    BuildImage,
     CreateContainer,
     OfContainer,
     Operation,
     Plan,
+    PullImage,
     RemoveContainer,
     StartContainer,
     StopContainer,
@@ -27,6 +30,7 @@ from lib.compose.planning.operations import (
 from lib.visible import visible
 
 ENDED = "service_completed_successfully"
+Quiet = tuple[type[Operation], ...]
 STAYS = "Resource is still in use"
 
 
@@ -63,10 +67,10 @@ def groups(plan: Plan, verb: str) -> Iterator[tuple[Group, list[Operation]]]:
 
 
 class Telling(acting.Reporter):
-    """``verb`` is what was asked for."""
+    """``verb`` is what was asked for; of deeds of a ``quiet`` kind only beginning and end are told, not what goes on meanwhile."""
 
-    def __init__(self, teller: Teller, verb: str = ""):
-        self.teller, self.verb = teller, verb
+    def __init__(self, teller: Teller, verb: str = "", quiet: Quiet = ()):
+        self.teller, self.verb, self.quiet = teller, verb, quiet
         self.groups: dict[int, Group] = {}
 
     def planned(self, plan: Plan) -> None:
@@ -115,7 +119,7 @@ class Telling(acting.Reporter):
             self.teller.tell(one.kind, self.groups[id(one)].name if id(one) in self.groups else one.resource, word)
 
     def waited(self, one: Operation, text: str) -> None:
-        for line in filter(str.strip, text.splitlines()):
+        for line in filter(str.strip, () if isinstance(one, self.quiet) else text.splitlines()):
             self.teller.note(one.kind, one.resource, line)
 
     def failed(self, one: Operation, error: BaseException) -> None:
@@ -137,12 +141,18 @@ class Telling(acting.Reporter):
         click.echo(visible(f"WARN {text}"), err=True)
 
 
+def quiet(words: Mapping[str, object]) -> Quiet:
+    """What the flags of these names say."""
+    kinds = {"quiet_pull": PullImage, "quiet_build": BuildImage}
+    return tuple(kind for name, kind in kinds.items() if words.get(name))
+
+
 def ready(condition: str) -> str:
     return "Exited" if condition == ENDED else "Healthy"
 
 
 def failure(one: Wait, error: BaseException) -> str:
-    """What becomes of a service that others wait for."""
-    if one.condition == "service_healthy":
-        return f"Error dependency {one.resource} failed to start"
-    return f"Error {getattr(error, 'words', error)}" if one.condition == ENDED else ""
+    """What becomes of a service that others wait for; nothing, if it was only we who would wait no longer."""
+    if one.condition == "running_or_healthy" or not isinstance(error, NotReady):
+        return ""
+    return f"Error dependency {one.resource} failed to start" if one.condition == "service_healthy" else f"Error {error.words}"

@@ -10,6 +10,7 @@ import click
 from lib.cli.compose import carrying, options
 from lib.cli.compose.asked import Asked
 from lib.cli.compose.remote import trust
+from lib.cli.compose.telling import Quiet, quiet
 from lib.cli.containers.options import several
 from lib.cli.errors import Failed, errors
 from lib.cli.flags.kinds import WHOLE
@@ -95,24 +96,27 @@ def up(asked: Asked, services: tuple[str, ...], detach: bool, wait_timeout: int,
         if code_from and code_from not in asked.project.services:
             raise ValueError(f"no such service: {code_from}: not found")
         trust.confirm(asked, words["yes"])
-        begun = moments.now()
-        carrying.out(asked, "up", wishes(asked, services, start=not no_start, **words), wait_timeout, words["quiet_pull"])
-        if not (background or no_start or asked.dry_run):
-            sys.exit(stayed(asked, services, words["timeout"], abort, look, begun))
+        wished, silent = wishes(asked, services, start=not no_start, **words), quiet(words)
+        if background or no_start or asked.dry_run:
+            carrying.out(asked, "up", wished, wait_timeout, silent)
+        else:
+            sys.exit(stayed(asked, wished, silent, abort, look, wait_timeout))
 
 
 LOOK = ("shown", "attach_dependencies", "hidden", "no_color", "no_log_prefix", "timestamps", "on_exit", "on_failure", "code_from")
 
 
-def stayed(asked: Asked, services: tuple[str, ...], timeout: int | None, abort: str, look: dict, begun: str) -> int:
-    """In the foreground, until all have ended: the exit code. Of what ran before we have ``begun``, only what is new is shown."""
+def stayed(asked: Asked, wished: Up, silent: Quiet, abort: str, look: dict, patience: int) -> int:
+    """In the foreground, until all have ended: the exit code. Of what ran before, only what is new is shown."""
     from lib.cli.compose.logs.staying import Staying
 
-    names = with_dependencies(asked.project, services)
-    there = look["shown"] or (names if look["attach_dependencies"] or not services else services)
+    begun = moments.now()
+    names = with_dependencies(asked.project, wished.services)
+    there = look["shown"] or (names if look["attach_dependencies"] or not wished.services else wished.services)
     there = [one for one in there if one not in look["hidden"] and (one in look["shown"] or asked.project.services[one].attach)]
     how = {"coloured": asked.coloured(look["no_color"]), "shown": not look["no_log_prefix"], "timestamps": look["timestamps"]}
-    return Staying(asked, there, names, timeout, how, abort, look["code_from"], begun).run()
+    plan = carrying.prepared(asked, "up", wished, silent)
+    return Staying(asked, there, names, wished.timeout, how, abort, look["code_from"], begun).run(plan, patience)
 
 
 def check(words: dict, background: bool = False, attached: bool = False) -> None:
@@ -176,7 +180,7 @@ def create(asked: Asked, services: tuple[str, ...], pull: str, **words) -> None:
         trust.confirm(asked, words["yes"])
         build = words.pop("build") or pull == "build"
         wished = wishes(asked, services, pull="" if pull == "build" else pull, start=False, build=build, **words)
-        carrying.out(asked, "create", wished, quiet=words["quiet_pull"])
+        carrying.out(asked, "create", wished, quiet=quiet(words))
 
 
 @click.command()

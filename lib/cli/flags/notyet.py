@@ -16,9 +16,7 @@ CONTAINER = """
 FLAGS = {
     "compose": "all-resources compatibility",
     "compose build": "builder check m/memory print provenance sbom",
-    "compose config": """
-        lock-image-digests models no-consistency no-env-resolution no-normalize no-path-resolution resolve-image-digests
-    """,
+    "compose config": "lock-image-digests resolve-image-digests",
     "compose publish": "app resolve-image-digests",
     "compose up": "menu w/watch",
     "run": CONTAINER,

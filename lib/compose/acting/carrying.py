@@ -19,24 +19,30 @@ if TYPE_CHECKING:
 
 
 def carry_out(library: Library, project: Project | Outline, wishes: Wishes, reporter: Reporter | None = None, **how) -> Plan:
-    """Have it as it is wished; returns what was done. Raises ``ValueError``, ``Failed``. ``how`` are words of ``execute``.
+    """Have it as it is wished; returns what was done. Raises ``ValueError``, ``Failed``. ``how`` are words of ``execute``."""
+    reporter = reporter or Reporter()
+    found = prepared(library, project, wishes, reporter, **how)
+    done(library, found, reporter, **how)
+    return found
+
+
+def prepared(library: Library, project: Project | Outline, wishes: Wishes, reporter: Reporter, **how) -> Plan:
+    """The plan, when all is here that it needs; what is left of it another thread may do, too. Raises ``ValueError``, ``Failed``.
 
     Images come first, and then it is planned anew: only when they are here can be said which containers are made from older ones.
     """
-    reporter = reporter or Reporter()
     found = plan(project, observe(library, project), wishes)
     if isinstance(wishes, Up) and (images := found.only(*OF_IMAGES)):
-        done(library, images, reporter, how)
+        done(library, images, reporter, **how)
         found = plan(project, observe(library, project), replace(wishes, images=False))
     if os.geteuid() and found:
         from lib.engine.networks import rootless
 
         rootless.enter(begin=True)  # not before: a registry of this machine cannot be reached from there
-    done(library, found, reporter, how)
     return found
 
 
-def done(library: Library, found: Plan, reporter: Reporter, how: dict) -> None:
+def done(library: Library, found: Plan, reporter: Reporter, **how) -> None:
     """Where there is nothing to do, nothing need be loaded that could do it."""
     if not found:
         return reporter.planned(found)

@@ -22,7 +22,7 @@ class Ipam(Part):
 class Network(Part):
     """``name`` is what the engine calls it: ``PROJECT_KEY``, unless the file says otherwise."""
 
-    name: str
+    name: str = ""
     driver: str = ""
     driver_opts: Names = {}
     ipam: Ipam | None = None
@@ -35,7 +35,7 @@ class Network(Part):
 
 
 class Volume(Part):
-    name: str
+    name: str = ""
     driver: str = ""
     driver_opts: Names = {}
     external: bool = False
@@ -45,7 +45,7 @@ class Volume(Part):
 class FileSource(Part):
     """A secret or a config: what is in the file, or where it is."""
 
-    name: str
+    name: str = ""
     file: str = ""
     environment: str = ""
     content: str = ""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 from lib.compose.reading import dotenv
-from lib.compose.reading.finding import why
+from lib.compose.reading.finding import Request, why
 from lib.compose.reading.interpolation import Variables
 from lib.compose.reading.longforms import is_true
 from lib.compose.reading.nodes import ComposeError, Node, Place, as_text, moved
@@ -40,18 +41,21 @@ def pairs(node: Node | None) -> dict[str, Node]:
     return found
 
 
-def resolved(service: Node, variables: Variables, path: str) -> None:
-    """The service's environment and labels, with those of its files in them. Raises: ComposeError."""
+def resolved(service: Node, variables: Variables, path: str, request: Request, folder: str) -> None:
+    """The service's environment and labels, with those of its files in them. Raises: ComposeError.
+
+    Paths that are relative yet begin at ``folder``; the request may leave things as they are.
+    """
     given = pairs(service.get("environment"))
     for name, node in given.items():
         if name != name.rstrip():
             raise ComposeError(f"{path}.environment: there is a space behind the name '{name[:40]}'", node.place)
-        if node.value is None and name in variables.values:
+        if node.value is None and name in variables.values and (request.env or request.normalize):
             given[name] = from_variable(node, name, variables)
-    from_files = _env_files(service, given, variables)
+    from_files = _env_files(service, given, variables, folder) if request.env else {}
     if given or from_files:
         service.value["environment"] = Node({**from_files, **given}, getattr(service.get("environment"), "place", service.place))
-    labels = _label_files(service)
+    labels = _label_files(service, folder)
     if labels:
         service.value["labels"] = Node({**labels, **pairs(service.get("labels"))}, service.place)
     build = service.get("build")
@@ -65,7 +69,7 @@ def from_variable(node: Node, name: str, variables: Variables) -> Node:
     return Node(variables.values.get(name), moved(node, ((name, variables.sources.get(name, "not set")),)))
 
 
-def _env_files(service: Node, given: Mapping[str, Node], variables: Variables) -> dict[str, Node]:
+def _env_files(service: Node, given: Mapping[str, Node], variables: Variables, folder: str) -> dict[str, Node]:
     found: dict[str, Node] = {}
     known = {name: node.value for name, node in given.items() if node.value is not None}
 
@@ -74,7 +78,7 @@ def _env_files(service: Node, given: Mapping[str, Node], variables: Variables) -
 
     before = dict(known)
     for entry in getattr(service.get("env_file"), "items", []):
-        path, form = entry.text("path"), entry.text("format")
+        path, form = os.path.join(folder, entry.text("path")), entry.text("format")
         if form not in ("", "raw", ".env"):
             raise ComposeError(f"the format of an env_file is raw, or not given, not '{form[:40]}'", entry["format"].place)
         if (read := _read(entry, path, lookup, before, form == "raw")) is not None:
@@ -97,10 +101,10 @@ def _read(entry: Node, path: str, lookup: dotenv.Lookup, before: Mapping[str, st
         raise ComposeError(f"{path} can't be read: {why(error)}", entry.place) from None
 
 
-def _label_files(service: Node) -> dict[str, Node]:
+def _label_files(service: Node, folder: str) -> dict[str, Node]:
     found: dict[str, Node] = {}
     for entry in getattr(service.get("label_file"), "items", []):
-        path = as_text(entry.value)
+        path = os.path.join(folder, as_text(entry.value))
         values = {name: node.value for name, node in found.items()}
         if (read := _read(entry, path, values.get, values, raw=False)) is not None:
             found |= {name: Node(value, Place(path, read.lines[name])) for name, value in read.values.items()}

@@ -38,6 +38,10 @@ class Request:
         cwd: Where relative paths of the command line begin.
         fetch: Brings a file of another kind (``oci://…``) here, and says where it is.
         interpolate: ``False`` leaves variables as they are written.
+        normalize: ``False`` leaves unsaid what the file leaves unsaid: names, the default network.
+        consistency: ``False`` lets pass what cannot be together.
+        paths: ``False`` leaves paths as they are written.
+        env: ``False`` leaves files of variables unread.
     """
 
     files: tuple[str, ...] | list[str] = ()
@@ -51,6 +55,10 @@ class Request:
     cwd: str = ""
     fetch: Callable[[str], str] | None = None
     interpolate: bool = True
+    normalize: bool = True
+    consistency: bool = True
+    paths: bool = True
+    env: bool = True
 
 
 @dataclass(slots=True)

@@ -25,7 +25,7 @@ from lib.compose.reading.keys import told
 from lib.compose.reading.longforms import check_together, long, with_defaults
 from lib.compose.reading.merging import merged, unique, without
 from lib.compose.reading.nodes import ComposeError, Node, Place, Problem, as_text, clone
-from lib.compose.reading.normal import normalised
+from lib.compose.reading.normal import normalised, unnamed
 from lib.compose.reading.outlining import outlined
 from lib.compose.reading.paths import absolute
 from lib.compose.reading.schema import FILE, SERVICE, check
@@ -71,11 +71,12 @@ class Loaded:
 
 @dataclass(slots=True)
 class _Loading:
-    """One ``load``. ``chain`` are the files that include each other, down to the present one."""
+    """One ``load``, whose project lies in the folder ``top``. ``chain`` are the files that include each other, down to the present one."""
 
     request: Request
     variables: Variables
     folder: str
+    top: str
     warnings: list[Problem] = field(default_factory=list)
     chain: tuple[str, ...] = ()
     texts: dict[str, str] = field(default_factory=dict)
@@ -85,11 +86,17 @@ class _Loading:
     def home(self) -> str:
         return self.request.environ.get("HOME", "")
 
+    def resolved(self, root: Node, folder: str) -> Node:
+        """All paths that begin at the folder are absolute; if that is not wanted, those of other files begin at the project's folder."""
+        if self.request.paths:
+            return absolute(root, folder, self.home)
+        return absolute(root, os.path.relpath(folder, self.top), self.home) if self.chain else root
+
 
 def load(request: Request) -> Loaded:
     """The project that the files describe. Raises: ComposeError, whose text begins with the place."""
     found = finding.find(request)
-    loading = _Loading(request, found.variables, found.folder, found.warnings)
+    loading = _Loading(request, found.variables, found.folder, found.folder, found.warnings)
     read = [(file, _documents(loading, file, None)) for file in found.files]
     name = finding.named(request, found, _name_in(read, loading))
     loading.variables.values["COMPOSE_PROJECT_NAME"] = name
@@ -99,18 +106,19 @@ def load(request: Request) -> Loaded:
         raise ComposeError("empty compose file", Place(found.files[0]))
     if "services" not in root.value:
         root.value["services"] = root.like({})
-    root = normalised(root, name)
+    root = normalised(root, name) if request.normalize else unnamed(root) if request.interpolate else root
     about = {"name": name, "working_dir": found.folder, "files": found.files}
     if not request.interpolate:
         return Loaded(Outline(name), loading.warnings, loading.variables, root, root.like({}), about)
     profiles = _profiles(root, found.profiles, request.services)
     enabled = {key for key, service in root["services"].map.items() if _is_on(service, profiles)}
     for key in enabled:
-        environment.resolved(root["services"][key], loading.variables, f"services.{key}")
+        environment.resolved(root["services"][key], loading.variables, f"services.{key}", request, found.folder)
     about |= {"profiles": list(profiles), "variables": loading.variables.used}
     tree = clone(root)
     root = typed(root)
-    check_consistency(root, enabled)
+    if request.consistency:
+        check_consistency(root, enabled)
     warnings = dict.fromkeys(loading.warnings + told(tree, enabled))
     return Loaded(outlined(root, name, enabled), list(warnings), loading.variables, tree, root, about)
 
@@ -159,7 +167,7 @@ def _model(loading: _Loading, read: list[tuple[str, list[Document]]]) -> Node:
             root = _laid_over(replace(loading, chain=(*loading.chain, file)), root, document, file)
     root = with_defaults(root)
     check_together(root)
-    root = absolute(root, loading.folder, loading.home)
+    root = loading.resolved(root, loading.folder)
     if loading.request.interpolate:
         environment.from_outside(root, loading.variables)
     return root
@@ -216,5 +224,6 @@ def _extends_source(loading: _Loading, path: str, node: Node) -> Source:
         except ComposeError as error:
             broken[name] = error
     root = services.like({"services": services.like({key: one for key, one in services.map.items() if key not in broken})})
-    root = absolute(unique(long(root, loading.warnings)), os.path.dirname(path), loading.home)
-    return Source(root["services"].map, path, os.path.dirname(path), tuple(marks), broken)
+    root = loading.resolved(unique(long(root, loading.warnings)), os.path.dirname(path))
+    own = os.path.dirname(path) if loading.request.paths else loading.top  # where the paths begin that are in there now
+    return Source(root["services"].map, path, own, tuple(marks), broken)

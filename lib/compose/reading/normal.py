@@ -28,6 +28,14 @@ def normalised(root: Node, project: str) -> Node:
     return root
 
 
+def unnamed(root: Node) -> Node:
+    """The tree as it is, but for networks and volumes of which only the key is written: they are mappings all the same."""
+    for kind in ("networks", "volumes", "secrets", "configs"):
+        for key, thing in getattr(root.get(kind), "map", {}).items():
+            root[kind].value[key] = thing.like(thing.map)
+    return root
+
+
 def _named(node: Node, key: str, project: str) -> Node:
     found = node.like(node.map)
     given = found.get("name")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from lib.cli.compose.logs.prefixes import Prefix, prefixes
 
 
-def containers(*names: str) -> list[dict]:
-    return [{"id": name, "name": f"demo-{name}", "compose": {"project": "demo", "service": name}} for name in names]
+def containers(*names: str) -> dict[str, str]:
+    return {f"id of {name}": name for name in names}
 
 
 def test_the_names_are_of_one_width():
     found = prefixes(containers("db-1", "worker-12"), False, True, False)
+    assert found.keys() == containers("db-1", "worker-12").keys()
     assert [one.words for one in found.values()] == [b"db-1       | ", b"worker-12  | "]
 
 

@@ -142,3 +142,58 @@ def test_interrupted_while_it_comes_up_it_leaves_nothing_half_made(start, compos
     one.interrupt()
     assert one.ends() == 130 and "Traceback" not in one.told
     assert states(compose) == ["demo-gentle-1:running:0"]
+
+
+SLOW = f"""
+services:
+  db:
+    image: {BUSYBOX}
+    command: sh -c 'echo from db; while [ ! -e /go ]; do sleep 0.02; done; touch /ok; exec sleep 1000'
+    healthcheck: {{test: test -e /ok, interval: 100ms, retries: 1000}}
+    stop_grace_period: 0s
+  web: {{image: {BUSYBOX}, command: echo from web, depends_on: {{db: {{condition: service_healthy}}}}}}
+"""
+
+
+def test_what_is_printed_while_others_wait_is_seen_then(start, compose):
+    compose.write(SLOW)
+    one = start("up")
+    one.see("db-1   | from db")
+    assert "demo-db-1 Waiting" in one.told and states(compose) == ["demo-db-1:running:0", "demo-web-1:created:0"]
+    compose("exec -T db touch /go")
+    one.see("web-1 exited with code 0")
+    assert one.told.index("demo-db-1 Healthy") < one.told.index("web-1  | from web") and "Attaching to db-1, web-1\n" in one.told
+    one.interrupt()
+    assert one.ends() == 130 and states(compose) == ["demo-db-1:exited:137", "demo-web-1:exited:0"]
+
+
+def test_ctrl_c_while_it_comes_up_starts_nobody_more(start, compose):
+    compose.write(SLOW)
+    one = start("up")
+    one.see("demo-db-1 Waiting")
+    one.interrupt()
+    assert one.ends() == 130 and "Gracefully Stopping" in one.told and "Traceback" not in one.told and " Error " not in one.told
+    assert states(compose) == ["demo-db-1:exited:137", "demo-web-1:created:0"]
+
+
+def test_what_cannot_come_up_is_told_and_the_rest_runs_on(start, compose):
+    compose.write(SLOW.replace("test -e /ok, interval: 100ms, retries: 1000", '"false", interval: 100ms, retries: 1'))
+    one = start("up")
+    assert one.ends() == 1
+    assert "from db" in one.told and "suitcase: dependency failed to start: container demo-db-1 is unhealthy" in one.told
+    assert states(compose) == ["demo-db-1:running:0", "demo-web-1:created:0"]
+
+
+def test_it_may_take_so_long_and_no_longer(start, compose):
+    compose.write(SLOW)
+    one = start("up", "--wait-timeout", "1")
+    assert one.ends() == 1 and "suitcase: application not healthy after 1s" in one.told
+
+
+def test_of_one_that_is_made_anew_only_the_new_one_is_heard(start, compose):
+    compose("up -d")
+    one = start("up", "--force-recreate")
+    one.see("gentle-1  | here")
+    assert "bye" not in one.told and "exited" not in one.told and "demo-gentle-1 Recreated" in one.told
+    one.interrupt()
+    assert one.ends() == 130

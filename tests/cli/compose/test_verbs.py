@@ -229,12 +229,14 @@ def test_up_in_the_foreground(stack):
     stack("stop -t 0")
     said = stack("up once")
     assert said.out == "Attaching to once-1\nonce-1  | one\nonce-1 exited with code 4\n" and "once-1  | two\n" in said.err
+    stack("up -d web")
     said = stack("up --exit-code-from once", 4)
     assert said.out.splitlines()[0] == "Attaching to db-1, once-1, web-1" and "web-1 exited with code 3\n" in said.out
     assert "db-1    | bye\n" in said.out and "Aborting on container exit..." in said.err
     assert names(stack("ps -q")) == []
     assert stack("up --no-log-prefix --abort-on-container-failure --no-attach db --attach once once", 4).out.splitlines()[1] == "one"
     for flag in ("exit", "failure"):  # of who ends the others, not of who ends last
+        stack("up -d web")
         assert "web-1 exited with code 3\n" in stack(f"up --abort-on-container-{flag}", 4).out
 
 

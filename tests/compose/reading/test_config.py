@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from helpers.composing import DIFFERENCES, FOLDERS, Case, theirs
@@ -114,3 +115,34 @@ def test_provenance(tmp_path):
     assert [str(warning) for warning in found.warnings] == [
         f"{override}:3:14: the variable NOPE is not set; an empty text takes its place in services.web.labels.a"
     ]
+
+
+LEFT_OUT = {
+    "--no-normalize": {"normalize": False},
+    "--no-path-resolution": {"paths": False},
+    "--no-consistency": {"consistency": False},
+    "--no-env-resolution": {"env": False},
+    "--no-env-resolution --no-normalize --no-path-resolution": {"env": False, "normalize": False, "paths": False},
+}
+
+
+@requires("compose")
+@pytest.mark.parametrize("options", LEFT_OUT)
+def test_less_is_done_with_it(options):
+    how = LEFT_OUT[options]
+    for case, _ in loaded():
+        if case.name not in {*DIFFERENCES, "include-nested"}:  # theirs begins paths of an include in an include halfway
+            ours = config.as_yaml(load(replace(case.request(), **how)).project, env_files=not how.get("env", True))
+            assert ours == theirs(case, *options.split(), "--format", "yaml").text, case.name
+
+
+@requires("compose")
+def test_what_cannot_be_together_is_let_pass(tmp_path):
+    (tmp_path / "compose.yaml").write_text("services: {web: {image: x, networks: [nowhere], secrets: [none], env_file: my.env}}\n")
+    (tmp_path / "my.env").write_text("A=1\n")
+    case = Case("odd", tmp_path, ())
+    with pytest.raises(ComposeError, match="there is no network nowhere"):
+        load(case.request())
+    found = load(replace(case.request(), consistency=False, paths=False)).project
+    assert config.as_yaml(found) == theirs(case, "--no-consistency", "--no-path-resolution", "--format", "yaml").text
+    assert found.services["web"].environment == {"A": "1"}, "the file is found, although its path stays as it is"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from itertools import cycle
 from pathlib import Path
 
-from lib.cli.compose import members
 from lib.engine.log.reader import LATEST, Follower
 
 COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)  # cyan first, as Docker's. See "ECMA-48 Select Graphic Rendition" in console_codes(4)
@@ -35,13 +34,12 @@ class Prefix:
         return found
 
 
-def prefixes(those: Iterable[dict], coloured: bool, shown: bool, timestamps: bool) -> dict[str, Prefix]:
-    """One for each container, by its id, all of one width."""
-    those = list(those)
-    width = max((len(members.label(facts)) for facts in those), default=0)
+def prefixes(labels: Mapping, coloured: bool, shown: bool, timestamps: bool) -> dict:
+    """One for each label, under the same key, all of one width."""
+    width = max(map(len, labels.values()), default=0)
     return {
-        facts["id"]: Prefix(worded(members.label(facts).ljust(width), colour if coloured else 0) if shown else "", timestamps)
-        for facts, colour in zip(those, cycle(COLOURS), strict=False)
+        key: Prefix(worded(label.ljust(width), colour if coloured else 0) if shown else "", timestamps)
+        for (key, label), colour in zip(labels.items(), cycle(COLOURS), strict=False)
     }
 
 

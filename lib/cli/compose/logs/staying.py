@@ -13,12 +13,15 @@ from lib.cli.attached.session import Session
 from lib.cli.compose import carrying, members
 from lib.cli.compose.asked import Asked
 from lib.cli.compose.logs.prefixes import Lines, Prefix, prefixes
+from lib.cli.compose.logs.rising import Rising
 from lib.cli.compose.logs.together import Comings, ServiceLog
 from lib.cli.errors import Failed, errors
-from lib.compose.acting import Stop
+from lib.compose.acting import Plan, Stop
+from lib.compose.planning.operations import CreateContainer, RemoveContainer, StopContainer
 from lib.state import kept
 
 INTERRUPTED = 128 + signal.SIGINT
+Which = tuple[str, int]  # the service and the number of a container
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -34,25 +37,32 @@ class Staying:
         self.known: dict[str, str] = {}  # of each container that is followed, when it was started
         self.code, self.interrupts = 0, 0
         self.worker: threading.Thread | None = None
+        self.is_up, self.failed = False, None
 
-    def run(self) -> int:
-        """The exit code."""
-        there = self.there()
-        self.begin = prefixes(there, **self.look)
-        click.echo(f"Attaching to {', '.join(members.label(one) for one in there)}")
+    def run(self, plan: Plan, patience: int = 0) -> int:
+        """Carry it out, and stay: the exit code. Raises ``Failed`` if that cannot be done, also in ``patience`` seconds (0: any time)."""
+        labels = self.labels(plan)
+        self.begin = prefixes(labels, **self.look)
+        click.echo(f"Attaching to {', '.join(labels.values())}")
         self.comings = Comings(self.asked.called, self.shown, self.follow, lambda: not self.going_on())
-        self.sources = [self.comings]
-        for facts in there:
-            self.follow(facts)
+        self.rising = Rising(lambda stop: carrying.done(self.asked, "up", plan, stop, self.asked.beside("up")), self.risen, patience)
+        self.sources += [self.comings, self.rising]
+        stopped = {one.resource for one in plan.operations if isinstance(one, StopContainer)}
+        for facts in self.there():
+            if facts["name"] in plan.kept and facts["name"] not in stopped and facts["state"]["status"] in members.GOING_ON:
+                self.follow(facts)
         try:
             with Relay() as relay:
                 self.session = Session(self.sources, relay, self.heed)
+                self.rising.start()
                 self.followed()
         finally:
             if self.worker:
                 self.worker.join()
-            for one in [self.comings, *self.logs]:
+            for one in [self.rising, self.comings, *self.logs]:
                 one.close()
+        if self.failed:
+            raise self.failed
         return self.code
 
     def followed(self) -> None:
@@ -62,8 +72,32 @@ class Staying:
             self.heed(signal.SIGINT)
             self.session.run()
 
+    def labels(self, plan: Plan) -> dict[Which, str]:
+        """Of those that are there in the end."""
+        gone = {one.ident for one in plan.operations if isinstance(one, RemoveContainer)}
+        found = {which(facts): facts["name"] for facts in self.there() if facts["id"] not in gone}
+        made = [one for one in plan.operations if isinstance(one, CreateContainer) and one.service in self.shown]
+        found |= {(one.service, one.number): one.resource for one in made}
+        return {key: members.shorter(found[key], self.asked.called) for key in sorted(found)}
+
     def there(self) -> list[dict]:
         return [one for one in members.of(self.asked.called) if members.service(one) in self.shown and not members.is_oneoff(one)]
+
+    def risen(self, failed: Failed | None) -> None:
+        """All is started, or something could not be: then that is the end of it, and what runs runs on."""
+        self.is_up = True
+        if failed and not self.interrupts and not self.worker:
+            self.failed = failed
+            self.sources[:] = [self.rising]  # which is taken out now
+            return
+        for facts in self.there():
+            if facts["state"]["started"] >= self.begun:  # of whose start nobody has told us
+                self.follow(facts)
+        self.enough()
+
+    def enough(self) -> None:
+        if self.comings in self.sources and not self.going_on():
+            self.sources.remove(self.comings)
 
     def follow(self, facts: dict) -> None:
         """From its last start on, but not what was before we had begun. One start is followed once, whoever tells us of it."""
@@ -71,18 +105,22 @@ class Staying:
         if self.known.get(facts["id"]) == started:
             return
         self.known[facts["id"]] = started
-        prefix = self.begin.get(facts["id"]) or self.newcomer(facts)
+        prefix = self.begin.get(which(facts)) or self.newcomer(facts)
         log = Lines(kept.place(facts), prefix, max(started, self.begun))
         self.logs.append(ServiceLog(facts, log, prefix, self.ended))
         self.sources.append(self.logs[-1])
 
     def newcomer(self, facts: dict) -> Prefix:
-        self.begin |= prefixes([facts], **self.look)
-        return self.begin[facts["id"]]
+        self.begin |= prefixes({which(facts): members.label(facts)}, **self.look)
+        return self.begin[which(facts)]
 
     def going_on(self) -> bool:
         """Is there anything more to come?"""
-        return any(not one.closed for one in self.logs) or any(one["state"]["status"] == "restarting" for one in self.there())
+        return (
+            not self.is_up
+            or any(not one.closed for one in self.logs)
+            or any(one["state"]["status"] == "restarting" for one in self.there())
+        )
 
     # -- the end
 
@@ -92,8 +130,7 @@ class Staying:
             self.code = code
         if self.abort == "exit" or (self.abort == "failure" and code):
             self.stop("Aborting on container exit...")
-        if self.comings in self.sources and not self.going_on():
-            self.sources.remove(self.comings)
+        self.enough()
         return f"{members.label(facts)} exited with code {code}\n"
 
     def heed(self, number: int) -> None:
@@ -111,13 +148,15 @@ class Staying:
         """Beside the logs, which go on until the last one has ended."""
         if self.worker:
             return
-        with self.asked.teller("stop") as teller:
+        with self.asked.beside("stop") as teller:
             teller.tell("Compose", "Stopping", words)
         self.worker = threading.Thread(target=told(self.stop_all))
         self.worker.start()
 
     def stop_all(self) -> None:
-        carrying.out(self.asked, "stop", Stop(services=tuple(self.stopped), timeout=self.grace))
+        self.rising.end()
+        wishes = Stop(services=tuple(self.stopped), timeout=self.grace)
+        carrying.out(self.asked, "stop", wishes, teller=self.asked.beside("stop"))
 
     def kill(self) -> None:
         from lib.engine import ending
@@ -125,6 +164,10 @@ class Staying:
         for facts in members.going_on(members.of(self.asked.called)):
             if members.service(facts) in self.stopped:
                 told(lambda facts=facts: ending.kill(facts))()
+
+
+def which(facts: dict) -> Which:
+    return members.service(facts), members.number(facts)
 
 
 def told(do: Callable[[], object]) -> Callable[[], None]:

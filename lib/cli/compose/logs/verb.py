@@ -38,7 +38,7 @@ def logs(asked: Asked, services: tuple[str, ...], follow: bool, index: int, no_c
         there = [one for one in members.meant(asked, services) if not index or members.number(one) == index]
         there = [one for one in there if one["log"]["driver"] != "none"]
         window = moment("since", since) if since else "", moment("until", until) if until not in ("", "0") else LATEST
-        begin = prefixes(there, asked.coloured(no_color), not no_log_prefix, timestamps)
+        begin = prefixes({one["id"]: members.label(one) for one in there}, asked.coloured(no_color), not no_log_prefix, timestamps)
         if follow:
             return followed(asked, there, begin, window, last(tail))
         for line in merged(there, begin, window, last(tail)):

@@ -29,6 +29,10 @@ def networks(project: Project) -> list[str]:
     return sorted(document(project).get("networks", {}))
 
 
+def models(project: Project) -> list[str]:
+    return sorted(document(project, yaml=True).get("models", {}))
+
+
 def profiles(project: Project) -> list[str]:
     """All profiles that the file knows."""
     every = [*project.services.values(), *project.disabled.values()]

@@ -27,14 +27,15 @@ PLAIN_TIMES = {"update_config.delay", "update_config.monitor", "rollback_config.
 RATES = ("weight_device", "device_read_bps", "device_read_iops", "device_write_bps", "device_write_iops")
 
 
-def document(project: Project, yaml: bool = False) -> dict[str, Any]:
+def document(project: Project, yaml: bool = False, env_files: bool = False) -> dict[str, Any]:
     """The project as ``config`` has it.
 
     Args:
         project: The project; what none of its services uses is left out.
         yaml: As in YAML, with all ``x-…``; else as in JSON.
+        env_files: Name the files of variables, as they have not been read.
     """
-    writer = _Writer(yaml)
+    writer = _Writer(yaml, env_files)
     found: dict[str, Any] = {"name": project.name}
     found["services"] = {name: writer.service(service) for name, service in sorted(project.services.items())}
     used = _used(project)
@@ -82,13 +83,14 @@ def _used(project: Project) -> dict[str, set[str]]:
 
 
 class _Writer:
-    def __init__(self, yaml: bool):
-        self.yaml = yaml
+    def __init__(self, yaml: bool, env_files: bool):
+        self.yaml, self.env_files = yaml, env_files
 
     def service(self, service: Service) -> dict[str, Any]:
         found = self.part(service, "service")
         found.pop("name")
-        found.pop("env_file", None)
+        if not self.env_files:
+            found.pop("env_file", None)
         if "attach" in service.model_fields_set:
             found["attach"] = service.attach
         else:
