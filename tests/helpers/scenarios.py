@@ -101,6 +101,22 @@ class Picture:
     networks: list[str]
     volumes: list[str]
 
+    @classmethod
+    def of(cls, side, folder: Path) -> Picture:
+        """As it is now. Raises ``LookupError`` when one goes while we look."""
+
+        def ask(line: str) -> str:
+            said = side(line.split(), folder, {})
+            if said.code:
+                raise LookupError(said.err)
+            return said.out
+
+        idents = ask("docker ps -aq --no-trunc")
+        containers = json.loads(ask(f"docker inspect {idents}")) if idents else []
+        volumes = ["anonymous" if re.fullmatch("[0-9a-f]{64}", name) else name for name in ask("docker volume ls -q").split()]
+        networks = ask("docker network ls --filter type=custom --format {{.Name}}").split()
+        return cls({one["Name"].removeprefix("/"): one for one in containers}, sorted(networks), sorted(volumes))
+
     def state(self, name: str, before: Picture) -> str:
         one, earlier = self.containers[name], before.containers.get(name)
         state, health = one["State"]["Status"], one["State"].get("Health", {}).get("Status")
@@ -187,10 +203,10 @@ class Play:
     def wrong(self, then: Then, before: Picture) -> str:
         """As it is now."""
         try:
-            self.picture = self.look()
+            self.picture = Picture.of(self.side, self.folder)
             return self.differs(self.going_on(then), before)
         except (LookupError, OSError) as gone:
-            return str(gone)
+            return repr(gone)
 
     def differs(self, then: Then, before: Picture) -> str:
         states = {name: self.picture.state(name, before) for name in self.picture.containers}
@@ -209,20 +225,6 @@ class Play:
         usual = {"containers": kept, "networks": self.expected.networks, "volumes": self.expected.volumes}
         return then.model_copy(update={name: value for name, value in usual.items() if getattr(then, name) is None})
 
-    def look(self) -> Picture:
-        """Raises ``LookupError`` when one goes while we look."""
-        idents = self.ask("docker ps -aq --no-trunc").split()
-        containers = json.loads(self.ask(f"docker inspect {' '.join(idents)}")) if idents else []
-        volumes = ["anonymous" if re.fullmatch("[0-9a-f]{64}", name) else name for name in self.ask("docker volume ls -q").split()]
-        networks = self.ask("docker network ls --filter type=custom --format {{.Name}}").split()
-        return Picture({one["Name"].removeprefix("/"): one for one in containers}, sorted(networks), sorted(volumes))
-
-    def ask(self, line: str) -> str:
-        said = self.side(shlex.split(line), self.folder, {})
-        if said.code:
-            raise LookupError(said.err)
-        return said.out
-
     def container(self, name: str) -> dict:
         assert name in self.picture.containers, f"there is no container {name}"
         return self.picture.containers[name]
@@ -233,7 +235,7 @@ class Program:
 
     def __init__(self, side, words: list[str], folder: Path, given: dict[str, str]):
         command, more = side.program(words)
-        self.logs = [folder.parent / f"log-{os.urandom(4).hex()}" for _ in range(2)]
+        self.logs = [folder / f".log-{os.urandom(4).hex()}" for _ in range(2)]
         how = {"cwd": folder, "env": without_compose(given | more), "stdin": subprocess.DEVNULL, "start_new_session": True}
         with open(self.logs[0], "w") as out, open(self.logs[1], "w") as err:
             self.child = side.place(subprocess.Popen, command, stdout=out, stderr=err, **how)
@@ -241,6 +243,11 @@ class Program:
     @property
     def told(self) -> str:
         return "".join(path.read_text() for path in self.logs)
+
+    @property
+    def lines(self) -> list[str]:
+        """Of the standard output, as far as they are whole."""
+        return self.logs[0].read_text().rpartition("\n")[0].splitlines()
 
     def interrupt(self, words: str) -> None:
         wait_for(lambda: words in self.told or self.child.poll() is not None)

@@ -1,4 +1,4 @@
-"""Intent, file, steps → what is then true of the real state."""
+"""What the reporter hears, what fails and why, interrupts and kills at any moment. (Whole stories: ``tests/compose/scenarios``.)"""
 
 from __future__ import annotations
 
@@ -16,17 +16,15 @@ from helpers.projects import project, service
 from helpers.waiting import wait_for
 
 from lib import linux
-from lib.compose.acting import Down, Failed, Recorder, Restart, Start, Stop, Up, carry_out, execute, executing, observe, plan, stopping
+from lib.compose.acting import Down, Failed, Recorder, Up, carry_out, execute, executing, observe, plan, stopping
 from lib.compose.acting.reporters import Reporter
 from lib.compose.acting.waiting import NotReady, until
-from lib.compose.model import Build, Dependency, Deploy, FileGrant, FileSource, Healthcheck, Hook, Mount, Network, PreStart, Volume
-from lib.compose.model.connections import OfVolume
+from lib.compose.model import Build, Dependency, Deploy, FileGrant, FileSource, Healthcheck, Hook, Mount, Network, Volume
 from lib.compose.planning.operations import CreateNetwork, CreateVolume
 from lib.compose.services import naming
 from lib.engine import lifecycle
 from lib.engine.volumes import store
 from lib.network import every
-from lib.state import kept
 
 pytestmark = requires("root", "overlay", "busybox")
 RUNS = {"demo-db-1": "running", "demo-web-1": "running"}
@@ -53,13 +51,6 @@ def test_up_changes_nothing_the_second_time_and_down_leaves_nothing(bench):
     assert (bench.seen(), networks()) == ({}, set())
 
 
-def test_names_answer_on_the_network_of_the_project(bench):
-    bench.do(project(service("db"), service("web", command=["sh", "-c", "nslookup db; nslookup web"], depends_on={"db": Dependency()})))
-    wait_for(lambda: bench.seen()["demo-web-1"] == "exited")
-    said = log(bench.facts("demo-web-1")).decode()
-    assert said.count("Address") >= 2 and "can't" not in said, said
-
-
 def test_a_link_is_a_name_that_only_one_service_knows(bench):
     asks = ["sh", "-c", "nslookup database | grep -c Name"]
     web, other = service("web", command=asks, links=["db:database"]), service("other", command=asks)
@@ -67,44 +58,6 @@ def test_a_link_is_a_name_that_only_one_service_knows(bench):
     for name, found in (("web", b"1"), ("other", b"0")):
         wait_for(lambda name=name: bench.seen()[f"demo-{name}-1"] == "exited")
         assert log(bench.facts(f"demo-{name}-1")).split() == [found]
-
-
-def test_a_changed_key_makes_one_container_anew(bench):
-    bench.do(two())
-    before = {name: bench.facts(name)["id"] for name in RUNS}
-    heard = bench.do(two(environment={"A": "1"}))
-    after = {name: bench.facts(name)["id"] for name in RUNS}
-    assert after["demo-db-1"] == before["demo-db-1"] and after["demo-web-1"] != before["demo-web-1"]
-    assert bench.seen() == RUNS
-    assert heard.those("began")[0] == "create container demo-web-1, beside the one that it replaces"
-    assert bench.do(two(environment={"A": "1"})).heard == []
-
-
-@pytest.mark.parametrize("said", [None, OfVolume()], ids=["nothing more", "as a file has it"])
-def test_anonymous_volumes_are_handed_on_and_named_ones_stay(bench, said):
-    mounts = [Mount(type="volume", target="/own", volume=said), Mount(type="volume", source="data", target="/data")]
-    volumes = {"data": Volume(name="demo_data")}
-    words = "echo kept >> /own/x; echo kept >> /data/x; exec sleep 1000"
-
-    def at(**keys):
-        return project(service("web", command=["sh", "-c", words], volumes=mounts, **keys), volumes=volumes)
-
-    def lines() -> list[int]:
-        where = {one["target"]: store.find(one["name"]).data for one in bench.facts("demo-web-1")["mounts"]}
-        return [linux.read(f"{where[target]}/x").count("kept") for target in ("/own", "/data") if os.path.exists(f"{where[target]}/x")]
-
-    bench.do(at())
-    wait_for(lambda: lines() == [1, 1])
-    bench.do(at(environment={"A": "1"}))
-    wait_for(lambda: lines() == [2, 2])
-    bench.do(at(environment={"A": "2"}), Up(renew_volumes=True))
-    wait_for(lambda: lines() == [1, 3])
-    bench.do(at(), Down())
-    assert [one.name for one in store.every() if not one.anonymous] == ["demo_data"]
-    bench.do(at(), Down(volumes=True))
-    assert "demo_data" not in [one.name for one in store.every()]
-    for one in store.every():  # -v takes those of the containers that are there, as in Docker
-        store.remove(one.name)
 
 
 def test_a_volume_that_somebody_has_just_taken_away_is_made_as_the_file_says(bench):
@@ -123,44 +76,6 @@ def test_a_volume_that_somebody_has_just_taken_away_is_made_as_the_file_says(ben
     assert bench.do(wanted).heard == []
 
 
-def test_scale_up_and_down(bench):
-    wanted = project(service("web"))
-    bench.do(wanted, Up(scale={"web": 3}))
-    assert bench.seen() == {f"demo-web-{number}": "running" for number in (1, 2, 3)}
-    bench.do(wanted, Up(scale={"web": 1}))
-    assert bench.seen() == {"demo-web-1": "running"}
-
-
-def test_orphans_are_told_and_stay_until_they_are_to_go(bench):
-    bench.do(two())
-    bench.do(project(service("web", depends_on={})))
-    assert "demo-db-1" in bench.plan.warnings[0] and bench.seen() == RUNS
-    bench.do(project(service("web", depends_on={})), Up(remove_orphans=True))
-    assert bench.seen() == {"demo-web-1": "running"}
-
-
-def test_two_projects_at_once_do_not_see_each_other(bench):
-    jobs = [threading.Thread(target=bench.do, args=[project(service("web", scale=3), name=name)]) for name in ("one", "two")]
-    for job in jobs:
-        job.start()
-    for job in jobs:
-        job.join()
-    bench.do(project(service("web"), name="one"), Down())
-    assert bench.seen("one") == {} and set(bench.seen("two").values()) == {"running"} and networks() == {"two_default"}
-
-
-def test_labels_alone_make_nobody_a_part_of_a_project(bench):
-    """Neither an image's nor a caller's: what the engine knows of a container is its own record."""
-    wanted = project(service("web"))
-    bench.do(wanted)
-    stranger = bench.lives.facts(["sleep", "1000"])
-    stranger["config"]["labels"] |= bench.facts("demo-web-1")["config"]["labels"]
-    bench.lives.start(lifecycle.create(bench.library, stranger, "stranger"))
-    assert [one.name for one in observe(bench.library, wanted).containers] == ["demo-web-1"]
-    bench.do(wanted, Down(remove_orphans=True))
-    assert [one["name"] for one in kept.every()] == ["stranger"]
-
-
 def test_our_labels_stand_over_those_of_the_service(bench):
     bench.do(project(service("web", labels={"com.docker.compose.project": "other", "mine": "1"})))
     labels = bench.facts("demo-web-1")["config"]["labels"]
@@ -168,15 +83,6 @@ def test_our_labels_stand_over_those_of_the_service(bench):
 
 
 # -- order and conditions ---------------------------------------------------------------------------------------------
-
-
-def test_it_waits_until_the_other_one_is_healthy(bench):
-    check = Healthcheck(test=["CMD", "test", "-e", "/ok"], interval=OFTEN, retries=1000)
-    db = service("db", command=["sh", "-c", "echo up; touch /ok; exec sleep 1000"], healthcheck=check)
-    heard = bench.do(project(db, service("web", depends_on={"db": Dependency(condition="service_healthy")})))
-    done = heard.those("done")
-    assert done.index("wait for db: service_healthy") < done.index("start container demo-web-1")
-    assert observe(bench.library, "demo").of("db")[0].health == "healthy"
 
 
 def test_one_that_never_gets_healthy_keeps_the_other_from_starting(bench):
@@ -194,39 +100,11 @@ def test_one_without_a_check_can_not_be_waited_for(bench):
         bench.do(wanted)
 
 
-@pytest.mark.parametrize("required", [True, False])
-def test_it_waits_for_a_job_to_end_well(bench, required):
-    how = Dependency(condition="service_completed_successfully", required=required)
-    ends = project(service("job", command=["true"]), service("web", depends_on={"job": how}))
-    bench.do(ends)
-    assert bench.seen() == {"demo-job-1": "exited", "demo-web-1": "running"}
-    bench.do(ends, Down())
-    fails = project(service("job", command=["sh", "-c", "exit 3"]), service("web", depends_on={"job": how}))
-    if required:
-        with pytest.raises(Failed, match='service "job" didn\'t complete successfully: exit 3'):
-            bench.do(fails)
-        assert bench.seen()["demo-web-1"] == "created"
-    else:
-        assert 'optional dependency "job" didn\'t complete successfully: exit 3' in bench.do(fails).those("warned")[0]
-        assert bench.seen()["demo-web-1"] == "running"
-
-
 def test_nobody_waits_for_one_that_has_ended_to_run(bench):
     bench.do(project(service("web", command=["sh", "-c", "exit 3"])))
     wait_for(lambda: bench.seen() == {"demo-web-1": "exited"})
     with closing(stopping.Stop()) as stop, pytest.raises(NotReady, match="container demo-web-1 exited"):
         until("web", [bench.facts("demo-web-1")["id"]], "running_or_healthy", stop)
-
-
-def test_stop_start_restart(bench):
-    bench.do(two())
-    pid = bench.facts("demo-db-1")["state"]["pid"]
-    bench.do(two(), Stop())
-    assert set(bench.seen().values()) == {"exited"}
-    bench.do(two(), Start(services=["db"]))
-    assert bench.seen() == {"demo-db-1": "running", "demo-web-1": "exited"}
-    bench.do(two(), Restart(services=["db"]))
-    assert bench.seen()["demo-db-1"] == "running" and bench.facts("demo-db-1")["state"]["pid"] != pid
 
 
 def test_the_new_one_first(bench):
@@ -239,33 +117,6 @@ def test_the_new_one_first(bench):
     assert bench.seen() == {"demo-web-1": "running"} and bench.facts("demo-web-1")["id"] != before
 
 
-# -- hooks ------------------------------------------------------------------------------------------------------------
-
-
-def test_hooks_run_before_and_after_and_at_the_end(bench, tmp_path):
-    mount = Mount(type="bind", source=str(tmp_path), target="/told")
-
-    def says(word: str, kind=Hook):
-        return kind(command=["sh", "-c", f"echo {word} $WHO >> /told/all"], environment={"WHO": "me"})
-
-    wanted = project(
-        service("web", volumes=[mount], pre_start=[says("first", PreStart)], post_start=[says("then")], pre_stop=[says("last")])
-    )
-    bench.do(wanted)
-    assert (tmp_path / "all").read_text() == "first me\nthen me\n"
-    assert bench.seen() == {"demo-web-1": "running"}
-    bench.do(wanted, Down())
-    assert (tmp_path / "all").read_text() == "first me\nthen me\nlast me\n"
-
-
-@pytest.mark.parametrize(("when", "kind"), [("pre_start", PreStart), ("post_start", Hook)])
-def test_a_hook_that_fails_says_what_it_said(bench, when, kind):
-    hook = kind(command=["sh", "-c", "echo sorry; exit 3"])
-    with pytest.raises(Failed, match=rf"run {when}\[0\] of demo-db-1: {when}\[0\] ended with exit code 3: sorry"):
-        bench.do(project(service("db", **{when: [hook]}), service("web", depends_on={"db": Dependency()})))
-    assert bench.seen()["demo-web-1"] == "created"
-
-
 # -- what goes wrong --------------------------------------------------------------------------------------------------
 
 
@@ -275,13 +126,6 @@ def test_what_does_not_depend_on_the_failure_is_done_all_the_same(bench):
         bench.do(wanted)
     assert [str(one) for one in error.value.left_out] == ["start container demo-bad-1", "start container demo-after-1"]
     assert bench.seen() == {"demo-bad-1": "created", "demo-web-1": "running", "demo-after-1": "created"}
-
-
-def test_a_port_that_somebody_has_is_refused_by_name(bench):
-    ports = [{"target": 80, "published": "18080", "host_ip": "127.0.0.1"}]
-    bench.do(project(service("web", ports=ports), name="one"))
-    with pytest.raises(Failed, match="port is already allocated, by container one-web-1"):
-        bench.do(project(service("web", ports=ports), name="two"))
 
 
 def test_a_network_that_another_up_has_made_meanwhile_is_taken(bench):
@@ -334,28 +178,6 @@ def test_an_interrupt_ends_a_wait_and_a_stop(bench):
         with pytest.raises(KeyboardInterrupt):
             carry_out(bench.library, wanted, wishes, Interrupting())
         assert bench.seen() == {"demo-db-1": "running"}
-
-
-def test_a_network_with_somebody_else_on_it_stays_and_that_is_told(bench):
-    bench.do(project(service("web")))
-    stranger = bench.lives.facts(["sleep", "1000"])
-    stranger["network"] = bench.facts("demo-web-1")["network"]
-    bench.lives.start(lifecycle.create(bench.library, stranger, "stranger"))
-    heard = bench.do(project(service("web")), Down())
-    assert 'network demo_default has active endpoints (name:"stranger"' in heard.those("warned")[0]
-    assert bench.seen() == {} and networks() == {"demo_default"}
-
-
-def test_a_volume_that_somebody_else_has_stays_and_that_is_told(bench):
-    wanted = project(
-        service("web", volumes=[Mount(type="volume", source="data", target="/data")]), volumes={"data": Volume(name="demo_data")}
-    )
-    bench.do(wanted)
-    stranger = bench.lives.facts(["true"])
-    stranger["options"]["volumes"] = ["demo_data:/data"]
-    lifecycle.create(bench.library, stranger, "stranger")
-    assert "demo_data: volume is in use" in bench.do(wanted, Down(volumes=True)).those("warned")[0]
-    assert [one.name for one in store.every()] == ["demo_data"]
 
 
 def test_a_hundred_replicas(bench):

@@ -52,7 +52,7 @@ def document(project: Project, yaml: bool = False, env_files: bool = False) -> d
 
 def of_service(service: Service) -> dict[str, Any]:
     """One service, as it stands there."""
-    return _Writer(False).service(service)
+    return _Writer(False, False).service(service)
 
 
 def in_order(data: Any) -> Any:
