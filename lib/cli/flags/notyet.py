@@ -18,7 +18,7 @@ FLAGS = {
     "compose build": "builder check m/memory print provenance sbom",
     "compose config": "lock-image-digests resolve-image-digests",
     "compose publish": "app resolve-image-digests",
-    "compose up": "menu w/watch",
+    "compose up": "menu",
     "run": CONTAINER,
     "create": CONTAINER,
     "start": "checkpoint checkpoint-dir",
