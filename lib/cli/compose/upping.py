@@ -83,6 +83,7 @@ looking = several(
 )
 @options.wait
 @options.wait_timeout
+@click.option("-w", "--watch", is_flag=True, help="Watch source code and rebuild/refresh containers when files are updated.")
 @options.services
 @click.pass_obj
 def up(asked: Asked, services: tuple[str, ...], detach: bool, wait_timeout: int, no_start: bool, **words) -> None:
@@ -91,7 +92,9 @@ def up(asked: Asked, services: tuple[str, ...], detach: bool, wait_timeout: int,
         look = {name: words.pop(name) for name in LOOK}
         code_from, background = look["code_from"], detach or words["wait"]
         abort = "exit" if look["on_exit"] or code_from else "failure" if look["on_failure"] else ""
-        check(words, background, bool(abort or look["shown"] or look["attach_dependencies"]))
+        check(words, background, bool(abort or look["watch"] or look["shown"] or look["attach_dependencies"]))
+        if look["watch"] and words["no_build"]:
+            raise ValueError("--no-build and --watch are incompatible")
         asked.check([*services, *look["shown"], *look["hidden"]])
         if code_from and code_from not in asked.project.services:
             raise ValueError(f"no such service: {code_from}: not found")
@@ -103,7 +106,7 @@ def up(asked: Asked, services: tuple[str, ...], detach: bool, wait_timeout: int,
             sys.exit(stayed(asked, wished, silent, abort, look, wait_timeout))
 
 
-LOOK = ("shown", "attach_dependencies", "hidden", "no_color", "no_log_prefix", "timestamps", "on_exit", "on_failure", "code_from")
+LOOK = ("watch", "shown", "attach_dependencies", "hidden", "no_color", "no_log_prefix", "timestamps", "on_exit", "on_failure", "code_from")
 
 
 def stayed(asked: Asked, wished: Up, silent: Quiet, abort: str, look: dict, patience: int) -> int:
@@ -115,8 +118,16 @@ def stayed(asked: Asked, wished: Up, silent: Quiet, abort: str, look: dict, pati
     there = look["shown"] or (names if look["attach_dependencies"] or not wished.services else wished.services)
     there = [one for one in there if one not in look["hidden"] and (one in look["shown"] or asked.project.services[one].attach)]
     how = {"coloured": asked.coloured(look["no_color"]), "shown": not look["no_log_prefix"], "timestamps": look["timestamps"]}
+    watcher = watching(asked, names) if look["watch"] else None
     plan = carrying.prepared(asked, "up", wished, silent)
-    return Staying(asked, there, names, wished.timeout, how, abort, look["code_from"], begun).run(plan, patience)
+    return Staying(asked, there, names, wished.timeout, how, abort, look["code_from"], begun, watcher).run(plan, patience)
+
+
+def watching(asked: Asked, names: list[str]):
+    """Raises ``ValueError`` if there is nothing to be watched."""
+    from lib.cli.compose.watch.verb import Watcher
+
+    return Watcher(asked, names, tells=asked.beside)
 
 
 def check(words: dict, background: bool = False, attached: bool = False) -> None:

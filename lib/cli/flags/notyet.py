@@ -18,11 +18,20 @@ FLAGS = {
     "compose build": "builder check m/memory print provenance sbom",
     "compose config": "lock-image-digests resolve-image-digests",
     "compose publish": "app resolve-image-digests",
-    "compose up": "menu w/watch",
+    "compose up": "menu",
     "run": CONTAINER,
     "create": CONTAINER,
     "start": "checkpoint checkpoint-dir",
     "rm": "l/link",
+}
+
+WAYS = {  # what comes near to it here
+    "compose build --builder": "there is one builder here, and it needs no name",
+    "compose build --check": "build tells what is odd about a Dockerfile before its first step",
+    "compose build --memory": "BuildKit does not have it either; deploy.resources in the file limits what runs",
+    "compose build --print": "config tells what the file says of the builds",
+    "compose publish --app": "push sends the images, and publish the files",
+    "compose up --menu": "Ctrl-C stops all, --watch looks at the files, and -d leaves the terminal to you",
 }
 
 
@@ -39,3 +48,9 @@ def flag(verb: str, name: str) -> str | None:
         if name in (f"--{long}", f"-{short}" if slash else None):
             return f"--{long}"
     return None
+
+
+def told(verb: str, flag: str) -> str:
+    """What whoever types it reads: what else there is, where that is known."""
+    way = WAYS.get(f"{verb} {flag}")
+    return f"{flag} is an option of Docker's that is not done here yet" + (f": {way}" if way else "")

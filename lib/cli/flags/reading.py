@@ -80,7 +80,7 @@ class Line:
         if name in self.options:
             return self.options[name]
         if missing := notyet.flag(self.full_name, name):
-            raise Failed(f"{missing} is an option of Docker's that is not done here yet", 125)
+            raise Failed(notyet.told(self.full_name, missing), 125)
         known = [one[2:] for one in self.options if one.startswith("--")]
         raise wrong(self.command, unknown + nearest(meant[2:].partition("=")[0], known))
 

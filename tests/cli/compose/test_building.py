@@ -95,7 +95,8 @@ def test_push_skips_what_was_not_built_here(web):
     assert web("pull -q").err == "" and "Pulled" in web("pull").err
 
 
-def test_watch(web):
+@pytest.mark.parametrize("words", [("watch", "--quiet"), ("up", "--watch")])
+def test_watch(web, words):
     """A file is copied, one is taken away, one restarts, one has a command run, one has the image built anew."""
     folder = web.file.parent
 
@@ -104,7 +105,7 @@ def test_watch(web):
 
     env = os.environ | {"PYTHONPATH": str(Path(state.__file__).parents[2])}
     with open(folder.parent / "log", "w") as log:
-        line = [sys.executable, "-P", "-m", "lib.cli", "compose", "-f", str(web.file), "watch", "--quiet"]
+        line = [sys.executable, "-P", "-m", "lib.cli", "compose", "-f", str(web.file), *words]
         child = web.host.place(subprocess.Popen, line, env=env, stdout=log, stderr=subprocess.STDOUT)
     try:
         wait_for(lambda: "Watch enabled" in told())
@@ -129,4 +130,15 @@ def test_watch(web):
     finally:
         child.send_signal(2)
         code = child.wait(30)
-    assert code == 0 and told().endswith("Watch disabled\n"), told()
+    if words[0] == "watch":
+        assert code == 0 and told().endswith("Watch disabled\n"), told()
+    else:
+        assert code == 130 and told().count("exited with code") == 3, told()  # it was started again, made anew, and stopped
+        assert web("ps -a --format {{.State}}").out == "exited\n"
+
+
+def test_up_watches_only_what_there_is_to_watch(web):
+    web.write(f"services: {{web: {{image: {BUSYBOX}}}}}\n")
+    assert "none of the selected services is configured for watch" in web("up --watch", 1).err
+    assert "--no-build and --watch are incompatible" in web("up -w --no-build", 1).err
+    assert "or --watch" in web("up -dw", 1).err and web("ps -aq").out == ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,16 +21,22 @@ from lib.compose.acting import Plan, Stop
 from lib.compose.planning.operations import CreateContainer, RemoveContainer, StopContainer
 from lib.state import kept
 
+if TYPE_CHECKING:
+    from lib.cli.compose.watch.verb import Watcher
+
 INTERRUPTED = 128 + signal.SIGINT
 Which = tuple[str, int]  # the service and the number of a container
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Staying:
-    """``shown`` are the services whose logs are shown, ``stopped`` those that end with us; ``begun`` is when. ``run`` it once."""
+    """``shown`` are the services whose logs are shown, ``stopped`` those that end with us; ``begun`` is when. ``run`` it once.
+
+    As long as ``watcher`` looks at files, it is not over when all have ended: they may be made anew.
+    """
 
     def __init__(self, asked: Asked, shown: Collection[str], stopped: Collection[str], grace: int | None, look: dict, abort: str = "",
-                 code_from: str = "", begun: str = ""):  # fmt: skip
+                 code_from: str = "", begun: str = "", watcher: Watcher | None = None):  # fmt: skip
         self.asked, self.shown, self.stopped, self.grace = asked, shown, stopped, grace
         self.look, self.abort, self.code_from, self.begun = look, abort, code_from, begun
         self.sources: list = []  # what the session reads: it takes out what has ended
@@ -38,6 +45,8 @@ class Staying:
         self.code, self.interrupts = 0, 0
         self.worker: threading.Thread | None = None
         self.is_up, self.failed = False, None
+        self.watcher = watcher
+        self.watching = threading.Thread(target=told(watcher.run)) if watcher else None
 
     def run(self, plan: Plan, patience: int = 0) -> int:
         """Carry it out, and stay: the exit code. Raises ``Failed`` if that cannot be done, also in ``patience`` seconds (0: any time)."""
@@ -57,8 +66,10 @@ class Staying:
                 self.rising.start()
                 self.followed()
         finally:
-            if self.worker:
-                self.worker.join()
+            self.look_no_longer()
+            for thread in (self.worker, self.watching):
+                if thread and thread.ident:
+                    thread.join()
             for one in [self.rising, self.comings, *self.logs]:
                 one.close()
         if self.failed:
@@ -86,14 +97,22 @@ class Staying:
     def risen(self, failed: Failed | None) -> None:
         """All is started, or something could not be: then that is the end of it, and what runs runs on."""
         self.is_up = True
-        if failed and not self.interrupts and not self.worker:
-            self.failed = failed
-            self.sources[:] = [self.rising]  # which is taken out now
-            return
         for facts in self.there():
             if facts["state"]["started"] >= self.begun:  # of whose start nobody has told us
                 self.follow(facts)
+        if failed and not self.interrupts and not self.worker:
+            self.failed = failed
+            for one in self.logs:  # which may say why
+                self.session.pending.extend(one.read() or ())
+            self.sources[:] = [self.rising]  # which is taken out now
+            return
+        if self.watching and not self.watcher.over.is_set():
+            self.watching.start()
         self.enough()
+
+    def look_no_longer(self) -> None:
+        if self.watcher:
+            self.watcher.over.set()
 
     def enough(self) -> None:
         if self.comings in self.sources and not self.going_on():
@@ -118,6 +137,7 @@ class Staying:
         """Is there anything more to come?"""
         return (
             not self.is_up
+            or bool(self.watcher and not self.watcher.over.is_set())
             or any(not one.closed for one in self.logs)
             or any(one["state"]["status"] == "restarting" for one in self.there())
         )
@@ -148,6 +168,8 @@ class Staying:
         """Beside the logs, which go on until the last one has ended."""
         if self.worker:
             return
+        self.look_no_longer()
+        self.enough()
         with self.asked.beside("stop") as teller:
             teller.tell("Compose", "Stopping", words)
         self.worker = threading.Thread(target=told(self.stop_all))
@@ -155,6 +177,8 @@ class Staying:
 
     def stop_all(self) -> None:
         self.rising.end()
+        if self.watching and self.watching.ident:
+            self.watching.join()  # it may be making one anew
         wishes = Stop(services=tuple(self.stopped), timeout=self.grace)
         carrying.out(self.asked, "stop", wishes, teller=self.asked.beside("stop"))
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 
 import click
 
 from lib.cli.compose import carrying, images, members, options
 from lib.cli.compose.asked import Asked
+from lib.cli.compose.progress import Teller
 from lib.cli.compose.remote import trust
 from lib.cli.errors import Failed, errors
 from lib.cli.library import library
@@ -36,17 +38,23 @@ def watch(asked: Asked, services: tuple[str, ...], no_up: bool, prune: bool, qui
         trust.confirm(asked)
         if not no_up:
             carrying.out(asked, "up", Up(services=services, build=True))
-        watcher.run()
+        carrying.in_network()
+        with suppress(KeyboardInterrupt):
+            watcher.run()
+        click.echo("Watch disabled")
 
 
 class Watcher:
-    """Raises ``ValueError`` if there is nothing to be watched."""
+    """``run`` it, until ``over`` is set. Raises ``ValueError`` if there is nothing to be watched. ``tells`` makes who tells of it."""
 
-    def __init__(self, asked: Asked, services: Sequence[str], prune: bool = True, quiet: bool = False):
+    def __init__(
+        self, asked: Asked, services: Sequence[str], prune: bool = True, quiet: bool = False, tells: Callable[[str], Teller] | None = None
+    ):
         from lib.cli.compose.watch.rules import rules
 
         asked.check(services)
-        self.asked, self.prune, self.quiet = asked, prune, quiet
+        self.asked, self.prune, self.quiet, self.tells = asked, prune, quiet, tells or asked.teller
+        self.over = threading.Event()
         self.names = list(services or asked.project.services)
         self.rules = rules(asked.project, self.names, ignores(asked.project, self.names))
         if not self.rules:
@@ -54,15 +62,11 @@ class Watcher:
         self.seen = self.look()
 
     def run(self) -> None:
-        """Until somebody presses Ctrl-C."""
-        carrying.in_network()
+        """Until somebody has had enough."""
         self.begin()
         click.echo("Watch enabled")
-        with suppress(KeyboardInterrupt):
-            while True:
-                time.sleep(PERIOD)
-                self.step()
-        click.echo("Watch disabled")
+        while not self.over.wait(PERIOD):
+            self.step()
 
     def begin(self) -> None:
         """``initial_sync``: what is there before anything has changed."""
@@ -152,13 +156,13 @@ class Watcher:
 
     def restart(self, name: str) -> None:
         click.echo(f'Restarting service "{name}"')
-        carrying.out(self.asked, "restart", Restart(services=(name,), no_deps=True))
+        carrying.out(self.asked, "restart", Restart(services=(name,), no_deps=True), teller=self.tells("restart"))
 
     def rebuild(self, name: str) -> None:
         click.echo(f'Rebuilding service "{name}" after changes were detected...')
-        with self.asked.teller("watch") as teller:
+        with self.tells("watch") as teller:
             images.built(self.asked, teller, self.asked.project.services[name], self.quiet)
-        carrying.out(self.asked, "watch", Up(services=(name,), no_deps=True))
+        carrying.out(self.asked, "watch", Up(services=(name,), no_deps=True), teller=self.tells("watch"))
         if self.prune:
             from lib.cli.system import prunes
 
