@@ -65,14 +65,17 @@ def still(limits: dict[str, float], got: dict[str, float]) -> Picture:
 
 
 class Panel(ipywidgets.VBox):
-    """A column of widgets whose text form says what it is: a page without JupyterLab shows that."""
+    """A column of widgets whose text form says what it is: a page without JupyterLab shows that, or a ``still`` of it."""
 
-    def __init__(self, children, words: str):
+    def __init__(self, children, words: str, still: Picture | None = None):
         super().__init__(children)
-        self.words = words
+        self.words, self.still = words, still
 
     def __repr__(self) -> str:
         return self.words
+
+    def _repr_mimebundle_(self, **asked) -> dict:
+        return super()._repr_mimebundle_(**asked) | ({self.still.kind: self.still.data} if self.still else {})
 
 
 def knobs(memory: int = 48, cpus: float = 0.3, pids: int = 12) -> dict[str, float]:

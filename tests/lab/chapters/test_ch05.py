@@ -192,6 +192,7 @@ def test_whoever_is_watching_sees_it_come_up(begun, monkeypatch):
     growing.up_live(place)
     [panel] = drawn
     assert repr(panel) == "The services as they start: db, shop. It moves in JupyterLab."
+    assert "not there" in panel._repr_mimebundle_()["image/svg+xml"], "where it can't move, it is drawn as it was before"
     assert "race" not in panel.children[0].value and "<svg" in panel.children[0].value
     assert not [one for one in threading.enumerate() if one.name == growing.PAINTER]
 

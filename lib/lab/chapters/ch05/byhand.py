@@ -22,7 +22,7 @@ DONE_BY = {  # key → the module of lib that does it, whoever has asked
     "stop_grace_period": "engine/ending.py",
     "volumes": "engine/volumes/store.py",
 }
-WIDE = 96  # columns of a page
+WIDE = 84  # columns of a page
 WITHOUT = {"build": "docker build", "depends_on": "(whoever types, waits)"}  # no flag of run
 
 

@@ -69,10 +69,10 @@ def waits(place: Path) -> dict[str, dict[str, str]]:
 def up_live(place: Path, line: str = "up -d") -> None:
     """``compose up``, and meanwhile a picture of the project that is drawn anew as its services turn healthy.
 
-    On a page and in a batch run nobody watches; there one line stands for it.
+    On a page and in a batch run nobody watches; there it is drawn as it was before.
     """
     order, screen, over = waits(place), ipywidgets.HTML(), threading.Event()
-    display(Panel([screen], f"The services as they start: {', '.join(order)}. It moves in JupyterLab."))
+    display(Panel([screen], f"The services as they start: {', '.join(order)}. It moves in JupyterLab.", show.services(order, {})))
 
     def draw() -> None:
         last = None
