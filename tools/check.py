@@ -28,7 +28,7 @@ PYTHON = sys.executable
 BIN = Path(PYTHON).parent
 INTERRUPTING = ("tests/process/test_break.py",)
 MACHINES = (
-    "tests/compose/scenarios/test_shop.py",
+    "tests/compose/test_shop.py",
     "tests/test_bases.py",
     "tests/house/test_machines.py",
     "tests/lab/bench",

@@ -1,6 +1,7 @@
 """Scenarios: what somebody wants, the files, the lines that are typed, and what is then true of the real state.
 
-A scenario is a file that is read from the top, like a story (``tests/compose/scenarios`` has them, and says how they are written).
+A scenario is a file that is read from the top, like a story: ``tests/compose/scenarios`` has them, ``tests/compose/test_scenarios.py`` says
+how they are written.
 What a step does not mention is as it was before it: the same containers, networks and volumes, untouched.
 """
 

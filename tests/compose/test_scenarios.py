@@ -25,7 +25,7 @@ from lib.lab import peers
 __all__ = ["host"]
 
 pytestmark = requires("root", "overlay", "busybox", "nft", "ip")
-SCENARIOS = [pytest.param(path, id=path.stem) for path in sorted(Path(__file__).parent.glob("*.yaml"))]
+SCENARIOS = [pytest.param(path, id=path.stem) for path in sorted((Path(__file__).parent / "scenarios").glob("*.yaml"))]
 
 
 @pytest.fixture
