@@ -77,7 +77,7 @@ class Shop:
         self.running(seen)
         self("up", "--wait")
         seen["order"] = self.page("/book", b"")
-        wait_for(lambda: self.page("/").endswith(": 1 orders\n"))
+        wait_for(lambda: self.page("/").endswith(": 1 order\n"))
         seen["unchanged"] = self.states()
         self("stop")
         seen["stopped"] = self.states()
