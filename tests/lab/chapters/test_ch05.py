@@ -76,6 +76,12 @@ def test_a_cell_that_is_run_again_takes_the_older_container_s_place(begun):
     assert world.state("shop")["status"] == "running"
 
 
+def test_people_are_told_what_programs_are_spared(begun):
+    line = "run -d --network none db"
+    assert world.at_a_terminal(line).startswith("NOTE: the image keeps /data in a volume")
+    assert world.at_a_terminal(line.replace("db", "-v orders:/data db")) == "" == world.at_a_terminal("ps")
+
+
 def test_who_started_it_is_gone_and_the_keeper_is_its_parent(begun):
     pid = world.from_another_python("--name shop shop")
     assert not Path(f"/proc/{pid}").exists()
@@ -155,6 +161,16 @@ def test_a_project_is_a_folder_whose_old_files_are_gone(begun):
     assert list(projects.read(place).project.services) == ["c"]
     with pytest.raises(ValueError, match="has no 'nosuch'"):
         projects.edit(place, "nosuch", "")
+
+
+def test_a_complaint_is_told_without_the_folder_and_a_copy_is_another_project(begun):
+    place = projects.project("one", "services: {a: {imgae: box}}", **{".env": "X=1"})
+    assert projects.complaint(place, "config").startswith("compose.yaml:1:")
+    projects.edit(place, "imgae", "image")
+    assert projects.complaint(place, "config") == ""
+    for _ in range(2):
+        other = projects.copied(place, "two")
+    assert projects.read(other).project.name == "two" and (other / ".env").exists() and place.exists()
 
 
 def test_each_value_has_its_line_and_its_variable(begun):
