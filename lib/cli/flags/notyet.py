@@ -15,7 +15,7 @@ CONTAINER = """
 """
 FLAGS = {
     "compose": "all-resources compatibility",
-    "compose build": "builder check m/memory print provenance sbom",
+    "compose build": "builder m/memory print provenance sbom",
     "compose publish": "app resolve-image-digests",
     "compose up": "menu",
     "run": CONTAINER,
@@ -26,7 +26,6 @@ FLAGS = {
 
 WAYS = {  # what comes near to it here
     "compose build --builder": "there is one builder here, and it needs no name",
-    "compose build --check": "build tells what is odd about a Dockerfile before its first step",
     "compose build --memory": "BuildKit does not have it either; deploy.resources in the file limits what runs",
     "compose build --print": "config tells what the file says of the builds",
     "compose publish --app": "push sends the images, and publish the files",
