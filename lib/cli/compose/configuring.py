@@ -26,6 +26,7 @@ asked_for = several(
     click.option("--format", "template", default="", help="Format the output. Values: [yaml | json]"),
     click.option("--hash", "hashed", default="", help="Print the service config hash, one per line."),
     click.option("--images", is_flag=True, help="Print the image names, one per line."),
+    click.option("--lock-image-digests", is_flag=True, help="Produces an override file with image digests"),
     click.option("--models", is_flag=True, help="Print the model names, one per line."),
     click.option("--networks", is_flag=True, help="Print the network names, one per line."),
     click.option("--no-consistency", is_flag=True, help="Don't check model consistency - warning: may produce invalid Compose output"),
@@ -37,6 +38,7 @@ asked_for = several(
     click.option("--profiles", is_flag=True, help="Print the profile names, one per line."),
     click.option("--provenance", is_flag=True, help="Print where each value came from: file and line, .env file, shell."),
     click.option("-q", "--quiet", is_flag=True, help="Only validate the configuration, don't print anything"),
+    click.option("--resolve-image-digests", is_flag=True, help="Pin image tags to digests"),
     click.option("--services", "only_services", is_flag=True, help="Print the service names, one per line."),
     click.option("--variables", is_flag=True, help="Print model variables and default values."),
     click.option("--volumes", is_flag=True, help="Print the volume names, one per line."),
@@ -66,11 +68,33 @@ def whole(asked: Asked, services: tuple[str, ...], template: str, words: dict) -
     from lib.compose.reading import canonical
     from lib.compose.reading.canonical.writing import json_text, yaml_text
 
+    pins = words["lock_image_digests"] or words["resolve_image_digests"]
     if words["no_interpolate"]:
+        if pins:
+            raise ValueError(
+                "--no-interpolate leaves variables in the names of images, which have no digest then: leave one of the two out"
+            )
         found = canonical.uninterpolated(asked.request(**asked.reading))
         return (json_text if template == "json" else yaml_text)(found).rstrip("\n")
     write = canonical.as_json if template == "json" else canonical.as_yaml
-    return write(selected(asked, services), env_files=words["no_env_resolution"]).rstrip("\n")
+    project = selected(asked, services)
+    if pins:
+        project = with_digests(asked, project, words["lock_image_digests"])
+    return write(project, env_files=words["no_env_resolution"]).rstrip("\n")
+
+
+def with_digests(asked: Asked, project, lock: bool):
+    """Raises ``ValueError``."""
+    from lib.cli.compose.remote import pinning
+
+    project = pinning.pinned(project, asked.insecure)
+    if not lock:
+        return project
+    for name, one in project.services.items():
+        if any(hook.image for hook in one.pre_start):
+            words = "pre_start hook images are not pinned in the override file produced by --lock-image-digests"
+            click.echo(f'WARN service "{name}": {words}, use the full --resolve-image-digests output to pin them', err=True)
+    return pinning.locked(project)
 
 
 def selected(asked: Asked, services: tuple[str, ...]):

@@ -45,6 +45,7 @@ def wanted(asked: Asked, services: Collection[str], with_dependencies: bool = Fa
 
 @click.command()
 @click.option("--build-arg", "build_args", multiple=True, help="Set build-time variables for services")
+@click.option("--check", is_flag=True, help="Check build configuration")
 @click.option("--no-cache", is_flag=True, help="Do not use cache when building the image")
 @click.option("--pull", is_flag=True, help="Always attempt to pull a newer version of the image")
 @click.option("--push", "then_push", is_flag=True, help="Push service images")
@@ -55,13 +56,15 @@ def wanted(asked: Asked, services: Collection[str], with_dependencies: bool = Fa
 @click.option("--with-dependencies", is_flag=True, help="Also build dependencies (transitively)")
 @options.services
 @click.pass_obj
-def build(asked: Asked, services: tuple[str, ...], build_args: tuple[str, ...], no_cache: bool, pull: bool, then_push: bool, quiet: bool,
-          ssh: str, with_dependencies: bool) -> None:  # fmt: skip
+def build(asked: Asked, services: tuple[str, ...], build_args: tuple[str, ...], check: bool, no_cache: bool, pull: bool,
+          then_push: bool, quiet: bool, ssh: str, with_dependencies: bool) -> None:  # fmt: skip
     """Build or rebuild services."""
     with errors():
         there = [one for one in wanted(asked, services, with_dependencies) if one.build]
         if not there:
             return click.echo("WARN No services to build", err=True)
+        if check:
+            return checked(asked.project, there)
         trust.confirm(asked)
         with asked.teller("build") as teller:
             for service in in_order(asked.project, there):
@@ -102,6 +105,26 @@ def built(asked: Asked, teller: Teller, service: Service, quiet: bool = False, *
             building.say(f"[Warning] {text}")
     teller.tell(IMAGE, name, "Built")
     return ident
+
+
+def checked(project: Project, services: Iterable[Service]) -> None:
+    """Each Dockerfile is read and nothing is built; what is odd about it is told. Raises ``Failed`` if anything is."""
+    from lib.build import Build
+    from lib.compose.acting.images import release
+
+    found = 0
+    for service in services:
+        said = asked_for(project, service)
+        try:
+            warnings = Build(library(), said).file.warnings
+        finally:
+            release(said)
+        found += len(warnings)
+        for one in warnings:
+            click.echo(visible(f"WARNING: service {service.name}, line {one.line}: {one.message}"))
+    if found:
+        raise Failed(f"Check complete, {found} warning{'s have' if found > 1 else ' has'} been found!")
+    click.echo("Check complete, no warnings found.")
 
 
 def asked_for(

@@ -45,7 +45,7 @@ def without(one: Wait, error: BaseException) -> str:
     """What is so, and nobody minds."""
     if one.condition == "service_healthy":
         return f'optional dependency "{one.resource}" failed to start'
-    return f"optional dependency {str(error).removeprefix('service ')}"
+    return f"optional dependency {str(getattr(error, 'words', error)).removeprefix('service ')}"
 
 
 class Plain(Reporter):

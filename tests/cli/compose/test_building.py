@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -142,3 +143,13 @@ def test_up_watches_only_what_there_is_to_watch(web):
     assert "none of the selected services is configured for watch" in web("up --watch", 1).err
     assert "--no-build and --watch are incompatible" in web("up -w --no-build", 1).err
     assert "or --watch" in web("up -dw", 1).err and web("ps -aq").out == ""
+
+
+def test_a_dockerfile_is_checked_and_nothing_is_built(web):
+    said = web("build --check")
+    assert said.out == "Check complete, no warnings found.\n" and "demo-web" not in web.host("images").out
+    (web.file.parent / "Dockerfile").write_text(f"FROM {BUSYBOX}\nRUN true && \\\n\n  true\n")
+    said = web("build --check", 1)
+    assert "WARNING: service web, line " in said.out and re.search("Check complete, [0-9]+ warnings? ha(s|ve) been found!", said.err)
+    (web.file.parent / "Dockerfile").write_text(f"FROM {BUSYBOX}\nRUNN x\n")
+    assert "RUNN" in web("build --check", 1).err

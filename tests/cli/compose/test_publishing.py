@@ -9,12 +9,14 @@ import subprocess
 
 import pytest
 from helpers.commands import Command
+from helpers.hosts import BUSYBOX
 from helpers.needs import COMPOSE, requires
 from helpers.registries import certificate
 
 from lib.cli.compose import artifact
 from lib.cli.compose.artifact import ENV_FILE, FILE, MANIFEST, PROJECT, Layer, NoArtifact
-from lib.images import digests
+from lib.engine.naming import shortnames
+from lib.images import Library, Store, digests
 from lib.lab.registry import LocalRegistry
 from lib.registry.uploads import Upload
 
@@ -168,3 +170,27 @@ def test_what_is_no_project_is_refused(demo, registry, case):
 def test_what_is_too_large_is_not_fetched(layers):
     with pytest.raises(NoArtifact, match="at most 64 files of 1 MiB each"):
         artifact.layers_of({"layers": layers}, "oci://x")
+
+
+@requires("root", "overlay", "busybox")
+@pytest.mark.parametrize("option", ["--resolve-image-digests", "--lock-image-digests", "--lock-image-digests --format json"])
+def test_images_are_pinned_to_the_digests_that_their_registry_has(demo, suitcase, registry, option, request):
+    name, beside = (
+        f"{registry.name}/a/b:1",
+        "pre_start: [{image: IMAGE, command: 'true'}], volumes: [{type: image, source: IMAGE, target: /x}]",
+    )
+    shortnames.make(Library(Store()), BUSYBOX)
+    assert suitcase(f"tag {BUSYBOX} {name}").code == suitcase(f"push {name}").code == 0
+    text = f"services:\n  web: {{image: IMAGE, {beside}}}\n  built: {{build: .}}\n"
+    (demo / "compose.yaml").write_text(text.replace("IMAGE", f"'{name}'"))
+    said = suitcase(f"compose config {option}")
+    assert said.code == 0 and f"{name}@sha256:" in said.out and ("hook images are not pinned" in said.err) == ("lock" in option)
+    if COMPOSE.exists():
+        docker = request.getfixturevalue("docker")
+        assert said.out.rstrip("\n") == theirs("config", *option.split(), DOCKER_HOST=docker.socket).stdout.rstrip("\n")
+
+
+def test_what_cannot_be_pinned(demo, suitcase, registry):
+    (demo / "compose.yaml").write_text(f"services: {{web: {{image: '{registry.name}/a/none:1'}}}}\n")
+    assert f"failed to resolve digest for {registry.name}/a/none:1: " in suitcase("compose config --resolve-image-digests").err
+    assert "leave one of the two out" in suitcase("compose config --lock-image-digests --no-interpolate").err

@@ -89,7 +89,9 @@ def test_what_is_waited_for_is_told_also_if_it_is_ready():
 def test_what_is_not_ready(condition, how, last, capsys):
     wanted = needing(condition, **how)
     healthy = condition == "service_healthy"
-    error = NotReady("container demo-db-1 is unhealthy" if healthy else 'service "db" didn\'t complete successfully: exit 3')
+    error = NotReady(
+        "container demo-db-1 is unhealthy" if healthy else 'service "db" didn\'t complete successfully: exit 3', " (suitcase logs x)"
+    )
     words = [word for word in played(plan(wanted, observed(wanted), Up()), "up", Wait=error) if word.startswith("Container demo-db-1 ")]
     assert words[-2:] == ["Container demo-db-1 Waiting", f"Container demo-db-1 {last}"]
     assert ("WARN optional dependency" in capsys.readouterr().err) == (how != {})

@@ -34,13 +34,15 @@ services:
     env_file: [OUTSIDE/my.env, theirs.env]
     label_file: OUTSIDE/my.labels
     volumes: ["/etc:/host-etc", "./here:/here:ro", "data:/data", "mine:/mine"]
-    build: {context: OUTSIDE, args: [MY_ARG], ssh: [default]}
+    build: {context: OUTSIDE, additional_contexts: {more: /home, own: ., far: "https://there/x.git"}, args: [MY_ARG], ssh: [default]}
+    networks: [default, office]
     secrets: [word, key]
     pid: host
     privileged: true
     cap_add: [SYS_ADMIN]
     volumes_from: ["container:db"]
     develop: {watch: [{path: OUTSIDE, action: sync, target: /x}]}
+networks: {office: {external: true}}
 volumes:
   data: {driver_opts: {type: none, o: bind, device: /srv}}
   mine: {external: true, name: photos}
@@ -80,6 +82,8 @@ def test_what_it_wants_is_found(places):
         "/etc of this machine, to write to",
         f"{folder}/here of this machine",
         f"the folder {outside}, from which its image is built",
+        "the folder /home, from which its image is built",
+        "the network office, and who is on it",
         "your SSH agent, while its image is built",
         f"the files below {outside}, as they change",
         "pid: host",

@@ -114,7 +114,18 @@ def of_services(tree, folders: tuple[str, ...]) -> Iterator[str]:
         for key, node in service.map.items():
             if any(strange(one, folders) for one in nodes(node)):
                 theirs = [one for one in node.items if any(strange(part, folders) for part in nodes(one))]
-                yield from (f"{words} (service {name})" for words in of_key(key, node, theirs))
+                own = of_build(node, folders) if key == "build" else of_key(key, node, theirs)
+                yield from (f"{words} (service {name})" for words in own)
+
+
+def of_build(node, folders: tuple[str, ...]) -> Iterator[str]:
+    """What an image is built from, unless it came along."""
+    more = node.get("additional_contexts")
+    for context in (node.text("context"), *(str(one.value) for one in (more.map.values() if more else ()))):
+        if os.path.isabs(context) and context not in folders and not within(context, folders):
+            yield f"the folder {context}, from which its image is built"
+    if node.get("ssh"):
+        yield "your SSH agent, while its image is built"
 
 
 def of_key(key: str, node, items: list) -> Iterator[str]:
@@ -123,10 +134,6 @@ def of_key(key: str, node, items: list) -> Iterator[str]:
         for one in items:
             if one.text("type") == "bind":
                 yield f"{one.text('source')} of this machine{'' if one.text('read_only') == 'true' else ', to write to'}"
-    elif key == "build":
-        yield f"the folder {node.text('context')}, from which its image is built"
-        if node.get("ssh"):
-            yield "your SSH agent, while its image is built"
     elif key == "develop":
         for one in node.get("watch").items if node.get("watch") else ():
             yield f"the files below {one.text('path')}, as they change"
@@ -140,7 +147,7 @@ def of_key(key: str, node, items: list) -> Iterator[str]:
 
 
 def of_the_rest(loaded, folders: tuple[str, ...]) -> Iterator[str]:
-    """Secrets and configs that are files or variables of this machine, and volumes that may have been there before."""
+    """Secrets and configs that are files or variables of this machine; networks and volumes that may have been there before."""
     for kind in ("secrets", "configs"):
         for key, node in entries(loaded.tree, kind).items():
             if strange(node, folders):
@@ -148,11 +155,12 @@ def of_the_rest(loaded, folders: tuple[str, ...]) -> Iterator[str]:
                     yield f"the file {path} ({kind[:-1]} {key})"
                 if name := node.text("environment"):
                     yield f"the variable {name} ({kind[:-1]} {key})"
-    for key, node in entries(loaded.tree, "volumes").items():
-        if strange(node, folders):
-            options = node.get("driver_opts")
-            if options and (device := options.text("device")):
-                yield f"{device} of this machine (volume {key})"
-            name = loaded.project.volumes[key].name if key in loaded.project.volumes else ""
-            if name and name != f"{loaded.project.name}_{key}":
-                yield f"the volume {name}, and what is in it"
+    for kind, inside in (("networks", "who is on it"), ("volumes", "what is in it")):
+        for key, node in entries(loaded.tree, kind).items():
+            if strange(node, folders):
+                options = node.get("driver_opts") if kind == "volumes" else None
+                if options and (device := options.text("device")):
+                    yield f"{device} of this machine (volume {key})"
+                there = getattr(loaded.project, kind)
+                if key in there and there[key].name not in ("", f"{loaded.project.name}_{key}"):
+                    yield f"the {kind[:-1]} {there[key].name}, and {inside}"

@@ -36,7 +36,7 @@ def document(project: Project, yaml: bool = False, env_files: bool = False) -> d
         env_files: Name the files of variables, as they have not been read.
     """
     writer = _Writer(yaml, env_files)
-    found: dict[str, Any] = {"name": project.name}
+    found: dict[str, Any] = {"name": project.name} if project.name or not yaml else {}
     found["services"] = {name: writer.service(service) for name, service in sorted(project.services.items())}
     used = _used(project)
     for kind in ("networks", "volumes", "secrets", "configs"):
