@@ -79,7 +79,7 @@ class Shop:
         seen["order"] = self.page("/book", b"")
         wait_for(lambda: self.page("/").endswith(": 1 order\n"))
         seen["unchanged"] = self.states()
-        self("stop")
+        self("stop", "-t", "60")  # on a busy machine two seconds may be too few for Python
         seen["stopped"] = self.states()
         self("down")
         seen["after down"] = vars(self.look())
