@@ -78,6 +78,10 @@ class Telling(acting.Reporter):
         self.groups = {id(one): group for group, those in groups(plan, self.verb) for one in those}
         for text in plan.warnings:
             self.warned(text)
+        if any(isinstance(one, CreateContainer) for one in plan.operations):
+            from lib.cli.compose import uncovered
+
+            uncovered.tell(plan)
         self.stopped = {one.ident for one in plan.operations if isinstance(one, StopContainer)}
         worked_at = {one.resource for one in plan.operations}
         for name in plan.kept:
