@@ -70,11 +70,12 @@ def out(asked: Asked, verb: str, wishes: acting.Wishes, patience: int = 0, quiet
     """The plan, carried out. Raises ``Failed``, ``ValueError``; also if it takes more than ``patience`` seconds, where that is not 0."""
     project = asked.known or named(asked)
     if asked.dry_run:
-        found = acting.plan(project, acting.observe(library(), project), wishes)
+        with asked.pointing():
+            found = acting.planned(library(), project, wishes)
         click.echo(visible(str(found)))
         return found
     how = {"at_once": asked.parallel} if asked.parallel > 0 else {}
-    with asked.teller(verb) as teller, limited(patience) as stop:
+    with asked.pointing(), asked.teller(verb) as teller, limited(patience) as stop:
         try:
             return acting.carry_out(library(), project, wishes, Telling(Teller() if quiet else teller), stop=stop, **how)
         except acting.Failed as error:

@@ -175,14 +175,17 @@ def healthcheck(service: Service) -> dict:
 def restart(service: Service) -> dict:
     """As a container's facts have it: ``restart``, or below ``deploy`` what a swarm would say. Raises ``ValueError``."""
     name, _, most = service.restart.partition(":")
+    times = {}
     if service.deploy and (policy := service.deploy.restart_policy):
         name, most = {"none": "no", "any": "always", "": "always"}.get(policy.condition, policy.condition), str(policy.max_attempts or "")
-        most = most if name == "on-failure" else ""
+        times = {word: value / SECOND for word in ("delay", "window") if (value := getattr(policy, word))}
     if name in ("", "no"):
         return {}
     if name not in NAMES or (most and not most.isdecimal()):
-        raise ValueError(f"service {service.name}: restart cannot be {service.restart!r}: no, always, on-failure[:3] or unless-stopped")
-    return {"name": name, "most": int(most or 0)}
+        raise ValueError(f"service {service.name}: restart cannot be {name!r}: no, always, on-failure[:3] or unless-stopped")
+    if most and name != "on-failure" and not (service.deploy and service.deploy.restart_policy):
+        raise ValueError(f"service {service.name}: restart cannot be {service.restart!r}: only on-failure has a number of tries")
+    return {"name": name, "most": int(most or 0), **times}
 
 
 def log(service: Service) -> dict:
