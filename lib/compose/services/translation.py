@@ -34,6 +34,7 @@ class Wanted:
     service: Service
     number: int = 1
     oneoff: bool = False
+    owner: str = ""  # of a hook's container: the program that waits for it, see ``state.Owner``
     aliases: bool = True  # is it to be found by the service's name, too?
     inherits: Mapping[str, str] = field(default_factory=dict)
     other: Callable[[str], dict] = lambda name: {"id": name}
@@ -205,7 +206,7 @@ def record(wanted: Wanted, image: Image) -> dict:
         "hash": config_hash(service), "keys": naming.keys(project, service), "working_dir": project.working_dir, "files": project.files,
         "depends_on": {name: one.model_dump() for name, one in dependencies.of(service).items()},
         "pre_stop": [one.model_dump(exclude_defaults=True) for one in service.pre_stop],
-    }  # fmt: skip
+    } | ({"owner": wanted.owner} if wanted.owner else {})  # fmt: skip
 
 
 def labels(wanted: Wanted, image: Image) -> dict[str, str]:
