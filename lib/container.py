@@ -89,7 +89,7 @@ class Container:
         self.shares = {"ipc": ipc, "pid": pid_mode, "uts": uts, "cgroup": cgroupns}
         self.tuning = tuned(sysctls, oom_score_adj, network != "host", ipc == "private")
         self.network = connected(network, self.id, self.name, self.hostname)
-        self.files = own_files(f"{self.folder}-files", self.hostname, self.network)
+        self.files = own_files(f"{self.folder}-files", self.hostname, self.network, self.domainname)
         mounts = [*self.extra_mounts(), *own_mounts(volumes, tmpfs), *mounts]
         layers = [bases.find(one) for one in ([image] if isinstance(image, str) else image)]
         self.rootfs = RootFS(
@@ -231,11 +231,11 @@ def on_network(network) -> list:
     return network.ingredients
 
 
-def own_files(folder: str, hostname: str, network) -> Files:
+def own_files(folder: str, hostname: str, network, domain: str = "", hosts: Sequence[Sequence[str]] = ()) -> Files:
     """What the files in ``/etc`` say of the networks that it is on."""
     if isinstance(network, str):
-        return Files(folder, hostname, network)
-    return Files(folder, hostname, resolvers=network.resolvers, hosts=network.hosts, own=network.own)
+        return Files(folder, hostname, network, hosts=hosts, domain=domain)
+    return Files(folder, hostname, resolvers=network.resolvers, hosts=network.hosts, own=network.own, domain=domain)
 
 
 def nodes(devices: Sequence[str]) -> list:

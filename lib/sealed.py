@@ -28,9 +28,9 @@ def memory_file(name: str) -> int:
         return os.memfd_create(name, flags)
 
 
-def sealed_copy(path: str) -> int:
-    """A descriptor of a sealed copy of the file at ``path``, to be executed. Raises ``OSError``."""
-    copy = memory_file(os.path.basename(path))
+def sealed_copy(path: str, name: str = "") -> int:
+    """A descriptor of a sealed copy of the file at ``path``, to be executed; ``ps`` calls it by ``name``. Raises ``OSError``."""
+    copy = memory_file(name or os.path.basename(path))
     try:
         with open(path, "rb") as file:
             left = os.fstat(file.fileno()).st_size

@@ -16,7 +16,8 @@ class Options:
 
     ``resolve`` finds a base image by its name and platform, and pulls it if need be, until ``stopping`` (``pace.Stopping``) is set.
     ``default_network`` says what RUN's network ``default`` is, as ``Container`` takes it; it is asked when a RUN runs. ``allow`` is what a
-    Dockerfile may ask for beyond that: ``network.host``.
+    Dockerfile may ask for beyond that: ``network.host``. ``hosts`` are names that RUN finds in its /etc/hosts, each with its address, which
+    may be ``host-gateway``.
     """
 
     context: str = "."
@@ -34,6 +35,7 @@ class Options:
     network: str = "default"
     default_network: Callable[[], object] = lambda: "host"  # the machine's
     allow: tuple[str, ...] = ()
+    hosts: tuple[tuple[str, str], ...] = ()
     platform: dict[str, str] | None = None
     dry: bool = False  # only find out which steps are cached; a step that is not is taken to change everything after it
     resolve: Callable[..., Image] | None = None

@@ -12,9 +12,9 @@ import os
 import signal
 import stat
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lib import inside, process, state
@@ -29,7 +29,7 @@ from lib.ingredients.cgroups import ALLOWED
 from lib.process import Exit, Plan, Process
 from lib.shield import Shield
 
-HOSTNAME = "suitcase-build"
+HOSTNAME, HERE = "suitcase-build", "127.0.0.1"
 TICK = 0.05  # s
 
 
@@ -37,7 +37,7 @@ TICK = 0.05  # s
 class Command:
     """What a RUN runs, and as whom. ``layers`` are folders, the lowest first; ``env`` is what the program gets.
 
-    ``network`` is as ``Container`` takes it.
+    ``network`` is as ``Container`` takes it, ``hosts`` as ``Wishes`` does.
     """
 
     argv: list[str]
@@ -47,6 +47,16 @@ class Command:
     user: RunAs = field(default_factory=RunAs)
     network: object = "host"
     wishes: tuple[Wish, ...] = ()
+    hosts: Sequence[tuple[str, str]] = ()
+
+    def where(self):
+        """Its network, which finds these names."""
+        alone = isinstance(self.network, str) or not self.hosts
+        return self.network if alone else replace(self.network, hosts=[*self.network.hosts, *self.hosts])
+
+    def lines(self) -> list[tuple[str, str]]:
+        """For its /etc/hosts, where it is on no network that writes them. The machine itself is near then."""
+        return [(HERE if address == "host-gateway" else address, name) for name, address in self.hosts if isinstance(self.network, str)]
 
 
 class Runner:
@@ -59,7 +69,7 @@ class Runner:
         self.store, self.command, self.upper, self.sources = store, command, upper, sources
         self.secrets, self.ssh, self.stopping = secrets, ssh, stopping or threading.Event()
         self.id = state.new_id()
-        self.network = connected(command.network, self.id, HOSTNAME, HOSTNAME)
+        self.network = connected(command.where(), self.id, HOSTNAME, HOSTNAME)
         self.scratch = f"{upper}.work"
         self.private = str(state.runtime_dir() / f"{self.id}-mounts")  # in memory: secrets go there
         self.env = {"PATH": PATH, "HOME": command.user.home, **command.env}
@@ -86,7 +96,7 @@ class Runner:
                 return done
 
     def files(self) -> Files:
-        return own_files(str(state.folder("containers") / f"{self.id}-files"), HOSTNAME, self.network)
+        return own_files(str(state.folder("containers") / f"{self.id}-files"), HOSTNAME, self.network, hosts=self.command.lines())
 
     def plan(self, mounts: list[Mount]) -> Plan:
         rootless, host_network = os.geteuid() != 0, self.network == "host"

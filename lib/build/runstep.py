@@ -33,7 +33,7 @@ class RunStep:
         parts = {
             "command": argv, "env": self.env, "user": self.user, "workdir": self.workdir, "network": self.network,
             "mounts": [self.mount_part(mount) for mount in self.mounts],
-        }  # fmt: skip
+        } | ({"hosts": [list(one) for one in hosts]} if (hosts := self.build.options.hosts) else {})  # fmt: skip
         words = [f"{name}={value}" for name, value in self.state.args.items()]
         shown = f"|{len(words)} {' '.join(words)} {' '.join(argv)}" if words else f"RUN {text}"
         return Work("run", parts, lambda place: self.do(place, argv), shown)
@@ -68,6 +68,7 @@ class RunStep:
             who,
             self.where(),
             self.mounts,
+            options.hosts,
         )
         Changes(Merged(folders), place)  # the top folder looks as before
         secrets, ssh = self.entrusted()

@@ -15,7 +15,8 @@ class Files:
     """``/etc/hostname``, ``/etc/hosts`` and ``/etc/resolv.conf``: written for this container, bound over the image's.
 
     ``resolvers`` is the last one's text; on the host's network it is the host's own, if nothing is said. ``hosts`` are more lines of the
-    second one (address, name …); ``own`` are its own addresses, which are known only when it joins its networks.
+    second one (address, name …); ``own`` are its own addresses, which are known only when it joins its networks. With a ``domain`` its
+    whole name stands before the short one, so that ``hostname -f`` finds it.
     """
 
     folder: str
@@ -24,9 +25,16 @@ class Files:
     resolvers: str | None = None
     hosts: Sequence[Sequence[str]] = ()
     own: Sequence[Ref] = ()
+    domain: str = ""
+
+    @property
+    def names(self) -> list[str]:
+        """Its own in ``/etc/hosts``, as Docker has them: the whole name, and what of it comes before the first dot."""
+        whole = f"{self.hostname}.{self.domain}" if self.domain else self.hostname
+        return list(dict.fromkeys([whole, whole.partition(".")[0] or whole]))
 
     def texts(self) -> dict[str, str]:
-        lines = [("127.0.0.1", "localhost"), ("::1", "localhost ip6-localhost"), *([] if self.own else [("127.0.1.1", self.hostname)])]
+        lines = [("127.0.0.1", "localhost"), ("::1", "localhost ip6-localhost"), *([] if self.own else [("127.0.1.1", *self.names)])]
         hosts = "".join("\t".join(line) + "\n" for line in [*lines, *self.hosts])
         return {"hostname": self.hostname + "\n", "hosts": hosts, "resolv.conf": self.name_servers()}
 
@@ -50,7 +58,7 @@ class Files:
                 for name, text in self.texts().items()
             ),
             *(
-                Step("provide", "add_line", (f"{self.folder}/hosts", [one, self.hostname]), "its own name is its own address")
+                Step("provide", "add_line", (f"{self.folder}/hosts", [one, *self.names]), "its own name is its own address")
                 for one in self.own
             ),
         ]

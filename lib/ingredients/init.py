@@ -13,6 +13,8 @@ from lib.process import Ref, Step
 
 TINI = "/usr/bin/tini-static"  # the program that Docker calls docker-init; static, so that it needs nothing of the image's
 
+NAME = "docker-init"  # what it is called in there, as with Docker
+
 
 class Init:
     """tini becomes PID 1: it starts the program as its child, passes signals on to it, and reaps whatever it leaves behind. See tini(1)."""
@@ -25,6 +27,6 @@ class Init:
             words = "--init needs the program tini: apt-get install tini (make setup does it)"
             raise FileNotFoundError(errno.ENOENT, words, self.program)
         return [
-            Step("prepare", "sealed_copy", (self.program,), "the container's PID 1 could overwrite the file itself", gives="init"),
-            Step("init", "under_init", (Ref("init"), "docker-init", "--"), "PID 1 passes signals on and waits for orphans"),
+            Step("prepare", "sealed_copy", (self.program, NAME), "the container's PID 1 could overwrite the file itself", gives="init"),
+            Step("init", "under_init", (Ref("init"), NAME, "--"), "PID 1 passes signals on and waits for orphans"),
         ]

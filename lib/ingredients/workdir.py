@@ -7,6 +7,9 @@ import os
 from lib.process import Step, check_text
 from lib.visible import visible
 
+ULIMITS = ("as", "core", "cpu", "data", "fsize", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "rttime",
+           "sigpending", "stack")  # fmt: skip
+
 
 class WorkDir:
     """The folder in which the program starts (made if it is missing and ``make``), and the umask and limits that Docker gives it."""
@@ -26,3 +29,11 @@ def absolute(workdir: str) -> str:
     if not workdir.startswith("/"):
         raise ValueError(f"the working directory '{visible(workdir)}' is invalid, it needs to be an absolute path")
     return os.path.normpath(workdir)
+
+
+def check_ulimit(name: str, soft: int, hard: int) -> None:
+    """Raises ``ValueError``, in Docker's words; -1 is no limit."""
+    if name not in ULIMITS:
+        raise ValueError(f"invalid ulimit type: {name} (there is {', '.join(ULIMITS)})")
+    if hard != -1 and (soft == -1 or soft > hard):
+        raise ValueError(f"ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}")

@@ -136,8 +136,8 @@ class Line:
                 raise TimeLimit(self.patience, words=self.where_it_hangs())
         try:
             message, fds, flags = with_descriptors(line, 4)
-        except ConnectionResetError:  # it ended without reading what we had told it
-            return None
+        except ConnectionResetError:  # it ended without reading what we had told it; what it said before that comes now
+            message, fds, flags = with_descriptors(line, 4)
         if not message:
             return None
         if flags & socket.MSG_CTRUNC:

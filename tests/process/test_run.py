@@ -6,6 +6,7 @@ import os
 import re
 import resource
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -21,6 +22,7 @@ from lib import linux, state
 from lib.ingredients import Namespaces, RootFS
 from lib.process import LIVE, Plan, Starter, Step, StepError, TimeLimit
 from lib.process.line import Line
+from lib.process.messages import say
 
 pytestmark = requires("root", "overlay", "busybox")
 
@@ -505,3 +507,15 @@ def test_a_failing_stdout_of_the_caller_removes_the_container(monkeypatch):
 def test_time_of_a_run_is_told():
     started = time.monotonic()
     assert 0 <= sh("true").seconds <= time.monotonic() - started
+
+
+def test_what_it_said_last_is_heard_though_it_never_read_what_it_was_told():
+    """A child that fails at once, while its caller is slow: its end cuts the line, and must not take its words along."""
+    line = Line([], 1.0)
+    line.socket, childs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with line.socket, childs:
+        say(childs, {"created": True})
+        line.tell(b"mapped")
+        childs.close()
+        assert line.next(line.socket)[0]["created"] is True
+        assert line.next(line.socket) is None

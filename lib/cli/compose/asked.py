@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -111,6 +112,19 @@ class Asked:
         for name in services:
             if self.known and name not in self.known.services and name not in self.known.disabled:
                 raise ValueError(f"no such service: {name}")
+
+    @contextmanager
+    def pointing(self) -> Iterator[None]:
+        """What the file says and cannot be is told with its place. Raises ``ComposeError``."""
+        try:
+            yield
+        except ValueError as error:
+            from lib.compose.reading.nodes import ComposeError, at
+            from lib.compose.services.possible import Impossible
+
+            if not isinstance(error, Impossible):
+                raise
+            raise ComposeError(str(error), at(self.loaded.tree, error.path)) from None
 
     # -- progress -------------------------------------------------------------------------------------------------------
 

@@ -24,16 +24,17 @@ def out(asked: Asked, verb: str, wishes: acting.Wishes, patience: int = 0, quiet
     """The plan, carried out. Raises ``Failed``, ``ValueError``; also if it takes more than ``patience`` seconds, where that is not 0."""
     project = asked.project if isinstance(wishes, acting.Up) else asked.known or Outline(asked.called)
     if asked.dry_run:
-        found = acting.plan(project, acting.observe(library(), project), wishes)
+        with asked.pointing():
+            found = acting.planned(library(), project, wishes)
         click.echo(visible(str(found)))
         return found
-    with teller or asked.teller(verb) as teller, limited(patience) as stop, failing():
+    with asked.pointing(), teller or asked.teller(verb) as teller, limited(patience) as stop, failing():
         return acting.carry_out(library(), project, wishes, Telling(teller, verb, quiet), stop=stop, **at_once(asked))
 
 
 def prepared(asked: Asked, verb: str, wishes: acting.Wishes, quiet: Quiet) -> acting.Plan:
     """The first half: what is left to be done, with the images here that it needs. Raises ``Failed``, ``ValueError``."""
-    with asked.teller(verb) as teller, failing():
+    with asked.pointing(), asked.teller(verb) as teller, failing():
         return acting.prepared(library(), asked.project, wishes, Telling(teller, verb, quiet), **at_once(asked))
 
 

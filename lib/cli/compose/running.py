@@ -136,6 +136,10 @@ def mount(word: str) -> Mount:
 
 def made_ready(asked: Asked, one: Service, values: dict, teller: Teller) -> None:
     """What it depends on runs, and is as it is to be; its networks and volumes are there, and its image."""
+    from lib.compose.services import possible
+
+    with asked.pointing():
+        possible.check(asked.project, one)
     needs = () if values["no_deps"] else tuple(name for name in one.depends_on if name in asked.project.services)
     if needs:
         wishes = Up(services=needs, no_recreate=True, remove_orphans=values["remove_orphans"])

@@ -84,21 +84,16 @@ def duration(text: str) -> int:
         raise ValueError(f'time: invalid duration "{text}"') from None
 
 
-ULIMITS = ("as", "core", "cpu", "data", "fsize", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "rttime",
-           "sigpending", "stack")  # fmt: skip
-
-
 def ulimit(text: str) -> tuple[str, int, int]:
     """``nofile=1024:2048``, ``core=0``; -1 is no limit. See getrlimit(2)."""
     name, equals, numbers = text.partition("=")
     soft, colon, hard = numbers.partition(":")
     if not equals or not all(re.fullmatch(r"-1|\d{1,19}", one) for one in (soft, hard if colon else soft)):
         raise ValueError(f"invalid ulimit argument: {text}")
-    if name not in ULIMITS:
-        raise ValueError(f"invalid ulimit type: {name} (there is {', '.join(ULIMITS)})")
+    from lib.ingredients.workdir import check_ulimit
+
     low, high = int(soft), int(hard if colon else soft)
-    if high != -1 and (low == -1 or low > high):
-        raise ValueError(f"ulimit soft limit must be less than or equal to hard limit: {low} > {high}")
+    check_ulimit(name, low, high)
     return name, low, high
 
 

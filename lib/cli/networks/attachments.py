@@ -148,14 +148,16 @@ def laid_over(first: Attachment, values: dict) -> Attachment:
 
 def check(networks: list[Attachment]) -> None:
     """Raises ``ValueError``, in Docker's words."""
+    from lib.engine.networks.published import mac  # a help text needs none
+
     names = [one.network for one in networks]
     for one in networks:
         if not one.network.strip():
             raise ValueError("no name set for network")
         if names.count(one.network) > 1:
             raise ValueError(f'network "{one.network}" is specified multiple times')
-        if one.mac and not re.fullmatch("([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}", one.mac):
-            raise ValueError(f"{one.mac} is not a valid mac address")
+        if one.mac:
+            mac(one.mac)
         if one.aliases and not user_defined(one.network):
             raise ValueError("network-scoped aliases are only supported for user-defined networks")
     if len({user_defined(name) for name in names}) > 1:

@@ -15,7 +15,7 @@ __getattr__, __all__ = hand_on(
         "planning.plans": "plan",
         "planning.telling": "why",
         "acting.executing": "Failed execute",
-        "acting.carrying": "carry_out done prepared",
+        "acting.carrying": "carry_out done planned prepared",
         "acting.reporters": "Plain Recorder Reporter",
     },
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lib.compose.acting.reporters import Reporter
 from lib.compose.outline import Outline
 from lib.compose.planning.observing import observe
-from lib.compose.planning.operations import OF_IMAGES, Plan
+from lib.compose.planning.operations import OF_IMAGES, CreateContainer, Plan
 from lib.compose.planning.plans import plan
 from lib.compose.planning.wanted import Up, Wishes
 from lib.images import Library
@@ -31,14 +31,25 @@ def prepared(library: Library, project: Project | Outline, wishes: Wishes, repor
 
     Images come first, and then it is planned anew: only when they are here can be said which containers are made from older ones.
     """
-    found = plan(project, observe(library, project), wishes)
+    found = planned(library, project, wishes)
     if isinstance(wishes, Up) and (images := found.only(*OF_IMAGES)):
         done(library, images, reporter, **how)
-        found = plan(project, observe(library, project), replace(wishes, images=False))
+        found = planned(library, project, replace(wishes, images=False))
     if os.geteuid() and found:
         from lib.engine.networks import rootless
 
         rootless.enter(begin=True)  # not before: a registry of this machine cannot be reached from there
+    return found
+
+
+def planned(library: Library, project: Project | Outline, wishes: Wishes) -> Plan:
+    """What has to be done. Raises ``ValueError``; ``Impossible`` for a container that could not be made, before anything is."""
+    found = plan(project, observe(library, project), wishes)
+    if made := {one.service: one.model for one in found.operations if isinstance(one, CreateContainer)}:
+        from lib.compose.services import possible  # a project that is as it is to be need not load it
+
+        for service in made.values():
+            possible.check(project, service)
     return found
 
 

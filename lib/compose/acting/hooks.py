@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable
 from contextlib import closing
 
-from lib import linux
+from lib import linux, state
 from lib.compose.acting import images
 from lib.compose.acting.stopping import Stop
 from lib.compose.model import PreStart, Project, Service
@@ -77,7 +77,8 @@ def before(library: Library, project: Project, stop: Stop, one: RunHook, facts: 
     """Before the container of these facts starts. Raises ``HookFailed``, ``Interrupted``."""
     service = of_its_own(one.model, one.hook, facts["id"])
     image = images.of(library, project, service)
-    wanted = translation.Wanted(project, service, one.number, oneoff=True, aliases=False, other=other)
+    own = state.Owner.current().name
+    wanted = translation.Wanted(project, service, one.number, oneoff=True, owner=own, aliases=False, other=other)
     name = f"{one.resource}-pre_start-{one.place}-{os.urandom(4).hex()}"
     with wishes.kept(image):
         made = lifecycle.create(library, translation.facts(wanted, image), name, volumes=mounts.described(project))

@@ -11,6 +11,7 @@ from lib import linux
 from lib.compose.acting.stopping import Stop
 from lib.compose.model import Build, Project, Service
 from lib.compose.services import naming
+from lib.compose.services.connections import host
 from lib.images import Image, ImageError, Library
 from lib.state import kept
 
@@ -113,6 +114,7 @@ def options(library: Library, project: Project, service: Service):
         network=said.network or "default",
         default_network=default_network,
         allow=tuple(said.entitlements),
+        hosts=tuple((name, address) for name, those in said.extra_hosts.items() for address in map(host, those)),
         platform=parse_platform(place) if place else None,
         resolve=partial(resolve.image, library, pull="always" if said.pull else "missing"),
         cache_from=tuple(said.cache_from),

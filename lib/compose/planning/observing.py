@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from lib.compose.services.naming import LABEL, image
 from lib.images import Image, ImageError, Library
 from lib.state import kept
+from lib.state.owner import alive
 
 if TYPE_CHECKING:
     from lib.compose.model import Project
@@ -34,6 +35,7 @@ class Container:
     depends_on: dict[str, dict] = field(default_factory=dict)
     pre_stop: tuple[dict, ...] = ()
     anonymous: dict[str, str] = field(default_factory=dict)  # the volumes without a name that it has: place → volume
+    abandoned: bool = False  # a hook's, and whoever waited for it was killed
 
     @property
     def up(self) -> bool:
@@ -103,6 +105,7 @@ def seen(facts: dict) -> Container:
         facts["id"], facts["name"], compose["service"], compose["number"], compose["oneoff"], compose["keys"],
         facts["image"], state["status"], health(facts), state["exit_code"], compose["depends_on"], tuple(compose["pre_stop"]),
         {one["target"]: one["name"] for one in facts.get("mounts") or () if one["type"] == "volume" and one["anonymous"]},
+        bool(compose.get("owner")) and not alive(compose["owner"]),
     )  # fmt: skip
 
 

@@ -55,6 +55,9 @@ class Upward:
 
     def plan(self) -> Plan:
         self.shared.plan(self.services)
+        for one in self.observed.containers:
+            if one.abandoned:
+                Taking(self.draft, 0).away(one, "an interrupted command has left it", volumes=True)  # nobody wants anything of it
         for service in self.services:
             self.containers(service)
         if self.wishes.start:

@@ -12,8 +12,6 @@ from lib.compose.reading.schema import CONTAINER, FILE, SERVICE
 
 SWARM = "it is for a swarm; here there is one machine"
 WINDOWS = "it is for Windows"
-RESTARTS = "the next try comes after 100 ms, and each time after twice as long, as in Docker's engine"
-RESTARTS = "a container that ends is started again after 100 ms, and each time after twice as long, up to a minute"
 BUILDER = "this builder does not have it"
 
 CONTAINERS = {
@@ -37,7 +35,7 @@ CONTAINERS = {
     "networks.*.link_local_ips": "link-local addresses are not given",
     "volumes.*.consistency": "it was for Docker Desktop on macOS",
 }
-BUILDING = ("extra_hosts", "isolation", "no_cache_filter", "privileged", "provenance", "sbom", "shm_size", "ulimits")
+BUILDING = ("isolation", "no_cache_filter", "privileged", "provenance", "sbom", "shm_size", "ulimits")
 SERVICES = {
     **{f"build.{key}": BUILDER for key in BUILDING},
     "deploy.endpoint_mode": SWARM,
@@ -47,8 +45,6 @@ SERVICES = {
     "deploy.resources.reservations.cpus": "no processor can be kept free; say `cpu_shares`",
     "deploy.resources.reservations.devices": "graphics cards are not handed in",
     "deploy.resources.reservations.generic_resources": SWARM,
-    "deploy.restart_policy.delay": RESTARTS,
-    "deploy.restart_policy.window": RESTARTS,
     "deploy.rollback_config": SWARM,
     "deploy.update_config.delay": SWARM,
     "deploy.update_config.failure_action": SWARM,

@@ -92,7 +92,7 @@ def of_container(project: Project, word: str) -> str:
 
 def life(project: Project, service: Service) -> Iterator[str]:
     if found := translation.restart(service):
-        yield from ("--restart", found["name"] + (f":{found['most']}" if found["most"] else ""))
+        yield from ("--restart", found["name"] + (f":{found['most']}" if found["most"] and found["name"] == "on-failure" else ""))
     if service.stop_grace_period is not None:
         yield from ("--stop-timeout", str(translation.grace(service)))
 

@@ -13,20 +13,26 @@ IFNAME = "com.docker.network.endpoint.ifname"
 
 def network(project: Project, service: Service, other: Callable[[str], dict], aliases: bool = True) -> dict:
     """See ``engine.networks.asked``. Raises ``ValueError``."""
-    mode, networks = service.network_mode, []
-    if mode.startswith("service:"):
-        mode = f"container:{other(mode.partition(':')[2])['id']}"
-    elif mode in ("", "bridge"):
-        networks = attached(project, service, aliases) if not mode else [attachment("bridge", Attachment())]
-        mode = networks[0]["network"]
-    elif mode not in ("none", "host") and not mode.startswith("container:"):
-        raise ValueError(f"service {service.name}: network_mode cannot be {mode!r}: none, host, bridge, service:NAME or container:NAME")
+    kind, networks = mode(service), []
+    if kind.startswith("service:"):
+        kind = f"container:{other(kind.partition(':')[2])['id']}"
+    elif kind in ("", "bridge"):
+        networks = attached(project, service, aliases) if not kind else [attachment("bridge", Attachment())]
+        kind = networks[0]["network"]
     found = {
-        "mode": mode, "networks": networks, "dns": [address(one) for one in service.dns], "search": service.dns_search,
+        "mode": kind, "networks": networks, "dns": [address(one) for one in service.dns], "search": service.dns_search,
         "dns_options": service.dns_opt, "hosts": [[name, host(one)] for name, those in service.extra_hosts.items() for one in those],
         "ports": ports(service),
     }  # fmt: skip
     return found | ({"links": names} if (names := links(service)) else {})
+
+
+def mode(service: Service) -> str:
+    """Its ``network_mode``. Raises ``ValueError``."""
+    said = service.network_mode
+    if said not in ("", "bridge", "none", "host") and not said.startswith(("service:", "container:")):
+        raise ValueError(f"service {service.name}: network_mode cannot be {said!r}: none, host, bridge, service:NAME or container:NAME")
+    return said
 
 
 def links(service: Service) -> list[list[str]]:
@@ -63,6 +69,7 @@ def port(one: Port) -> dict:
     """Raises ``ValueError``."""
     if one.protocol not in PROTOCOLS:
         raise ValueError(f"invalid proto: {one.protocol}")
+    bounds(str(one.target), "containerPort")
     low, high = bounds(one.published, "hostPort") if one.published else (0, 0)
     return {"protocol": one.protocol, "ip": checked(one.host_ip), "port": one.target, "host": [low, high]}
 

@@ -34,6 +34,7 @@ class Wanted:
     service: Service
     number: int = 1
     oneoff: bool = False
+    owner: str = ""  # of a hook's container: the program that waits for it, see ``state.Owner``
     aliases: bool = True  # is it to be found by the service's name, too?
     inherits: Mapping[str, str] = field(default_factory=dict)
     other: Callable[[str], dict] = lambda name: {"id": name}
@@ -175,14 +176,17 @@ def healthcheck(service: Service) -> dict:
 def restart(service: Service) -> dict:
     """As a container's facts have it: ``restart``, or below ``deploy`` what a swarm would say. Raises ``ValueError``."""
     name, _, most = service.restart.partition(":")
+    times = {}
     if service.deploy and (policy := service.deploy.restart_policy):
         name, most = {"none": "no", "any": "always", "": "always"}.get(policy.condition, policy.condition), str(policy.max_attempts or "")
-        most = most if name == "on-failure" else ""
+        times = {word: value / SECOND for word in ("delay", "window") if (value := getattr(policy, word))}
     if name in ("", "no"):
         return {}
     if name not in NAMES or (most and not most.isdecimal()):
-        raise ValueError(f"service {service.name}: restart cannot be {service.restart!r}: no, always, on-failure[:3] or unless-stopped")
-    return {"name": name, "most": int(most or 0)}
+        raise ValueError(f"service {service.name}: restart cannot be {name!r}: no, always, on-failure[:3] or unless-stopped")
+    if most and name != "on-failure" and not (service.deploy and service.deploy.restart_policy):
+        raise ValueError(f"service {service.name}: restart cannot be {service.restart!r}: only on-failure has a number of tries")
+    return {"name": name, "most": int(most or 0), **times}
 
 
 def log(service: Service) -> dict:
@@ -202,7 +206,7 @@ def record(wanted: Wanted, image: Image) -> dict:
         "hash": config_hash(service), "keys": naming.keys(project, service), "working_dir": project.working_dir, "files": project.files,
         "depends_on": {name: one._asdict() for name, one in dependencies.of(service).items()},
         "pre_stop": [one.model_dump(exclude_defaults=True) for one in service.pre_stop],
-    }  # fmt: skip
+    } | ({"owner": wanted.owner} if wanted.owner else {})  # fmt: skip
 
 
 def labels(wanted: Wanted, image: Image) -> dict[str, str]:

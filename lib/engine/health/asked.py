@@ -15,7 +15,7 @@ def laid_over(image: Mapping, wished: Mapping) -> dict | None:
     """What the caller says, and of the rest what the image says; None if neither says anything. Raises ``ValueError``."""
     found = {name: value for name, value in {**checked(image), **{key: one for key, one in wished.items() if one}}.items() if value}
     for name in DURATIONS:
-        if 0 < found.get(name, 0) < SHORTEST:
+        if name in found and found[name] < SHORTEST:
             raise ValueError(f"{name} in Healthcheck cannot be less than 1ms")
     return found or None
 

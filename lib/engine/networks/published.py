@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from lib.engine.networks.exposed import LARGEST
@@ -62,3 +63,10 @@ def checked(ip: str) -> str:
         return str(ipaddress.ip_address(ip)) if ip else ""
     except ValueError:
         raise ValueError(f"invalid IP address: {ip}") from None
+
+
+def mac(text: str) -> str:
+    """Raises ``ValueError``, in Docker's words, for what is no address of a link."""
+    if not re.fullmatch("([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}", text):
+        raise ValueError(f"{text} is not a valid mac address")
+    return text

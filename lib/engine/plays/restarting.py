@@ -14,10 +14,16 @@ NAMES = ("no", "always", "unless-stopped", "on-failure")
 
 
 class Policy(NamedTuple):
-    """One of ``NAMES``, and how many tries ``on-failure`` has; 0 is as many as it takes."""
+    """One of ``NAMES``, and how many tries there are; 0 is as many as it takes.
+
+    A file of Compose's (``deploy.restart_policy``) may say more, in seconds: what each try waits for (``delay``; 0: as Docker has it), and
+    how long one has to run (``window``; 0: it doesn't matter) to have been started well. Then its tries are counted anew.
+    """
 
     name: str = "no"
     most: int = 0
+    delay: float = 0.0
+    window: float = 0.0
 
 
 class Tries(NamedTuple):
@@ -34,15 +40,16 @@ def backoff(before: float, ran: float) -> float:
 
 def after(policy: Policy, tries: Tries, code: int, ran: float, by_hand: bool) -> Tries | None:
     """It has ended with this code, after ``ran`` seconds, or somebody ended it ``by_hand``: the next try, or None if that was the end."""
-    if by_hand or not wanted(policy, tries.count, code):
+    count = 0 if 0 < policy.window <= ran else tries.count
+    if by_hand or not wanted(policy, count, code):
         return None
-    return Tries(tries.count + 1, backoff(tries.delay, ran))
+    return Tries(count + 1, policy.delay or backoff(tries.delay, ran))
 
 
 def wanted(policy: Policy, count: int, code: int) -> bool:
-    if policy.name == "on-failure":
-        return code != 0 and not 0 < policy.most <= count
-    return policy.name in ("always", "unless-stopped")
+    if policy.name not in NAMES[1:] or 0 < policy.most <= count:
+        return False
+    return policy.name != "on-failure" or code != 0
 
 
 def left(tries: Tries, since: float) -> float:

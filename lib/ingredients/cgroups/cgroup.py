@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 
 from lib import linux, sizes, state
@@ -37,6 +38,7 @@ class Cgroup:
         self.name = name or state.new_id()
         state.check_name(self.name)
         self.memory = sizes.in_bytes(memory) if memory else None
+        check_processors(cpuset or "", cpu_shares or 0)
         self.limits = self.memory_words(memory_swap, memory_reservation) | cpu_words(cpus, cpu_period, cpu_quota)
         plain = {"cpuset.cpus": cpuset, "cpuset.mems": cpuset_mems, "cpu.weight": cpu_weight, "cpu.shares": cpu_shares,
                  "pids.max": pids if (pids or 0) > 0 else None, "io.max": io}  # fmt: skip
@@ -193,6 +195,24 @@ class Cgroup:
     def oom_watch(self) -> OomWatch:
         """An event for the OOM killer: register first, then ``wait``."""
         return OomWatch(self)
+
+
+def check_processors(cpuset: str, shares: int) -> None:
+    """Raises ``ValueError``, in Docker's words."""
+    if shares < 0:
+        raise ValueError(f"invalid CPU shares ({shares}): value must be a positive integer")
+    here = linux.read("/sys/devices/system/cpu/online").strip() if cpuset else ""
+    if not set(processors(cpuset)) <= set(processors(here)):
+        raise ValueError(f"Requested CPUs are not available - requested {cpuset}, available: {here}")
+
+
+def processors(text: str) -> Iterator[int]:
+    """``0-2,7``. Raises ``ValueError``. See cpuset(7), "List format"."""
+    for part in filter(None, text.split(",")):
+        low, dash, high = part.partition("-")
+        if not all(word.isascii() and word.isdecimal() and len(word) < 5 for word in (low, high if dash else low)):
+            raise ValueError(f"Invalid value {text} for cpuset cpus")
+        yield from range(int(low), int(high if dash else low) + 1)
 
 
 def cpu_words(cpus, period, quota) -> dict[str, str]:

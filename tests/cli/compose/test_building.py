@@ -62,6 +62,17 @@ def test_build(web):
     assert web("build", 1).err.count("\n") > 1
 
 
+def test_a_build_knows_the_hosts_that_the_file_names(web):
+    (web.file.parent / "Dockerfile").write_text(f"FROM {BUSYBOX}\nRUN grep -w -e db -e me /etc/hosts > /hosts\nCMD sleep 1000\n")
+    web.write(FILE.replace("{WORD: first}", "{}, extra_hosts: ['db=10.1.2.3', 'me:host-gateway']"))
+    web("up -d")
+    gateway = web.host("network inspect bridge --format '{{(index .IPAM.Config 0).Gateway}}'").out.strip()
+    assert [line.split() for line in inside(web, "cat /hosts").splitlines()] == [["10.1.2.3", "db"], [gateway, "me"]]
+    web.write(FILE.replace("{WORD: first}", "{}, network: none, extra_hosts: ['db=10.1.2.4']"))
+    web("up -d --build")
+    assert inside(web, "cat /hosts").split() == ["10.1.2.4", "db"], "another address, and the step is run anew"
+
+
 def test_up_builds_what_is_not_there_and_again_if_it_is_to(web):
     assert "is to be built, and --no-build says that it is not" in web("up -d --no-build", 1).err
     web("up -d")

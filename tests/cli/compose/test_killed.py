@@ -64,11 +64,13 @@ class Program:
         self.child.wait()
 
 
-def goes_on(compose) -> None:
+def goes_on(compose, expected: list[str] = ALL) -> None:
     with Program(compose, "up -d --wait") as one:  # a new one, as for anybody: it also clears up what a killed one has left
         assert one.child.wait(30) == 0, one.log.read_text()
-    assert sorted(compose("ps -a --format '{{.Name}} {{.State}}'").out.splitlines()) == ALL
+    assert sorted(compose("ps -a --format '{{.Name}} {{.State}}'").out.splitlines()) == expected
+    assert len(kept.every()) == len(expected), "and nothing besides"
     compose("down -v")
+    state.gc()  # as the next one who starts something does, and these need not have
     there = [compose.host(line).out for line in ("ps -aq", "network ls -q --filter type=custom", "volume ls -q")]
     assert there == ["", "", ""] and volumes.every() == []
 
@@ -157,6 +159,15 @@ def test_what_was_only_to_be_started_when_up_was_killed_does_not_run(compose):
     assert "Container demo-one-1 Started" in one.log.read_text()
     (now,) = kept.every()
     assert now["id"] == half["id"] and now["state"]["pid"] != half["state"]["pid"] and alive(now)
+
+
+def test_the_container_of_a_hook_goes_if_nobody_waits_for_it_any_more(compose):
+    text = f"services: {{one: {{image: {BUSYBOX}, command: sleep 1000, stop_signal: SIGKILL, pre_start: [{{command: HOOK}}]}}}}"
+    compose.write(text.replace("HOOK", "sleep 1000"))
+    with Program(compose, "up -d"):
+        wait_for(lambda: [one for one in kept.every() if one["compose"]["oneoff"] and alive(one)])
+    compose.write(text.replace("HOOK", "'true'"))
+    goes_on(compose, ["demo-one-1 running"])
 
 
 AT_A_NAME = """

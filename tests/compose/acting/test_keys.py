@@ -12,8 +12,8 @@ from helpers.needs import requires
 from helpers.waiting import wait_for
 
 from lib import linux
-from lib.compose.acting import Failed
 from lib.compose.reading import Request, load
+from lib.compose.services.possible import Impossible
 from lib.engine import usage
 
 pytestmark = requires("root", "overlay", "busybox")
@@ -27,7 +27,7 @@ KEYS = {
     "user": ("user: '12:34'", "id -u; id -g", "12 34"),
     "group_add": ("user: '12:34'\ngroup_add: ['56']", "id -G", "34 56"),
     "hostname": ("hostname: me", "hostname", "me"),
-    "domainname": ("hostname: me\ndomainname: d.test", "cat /proc/sys/kernel/domainname", "d.test"),
+    "domainname": ("hostname: me\ndomainname: d.test", "cat /proc/sys/kernel/domainname; hostname -f", "d.test me.d.test"),
     "read_only": ("read_only: true", "touch /x 2>&1", "touch: /x: Read-only file system"),
     "tmpfs": ("tmpfs: ['/t:size=1m']", "df -k /t | tail -1 | tr -s ' ' | cut -d' ' -f1,2", "tmpfs 1024"),
     "init": ("init: true", "tr '\\0' '\\n' < /proc/1/cmdline | head -1 | grep -c sh", "0"),
@@ -169,5 +169,5 @@ def test_hooks_too_get_no_new_privileges(bench, tmp_path):
 
 
 def test_what_is_not_done_of_security_opt_is_refused(bench, tmp_path):
-    with pytest.raises(Failed, match=r"--security-opt seccomp:profile\.json is not done here"):
+    with pytest.raises(Impossible, match=r"--security-opt seccomp:profile\.json is not done here"):
         bench.do(project_of("security_opt: ['seccomp:profile.json']", tmp_path))

@@ -20,6 +20,7 @@ from lib.compose.acting import Down, Failed, Recorder, Up, carry_out, execute, e
 from lib.compose.acting.reporters import Reporter
 from lib.compose.acting.waiting import NotReady, until
 from lib.compose.model import Build, Dependency, Deploy, FileGrant, FileSource, Healthcheck, Hook, Mount, Network, Volume
+from lib.compose.model.life import RestartPolicy
 from lib.compose.planning.operations import CreateNetwork, CreateVolume
 from lib.compose.services import naming
 from lib.engine import lifecycle
@@ -105,6 +106,15 @@ def test_nobody_waits_for_one_that_has_ended_to_run(bench):
     wait_for(lambda: bench.seen() == {"demo-web-1": "exited"})
     with closing(stopping.Stop()) as stop, pytest.raises(NotReady, match="container demo-web-1 exited"):
         until("web", [bench.facts("demo-web-1")["id"]], "running_or_healthy", stop)
+
+
+def test_a_restart_policy_says_how_long_each_try_waits_and_how_many_there_are(bench):
+    policy = RestartPolicy(condition="any", delay=OFTEN, max_attempts=2, window=3600 * 10**9)
+    bench.do(project(service("web", command=["true"], deploy=Deploy(restart_policy=policy))))
+    wait_for(lambda: bench.seen()["demo-web-1"] == "exited")
+    facts = bench.facts("demo-web-1")
+    assert facts["restart"] == {"name": "always", "most": 2, "delay": 0.02, "window": 3600.0}
+    assert facts["state"]["tries"] == {"count": 2, "delay": 0.02}
 
 
 def test_the_new_one_first(bench):

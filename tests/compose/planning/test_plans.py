@@ -441,6 +441,15 @@ CASES = {
         1. start container demo-web-1
         """,
     ),
+    "a killed one has left the container of a hook": (
+        lambda: plan(
+            TWO, observed(TWO, container(TWO, DB), container(TWO, WEB), container(TWO, WEB, 7, oneoff=True, abandoned=True)), Up()
+        ),
+        """
+        1. stop container demo-web-7 – an interrupted command has left it
+        2. remove container demo-web-7 (after 1) – an interrupted command has left it
+        """,
+    ),
     "an interrupted command has left it without its name": (
         lambda: plan(TWO, interrupted(), Up()),
         """

@@ -68,6 +68,18 @@ def test_on_failure_counts():
     assert after(play.policy, Tries(2, FIRST), 0, 0, False) is None, "this time it did not fail"
 
 
+def test_a_delay_of_ones_own_stays_the_same():
+    play = Play(Policy("always", delay=5.0))
+    assert [play.ends(ran=1.0) for _ in range(3)] == [6.0, 12.0, 18.0]
+
+
+def test_who_ran_as_long_as_the_window_has_all_its_tries_again():
+    play = Play(Policy("always", 2, delay=1.0, window=3.0))
+    assert play.ends() and play.ends(ran=2.9) and play.tries.count == 2
+    assert play.ends(ran=3.0) and play.tries.count == 1
+    assert play.ends() and play.ends() is None, "two tries, and no more"
+
+
 def test_how_long_is_left_whatever_the_clock_does():
     tries = Tries(3, 10.0)
     assert [left(tries, since) for since in (0, 4, 10, 1e9, -5, -1e9)] == [10, 6, 0, 0, 10, 10]
