@@ -12,13 +12,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lib import linux, state
-from lib.container import check_name
 from lib.engine import pausing
 from lib.engine.daemons import endings
 from lib.engine.daemons.calling import settled
 from lib.engine.daemons.settling import remove as take_away
 from lib.engine.daemons.settling import undo
-from lib.engine.lifecycle import free
 from lib.engine.pipes import run_folder
 from lib.engine.plays.stopping import Kill, stopping
 from lib.engine.vitality import alive, pidfd_of
@@ -236,6 +234,9 @@ def tried_again(facts: dict) -> dict:
 
 def rename(facts: dict, name: str) -> None:
     """Call it otherwise. Raises ``ValueError``, ``NameTaken``."""
+    from lib.container import check_name  # what makes containers is long to load
+    from lib.engine.lifecycle import free
+
     name = name.removeprefix("/")
     check_name(name)
     if name == facts["name"]:

@@ -17,6 +17,12 @@ from lib.network import firewall
 pytestmark = requires("root", "nft", "ip")
 
 
+@pytest.fixture(params=[flows.FEW, -1], ids=["few in all", "many in all"])
+def few(request, monkeypatch):
+    """How many flows we look at ourselves."""
+    monkeypatch.setattr(flows, "FEW", request.param)
+
+
 def published(town, who: str, version: int) -> firewall.Change:
     number = {"web": 2, "sister": 3}[who]
     change = firewall.published("udp", "", 8080, address(FRONT, number, version), 80)
@@ -42,7 +48,7 @@ def network(town):
 
 
 @pytest.mark.parametrize("version", [4, 6])
-def test_it_reaches_the_new_container(town, network, version):
+def test_it_reaches_the_new_container(town, network, few, version):
     old = published(town, "web", version)
     with client(town, version) as one:
         assert seen_by(one) == "web"
@@ -67,7 +73,7 @@ def test_it_has_knocked_before_there_was_one(town, network, version):
     town.host(state.undo_all, [new.undoing])
 
 
-def test_all_other_flows_stay(town, network):
+def test_all_other_flows_stay(town, network, few):
     old = published(town, "sister", 4)
     with client(town, 4) as one:
         assert seen_by(one) == "sister"

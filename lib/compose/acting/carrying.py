@@ -11,7 +11,7 @@ from lib.compose.outline import Outline
 from lib.compose.planning.observing import observe
 from lib.compose.planning.operations import OF_IMAGES, CreateContainer, Plan
 from lib.compose.planning.plans import plan
-from lib.compose.planning.wanted import Up, Wishes
+from lib.compose.planning.wanted import Down, Up, Wishes
 from lib.images import Library
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ def prepared(library: Library, project: Project | Outline, wishes: Wishes, repor
 
 def planned(library: Library, project: Project | Outline, wishes: Wishes) -> Plan:
     """What has to be done. Raises ``ValueError``; ``Impossible`` for a container that could not be made, before anything is."""
-    found = plan(project, observe(library, project), wishes)
+    by_images = isinstance(wishes, Up) or (isinstance(wishes, Down) and wishes.images)
+    found = plan(project, observe(library, project if by_images else project.name), wishes)
     if made := {one.service: one.model for one in found.operations if isinstance(one, CreateContainer)}:
         from lib.compose.services import possible  # a project that is as it is to be need not load it
 
