@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from lib import linux, state
@@ -129,15 +129,22 @@ def stop_all(those: Sequence[dict], grace: int | None = None, word: str | None =
         one.settle()
 
 
-def end_all(those: Sequence[dict], grace: int | None = None, word: str | None = None, until: int = -1) -> list[Stopping]:
+def end_all(
+    those: Sequence[dict],
+    grace: int | None = None,
+    word: str | None = None,
+    until: int = -1,
+    turn: AbstractContextManager = nullcontext(),
+) -> list[Stopping]:
     """They have ended when this returns, and ``settle`` of each is left to do; none is to be, if the descriptor ``until`` could be read
-    before that: then nobody is waited for any longer.
+    before that: then nobody is waited for any longer. ``turn`` is waited for before the first signal is sent.
     """
     plays: list[Stopping] = []
     try:
-        for facts in those:
-            plays.append(Stopping(facts))
-            plays[-1].begin(grace, word)
+        with turn:
+            for facts in those:
+                plays.append(Stopping(facts))
+                plays[-1].begin(grace, word)
         while waiting := [one for one in plays if one.until is not None]:
             next_deadline = min(one.until for one in waiting)
             fds = [*(one.pidfd for one in waiting), *([until] if until >= 0 else [])]

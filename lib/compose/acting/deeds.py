@@ -182,7 +182,7 @@ class Deeds:
     def end(self, one: StopContainer, tell: Tell) -> None:
         """Only its process: those that it depends on need not wait until its network is put back, too. Who does something with it does."""
         with suppress(FileNotFoundError):  # it has gone
-            for stopped in ending.end_all([self.facts(one)], one.timeout, until=self.stop.fd):
+            for stopped in ending.end_all([self.facts(one)], one.timeout, until=self.stop.fd, turn=self.working):
                 self.ended[stopped.facts["id"]] = one, stopped
             self.stop.check()
 

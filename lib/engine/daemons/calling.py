@@ -242,13 +242,25 @@ def settled(facts: dict) -> dict | None:
     Raises ``OSError`` if that cannot be just now: there is no room on the disk, say, and somebody has to make it.
     """
     place, called = kept.place(facts), 0.0
+    seen = version(place)
     while (now := there(place)) and now["state"]["status"] in kept.UP and not (alive(now) and begun(now)):
         if time.monotonic() >= called:
             if (number := Manager.look(place)) and called:
                 raise why_not_settled(now, number)
             called = time.monotonic() + AGAIN
         time.sleep(LOOK)
+        while version(place) == seen and time.monotonic() < called and not alive(now):
+            time.sleep(LOOK)
+        seen = version(place)
     return now
+
+
+def version(place: Path) -> tuple[int, int] | None:
+    """Whatever is written down is a new file; a look at that is quicker than to read it."""
+    with suppress(FileNotFoundError):
+        found = os.stat(place / kept.NAME)
+        return found.st_ino, found.st_mtime_ns
+    return None
 
 
 def there(place: Path) -> dict | None:
