@@ -134,14 +134,14 @@ def end_all(
     grace: int | None = None,
     word: str | None = None,
     until: int = -1,
-    turn: AbstractContextManager = nullcontext(),
+    turn: AbstractContextManager | None = None,
 ) -> list[Stopping]:
     """They have ended when this returns, and ``settle`` of each is left to do; none is to be, if the descriptor ``until`` could be read
     before that: then nobody is waited for any longer. ``turn`` is waited for before the first signal is sent.
     """
     plays: list[Stopping] = []
     try:
-        with turn:
+        with turn or nullcontext():
             for facts in those:
                 plays.append(Stopping(facts))
                 plays[-1].begin(grace, word)

@@ -60,6 +60,7 @@ class Deeds:
     def __init__(self, library: Library, project: Project, stop: Stop):
         self.library, self.project, self.stop = library, project, stop
         self.working = threading.BoundedSemaphore(room())  # whoever works, and does not only wait, has one of its places
+        self.signalling = threading.BoundedSemaphore(room())  # of its own: nobody lives on because others are still being settled
         self.made: dict[tuple[str, int], dict] = {}
         self.ended: dict[str, tuple[Operation, ending.Stopping]] = {}  # by id; they may have an address still, and what else they had
         self.how = {
@@ -182,7 +183,7 @@ class Deeds:
     def end(self, one: StopContainer, tell: Tell) -> None:
         """Only its process: those that it depends on need not wait until its network is put back, too. Who does something with it does."""
         with suppress(FileNotFoundError):  # it has gone
-            for stopped in ending.end_all([self.facts(one)], one.timeout, until=self.stop.fd, turn=self.working):
+            for stopped in ending.end_all([self.facts(one)], one.timeout, until=self.stop.fd, turn=self.signalling):
                 self.ended[stopped.facts["id"]] = one, stopped
             self.stop.check()
 
