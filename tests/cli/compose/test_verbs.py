@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import signal
 import sys
 import tarfile
 
@@ -229,15 +230,21 @@ def test_up_in_the_foreground(stack):
     stack("stop -t 0")
     said = stack("up once")
     assert said.out == "Attaching to once-1\nonce-1  | one\nonce-1 exited with code 4\n" and "once-1  | two\n" in said.err
-    stack("up -d web")
+    up_with_its_trap(stack)
     said = stack("up --exit-code-from once", 4)
     assert said.out.splitlines()[0] == "Attaching to db-1, once-1, web-1" and "web-1 exited with code 3\n" in said.out
     assert "db-1    | bye\n" in said.out and "Aborting on container exit..." in said.err
     assert names(stack("ps -q")) == []
     assert stack("up --no-log-prefix --abort-on-container-failure --no-attach db --attach once once", 4).out.splitlines()[1] == "one"
     for flag in ("exit", "failure"):  # of who ends the others, not of who ends last
-        stack("up -d web")
+        up_with_its_trap(stack)
         assert "web-1 exited with code 3\n" in stack(f"up --abort-on-container-{flag}", 4).out
+
+
+def up_with_its_trap(stack):
+    """Before its shell has set that, web would not hear that it is to end."""
+    stack("up -d web")
+    wait_for(lambda: int(stack("exec -T web sed -n 's/^SigCgt:.//p' /proc/1/status").out, 16) >> signal.SIGTERM - 1 & 1)
 
 
 def test_volumes_are_there_when_no_container_is(stack):
