@@ -12,7 +12,6 @@ import socket
 import struct
 from collections.abc import Callable, Collection, Iterable
 
-from lib import linux
 from lib.netfilter import netlink
 from lib.netfilter.netlink import attribute, attributes, nested
 
@@ -48,7 +47,8 @@ def forget_flows(address: str) -> None:
 def how_many() -> float:
     """Flows in this network namespace. See nf_conntrack-sysctl.rst."""
     try:
-        return int(linux.read("/proc/sys/net/netfilter/nf_conntrack_count"))
+        with open("/proc/sys/net/netfilter/nf_conntrack_count") as file:
+            return int(file.read())
     except OSError:
         return math.inf
 
