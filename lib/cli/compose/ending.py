@@ -63,7 +63,7 @@ def kill(asked: Asked, services: tuple[str, ...], signal: str, remove_orphans: b
     from lib.engine import ending
 
     with errors():
-        there = members.going_on(members.meant(asked, services, oneoffs=True))
+        there = at_work(asked, services, oneoffs=True)
         if not there:
             click.echo("No container to kill", err=True)
         else:
@@ -72,6 +72,12 @@ def kill(asked: Asked, services: tuple[str, ...], signal: str, remove_orphans: b
         if remove_orphans and asked.known:
             gone = [one for one in members.of(asked.called) if members.service(one) not in known_services(asked)]
             to_each(asked, "kill", gone, ("Removing", "Removed"), lambda facts: ending.remove(facts, force=True))
+
+
+def at_work(asked: Asked, services: tuple[str, ...], oneoffs: bool = False) -> list[dict]:
+    """Those of these services; where none is named, of all whose profile is on. Raises ``ValueError`` for a service that there is not."""
+    there = members.going_on(members.meant(asked, services, oneoffs))
+    return there if services or not asked.known else [one for one in there if members.service(one) in asked.known.services]
 
 
 def known_services(asked: Asked) -> set[str]:
@@ -143,7 +149,7 @@ def pause(asked: Asked, services: tuple[str, ...]) -> None:
     from lib.engine import pausing
 
     with errors():
-        there = members.going_on(members.meant(asked, services))
+        there = at_work(asked, services)
         to_each(asked, "pause", there, ("", "Paused"), pausing.pause)
 
 
@@ -155,7 +161,7 @@ def unpause(asked: Asked, services: tuple[str, ...]) -> None:
     from lib.engine import pausing
 
     with errors():
-        there = members.going_on(members.meant(asked, services))
+        there = at_work(asked, services)
         to_each(asked, "unpause", there, ("", "Unpaused"), pausing.unpause)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from lib.cli.flags.kinds import WHOLE
@@ -16,7 +18,7 @@ def services_there(context: click.Context, param: click.Parameter, beginning: st
     while context.obj is None and context.parent:
         context = context.parent
     with suppress(ValueError, OSError, AttributeError):
-        return [name for name in context.obj.project.services if name.startswith(beginning)]
+        return [name for name in context.obj.loaded.outline.services if name.startswith(beginning)]
     return []
 
 
@@ -24,6 +26,11 @@ def note(context: click.Context, param: click.Parameter, services: tuple[str, ..
     """Whoever names a service has its profile on, too."""
     context.obj.services = services
     return services
+
+
+def says_yes(name: str) -> bool:
+    """Does this variable of the shell?"""
+    return os.environ.get(name, "").lower() in ("1", "t", "true", "y", "yes")
 
 
 services = click.argument("services", nargs=-1, metavar="[SERVICE...]", callback=note, shell_complete=services_there)
@@ -41,7 +48,12 @@ no_recreate = option(
 no_deps = option("--no-deps", is_flag=True, help="Don't start linked services")
 quiet_pull = option("--quiet-pull", is_flag=True, help="Pull without printing progress information")
 quiet_build = option("--quiet-build", is_flag=True, help="Suppress the build output")
-remove_orphans = option("--remove-orphans", is_flag=True, help="Remove containers for services not defined in the Compose file")
+remove_orphans = option(
+    "--remove-orphans",
+    is_flag=True,
+    default=lambda: says_yes("COMPOSE_REMOVE_ORPHANS"),
+    help="Remove containers for services not defined in the Compose file",
+)
 scale = option(
     "--scale",
     "scales",

@@ -152,7 +152,11 @@ def wishes(asked: Asked, services: tuple[str, ...], *, scales: tuple[str, ...], 
         raise ValueError(f"no such service: {unknown[0]}: not found")
     if no_build:
         cannot_build(asked, services)
-    return Up(services=services, scale=scale, pull="" if pull == "policy" else pull, **words)
+    silent = options.says_yes("COMPOSE_IGNORE_ORPHANS")
+    if silent and words["remove_orphans"]:
+        raise ValueError("cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans")
+    how = {"pull": "" if pull == "policy" else pull, "recreate_volumes": yes, "ignore_orphans": silent}
+    return Up(services=services, scale=scale, **how, **words)
 
 
 def cannot_build(asked: Asked, services: tuple[str, ...]) -> None:

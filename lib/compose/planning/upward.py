@@ -67,7 +67,8 @@ class Upward:
                 for service in self.services:
                     ends = dependencies.is_to_end(map(dependencies.of, self.services), service.name)
                     self.wait_for(service.name, "service_completed_successfully" if ends else "running_or_healthy", True, "--wait")
-        orphans(self.taking, self.project, self.observed, self.wishes.remove_orphans)
+        if not self.wishes.ignore_orphans:
+            orphans(self.taking, self.project, self.observed, self.wishes.remove_orphans)
         return self.draft.plan()
 
     # -- containers

@@ -21,6 +21,7 @@ class Up:
     always_recreate_deps: bool = False
     no_deps: bool = False
     remove_orphans: bool = False
+    ignore_orphans: bool = False  # say nothing of them
     renew_volumes: bool = False
     recreate_volumes: bool = False  # named ones that are described otherwise now are made anew, and what is in them is lost
     timeout: int | None = None

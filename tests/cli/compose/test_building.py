@@ -164,3 +164,23 @@ def test_a_dockerfile_is_checked_and_nothing_is_built(web):
     assert "WARNING: service web, line " in said.out and re.search("Check complete, [0-9]+ warnings? ha(s|ve) been found!", said.err)
     (web.file.parent / "Dockerfile").write_text(f"FROM {BUSYBOX}\nRUNN x\n")
     assert "RUNN" in web("build --check", 1).err
+
+
+UNCOVERED = """
+services:
+  web: {build: &db {dockerfile_inline: "FROM BUSYBOX\\nVOLUME /data\\nCMD sleep 1000\\n"}, stop_grace_period: 0s}
+  other: {build: *db, stop_grace_period: 0s, volumes: ["kept:/data/"]}
+volumes: {kept: {}}
+"""
+
+
+def test_somebody_at_a_terminal_hears_of_data_in_a_volume_without_a_name(compose, monkeypatch):
+    """Once, when the first container is made; and nobody else does."""
+    compose.write(UNCOVERED.replace("BUSYBOX", BUSYBOX))
+    assert "NOTE" not in compose("up -d").err
+    monkeypatch.setattr("lib.cli.volumes.mounting.at_a_terminal", lambda: True)
+    assert "NOTE" not in compose("up -d --force-recreate").err
+    compose("down -t 0 -v")
+    notes = [line for line in compose("up -d").err.splitlines() if line.startswith("NOTE")]
+    words = "its image keeps /data in a volume, and the file gives that no name: `volumes: [NAME:/data]` lets the next container find it"
+    assert notes == [f"NOTE: service web: {words}"]
