@@ -59,11 +59,9 @@ class Row(rows.Row):
         return self.facts["state"]["exit_code"] or 0
 
     def publishers(self) -> list[dict]:
-        ports = self.facts["state"].get("ports") or []
         return [
-            {"URL": ip, "TargetPort": one["port"], "PublishedPort": one["host"], "Protocol": one["protocol"]}
-            for one in ports
-            for ip in rows.ANY.get(one["ip"], (one["ip"],))
+            {"URL": ip, "TargetPort": port, "PublishedPort": host, "Protocol": protocol}
+            for protocol, ip, host, port in rows.doors(self.facts)
         ]
 
 

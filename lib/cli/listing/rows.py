@@ -115,15 +115,20 @@ def ports(facts: dict) -> str:
 
     Neighbouring ports that lead to neighbouring ports are told as one range.
     """
+    return ", ".join(map(shown, in_ranges(doors(facts))))
+
+
+def doors(facts: dict) -> list[tuple[str, str, int, int]]:
+    """Protocol, address, host's port and container's port; of what is only exposed, no address and 0. Of one that runs."""
     if "networks" not in facts["state"]:
-        return ""
+        return []
     told = {(one["port"], one["protocol"]) for one in facts["state"]["ports"]}
     rows = [(one["protocol"], ip, one["host"], one["port"]) for one in facts["state"]["ports"] for ip in ANY.get(one["ip"], (one["ip"],))]
     for word in facts["config"]["exposed_ports"] or ():
         port, _, protocol = word.partition("/")
         if (int(port), protocol) not in told:
             rows.append((protocol, "", 0, int(port)))
-    return ", ".join(map(shown, in_ranges(sorted(rows, key=lambda row: (row[3], row[0], ":" in row[1], row[1])))))
+    return sorted(rows, key=lambda row: (row[3], row[0], ":" in row[1], row[1]))
 
 
 def in_ranges(rows: list[tuple]) -> list[list]:

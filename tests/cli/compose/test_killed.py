@@ -116,7 +116,7 @@ def test_the_next_up_goes_on_where_one_was_killed(compose, moment):
     goes_on(compose)
 
 
-@pytest.mark.parametrize("moment", ["Container demo-web-1 Created", "Container demo-db-1 Removing", "Container demo-api-1 Renamed"])
+@pytest.mark.parametrize("moment", ["Container demo-web-1 Recreate", "Container demo-db-1 Recreated", "Container demo-api-1 Starting"])
 def test_and_where_one_was_killed_that_made_all_anew(compose, moment):
     compose.write(FILE)
     compose("up -d")
