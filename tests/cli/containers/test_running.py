@@ -133,7 +133,7 @@ def test_of_one_whose_start_is_interrupted_nothing_stays_with_rm(suitcase, monke
     def interrupted(*words):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(lifecycle, "begun", interrupted)
+    monkeypatch.setattr(lifecycle, "made_to_run", interrupted)
     assert run(suitcase, f"{BUSYBOX} true").code == 1 and kept.every() == []
     assert suitcase(f"run --name box {BUSYBOX} true").code == 1 and state("box")["status"] == "created"
 
