@@ -116,19 +116,17 @@ def test_the_next_up_goes_on_where_one_was_killed(compose, moment):
     goes_on(compose)
 
 
-@pytest.mark.parametrize("moment", ["Container demo-web-1 Recreate", "Container demo-db-1 Recreated", "Container demo-api-1 Starting"])
-def test_and_where_one_was_killed_that_made_all_anew(compose, moment):
+@pytest.mark.parametrize(
+    ("line", "moment"),
+    [
+        *(("up -d --force-recreate", f"Container demo-{what}") for what in ("web-1 Recreate", "db-1 Recreated", "api-1 Starting")),
+        *(("down -v", what) for what in ("Container demo-web-1 Stopped", "Container demo-db-1 Removing", "Network demo_default Removing")),
+    ],
+)
+def test_and_where_one_was_killed_after_it(compose, line, moment):
     compose.write(FILE)
     compose("up -d")
-    killed(compose, "up -d --force-recreate", moment)
-    goes_on(compose)
-
-
-@pytest.mark.parametrize("moment", ["Container demo-web-1 Stopped", "Container demo-db-1 Removing", "Network demo_default Removing"])
-def test_and_where_down_was_killed(compose, moment):
-    compose.write(FILE)
-    compose("up -d")
-    killed(compose, "down -v", moment)
+    killed(compose, line, moment)
     goes_on(compose)
 
 
