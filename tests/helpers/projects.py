@@ -65,8 +65,8 @@ def container(wanted: Project, one: Service, number: int = 1, **more) -> Contain
 
 def observed(wanted: Project, *containers: Container, **more) -> Observed:
     """What is there of it: these containers, its networks and volumes, its images."""
-    networks = {one.name: Thing(one.name, wanted.name, key, naming.of_network(one)) for key, one in wanted.networks.items()}
-    volumes = {one.name: Thing(one.name, wanted.name, key, naming.of_volume(one)) for key, one in wanted.volumes.items()}
+    networks = {one.name: Thing(one.name, wanted.name, key, naming.of_shared(one)) for key, one in wanted.networks.items()}
+    volumes = {one.name: Thing(one.name, wanted.name, key, naming.of_shared(one)) for key, one in wanted.volumes.items()}
     images = {naming.image(wanted, one): "sha256:1" for one in wanted.services.values()}
     return Observed(
         **{"project": wanted.name, "containers": containers, "networks": networks, "volumes": volumes, "images": images, **more}

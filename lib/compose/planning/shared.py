@@ -105,7 +105,7 @@ class Shared:
                 self.places[f"volume {key}"] = self.draft.add(
                     CreateVolume(resource=one.name, cause="it is not there yet", key=key, volume=one)
                 )
-            elif there.project == self.project.name and there.hash != naming.of_volume(one):
+            elif there.project == self.project.name and there.hash != naming.of_shared(one):
                 self.changed_volume(key, one)
             elif there.project != self.project.name:
                 self.draft.warnings.append(f"volume {one.name} was not made by this project: with external: true that is meant")
@@ -137,7 +137,7 @@ class Shared:
             elif there.project != self.project.name:
                 words = f'a network with name {one.name} exists but was not created for project "{self.project.name}"'
                 self.draft.warnings.append(f"{words}: with external: true that is meant")
-            elif there.hash != naming.of_network(one) and not self.wishes.no_recreate:
+            elif there.hash != naming.of_shared(one) and not self.wishes.no_recreate:
                 self.renewed[f"network {key}"] = cause = f"network {key} is described otherwise now"
                 gone = self.draft.add(RemoveNetwork(resource=one.name, cause=cause))
                 self.places[f"without network {key}"] = gone

@@ -73,16 +73,12 @@ def given(sources: Mapping, key: str) -> dict:
     return sources[key].model_dump(exclude_defaults=True) if key in sources else {}
 
 
-def of_network(one: Network) -> str:
-    return digest(one.model_dump(exclude_defaults=True, exclude={"name"}))
-
-
-def of_volume(one: Volume) -> str:
+def of_shared(one: Network | Volume) -> str:
+    """Of a network or a volume, a digest of all that it is described by; by its name it is found."""
     return digest(one.model_dump(exclude_defaults=True, exclude={"name"}))
 
 
 def labels_of(project: Project, kind: str, key: str, one: Network | Volume) -> dict[str, str]:
     """Of a network or a volume: there, they are the record."""
-    found = of_network(one) if kind == "network" else of_volume(one)
-    own = {"project": project.name, kind: key, "config-hash": found, "version": VERSION}
+    own = {"project": project.name, kind: key, "config-hash": of_shared(one), "version": VERSION}
     return one.labels | {f"{LABEL}.{name}": value for name, value in own.items()}
