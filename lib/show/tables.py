@@ -24,11 +24,12 @@ class Table:
         """The same as HTML, which wraps, and which a screen reader reads cell by cell."""
         heading, *rows = self.rows
         lines = [as_row("th", heading), *(as_row("td", row) for row in rows)]
-        return "<table>\n" + "\n".join(lines) + "\n</table>"
+        return '<table style="margin-left: 0">\n' + "\n".join(lines) + "\n</table>"
 
 
 def as_row(kind: str, row: Sequence[str]) -> str:
-    return "<tr>" + "".join(f"<{kind}>{escape(cell)}</{kind}>" for cell in row) + "</tr>"
+    """Each cell says that it begins at the left: JupyterLab's style sheet, made for columns of numbers, would have it end at the right."""
+    return "<tr>" + "".join(f'<{kind} style="text-align: left">{escape(cell)}</{kind}>' for cell in row) + "</tr>"
 
 
 def table(heading: str | Sequence[str], rows: Iterable[Sequence]) -> Table:
