@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import threading
+import time
 
 from lib import linux
 from lib.engine.daemons.calling import answered, knock
@@ -12,6 +14,8 @@ from lib.engine.daemons.standby import OWN
 from lib.netfilter import programs, slirp
 from lib.network import possible
 from lib.process.messages import with_descriptors
+
+ENDING = 5  # seconds that a thread may need to be put away; on a machine with nothing else to do it takes no time
 
 
 def enter(begin: bool) -> None:
@@ -21,7 +25,7 @@ def enter(begin: bool) -> None:
     """
     if os.geteuid() == 0:
         return
-    if len(os.listdir("/proc/self/task")) > 1:
+    if not alone():
         possible.hindrance = "a process of several threads, as a notebook's, cannot go there: type the command in a terminal"
     elif not programs.find(slirp.PROGRAM):
         possible.hindrance = f"it takes {slirp.PROGRAM}, which is not installed"
@@ -34,6 +38,19 @@ def enter(begin: bool) -> None:
                     go_in(line)
         except OSError as error:
             possible.hindrance = error.strerror or str(error)
+
+
+def alone() -> bool:
+    """Whether this process has one thread only, as setns(2) wants it of whoever enters a user namespace.
+
+    A thread that Python has waited for need not be gone: it has said its last word, and the kernel may still be putting it away.
+    """
+    deadline = time.monotonic() + ENDING
+    while threading.active_count() == 1 and time.monotonic() < deadline:
+        if len(os.listdir("/proc/self/task")) == 1:
+            return True
+        time.sleep(0.001)
+    return False
 
 
 def go_in(line: socket.socket) -> None:
