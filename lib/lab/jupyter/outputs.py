@@ -60,6 +60,8 @@ def keep_equal_outputs(old: NotebookNode, new: NotebookNode, patterns: list) -> 
             for output, metadata in zip(after.outputs, words, strict=False):
                 if "data" in output and metadata is not None:
                     output.metadata = metadata  # a picture that stayed the same may have got better words
+                if output.output_type == "execute_result":
+                    output.execution_count = after.execution_count  # and a cell before this one may be new
 
 
 def outputs(path: Path, check: bool, timeout: int = CELL_TIMEOUT) -> list[str]:

@@ -299,6 +299,15 @@ def test_new_words_for_the_same_picture_are_taken():
     assert new.cells[0].outputs[0].metadata["image/png"]["alt"] == "New."
 
 
+def test_a_kept_output_has_the_number_of_its_cell():
+    old, new = (
+        new_notebook(cells=[new_code_cell("6 * 7", execution_count=number, outputs=[
+            nbformat.v4.new_output("execute_result", {"text/plain": "42"}, execution_count=number)])]) for number in (1, 2)
+    )  # fmt: skip
+    outputs.keep_equal_outputs(old, new, [])
+    assert new.cells[0].outputs[0].execution_count == 2
+
+
 # -- pages -------------------------------------------------------------------------------------------------
 
 

@@ -139,6 +139,7 @@ def test_every_output_is_there_and_in_order(book):
         if not cell["outputs"] and not cell["tags"] & silent and not any(tag.startswith("answer:") for tag in cell["tags"]):
             assert defines_only(cell["source"]), f"{cell['id']} has no output"
         assert not [one for one in cell["outputs"] if one["output_type"] == "error" and "raises-exception" not in cell["tags"]]
+        assert all(one.get("execution_count", cell["execution_count"]) == cell["execution_count"] for one in cell["outputs"]), cell["id"]
 
 
 def defines_only(source: str) -> bool:
