@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -12,10 +13,12 @@ from helpers.lives import BUSYBOX, apart, printed
 from helpers.needs import requires
 from helpers.waiting import wait_for
 
+from lib import linux
 from lib.cli.containers import observing
 from lib.engine import finding, usage
 from lib.engine.usage import Usage, cpu_percent
 from lib.ingredients.cgroups import cgroup
+from lib.state import kept
 
 pytestmark = requires("root", "overlay", "busybox")
 
@@ -162,6 +165,44 @@ def test_what_update_cannot_do_changes_nothing(suitcase, lives):
     assert suitcase("update --cpus 1 --cpu-quota 5000 box").err.startswith("suitcase: Conflicting options: Nano CPUs and CPU Quota")
     assert finding.find("box")["options"].get("memory") is None
     assert suitcase("update -m 64m nosuch").err == "suitcase: No such container: nosuch\n"
+
+
+@pytest.mark.v2
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_an_update_that_fails_half_way_leaves_every_limit_as_it_was(suitcase, lives, monkeypatch, at):
+    lives.run("sleep 600", "box", memory=64 << 20, cpus=0.5, pids_limit=50)
+    group, before = usage.group_of(finding.find("box")), finding.find("box")["options"]
+    limits = [group.read(word) for word in ("memory.max", "cpu.max", "pids.max")]
+    write, written = linux.write, []
+
+    def refusing(path: str, text: str) -> None:
+        written.append(path)
+        if len(written) == at:
+            raise OSError(errno.EBUSY, "the kernel says no", path)
+        write(path, text)
+
+    monkeypatch.setattr(linux, "write", refusing)
+    failed = suitcase("update -m 128m --memory-swap 256m --cpus 0.7 --pids-limit 77 box")
+    assert failed.code == 1 and "the kernel says no" in failed.err
+    assert [group.read(word) for word in ("memory.max", "cpu.max", "pids.max")] == limits
+    assert finding.find("box")["options"] == before
+
+
+def test_an_update_that_cannot_be_written_down_is_taken_back_and_the_next_container_has_its_own(suitcase, lives, monkeypatch):
+    for name in ("one", "two"):
+        lives.run("sleep 600", name, pids_limit=50)
+    save = kept.save
+
+    def full(facts: dict, where=None) -> None:
+        if facts["name"] == "one":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(facts, where)
+
+    monkeypatch.setattr(kept, "save", full)
+    said = suitcase("update --pids-limit 77 one two")
+    monkeypatch.undo()
+    assert said.code == 1 and said.out == "two\n" and "no space left on device" in said.err
+    assert [usage.group_of(finding.find(name)).read("pids.max") for name in ("one", "two")] == ["50", "77"]
 
 
 # -- commit -----------------------------------------------------------------------------------------------------------
