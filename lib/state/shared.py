@@ -12,6 +12,7 @@ A reboot empties it, as it empties the kernel's tables. Whoever is killed while 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -237,8 +238,18 @@ def switch(path: str, word: str) -> None:
         linux.write(path, word)
 
 
+def mount(source: str, target: str, fstype: str, options: str) -> None:
+    """As ``linux.mount``; the error says in Docker's words of what."""
+    try:
+        linux.mount(source, target, fstype, options)
+    except OSError as error:
+        words = f"failed to mount local volume: mount {source}:{target}, type: {fstype}, data: {options}: {os.strerror(error.errno)}"
+        hints = {errno.ENODEV: "; /proc/filesystems lists those that this kernel has", errno.EINVAL: "; dmesg may tell what of it"}
+        raise OSError(error.errno, words + hints.get(error.errno, ""), target) from None
+
+
 DEEDS = {
-    "netlink": rtnetlink.send, "switch": switch, "join": join, "mount": linux.mount, "nft": later("netfilter.nft", "carry_out"),
+    "netlink": rtnetlink.send, "switch": switch, "join": join, "mount": mount, "nft": later("netfilter.nft", "carry_out"),
     "let_pass": later("netfilter.foreign", "let_pass"), "forward": later("netfilter.forwarding", "switch_on"),
     "forget_ports": later("netfilter.flows", "forget_ports"), "let_in": later("netfilter.slirp", "let_in"),
 }  # fmt: skip
