@@ -120,7 +120,7 @@ def shared(values: dict) -> dict:
             from lib.engine import finding
 
             found[name] = f"container:{finding.find(word.partition(':')[2])['id']}"
-        elif word == "host":
+        elif word == "host" or (name == "ipc" and word in ("none", "shareable")):
             found[name] = word
         elif word not in ("", "private") or (word and name in ("pid_mode", "uts")):
             flag = flag.removesuffix("_mode")

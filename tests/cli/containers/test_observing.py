@@ -313,15 +313,27 @@ def test_a_container_may_see_the_processes_of_another(suitcase, lives):
 
 
 def test_a_container_may_share_the_memory_of_another(suitcase, lives):
-    lives.run("echo hello > /dev/shm/word; exec sleep 601", "one")
+    lives.run("echo hello > /dev/shm/word; exec sleep 601", "one", ipc="shareable")
     assert suitcase("exec one sh -c 'until test -s /dev/shm/word; do :; done'").code == 0
     run = f"run --rm --network none --ipc container:one {BUSYBOX} sh -c"
     assert suitcase(f"{run} 'cat /dev/shm/word; readlink /proc/self/ns/ipc'").out.splitlines() == [
         "hello", suitcase("exec one readlink /proc/self/ns/ipc").out.strip(),
     ]  # fmt: skip
-    lives.create("true", "never")
+    assert suitcase("inspect -f '{{.HostConfig.IpcMode}}' one").out == "shareable\n"
+    suitcase(f"run -d --network none --name two --ipc container:one {BUSYBOX} sleep 601")
+    assert suitcase(f"run --rm --network none --ipc container:two {BUSYBOX} cat /dev/shm/word").out == "hello\n", "what it has from another"
+    lives.create("true", "never", ipc="shareable")
     refused = suitcase(f"run --rm --network none --ipc container:never {BUSYBOX} true")
-    assert "cannot join IPC namespace" in refused.err and "it is not running" in refused.err
+    assert "can't join IPC of container" in refused.err and "is not running" in refused.err
+
+
+@pytest.mark.parametrize("words", ["", "--ipc private", "--ipc none"])
+def test_nobody_shares_the_memory_of_one_that_has_not_said_so(suitcase, lives, words):
+    ident = suitcase(f"run -d --network none {words} --name one {BUSYBOX} sleep 601").out.strip()
+    refused = suitcase(f"run --rm --network none --ipc container:one {BUSYBOX} true")
+    hint = "non-shareable IPC (hint: use IpcMode:shareable for the donor container)"
+    assert refused.code == 125 and f"can't join IPC of container {ident}: {hint}" in refused.err
+    assert suitcase("exec one ls -d /dev/shm").code == (words == "--ipc none")
 
 
 REFUSED = {
