@@ -34,7 +34,7 @@ from lib.visible import visible
 from lib.volumes import own_mounts
 
 LIMITS = ("memory", "memory_swap", "memory_reservation", "cpus", "cpu_weight", "cpu_shares", "cpu_period", "cpu_quota", "cpuset",
-          "cpuset_mems", "pids_limit")  # fmt: skip
+          "cpuset_mems", "pids_limit", "device_rates")  # fmt: skip
 OWN_IPC = ("private", "shareable", "none")  # whether others may join it is for the engine to say
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

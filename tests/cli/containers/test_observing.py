@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 from helpers.lives import BUSYBOX, apart, printed
@@ -336,6 +337,21 @@ def test_nobody_shares_the_memory_of_one_that_has_not_said_so(suitcase, lives, w
     assert suitcase("exec one ls -d /dev/shm").code == (words == "--ipc none")
 
 
+@pytest.mark.v2
+@requires("block device")
+def test_the_rate_of_a_disk_is_limited(suitcase, lives):
+    disk = next(path for path in Path("/sys/block").iterdir() if (path / "device").exists() or path.name.startswith("ubd"))
+    path, number = f"/dev/{disk.name}", (disk / "dev").read_text().strip()
+    words = f"--device-read-bps {path}:1mb --device-write-bps {path}:2m --device-read-iops {path}:300 --device-write-iops {path}:0"
+    suitcase(f"run -d --network none --name box {words} {BUSYBOX} sleep 601")
+    group = usage.group_of(finding.find("box"))
+    for word, limit in (("rbps", 1 << 20), ("wbps", 2 << 20), ("riops", 300)):
+        ((controller, name, _),) = group.backend.translate("io.max", f"{number} {word}={limit}")
+        assert re.search(rf"^{number} .*\b{limit}\b", linux.read(f"{group.folders[controller]}/{name}"), re.MULTILINE), word
+    told = suitcase("inspect -f '{{json .HostConfig.BlkioDeviceReadBps}} {{json .HostConfig.BlkioDeviceWriteIOps}}' box").out
+    assert told == f'[{{"Path":"{path}","Rate":1048576}}] []\n'
+
+
 REFUSED = {
     "--ulimit nonsense=1": 'invalid ulimit type: nonsense',
     "--ulimit nofile=2:1": "ulimit soft limit must be less than or equal to hard limit: 2 > 1",
@@ -347,6 +363,12 @@ REFUSED = {
     "--device /etc/passwd": "not a device node",
     "--ipc nonsense": "--ipc: invalid IPC mode: nonsense",
     "--pid container:nosuch": "No such container: nosuch",
+    "--device-read-bps /dev/null": "bad format: /dev/null",
+    "--device-read-bps x:1": "bad format for device path: x:1",
+    "--device-write-bps /dev/null:fast": "The correct format is <device-path>:<number>[<unit>]. Number must be a positive integer. Unit",
+    "--device-write-iops /dev/null:1k": "The correct format is <device-path>:<number>. Number must be a positive integer",
+    "--device-read-iops /dev/null:1": "/dev/null is no block device",
+    "--device-read-iops /dev/nosuch:1": "/dev/nosuch: no such file or directory",
     "--group-add nosuch": "unable to find group nosuch",
 }  # fmt: skip
 
