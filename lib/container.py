@@ -34,7 +34,8 @@ from lib.visible import visible
 from lib.volumes import own_mounts
 
 LIMITS = ("memory", "memory_swap", "memory_reservation", "cpus", "cpu_weight", "cpu_shares", "cpu_period", "cpu_quota", "cpuset",
-          "cpuset_mems", "pids_limit")  # fmt: skip
+          "cpuset_mems", "pids_limit", "device_rates")  # fmt: skip
+OWN_IPC = ("private", "shareable", "none")  # whether others may join it is for the engine to say
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -62,7 +63,8 @@ class Container:
     ``--tty``; ``volumes`` are ``"/host:/container[:options]"``, ``tmpfs`` ``"/container[:options]"``, ``mounts`` what else is mounted;
     ``network`` is ``"none"`` (alone on loopback), ``"host"``, or a network (see ``lib.network``); ``user`` is who it runs as (see
     ``users.find``); ``cap_add``, ``cap_drop``, ``privileged``, ``security_opt`` say what root in it may do; ``ipc``, ``pid_mode``, ``uts``,
-    ``cgroupns`` are ``private`` or ``host``, and ``pid_mode`` and ``ipc`` may be the number of a process whose namespace it joins.
+    ``cgroupns`` are ``private`` or ``host``, and ``pid_mode`` and ``ipc`` may be the number of a process whose namespace it joins; with
+    ``ipc="none"`` it has no ``/dev/shm`` either.
     Without root, a user namespace is taken along.
     """
 
@@ -86,8 +88,8 @@ class Container:
         self.devices = nodes(devices)
         pids = max(limits.pop("pids_limit", None) or 0, 0)
         self.cgroup = self.choose_cgroup(limits | {"pids": pids})
-        self.shares = {"ipc": ipc, "pid": pid_mode, "uts": uts, "cgroup": cgroupns}
-        self.tuning = tuned(sysctls, oom_score_adj, network != "host", ipc == "private")
+        self.shares = {"ipc": "private" if ipc in OWN_IPC else ipc, "pid": pid_mode, "uts": uts, "cgroup": cgroupns}
+        self.tuning = tuned(sysctls, oom_score_adj, network != "host", ipc in OWN_IPC)
         self.network = connected(network, self.id, self.name, self.hostname)
         self.files = own_files(f"{self.folder}-files", self.hostname, self.network, self.domainname)
         mounts = [*self.extra_mounts(), *own_mounts(volumes, tmpfs), *mounts]

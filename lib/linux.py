@@ -91,7 +91,7 @@ TAKES_BACK = {
     "atime": "noatime", "diratime": "nodiratime", "loud": "silent", "norelatime": "relatime", "noiversion": "iversion",
     "nostrictatime": "strictatime", "nolazytime": "lazytime",
 }  # fmt: skip
-MNT_DETACH = 2
+MNT_DETACH, UMOUNT_NOFOLLOW = 2, 8
 
 # mount_setattr(2): the same words, other bits. The three about the time of access are one number, and exclude each other.
 MOUNT_ATTRS = {"ro": 0x1, "nosuid": 0x2, "nodev": 0x4, "noexec": 0x8, "nodiratime": 0x80, "nosymfollow": 0x200000}

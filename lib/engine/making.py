@@ -52,11 +52,17 @@ def without_others(facts: dict) -> dict:
 
 
 def pid_of(ident: str, kind: str) -> int:
-    """The first process of another container. Raises ``ValueError``."""
+    """The first process of another container. Raises ``ValueError``, for one too that has not said that its memory may be shared."""
     with suppress(FileNotFoundError):
         other = kept.load(kept.place(ident))
+        if kind == "IPC" and other["options"].get("ipc", "private") in ("private", "none"):
+            raise ValueError(
+                f"can't join IPC of container {ident}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)"
+            )
         if alive(other):
             return other["state"]["pid"]
+    if kind == "IPC":
+        raise ValueError(f"can't join IPC of container {ident}: container {ident} is not running")
     raise ValueError(f"cannot join {kind} namespace of container {ident[: kept.SHORT]}: it is not running")
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+
 from lib import linux
 from lib.engine.usage import group_of
 from lib.engine.vitality import alive
 from lib.ingredients import Cgroup
+from lib.shield import Shield
 from lib.state import events, kept
 
 LIMITS = ("memory", "memory_swap", "memory_reservation", "cpus", "cpu_period", "cpu_quota", "cpu_shares", "cpuset", "cpuset_mems",
@@ -15,14 +19,14 @@ LIMITS = ("memory", "memory_swap", "memory_reservation", "cpus", "cpu_period", "
 def update(facts: dict, changes: dict, policy: dict | None = None) -> None:
     """Lay ``changes`` over the limits of a container; ``policy`` says when it is started again, None leaves that as it is.
 
-    Raises ``ValueError``, ``OSError``; then nothing has changed on disk.
+    All of it or nothing: raises ``ValueError``, ``OSError``, and then the container has the limits that it had. An interrupt waits.
     """
-    with kept.locked(kept.place(facts)) as now:
+    with kept.locked(kept.place(facts)) as now, Shield():
         wished = now["options"] | changes
         words = Cgroup(name=now["id"][: kept.SHORT], **limits(wished)).limits
-        if alive(now) and (group := group_of(now)):
-            write(group, words, raising=raises(group, words))
-        kept.save(now | {"options": wished} | ({} if policy is None else {"restart": {}, **policy}))
+        group = group_of(now) if alive(now) else None
+        with written(group, words) if group else nullcontext():
+            kept.save(now | {"options": wished} | ({} if policy is None else {"restart": {}, **policy}))
         events.of_container("update", now)
 
 
@@ -37,9 +41,28 @@ def raises(group: Cgroup, words: dict[str, str]) -> bool:
     return "memory.max" in words and before.isdigit() and int(words["memory.max"]) > int(before)
 
 
-def write(group: Cgroup, words: dict[str, str], raising: bool) -> None:
-    files = [(controller, name, text) for word, value in words.items() for controller, name, text in group.backend.translate(word, value)]
-    if raising:
-        files.sort(key=lambda one: "memsw" not in one[1])
-    for controller, name, text in files:
-        linux.write(f"{group.folders[controller]}/{name}", text)
+@contextmanager
+def written(group: Cgroup, words: dict[str, str]) -> Iterator[None]:
+    """Other limits for what runs. After an error, here or in the block, each file gets back what was in it, the last first.
+
+    The kernel takes them one by one, and may refuse any: less memory than is in use, a processor that there is not.
+    """
+    before: list[tuple[str, str]] = []
+    try:
+        for path, text in files(group, words):
+            before.append((path, linux.read(path)))
+            linux.write(path, text)
+        yield
+    except BaseException:
+        for path, text in reversed(before):
+            with suppress(OSError):  # the error itself is told; and the container may have ended meanwhile
+                linux.write(path, text)
+        raise
+
+
+def files(group: Cgroup, words: dict[str, str]) -> list[tuple[str, str]]:
+    """What to write where, in this order."""
+    found = [one for word, value in words.items() for one in group.backend.translate(word, value)]
+    if raises(group, words):
+        found.sort(key=lambda one: "memsw" not in one[1])
+    return [(f"{group.folders[controller]}/{name}", text) for controller, name, text in found]

@@ -19,7 +19,9 @@ SETTINGS = "names.json"
 
 
 class Nameserver:
-    """``folder`` is the container's run folder; the others see ``network.names.Settings``, which is written there."""
+    """``folder`` is the container's run folder; the others see ``network.names.Settings``, which is written there, so that the manager
+    answers it. Without a folder it is answered by whoever makes it.
+    """
 
     gives = "dns-udp", "dns-tcp"  # what its sockets are called
 
@@ -33,9 +35,8 @@ class Nameserver:
         return "\n".join(["table ip suitcase-names {", " chain led {", "  type nat hook output priority -100;", *led, " }", "}"])
 
     def steps(self) -> list[Step]:
-        settings = json.dumps({"servers": self.servers, "ndots": self.ndots, "port": self.port, "links": self.links})
         return [
-            Step("provide", "write_file", (f"{self.folder}/{SETTINGS}", settings), "whoever answers finds there whom to ask in turn"),
+            *self.settings(),
             Step("map", "open", ("/proc/{pid}/ns/net",), "it may end before we come to use it", gives="netns"),
             Step("beside", "link_up_in", (Ref("netns"), "lo"), "127.0.0.11 is nobody's own before that"),
             *(
@@ -44,3 +45,9 @@ class Nameserver:
             ),
             Step("beside", "nft_in", (Ref("netns"), self.rules), "port 53 itself stays free for a name server of its own"),
         ]
+
+    def settings(self) -> list[Step]:
+        if not self.folder:
+            return []
+        text = json.dumps({"servers": self.servers, "ndots": self.ndots, "port": self.port, "links": self.links})
+        return [Step("provide", "write_file", (f"{self.folder}/{SETTINGS}", text), "whoever answers finds there whom to ask in turn")]

@@ -53,6 +53,10 @@ class Mount:
     def __post_init__(self):
         self.target = os.path.normpath("/" + self.target.lstrip("/"))
 
+    def prepare(self, rootless: bool) -> list[Step]:
+        """What comes before it can be mounted."""
+        return []
+
     def step(self, root: str) -> Step:
         return Step("mounts", "mount_inside", (self.source or self.fstype, root, self.target, self.fstype, self.options), self.why)
 
@@ -93,7 +97,7 @@ class Layers(Bind):
     options: str = "ro,nodev"
 
     def prepare(self, rootless: bool) -> list[Step]:
-        """What comes before it can be shown. Without a folder to write to, overlay wants two others."""
+        """They are put together. Without a folder to write to, overlay wants two others."""
         empty = f"{self.source}-empty"
         layers = self.layers if len(self.layers) > 1 else [empty, *self.layers]
         folder, lower = lowerdirs(layers, "")
@@ -190,7 +194,7 @@ class RootFS:
     upper: str | None = None
     privileged: bool = False  # no masks, a writable /sys, the host's devices
     shm: int = SHARED_MEMORY
-    ipc: str | int = "private"  # whose shared memory it has: its own, the machine's ("host"), that of whom this process is in
+    ipc: str | int = "private"  # whose shared memory it has: its own, the machine's ("host"), "none", that of this process
     devices: Sequence = ()  # of the machine's, see ``devices.Device``
     synced: bool = False  # what is written outlives the container's process, so fsync(2) in there must mean what it says
 
@@ -204,7 +208,7 @@ class RootFS:
         steps += self.alone(self.overlay_steps() if self.scratch else self.plain_steps())
         if not self.bare:
             steps += self.furniture()
-        steps += [step for one in self.mounts if isinstance(one, Layers) for step in one.prepare(self.rootless)]
+        steps += [step for one in self.mounts for step in one.prepare(self.rootless)]
         steps += [one.step(self.root) for one in self.own_mounts()]
         if self.read_only:
             steps.append(Step("freeze-root", "restrict", (self.root, "ro"), "--read-only"))
@@ -262,6 +266,8 @@ class RootFS:
         """The kernel's folders and devices, in the order of their paths, then the masks."""
         steps, own = [], {one.target: one for one in self.devices}  # of two at one place the later counts
         for one in kernel_mounts(self.rootless, self.host_network, self.privileged, self.shm, self.ipc == "host"):
+            if one.target == "/dev/shm" and self.ipc == "none":
+                continue
             steps += self.shared_memory() if one.target == "/dev/shm" and isinstance(self.ipc, int) else [one.step(self.root)]
             if one is DEV:
                 steps += device_steps(self.root, self.rootless, own)

@@ -42,7 +42,7 @@ class Wishes:
     hosts: Sequence[tuple[str, str]] = ()
     ports: Sequence[dict] = ()
     container: str = ""  # its whole id, if it has a longer one
-    folder: str = ""  # its run folder, if the manager looks after it: then it has a resolver of ours
+    folder: str = ""  # its run folder, if the manager looks after it; else whoever starts it answers what it asks
     links: Sequence[Sequence[str]] = ()  # names that only it has for others: (name, the other's)
 
     def connection(self, ident: str, name: str, hostname: str) -> Connection:
@@ -54,22 +54,32 @@ class Wishes:
             check(wish, network)
         first = way_out(found)
         facts = {"container": self.container or ident, "name": name, "hostname": hostname}
-        veths = [cable(facts, wish, network, f"eth{number}", network is first) for number, (wish, network) in enumerate(found)]
+        veths = [
+            cable(facts, wish, network, f"eth{number}", network is first, bool(self.ports)) for number, (wish, network) in enumerate(found)
+        ]
         for one in veths:
             if one.gateways and self.ports:
-                one.own, one.switches = published(self.ports, one.pools), [*one.switches, "hairpin"]
+                one.own = published(self.ports, one.pools)
         networks = [network for _, network in found]
-        resolvers, answering = self.files(networks)
+        resolvers, answering = self.files(networks, facts["container"])
         return Connection([*veths, *answering], resolvers, self.lines(networks))
 
-    def files(self, networks: Sequence[Network]) -> tuple[str, list]:
+    def files(self, networks: Sequence[Network], ident: str) -> tuple[str, list]:
         """``/etc/resolv.conf``, and who answers there: where names of containers are known we do, else those whom the host asks."""
         host, said = Hosts().now(), (self.dns, self.search, self.dns_options)
-        if self.folder and any(one.user_defined for one in networks):
+        if any(one.user_defined for one in networks):
             asked = host.but(*said)
-            return str(asked.ours()), [Nameserver(self.folder, self.dns, asked.ndots, self.links)]
+            return str(asked.ours()), [self.answering(ident, asked.ndots)]
         families = {version(pool) for one in networks for pool in one.pools}
         return str(behind_the_stub(host).but(*said).plain(bool(self.dns), 6 in families)), []
+
+    def answering(self, ident: str, ndots: bool) -> Nameserver:
+        """Its end of a resolver: the manager's, or one in this process."""
+        if self.folder:
+            return Nameserver(self.folder, self.dns, ndots, self.links)
+        from lib.network.names import Answered  # with all that answers: a command, whose containers outlive it, needs none of it
+
+        return Answered(ident, self.dns, ndots, self.links)
 
     def lines(self, networks: Sequence[Network]) -> list[tuple[str, str]]:
         """What ``--add-host`` says, for /etc/hosts."""
@@ -121,7 +131,8 @@ def check(wish: Wish, network: Network) -> None:
             )
 
 
-def cable(container: dict, wish: Wish, network: Network, inside: str, is_way_out: bool) -> Veth:
+def cable(container: dict, wish: Wish, network: Network, inside: str, is_way_out: bool, publishes: bool) -> Veth:
+    """Of one that ``publishes`` ports each may come to be the way out, and carry them, while it runs."""
     member = container["container"][: definitions.SHORT]
     facts = container | {
         "aliases": list(wish.aliases), "network": network.name, "user_defined": network.user_defined, "internal": network.internal,
@@ -132,7 +143,7 @@ def cable(container: dict, wish: Wish, network: Network, inside: str, is_way_out
         str(network.alive), member, facts, network.bridge, bridges.cable_name(network, member), wish.interface or inside,
         bridges.mtu(network), pools, bridges.deeds(network), bridges.undos(network),
         gateways={version(pool): pool["gateway"] for pool in pools} if is_way_out else {},
-        switches=() if bridges.said(network, "icc") else ["isolated"],
+        switches=[*["isolated"] * (not bridges.said(network, "icc")), *["hairpin"] * publishes],
     )  # fmt: skip
 
 

@@ -85,6 +85,7 @@ class Process:
         self.record.born(self.pid)  # while the process prepares itself: should we die now, it ends by itself
         self.do("beside")
         self.line.close_refs()
+        self.line.serve(self.plan.ingredients)
         self.hear("created", shield)
         self.state, self.created_at = "created", time.monotonic()
 

@@ -30,14 +30,16 @@ class Line:
     """The caller's ends; what has come over them: ``pid``, ``pidfd``, ``master`` (of its terminal), -1 or 0 until then.
 
     ``refs`` are the results of the caller's own steps, by name; what is a descriptor among them goes over to the child. A step may also
-    give ``stdin``, ``stdout`` or ``stderr``. ``given`` are those of steps beside the child, for who serves it from outside. ``maker`` is
-    who is asked: a starter, or one that stays (``engine.daemons.Keeper``).
+    give ``stdin``, ``stdout`` or ``stderr``. ``given`` are those of steps beside the child, for who serves it from outside: an ingredient
+    that does is told to ``begin`` with them, and to ``end``. ``maker`` is who is asked: a starter, or one that stays
+    (``engine.daemons.Keeper``).
     """
 
     def __init__(self, steps: list[Step], patience: float, maker=Starter):
         self.steps, self.patience, self.maker = steps, patience, maker
         self.refs: dict[str, int] = {}
         self.given: dict[str, int] = {}
+        self.serving: list = []
         self.pid, self.pidfd, self.go_between, self.master = 0, -1, -1, -1
         self.birth: socket.socket | None = None
         self.socket: socket.socket | None = None
@@ -227,8 +229,17 @@ class Line:
             os.close(fd)
         self.refs = {"pid": self.pid}
 
+    def serve(self, ingredients: Sequence) -> None:
+        """What serves the process from here begins. Raises ``OSError``, ``RuntimeError`` if there is no room for it."""
+        for one in ingredients:
+            if hasattr(one, "begin"):
+                self.serving.append(one)
+                one.begin(self.given)
+
     def let_go(self) -> None:
-        """Close what we hold of the process."""
+        """Close what we hold of the process; whatever served it ends."""
+        while self.serving:
+            self.serving.pop().end()
         self.close()
         self.reap_go_between()
         self.close_refs()

@@ -12,6 +12,7 @@ A reboot empties it, as it empties the kernel's tables. Whoever is killed while 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -118,6 +119,28 @@ def amend(place: str, member: str, **facts) -> None:
                 written(where / MEMBERS / member, before | facts)
 
 
+def own(place: str, member: str, deeds: Sequence[Sequence] = (), undos: Sequence[Sequence] = ()) -> None:
+    """A member has these for itself from now on, as ``join`` takes them; what it had until now is undone. Who is none stays none.
+
+    Raises ``OSError`` or ``ExceptionGroup``; then it has none. Whoever is killed on the way leaves on record what was to be.
+    """
+    where = Path(place)
+    with standing_still(place):
+        before = known(where, member)
+        its_deeds, its_undos = filled([list(deeds), list(undos)], before)
+        if not before or its_deeds == before["deeds"]:
+            return
+        undo_all(before["undos"])
+        written(where / MEMBERS / member, before | {"deeds": its_deeds, "undos": its_undos})
+        try:
+            do_all(its_deeds)
+        except BaseException:
+            with suppress(ExceptionGroup):  # what cannot be done cannot be undone either, and why it cannot is told
+                undo_all(its_undos)
+            written(where / MEMBERS / member, before | {"deeds": [], "undos": []})
+            raise
+
+
 # -- leaving ------------------------------------------------------------------------------------------------------------
 
 
@@ -215,8 +238,18 @@ def switch(path: str, word: str) -> None:
         linux.write(path, word)
 
 
+def mount(source: str, target: str, fstype: str, options: str) -> None:
+    """As ``linux.mount``; the error says in Docker's words of what."""
+    try:
+        linux.mount(source, target, fstype, options)
+    except OSError as error:
+        words = f"failed to mount local volume: mount {source}:{target}, type: {fstype}, data: {options}: {os.strerror(error.errno)}"
+        hints = {errno.ENODEV: "; /proc/filesystems lists those that this kernel has", errno.EINVAL: "; dmesg may tell what of it"}
+        raise OSError(error.errno, words + hints.get(error.errno, ""), target) from None
+
+
 DEEDS = {
-    "netlink": rtnetlink.send, "switch": switch, "join": join, "nft": later("netfilter.nft", "carry_out"),
+    "netlink": rtnetlink.send, "switch": switch, "join": join, "mount": mount, "nft": later("netfilter.nft", "carry_out"),
     "let_pass": later("netfilter.foreign", "let_pass"), "forward": later("netfilter.forwarding", "switch_on"),
     "forget_ports": later("netfilter.flows", "forget_ports"), "let_in": later("netfilter.slirp", "let_in"),
 }  # fmt: skip

@@ -199,6 +199,15 @@ def unlink(path: str) -> None:
     Path(path).unlink(missing_ok=True)
 
 
+def umount(path: str) -> None:
+    """Take a mount away: now for everybody new, and for who is still in there when he goes. What is none (any more) stays as it is."""
+    try:
+        linux.umount(path, linux.MNT_DETACH | linux.UMOUNT_NOFOLLOW)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOENT):
+            raise
+
+
 def delete_link(name: str) -> None:
     """Remove a network interface: a bridge, or a cable with both its ends.
 
@@ -243,7 +252,7 @@ def later(module: str, name: str) -> Callable:
 
 PRIMITIVES = {
     "kill_cgroup": kill_cgroup, "thaw": thaw, "rmdir": rmdir, "rmtree": rmtree,
-    "rmtree_unless": rmtree_unless, "unlink": unlink, "delete_link": delete_link,
+    "rmtree_unless": rmtree_unless, "unlink": unlink, "umount": umount, "delete_link": delete_link,
     "nft": later("netfilter.nft", "take_back"), "forget_flows": later("netfilter.flows", "forget_flows"),
     "shut_out": later("netfilter.slirp", "shut_out"),
     "withdraw_exception": later("netfilter.foreign", "withdraw"), "put_back_forwarding": later("netfilter.forwarding", "put_back"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from helpers.waiting import wait_for
 
 from lib import state
 from lib.engine.daemons import calling
+from lib.state import shared
 
 __all__ = ["host"]
 pytestmark = [requires("root", "overlay", "busybox"), pytest.mark.timeout(120)]
@@ -174,6 +176,61 @@ def test_a_published_port_from_the_loopback_the_host_and_its_neighbours(host):
     assert "refused" in asked(host, ("127.0.0.1", 8080)) and host("port web").out == ""
     host("start web")
     wait_for(lambda: "hi" in asked(host, ("127.0.0.1", 8080)))
+
+
+def ways_in(host: Host) -> list[str]:
+    """Who answers at the published port: by the host's loopback (the relay) and by another of its addresses (the kernel)."""
+    return [asked(host, (address, 8080))[-3:] for address in ("127.0.0.1", "10.31.0.1")]
+
+
+def leads_to(host: Host) -> str:
+    """The address that the kernel sends to, for the one published port; of IPv4."""
+    found = re.findall(r"tcp \. 8080 : ([\d.]+) \. 80", host.place.run("nft", "list", "ruleset"))
+    return found[0] if len(found) == 1 else f"{found}"
+
+
+def test_a_published_port_follows_the_way_out(host):
+    """Docker moves it, too: the one with the highest priority leads, then the first by name, and an internal network never does."""
+    host.place.run("ip", "addr", "add", "10.31.0.1/32", "dev", "lo")
+    for words in ("front", "more", "--internal back"):
+        host(f"network create {words}")
+    there = "inspect --format '{{.NetworkSettings.Networks.%s.IPAddress}}' web"
+    host(f"run -d --name web --network more -p 8080:80 {BUSYBOX} sh -c 'echo hi > /index.html; httpd -f -p 80 -h /'")
+    wait_for(lambda: ways_in(host) == ["hi\n"] * 2)
+    for verb, leading in (
+        ("connect back", "more"), ("connect front", "front"), ("disconnect front", "more"),
+        ("connect --gw-priority -1 front", "more"), ("disconnect more", "front"), ("connect --gw-priority 7 more", "more"),
+    ):  # fmt: skip
+        host(f"network {verb} web")
+        assert leads_to(host) == host(there % leading).out.strip(), verb
+        wait_for(lambda: ways_in(host) == ["hi\n"] * 2)
+    host.place.run("nft", "flush", "ruleset")
+    host("network doctor --repair", None)
+    assert leads_to(host) == host(there % "more").out.strip(), "what is repaired is what there is now"
+    host("network disconnect more web")
+    host("network disconnect front web")
+    assert leads_to(host) == "[]" and "hi" not in "".join(ways_in(host)), "nothing leads out of an internal one, nor in"
+    host("network connect more web")
+    wait_for(lambda: ways_in(host) == ["hi\n"] * 2)
+
+
+def test_a_port_that_cannot_move_stays_where_it_is(host, monkeypatch):
+    for name in ("front", "more"):
+        host(f"network create {name}")
+    host(f"run -d --name web --network more -p 8080:80 {BUSYBOX} sleep 60")
+    before, links, deed = leads_to(host), sorted(host.links()), shared.DEEDS["nft"]
+
+    def refused(*texts: str) -> None:
+        if any(" 8080 " in text for text in texts) and not once:
+            once.append(True)
+            raise OSError(errno.EBUSY, "the kernel says no")
+        deed(*texts)
+
+    once: list[bool] = []
+    monkeypatch.setitem(shared.DEEDS, "nft", refused)
+    assert "the kernel says no" in host("network connect front web", 1).err
+    assert leads_to(host) == before and sorted(host.links()) == links
+    assert "default via" in host.inside("web", "ip route") and host("ps --format '{{.Networks}}'").out == "more\n"
 
 
 ECHO = "import socket; s = socket.socket(2, 2); s.bind(('', 53))\nwhile True: s.sendto(*s.recvfrom(99))"

@@ -10,6 +10,7 @@ from functools import wraps
 import click
 
 from lib import sizes
+from lib.cli.containers.rates import BPS, IOPS
 from lib.cli.errors import Failed
 from lib.cli.flags.kinds import WHOLE, Kind
 from lib.cli.networks.attachments import HOST, IP, NETWORK, SERVER
@@ -142,6 +143,10 @@ creating = several(
     option("--cgroupns", default="", help="Cgroup namespace to use (host|private)"),
     option("--cidfile", default="", help="Write the container ID to the file"),
     option("--device", "devices", multiple=True, help="Add a host device to the container"),
+    option("--device-read-bps", multiple=True, type=BPS, help="Limit read rate (bytes per second) from a device"),
+    option("--device-read-iops", multiple=True, type=IOPS, help="Limit read rate (IO per second) from a device"),
+    option("--device-write-bps", multiple=True, type=BPS, help="Limit write rate (bytes per second) to a device"),
+    option("--device-write-iops", multiple=True, type=IOPS, help="Limit write rate (IO per second) to a device"),
     option("--dns", multiple=True, type=SERVER, help="Set custom DNS servers"),
     option("--dns-option", "--dns-opt", "dns_options", multiple=True, help="Set DNS options"),
     option("--dns-search", "search", multiple=True, help="Set custom DNS search domains"),

@@ -5,6 +5,7 @@ Nothing is done here yet. Who calls this has a container's id, name and state to
 
 from __future__ import annotations
 
+from lib.cli.containers import rates
 from lib.cli.containers.policies import healthcheck, restart
 from lib.cli.flags import keyvalues
 from lib.cli.networks.attachments import network
@@ -99,6 +100,7 @@ def options(values: dict) -> dict:
     """The keyword arguments of ``Container``, as JSON has them; what was not said is left out. Raises ``ValueError``."""
     said = {name: values[name] for name in OF_CONTAINER} | limits(values) | shared(values)
     said["volumes"] = mounting.binds(values["volumes"])
+    said["device_rates"] = rates.asked(values)
     said["sysctls"] = dict(word.partition("=")[::2] for word in values["sysctls"])
     said["ulimits"] = {name: [soft, hard] for name, soft, hard in values["ulimits"]}
     found = {name: list(value) if isinstance(value, tuple) else value for name, value in said.items() if value}
@@ -120,7 +122,7 @@ def shared(values: dict) -> dict:
             from lib.engine import finding
 
             found[name] = f"container:{finding.find(word.partition(':')[2])['id']}"
-        elif word == "host":
+        elif word == "host" or (name == "ipc" and word in ("none", "shareable")):
             found[name] = word
         elif word not in ("", "private") or (word and name in ("pid_mode", "uts")):
             flag = flag.removesuffix("_mode")

@@ -9,7 +9,7 @@ import click
 
 CONTAINER = """
     blkio-weight blkio-weight-device cgroup-parent cpu-count cpu-percent cpu-rt-period cpu-rt-runtime device-cgroup-rule
-    device-read-bps device-read-iops device-write-bps device-write-iops disable-content-trust gpus io-maxbandwidth io-maxiops
+    disable-content-trust gpus io-maxbandwidth io-maxiops
     isolation kernel-memory link link-local-ip memory-swappiness oom-kill-disable runtime storage-opt
     use-api-socket userns volume-driver
 """

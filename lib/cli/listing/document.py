@@ -176,8 +176,16 @@ def limits(options: dict) -> dict:
         "CpusetCpus": options.get("cpuset") or "",
         "CpusetMems": options.get("cpuset_mems") or "",
         "PidsLimit": options.get("pids_limit"),
+        **{f"BlkioDevice{name}": rates(options, word) for name, word in RATES.items()},
         "Ulimits": [{"Name": name, "Soft": soft, "Hard": hard} for name, (soft, hard) in (options.get("ulimits") or {}).items()],
     }
+
+
+RATES = {"ReadBps": "rbps", "ReadIOps": "riops", "WriteBps": "wbps", "WriteIOps": "wiops"}
+
+
+def rates(options: dict, word: str) -> list[dict]:
+    return [{"Path": path, "Rate": rate} for path, which, rate in options.get("device_rates") or () if which == word]
 
 
 def log_options(log: dict) -> dict[str, str]:

@@ -146,7 +146,7 @@ def document(one) -> dict:
         "Labels": shown_labels(one) or None,
         "Mountpoint": one.data,
         "Name": one.name,
-        "Options": one.options or None,
+        "Options": dict(sorted(one.options.items())) or None,
         "Scope": "local",
     }
 

@@ -78,7 +78,7 @@ def shared(project: Project, service: Service) -> Iterator[str]:
     """The namespaces of another one, by that one's first container."""
     for key in ("ipc", "pid"):
         word = getattr(service, key)
-        if word and word != "shareable":
+        if word:
             yield from (f"--{key}", of_container(project, word))
     if service.userns_mode and service.userns_mode != "host":
         yield from ("--userns", service.userns_mode)

@@ -23,7 +23,7 @@ LIMITS = {
 }  # fmt: skip
 SAME = ("cap_add", "cap_drop", "domainname", "hostname", "init", "privileged", "read_only", "security_opt", "shm_size", "tmpfs", "tty")
 
-NAMESPACES = (("cgroup", "cgroupns", "private"), ("ipc", "ipc", "private shareable"), ("pid", "pid_mode", ""), ("uts", "uts", ""))
+NAMESPACES = (("cgroup", "cgroupns", "private"), ("ipc", "ipc", "private shareable none"), ("pid", "pid_mode", ""), ("uts", "uts", ""))
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def shared(wanted: Wanted) -> dict:
     service, found = wanted.service, {}
     for key, name, usual in (
         ("cgroup", "cgroupns", "private"),
-        ("ipc", "ipc", "private shareable"),
+        ("ipc", "ipc", "private shareable none"),
         ("pid", "pid_mode", ""),
         ("uts", "uts", ""),
     ):
@@ -134,7 +134,7 @@ def shared(wanted: Wanted) -> dict:
         kind, _, other = word.partition(":")
         if kind in ("service", "container") and key in ("pid", "ipc"):
             found[name] = f"container:{of_another(wanted, kind, other)}"
-        elif word == "host":
+        elif word == "host" or (key == "ipc" and word in ("none", "shareable")):
             found[name] = word
         elif word and word not in usual.split():
             raise ValueError(f"service {service.name}: {key} cannot be {word!r}: host is possible" + (f", and {usual}" if usual else ""))

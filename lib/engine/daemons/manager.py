@@ -150,6 +150,7 @@ class Manager:
             self.serve_names(one)
             self.names.give_back(one.ident)
             self.ask_health(one)
+            self.lead(one)
             return one.give_back()
         self.later.pop(place, None)
         try:
@@ -165,8 +166,9 @@ class Manager:
         self.tie.keep(True)  # before anybody is told that we look after it
         if one.networked:
             self.guard.begin()
-        for fd, target in one.ways:
-            self.relay.open(one.ident, fd, target)
+        for _, fd in one.ways:
+            self.relay.open(one.ident, fd)
+        self.lead(one)
         for fd in one.sources:
             self.sources[fd] = one
             self.events.register(fd, select.EPOLLIN)
@@ -180,6 +182,12 @@ class Manager:
         """From now on; or it was paused, or goes on."""
         with suppress(OSError, ValueError):  # it is being removed
             self.checks.look(kept.load(one.place))
+
+    def lead(self, one: Watched) -> None:
+        """What comes to its published ports goes to where it is now."""
+        with suppress(OSError, ValueError):  # it is being removed
+            if targets := one.targets():
+                self.relay.lead(one.ident, targets)
 
     def serve_names(self, one: Watched) -> None:
         if not self.names.serve(one.ident, linux.pid_of(one.pidfd)):

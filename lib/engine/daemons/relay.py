@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 AT_ONCE = 1 << 16  # bytes
@@ -84,8 +84,9 @@ class Connection:
 class Way:
     """A published port: where we listen, and where it leads."""
 
-    def __init__(self, relay: Relay, listening: socket.socket, target: tuple[str, int]):
-        self.relay, self.listening, self.target = relay, listening, target
+    def __init__(self, relay: Relay, listening: socket.socket):
+        self.relay, self.listening = relay, listening
+        self.target: tuple[str, int] | None = None  # nowhere, as yet
         self.open: set = set()
         self.datagrams = listening.type == socket.SOCK_DGRAM
         self.clients: dict[tuple, Answers] = {}
@@ -95,7 +96,7 @@ class Way:
         """Somebody wants a connection. One too many is closed at once, rather than left to wait."""
         with suppress(OSError):
             client, _ = self.listening.accept()
-            if len(self.open) >= MOST:
+            if self.target is None or len(self.open) >= MOST:
                 return client.close()
             connection = Connection(client, self.target)
             self.open.add(connection)
@@ -111,6 +112,8 @@ class Way:
         """A datagram: each client has a socket of ours, so that the answers find their way back."""
         with suppress(OSError):
             data, client = self.listening.recvfrom(AT_ONCE)
+            if self.target is None:
+                return
             if client not in self.clients:
                 self.retire()
                 self.clients[client] = Answers(self, client)
@@ -129,9 +132,19 @@ class Way:
         self.relay.unwatch(one)
         one.close()
 
-    def close(self) -> None:
+    def lead(self, target: tuple[str, int] | None) -> None:
+        """To somewhere else: who was on the old way finds the new one by coming again."""
+        if target != self.target:
+            self.clear()
+            self.target = target
+
+    def clear(self) -> None:
         for one in [*self.open, *self.clients.values()]:
             self.forget(one)
+        self.clients.clear()
+
+    def close(self) -> None:
+        self.clear()
         self.relay.selector.unregister(self.listening)
         self.listening.close()
 
@@ -176,9 +189,13 @@ class Relay:
         self.thread = threading.Thread(target=self.serve, name="relay", daemon=True)
         self.thread.start()
 
-    def open(self, ident: str, fd: int, target: tuple[str, int]) -> None:
-        """Serve the listening socket ``fd``, which is ours from now on, until ``close(ident)``."""
-        self.ask(lambda: self.ways.setdefault(ident, []).append(Way(self, socket.socket(fileno=fd), target)))
+    def open(self, ident: str, fd: int) -> None:
+        """Serve the listening socket ``fd``, which is ours from now on, until ``close(ident)``. ``lead`` says where it leads."""
+        self.ask(lambda: self.ways.setdefault(ident, []).append(Way(self, socket.socket(fileno=fd))))
+
+    def lead(self, ident: str, targets: Sequence[tuple[str, int] | None]) -> None:
+        """Where each of its sockets leads from now on, in the order in which they were opened; None is nowhere."""
+        self.ask(lambda: [way.lead(target) for way, target in zip(self.ways.get(ident, ()), targets, strict=False)])
 
     def close(self, ident: str) -> None:
         """When this returns, its ports are free: whoever starts it again a moment later wants them."""

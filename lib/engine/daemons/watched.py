@@ -29,7 +29,7 @@ class Watched:
         facts = kept.load(place)
         self.ident, self.place, self.pidfd, self.master, self.stdin = facts["id"], place, -1, -1, -1
         self.pipes: dict[int, str] = {}
-        self.ways: list[tuple[int, tuple[str, int]]] = []  # published ports: a socket that the relay is to serve, and where it leads
+        self.ways: list[tuple[str, int]] = []  # published ports: what each is held as, and a socket that the relay is to serve
         self.networked = bool(facts["state"].get("networks"))
         self.paused: set[int] = set()  # sources that the loop does not wait at for a while
         self.why_not = 0  # the errno of the last copy, if it failed; when it has ended, of what keeps it from being settled
@@ -54,16 +54,16 @@ class Watched:
             self.master = Keeper.give(f"{self.ident}/terminal") if terminal < 0 else os.dup(terminal)
         if self.master >= 0:
             os.set_blocking(self.master, False)
-        self.ways = [
-            (fd, target)
-            for name in facts["state"].get("held") or ()
-            if (fd := Keeper.give(f"{self.ident}/{name}")) >= 0
-            for target in [inside(facts, name)]
-        ]
+        self.ways = [(name, fd) for name in facts["state"].get("held") or () if (fd := Keeper.give(f"{self.ident}/{name}")) >= 0]
         self.pidfd = pidfd_of(facts)
         self.give_back()
         if standby.no_room(max(self.sources, default=0)):
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    def targets(self) -> list[tuple[str, int] | None]:
+        """Where each of its ways leads now: it may have been taken off a network meanwhile, or put on another. Raises ``OSError``."""
+        facts = kept.load(self.place) if self.ways else {}
+        return [inside(facts, name) for name, _ in self.ways]
 
     @property
     def sources(self) -> list[int]:
@@ -128,12 +128,12 @@ class Watched:
         self.writer.close()
 
 
-def inside(facts: dict, name: str) -> tuple[str, int]:
-    """Where what comes to a held port is to go: over the container's way out, in IPv4 if it has that."""
+def inside(facts: dict, name: str) -> tuple[str, int] | None:
+    """Where what comes to a held port is to go: over the container's way out, in IPv4 if it has that; nowhere if it has none."""
     protocol, number = name.split("-")[1:3]
     port = next(one["port"] for one in facts["state"]["ports"] if (one["protocol"], one["host"]) == (protocol, int(number)))
-    address = next(one["ipv4"] or one["ipv6"] for one in facts["state"]["networks"].values())
-    return address, port
+    there = facts["state"]["networks"].values()  # an older suitcase did not say which one leads
+    return next(((one["ipv4"] or one["ipv6"], port) for one in there if one.get("leads", True)), None)
 
 
 def open_pipe(facts: dict, stream: str) -> int:

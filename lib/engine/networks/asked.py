@@ -13,8 +13,8 @@ from lib.engine import finding
 from lib.engine.pipes import run_folder
 from lib.engine.vitality import alive
 from lib.ingredients import Join
-from lib.network import Wish, Wishes, find
-from lib.network.connecting import Connection
+from lib.network import Network, Wish, Wishes, find
+from lib.network.connecting import Connection, way_out
 from lib.network.pools import version
 from lib.state import kept, leases
 
@@ -49,14 +49,20 @@ class Borrowed:
         return Connection([], linux.read(str(files / "resolv.conf")), own, Join(facts["state"]["pid"], ("net",)))
 
 
+def on(facts: dict) -> list[tuple[Wish, Network]]:
+    """The networks that a container is on, and what it has asked of each."""
+    return [(Wish(**one), find(one["network"])) for one in facts["network"]["networks"]]
+
+
 def endpoints(facts: dict) -> dict[str, dict]:
     """Of a container that has just joined its networks: under each one's name what it has there, for ``inspect`` and for the relay."""
-    found = {}
-    for one in facts["network"]["networks"]:
-        network = find(one["network"])
+    found, there = {}, on(facts)
+    leading = way_out(there)
+    for _, network in there:
         member = leases.one_of(network.alive, facts["id"][: kept.SHORT])  # there may be hundreds of others
         found[network.name] = {
             "id": network.id, "gateway": network.gateway(4) or "", "gateway6": network.gateway(6) or "", "aliases": member["aliases"],
+            "leads": network is leading,  # its ports are published over this one
             "lengths": {str(version(pool)): int(pool["subnet"].partition("/")[2]) for pool in network.pools},
             **{name: member.get(name, "") for name in ("ipv4", "ipv6", "mac")},
         }  # fmt: skip

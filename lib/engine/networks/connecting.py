@@ -6,10 +6,11 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
 
 from lib import state
+from lib.engine.daemons.calling import Manager
 from lib.engine.networks import asked as asking
 from lib.engine.networks import nameserver
 from lib.engine.pipes import run_folder
@@ -17,9 +18,10 @@ from lib.engine.vitality import alive
 from lib.ingredients import Nameserver
 from lib.netfilter import rtnetlink
 from lib.network import Network, NetworkError, Wish, bridges, find
-from lib.network.connecting import cable, check, way_out
+from lib.network.connecting import cable, check, published, way_out
 from lib.network.names import Hosts, Settings
 from lib.process import callers
+from lib.shield import Shield
 from lib.state import events, kept, shared
 
 
@@ -27,15 +29,15 @@ def connect(facts: dict, wish: Wish) -> None:
     """Raises ``NetworkError``, ``OSError``: then nothing is as if it had been asked for."""
     network = find(wish.network)
     check(wish, network)
-    with kept.locked(kept.place(facts)) as now:
+    with kept.locked(kept.place(facts)) as now, Shield():
         refuse(now, network)
-        now["network"]["networks"].append(asdict(wish))
-        if now["network"]["mode"] == "none":
-            now["network"]["mode"] = wish.network
-        if alive(now):
-            plug_in(now, wish, network)
-            now["state"]["networks"] = asking.endpoints(now)
-        kept.save(now)
+        with plugged_in(now, wish, network) if alive(now) else nullcontext():
+            now["network"]["networks"].append(asdict(wish))
+            if now["network"]["mode"] == "none":
+                now["network"]["mode"] = wish.network
+            as_it_stands(now)
+            kept.save(now)
+    led_elsewhere(now)
     events.tell("network", "connect", network.id, {"container": facts["id"], "name": network.name, "type": "bridge"})
 
 
@@ -53,27 +55,31 @@ def refuse(facts: dict, network: Network) -> None:
 def disconnect(facts: dict, name: str) -> None:
     """Raises ``NetworkError`` for a network that it is not on."""
     network = find(name)
-    with kept.locked(kept.place(facts)) as now:
+    with kept.locked(kept.place(facts)) as now, Shield():
         rest = [one for one in now["network"]["networks"] if find(one["network"]).id != network.id]
         if len(rest) == len(now["network"]["networks"]):
             raise NetworkError(f"container {now['id']} is not connected to network {network.name}")
         now["network"] |= {"networks": rest, "mode": rest[0]["network"] if rest else "none"}
         if alive(now):
             unplug(now, network)
-            now["state"]["networks"].pop(network.name, None)
+        as_it_stands(now)
         kept.save(now)
+    led_elsewhere(now)
     events.tell("network", "disconnect", network.id, {"container": facts["id"], "name": network.name, "type": "bridge"})
 
 
 # -- of one that runs ---------------------------------------------------------------------------------------------------
 
 
-def plug_in(facts: dict, wish: Wish, network: Network) -> None:
-    """The steps of a start, one after the other; what is to be undone is on record before it is done."""
+@contextmanager
+def plugged_in(facts: dict, wish: Wish, network: Network) -> Iterator[None]:
+    """The steps of a start, one after the other; what is to be undone is on record before it is done, and undone if the block fails."""
     container = {"container": facts["id"], "name": facts["name"], "hostname": facts["config"]["hostname"] or facts["id"][: kept.SHORT]}
+    before = list(facts["network"]["networks"])
     with inside(facts) as there:
         used = [name for _, name in callers.called_in(there, socket.if_nameindex)]
-        one = cable(container, wish, network, next(name for number in range(len(used) + 1) if (name := f"eth{number}") not in used), False)
+        free = next(name for number in range(len(used) + 1) if (name := f"eth{number}") not in used)
+        one = cable(container, wish, network, free, False, bool(facts["state"].get("ports")))
         undos = [list(undo) for step in one.steps() for undo in step.undo]
         on_record(facts, add=undos)
         try:
@@ -83,13 +89,36 @@ def plug_in(facts: dict, wish: Wish, network: Network) -> None:
             for step in one.steps():
                 if step.stage == "names":  # in its place: it runs already
                     callers.called_in(there, callers.CALLS[step.call], *callers.filled(list(step.args), found))
-            lead_out(there, facts)
             if network.user_defined:
                 give_names(facts)
+            yield
         except BaseException:
             shared.undo_all(undos)
             on_record(facts, take=undos)
+            facts["network"]["networks"] = before
+            as_it_stands(facts)
             raise
+
+
+def as_it_stands(facts: dict) -> None:
+    """Its way out, and what comes in by its published ports, over the networks that it is on now. Raises ``OSError``."""
+    if not alive(facts):
+        return
+    there = asking.on(facts)
+    leading = way_out(there)
+    with inside(facts) as namespace:
+        if leading:
+            callers.called_in(namespace, rtnetlink.send, [["leads", pool["gateway"]] for pool in leading.pools])
+    for _, network in sorted(there, key=lambda one: one[1] is leading):  # taken from where they were first: a port leads to one place
+        own = published(facts["state"].get("ports") or (), network.pools) if network is leading else ()
+        shared.own(str(network.alive), facts["id"][: kept.SHORT], *own)
+    facts["state"]["networks"] = asking.endpoints(facts)
+
+
+def led_elsewhere(facts: dict) -> None:
+    """Tell the manager, whose relay leads from the host's loopback to its published ports."""
+    if facts["state"].get("held"):
+        Manager.look(kept.place(facts))
 
 
 def give_names(facts: dict) -> None:
@@ -108,8 +137,6 @@ def unplug(facts: dict, network: Network) -> None:
     undos = [["leave", str(network.alive), member], ["delete_link", bridges.cable_name(network, member)]]
     shared.undo_all(undos)
     on_record(facts, take=undos)
-    with inside(facts) as there:
-        lead_out(there, facts)
 
 
 @contextmanager
@@ -120,13 +147,6 @@ def inside(facts: dict) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
-
-
-def lead_out(there: int, facts: dict) -> None:
-    """Which network is its way out now? The others may have come or gone since it was decided last."""
-    if network := way_out([(Wish(**one), find(one["network"])) for one in facts["network"]["networks"]]):
-        gateways = [pool["gateway"] for pool in network.pools]
-        callers.called_in(there, rtnetlink.send, [["leads", gateway] for gateway in gateways])
 
 
 def on_record(facts: dict, add: Sequence[list] = (), take: Sequence[list] = ()) -> None:

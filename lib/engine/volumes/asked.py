@@ -125,15 +125,24 @@ def prepare(layers: Sequence[str], facts: dict) -> None:
     fill(layers, facts)
 
 
+def of_volume(facts: dict, one: dict, volume: store.Volume) -> Mount:
+    bound = volumes.bound(one, volume.source, one.get("subpath", ""))
+    if not volume.is_mounted:
+        return bound
+    from lib.engine.volumes.mounted import Mounted  # few are
+
+    return Mounted(**vars(bound), volume=volume, facts=facts)
+
+
 def ingredients(library: Library, facts: dict, scratch: str) -> list[Mount]:
     """For ``Container``; ``scratch`` is a folder that goes with its end. Raises ``LookupError`` if something of it has gone."""
-    return [ingredient(library, one, f"{scratch}/image-{number}") for number, one in enumerate(facts.get("mounts") or ())]
+    return [ingredient(library, facts, one, f"{scratch}/image-{number}") for number, one in enumerate(facts.get("mounts") or ())]
 
 
-def ingredient(library: Library, one: dict, place: str) -> Mount:
+def ingredient(library: Library, facts: dict, one: dict, place: str) -> Mount:
     match one["type"]:
         case "volume":
-            return volumes.bound(one, store.find(one["name"]).source, one.get("subpath", ""))
+            return of_volume(facts, one, store.find(one["name"]))
         case "tmpfs":
             return Tmpfs(one["target"], ",".join(["nosuid,nodev,noexec", *one["words"]]))
         case "image":

@@ -17,14 +17,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from lib import state
+from lib import linux, state
 from lib.engine import moments
-from lib.state import events, kept
+from lib.state import events, kept, undos
 
 VERSION = 1
 NAME = "volume.json"
 FILLING = "filling"  # it is there as long as what the image has at the volume's place was not copied as a whole
 OPTIONS = ("device", "o", "size", "type")  # that Docker's local driver knows
+PAGE = 4096  # bytes: of each of its words mount(2) takes as many at most, with their end
+OTHER_DEEDS = {"remount", "move", *linux.PROPAGATION, *(f"r{word}" for word in linux.PROPAGATION)}  # of mount(2), that mount nothing new
 TOGETHER = {"device": ("type",), "type": ("device",), "o": ("device", "type")}
 
 
@@ -57,7 +59,12 @@ class Volume(NamedTuple):
     @property
     def source(self) -> str:
         """What a container has mounted: the volume's own folder, or (``o=bind``) the one of this machine that its options name."""
-        return self.options.get("device") or self.data
+        return self.options["device"] if is_bind(self.options) else self.data
+
+    @property
+    def is_mounted(self) -> bool:
+        """Is it a file system of its own, mounted at its folder as long as a container that has it runs? See ``mounted``."""
+        return bool(self.options) and not is_bind(self.options)
 
 
 def volumes() -> Path:
@@ -150,7 +157,7 @@ def check_name(name: str) -> None:
 
 
 def check_options(options: dict[str, str]) -> None:
-    """Of what Docker's local driver takes, a folder of this machine under another name is done. Raises ``ValueError``."""
+    """Of a folder of this machine under another name (``o=bind``), or of a file system to be mounted. Raises ``ValueError``."""
     for name in options:
         if name not in OPTIONS:
             raise ValueError(f'invalid option: "{name}"')
@@ -158,10 +165,29 @@ def check_options(options: dict[str, str]) -> None:
         for other in TOGETHER.get(name, ()):
             if other not in options:
                 raise ValueError(f'missing required option: "{other}"')
-    if options and not (options.get("type") == "none" and "bind" in options.get("o", "").split(",") and "size" not in options):
-        raise ValueError("of the options of the driver local only type=none, o=bind and device=/a/folder are done here")
-    if options and not options["device"].startswith("/"):
+    if "size" in options:
+        raise ValueError("quota size requested but no quota support (of a tmpfs it is: -o type=tmpfs -o device=tmpfs -o o=size=64m)")
+    if is_bind(options) and not options["device"].startswith("/"):
         raise ValueError(f"invalid device path {options['device']}: a bind needs an absolute one")
+    if options and not is_bind(options):
+        check_file_system(options)
+
+
+def is_bind(options: dict[str, str]) -> bool:
+    return not {"bind", "rbind"}.isdisjoint(options.get("o", "").split(","))
+
+
+def check_file_system(options: dict[str, str]) -> None:
+    """What is in it the kernel says when it is mounted; but it must get there whole, and be no other deed. Raises ``ValueError``."""
+    if os.geteuid():
+        raise ValueError(f"a volume of type={options['type']} has to be mounted, which only root may do; o=bind shows a folder of yours")
+    if options["type"] == "none":
+        raise ValueError("invalid option: type=none is for a folder of this machine, with o=bind; else it is a file system: tmpfs, nfs")
+    for name, value in options.items():
+        if "\0" in value or len(os.fsencode(value)) >= PAGE:
+            raise ValueError(f'invalid option: "{name}": it is no text of less than {PAGE} bytes, which is what mount(2) takes')
+    if other := next((word for word in options.get("o", "").split(",") if word in OTHER_DEEDS), None):
+        raise ValueError(f'invalid mount option "{other}": that changes a mount that there is, and this one is new')
 
 
 def find(name: str) -> Volume:
@@ -222,6 +248,8 @@ def take_away(name: str, but: str = "") -> None:
     if left := [ident for ident in users(name) if ident != but]:
         raise VolumeInUse(f"remove {name}: volume is in use - [{', '.join(left)}]")
     gone = volumes() / f".{state.new_id()}.tmp"
+    if one.is_mounted:
+        undos.umount(one.data)  # its last container may not be undone yet, and what is on another machine stays there
     os.rename(one.place, gone)
     state.rmtree(str(gone))
     events.tell("volume", "destroy", name, {"driver": "local"})

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import math
 import os
+import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from lib import linux, sizes, state
@@ -26,14 +27,14 @@ class Cgroup:
     ``memory`` and ``memory_swap`` (both together, as Docker's flag means it) in bytes or as ``"64m"``; ``memory_reservation`` is what it
     may keep when memory grows scarce; ``cpus`` as a number of processors, or ``cpu_quota`` of each ``cpu_period`` in microseconds;
     ``cpu_weight`` from 1 to 10000, or ``cpu_shares`` as v1 counts them, where 1024 is what others have; ``cpuset`` and ``cpuset_mems`` as
-    ``"0-1"``; ``pids`` as a number (0 and less: no limit);
-    ``io`` as ``"8:0 wbps=1048576"``; ``devices`` are the rules of what may be opened (see ``devices.ALLOWED``), where this machine can
-    filter that. Raises ``ValueError`` for a value that cannot be meant.
+    ``"0-1"``; ``pids`` as a number (0 and less: no limit); ``io`` as ``"8:0 wbps=1048576"``, or ``device_rates`` as
+    ``("/dev/sda", "wbps", 1048576)`` each; ``devices`` are the rules of what may be opened (see ``devices.ALLOWED``), where this machine
+    can filter that. Raises ``ValueError`` for a value that cannot be meant.
     """
 
     def __init__(
         self, memory=None, memory_swap=None, cpus=None, cpu_weight=None, cpuset=None, pids=None, io=None, name=None, devices=None,
-        memory_reservation=None, cpu_shares=None, cpu_period=None, cpu_quota=None, cpuset_mems=None,
+        memory_reservation=None, cpu_shares=None, cpu_period=None, cpu_quota=None, cpuset_mems=None, device_rates=(),
     ):  # fmt: skip
         self.name = name or state.new_id()
         state.check_name(self.name)
@@ -41,7 +42,7 @@ class Cgroup:
         check_processors(cpuset or "", cpu_shares or 0)
         self.limits = self.memory_words(memory_swap, memory_reservation) | cpu_words(cpus, cpu_period, cpu_quota)
         plain = {"cpuset.cpus": cpuset, "cpuset.mems": cpuset_mems, "cpu.weight": cpu_weight, "cpu.shares": cpu_shares,
-                 "pids.max": pids if (pids or 0) > 0 else None, "io.max": io}  # fmt: skip
+                 "pids.max": pids if (pids or 0) > 0 else None, "io.max": io or io_words(device_rates)}  # fmt: skip
         self.limits |= {word: str(value) for word, value in plain.items() if value}
         self.backend = backend()
         used = {one for word, value in self.limits.items() for one, _, _ in self.backend.translate(word, value)}
@@ -228,6 +229,19 @@ def cpu_words(cpus, period, quota) -> dict[str, str]:
     if cpus:
         return {"cpu.max": f"{int(cpus * PERIOD)} {PERIOD}"}
     return {"cpu.max": f"{quota if (quota or 0) > 0 else 'max'} {period or PERIOD}"} if period or quota else {}
+
+
+def io_words(rates: Sequence[Sequence]) -> str:
+    """A line of io.max for each. Raises ``OSError`` for a device that there is not, ``ValueError`` for what is no disk."""
+    return "\n".join(f"{number_of(path)} {word}={rate}" for path, word, rate in rates)
+
+
+def number_of(path: str) -> str:
+    """``/dev/sda`` as the kernel calls it: ``8:0``."""
+    about = os.stat(path)
+    if not stat.S_ISBLK(about.st_mode):
+        raise ValueError(f"{path} is no block device: only of those a rate can be limited (lsblk lists them)")
+    return f"{os.major(about.st_rdev)}:{os.minor(about.st_rdev)}"
 
 
 class Member:

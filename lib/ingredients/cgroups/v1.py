@@ -76,7 +76,7 @@ class V1:
         if word == "memory.swap.max":  # v1 limits memory and swap together: the caller has added them up
             return [("memory", "memory.memsw.limit_in_bytes", value)]
         if word == "io.max":
-            return self.translate_io(value)
+            return [one for line in value.splitlines() for one in self.translate_io(line)]
         controller, name = V1_FILES[word]
         return [(controller, name, value)]
 

@@ -67,7 +67,7 @@ class V2:
         """(controller, file, text): nothing to translate, but what v1 counts otherwise."""
         if word == "cpu.shares":
             return [("", "cpu.weight", str(1 + (max(2, min(int(value), 1 << 18)) - 2) * 9999 // 262142))]
-        return [("", word, value)]
+        return [("", word, line) for line in value.splitlines()]  # io.max takes one device at a time
 
     def parent_steps(self, folders: dict[str, str], limits: dict[str, str]) -> list[Step]:
         """Our parent, with the controllers that the limits need switched on for its children."""

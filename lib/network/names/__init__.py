@@ -6,6 +6,7 @@ __getattr__, __all__ = hand_on(
     __name__,
     {
         "answering": "Query answer",
+        "own": "Answered",
         "resolvconf": "Hosts Resolvers behind_the_stub",
         "server": "Server",
         "settings": "ADDRESS Settings",

@@ -296,11 +296,32 @@ WAITS = {
 
 def test_each_verb_says_and_does_the_same(docker, tmp_path, capfd):
     """Exit code, output, and the first words on failure."""
+    compared(docker, tmp_path, capfd, PLAY)
+
+
+MEMORY = f"""
+run -d --name own {IMAGE} sleep 600
+run --rm --ipc container:own {IMAGE} true
+run -d --name lends --ipc shareable {IMAGE} sh -c 'echo word > /dev/shm/word; exec sleep 600'
+run --rm --ipc container:lends {IMAGE} sh -c 'until test -s /dev/shm/word; do :; done; cat /dev/shm/word'
+create --name never --ipc shareable {IMAGE} true
+run --rm --ipc container:never {IMAGE} true
+run --rm --ipc none {IMAGE} ls /dev/shm
+inspect -f {{{{.HostConfig.IpcMode}}}} own lends
+rm -f own lends never
+"""
+
+
+def test_whose_memory_may_be_shared(docker, tmp_path, capfd):
+    compared(docker, tmp_path, capfd, MEMORY)
+
+
+def compared(docker, tmp_path, capfd, play: str) -> None:
     shortnames.make(Library(Store()), IMAGE)
     mine, theirs = Command(capfd), Docker(docker)
     given_to(docker, mine, tmp_path, IMAGE)
     differ = []
-    for line in filter(None, re.sub("(?m)^#.*", "", PLAY).splitlines()):
+    for line in filter(None, re.sub("(?m)^#.*", "", play).splitlines()):
         if line in WAITS:
             for hand in (mine, theirs):
                 wait_for(lambda hand=hand, question=WAITS[line]: question(hand), 60)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 from helpers.lives import BUSYBOX, apart, printed
 from helpers.needs import requires
 from helpers.waiting import wait_for
 
+from lib import linux
 from lib.cli.containers import observing
 from lib.engine import finding, usage
 from lib.engine.usage import Usage, cpu_percent
 from lib.ingredients.cgroups import cgroup
+from lib.state import kept
 
 pytestmark = requires("root", "overlay", "busybox")
 
@@ -164,6 +168,44 @@ def test_what_update_cannot_do_changes_nothing(suitcase, lives):
     assert suitcase("update -m 64m nosuch").err == "suitcase: No such container: nosuch\n"
 
 
+@pytest.mark.v2
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_an_update_that_fails_half_way_leaves_every_limit_as_it_was(suitcase, lives, monkeypatch, at):
+    lives.run("sleep 600", "box", memory=64 << 20, cpus=0.5, pids_limit=50)
+    group, before = usage.group_of(finding.find("box")), finding.find("box")["options"]
+    limits = [group.read(word) for word in ("memory.max", "cpu.max", "pids.max")]
+    write, written = linux.write, []
+
+    def refusing(path: str, text: str) -> None:
+        written.append(path)
+        if len(written) == at:
+            raise OSError(errno.EBUSY, "the kernel says no", path)
+        write(path, text)
+
+    monkeypatch.setattr(linux, "write", refusing)
+    failed = suitcase("update -m 128m --memory-swap 256m --cpus 0.7 --pids-limit 77 box")
+    assert failed.code == 1 and "the kernel says no" in failed.err
+    assert [group.read(word) for word in ("memory.max", "cpu.max", "pids.max")] == limits
+    assert finding.find("box")["options"] == before
+
+
+def test_an_update_that_cannot_be_written_down_is_taken_back_and_the_next_container_has_its_own(suitcase, lives, monkeypatch):
+    for name in ("one", "two"):
+        lives.run("sleep 600", name, pids_limit=50)
+    save = kept.save
+
+    def full(facts: dict, where=None) -> None:
+        if facts["name"] == "one":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(facts, where)
+
+    monkeypatch.setattr(kept, "save", full)
+    said = suitcase("update --pids-limit 77 one two")
+    monkeypatch.undo()
+    assert said.code == 1 and said.out == "two\n" and "no space left on device" in said.err
+    assert [usage.group_of(finding.find(name)).read("pids.max") for name in ("one", "two")] == ["50", "77"]
+
+
 # -- commit -----------------------------------------------------------------------------------------------------------
 
 
@@ -272,15 +314,42 @@ def test_a_container_may_see_the_processes_of_another(suitcase, lives):
 
 
 def test_a_container_may_share_the_memory_of_another(suitcase, lives):
-    lives.run("echo hello > /dev/shm/word; exec sleep 601", "one")
+    lives.run("echo hello > /dev/shm/word; exec sleep 601", "one", ipc="shareable")
     assert suitcase("exec one sh -c 'until test -s /dev/shm/word; do :; done'").code == 0
     run = f"run --rm --network none --ipc container:one {BUSYBOX} sh -c"
     assert suitcase(f"{run} 'cat /dev/shm/word; readlink /proc/self/ns/ipc'").out.splitlines() == [
         "hello", suitcase("exec one readlink /proc/self/ns/ipc").out.strip(),
     ]  # fmt: skip
-    lives.create("true", "never")
+    assert suitcase("inspect -f '{{.HostConfig.IpcMode}}' one").out == "shareable\n"
+    suitcase(f"run -d --network none --name two --ipc container:one {BUSYBOX} sleep 601")
+    assert suitcase(f"run --rm --network none --ipc container:two {BUSYBOX} cat /dev/shm/word").out == "hello\n", "what it has from another"
+    lives.create("true", "never", ipc="shareable")
     refused = suitcase(f"run --rm --network none --ipc container:never {BUSYBOX} true")
-    assert "cannot join IPC namespace" in refused.err and "it is not running" in refused.err
+    assert "can't join IPC of container" in refused.err and "is not running" in refused.err
+
+
+@pytest.mark.parametrize("words", ["", "--ipc private", "--ipc none"])
+def test_nobody_shares_the_memory_of_one_that_has_not_said_so(suitcase, lives, words):
+    ident = suitcase(f"run -d --network none {words} --name one {BUSYBOX} sleep 601").out.strip()
+    refused = suitcase(f"run --rm --network none --ipc container:one {BUSYBOX} true")
+    hint = "non-shareable IPC (hint: use IpcMode:shareable for the donor container)"
+    assert refused.code == 125 and f"can't join IPC of container {ident}: {hint}" in refused.err
+    assert suitcase("exec one ls -d /dev/shm").code == (words == "--ipc none")
+
+
+@pytest.mark.v2
+@requires("block device")
+def test_the_rate_of_a_disk_is_limited(suitcase, lives):
+    disk = next(path for path in Path("/sys/block").iterdir() if (path / "device").exists() or path.name.startswith("ubd"))
+    path, number = f"/dev/{disk.name}", (disk / "dev").read_text().strip()
+    words = f"--device-read-bps {path}:1mb --device-write-bps {path}:2m --device-read-iops {path}:300 --device-write-iops {path}:0"
+    suitcase(f"run -d --network none --name box {words} {BUSYBOX} sleep 601")
+    group = usage.group_of(finding.find("box"))
+    for word, limit in (("rbps", 1 << 20), ("wbps", 2 << 20), ("riops", 300)):
+        ((controller, name, _),) = group.backend.translate("io.max", f"{number} {word}={limit}")
+        assert re.search(rf"^{number} .*\b{limit}\b", linux.read(f"{group.folders[controller]}/{name}"), re.MULTILINE), word
+    told = suitcase("inspect -f '{{json .HostConfig.BlkioDeviceReadBps}} {{json .HostConfig.BlkioDeviceWriteIOps}}' box").out
+    assert told == f'[{{"Path":"{path}","Rate":1048576}}] []\n'
 
 
 REFUSED = {
@@ -294,6 +363,12 @@ REFUSED = {
     "--device /etc/passwd": "not a device node",
     "--ipc nonsense": "--ipc: invalid IPC mode: nonsense",
     "--pid container:nosuch": "No such container: nosuch",
+    "--device-read-bps /dev/null": "bad format: /dev/null",
+    "--device-read-bps x:1": "bad format for device path: x:1",
+    "--device-write-bps /dev/null:fast": "The correct format is <device-path>:<number>[<unit>]. Number must be a positive integer. Unit",
+    "--device-write-iops /dev/null:1k": "The correct format is <device-path>:<number>. Number must be a positive integer",
+    "--device-read-iops /dev/null:1": "/dev/null is no block device",
+    "--device-read-iops /dev/nosuch:1": "/dev/nosuch: no such file or directory",
     "--group-add nosuch": "unable to find group nosuch",
 }  # fmt: skip
 

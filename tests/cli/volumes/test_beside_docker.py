@@ -71,6 +71,13 @@ run --rm -v kept:/y IMAGE ls /y
 volume rm -f data
 volume ls -q
 volume rm kept
+volume create -o type=tmpfs -o device=tmpfs -o o=size=1m,mode=1770 mem
+volume inspect -f '{{json .Options}}' mem
+run --rm -v mem:/m IMAGE stat -f -c '%T %b %S' /m
+run --rm -v mem:/m IMAGE stat -c '%a' /m
+volume rm mem
+volume create -o type=tmpfs mem
+volume create -o size=1m -o colour=red mem
 """
 WORDS = (  # what is left out or made the same in both, and why
     ("[0-9a-f]{64}", "ID", "each container has its own"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -12,10 +13,12 @@ from contextlib import suppress
 import pytest
 from helpers.lives import BUSYBOX
 from helpers.needs import requires
+from helpers.waiting import wait_for
 
-from lib import state
+from lib import linux, state
 from lib.engine import volumes
 from lib.engine.volumes import filling, store
+from lib.state import shared
 
 pytestmark = [requires("root", "overlay", "busybox")]
 NET = "--network none"
@@ -50,7 +53,11 @@ def test_create_ls_inspect_rm(suitcase):
         ("volume create --name a b", "conflicting options: cannot specify a volume-name through both --name and as a positional arg"),
         ("volume create -o colour=red xx", 'create xx: invalid option: "colour"'),
         ("volume create -o type=none xx", 'create xx: missing required option: "device"'),
-        ("volume create -o type=nfs -o device=:/x -o o=addr=1 xx", "only type=none, o=bind and device=/a/folder are done here"),
+        ("volume create -o type=none -o device=/x xx", "create xx: invalid option: type=none is for a folder of this machine"),
+        ("volume create -o type=none -o device=x -o o=bind xx", "create xx: invalid device path x"),
+        ("volume create -o type=tmpfs -o device=tmpfs -o size=1m xx", "create xx: quota size requested but no quota support"),
+        ("volume create -o type=tmpfs -o device=tmpfs -o o=ro,remount xx", 'create xx: invalid mount option "remount"'),
+        (f"volume create -o type=tmpfs -o device=tmpfs -o o={'x' * 4096} xx", 'create xx: invalid option: "o"'),
         ("volume ls -f colour=red", "invalid filter 'colour'"),
         ("volume prune -af --filter all=1", "conflicting options: cannot specify both --all and --filter all=1"),
         (f"run -v a/b:/x {BUSYBOX}", 'create a/b: "a/b" includes invalid characters for a local volume name'),
@@ -79,6 +86,59 @@ def test_a_volume_outlives_its_container_and_two_share_one(suitcase):
     suitcase(f"run -d {NET} --name one -v data:/srv {BUSYBOX} sleep 60")
     assert suitcase(f"run --rm {NET} -v data:/srv {BUSYBOX} touch /srv/new").code == 0
     assert suitcase("exec one ls /srv").out.split() == ["file", "new"]
+
+
+def mounted(name: str) -> bool:
+    return os.path.ismount(store.volumes() / name / "data")
+
+
+@pytest.mark.v2
+def test_a_volume_in_memory_is_there_from_the_first_container_to_the_last(suitcase):
+    assert suitcase("volume create -o type=tmpfs -o device=tmpfs -o o=size=1m,mode=1777,nosuid mem").out == "mem\n" and not mounted("mem")
+    suitcase(f"run -d {NET} --name one -v mem:/a {BUSYBOX} sleep 600")
+    assert mounted("mem")
+    assert suitcase(f"run --rm {NET} -v mem:/b {BUSYBOX} sh -c 'echo seen > /b/file; df -k /b | tail -1'").out.split()[1] == "1024"
+    assert mounted("mem") and suitcase("exec one cat /a/file").out == "seen\n"
+    assert "tmpfs" in suitcase("exec one grep ' /a ' /proc/mounts").out
+    suitcase("stop -t 0 one")
+    wait_for(lambda: not mounted("mem"))
+    suitcase("start one")
+    assert suitcase("exec one ls /a").out == "" and mounted("mem"), "what was in memory has gone"
+    assert suitcase("volume rm mem").code == 1
+    suitcase("rm -f one")
+    wait_for(lambda: not mounted("mem"))
+    assert suitcase("volume rm mem").out == "mem\n"
+
+
+def test_a_volume_that_cannot_be_mounted_says_what_the_kernel_says_and_leaves_nothing(suitcase):
+    suitcase("volume create -o type=nosuchfs -o device=x odd")
+    suitcase("volume create -o type=tmpfs -o device=tmpfs -o o=size=1m,colour=red mem")
+    for name in ("odd", "mem"):
+        failed = suitcase(f"run --rm {NET} -v {name}:/a {BUSYBOX} true")
+        assert failed.code == 125 and "failed to mount local volume: mount " in failed.err, failed.err
+        assert not mounted(name) and not list((state.runtime_dir() / "volumes").glob("*"))
+        assert suitcase(f"volume rm {name}").code == 0
+
+
+def test_a_volume_on_another_machine_is_asked_for_by_its_address(suitcase, monkeypatch):
+    asked = []
+    monkeypatch.setitem(shared.DEEDS, "mount", lambda *words: asked.append(words))
+    suitcase("volume create -o type=nfs -o device=:/srv -o o=addr=localhost,rw,nfsvers=4 far")
+    suitcase(f"run --rm {NET} -v far:/a {BUSYBOX} true")
+    ((device, place, kind, options),) = asked
+    assert (device, place, kind) == (":/srv", str(store.volumes() / "far/data"), "nfs")
+    assert options in ("addr=127.0.0.1,rw,nfsvers=4", "addr=::1,rw,nfsvers=4")
+    suitcase("volume create -o type=nfs -o device=:/srv -o o=addr=nosuch.invalid lost")
+    assert "error resolving passed in network volume address nosuch.invalid" in suitcase(f"run --rm {NET} -v lost:/a {BUSYBOX} true").err
+
+
+def test_the_files_of_a_volume_that_is_mounted_still_are_not_removed_with_it(suitcase, tmp_path):
+    suitcase("volume create -o type=tmpfs -o device=tmpfs mem")
+    place = store.volumes() / "mem/data"
+    linux.mount(str(tmp_path), str(place), None, "bind")  # as the file system of one who was killed before he took it off
+    (tmp_path / "precious").touch()
+    suitcase("volume rm mem")
+    assert (tmp_path / "precious").exists() and not place.exists()
 
 
 def test_a_volume_in_use_is_not_removed(suitcase):

@@ -142,7 +142,7 @@ def test_what_the_engine_is_told(bench, tmp_path):
 
 @pytest.mark.parametrize(("key", "namespace"), [("ipc", "ipc"), ("pid", "pid"), ("network_mode", "net")])
 def test_it_lives_in_a_namespace_of_another_service(bench, tmp_path, key, namespace):
-    other = f"db:\n  image: {BUSYBOX}\n  stop_grace_period: 0s\n  command: [sleep, '1000']"
+    other = f"db:\n  image: {BUSYBOX}\n  ipc: shareable\n  stop_grace_period: 0s\n  command: [sleep, '1000']"
     hook = "post_start: [{command: [sh, -c, 'echo me > /dev/shm/x']}]"
     bench.do(project_of(f"{key}: service:db\ncommand: [sleep, '1000']\n{hook}", tmp_path, other))
     pids = [bench.facts(name)["state"]["pid"] for name in ("demo-db-1", "demo-web-1")]

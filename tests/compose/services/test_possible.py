@@ -41,7 +41,7 @@ REFUSED = {
     "volumes: ['/x:relative']": "5:15: services.web.volumes[0]: invalid volume specification: '/x:relative'",
     "cap_add: [FOO]": "5:5: services.web.cap_add: invalid capability",
     "security_opt: [foo]": "5:5: services.web.security_opt: --security-opt foo is not done here",
-    "ipc: foo": "5:5: services.web.ipc: ipc cannot be 'foo': host is possible, and private shareable",
+    "ipc: foo": "5:5: services.web.ipc: ipc cannot be 'foo': host is possible, and private shareable none",
     "pid: foo": "5:5: services.web.pid: pid cannot be 'foo': host is possible",
     "userns_mode: foo": "5:5: services.web.userns_mode: userns_mode can be host",
     "working_dir: relative": "5:5: services.web.working_dir: the working directory 'relative' is invalid",

@@ -30,7 +30,8 @@ class Port:
         self.inside, front = listening(kind, host), listening(kind, host)
         front.setblocking(False)
         self.address = front.getsockname()[:2]
-        relay.open("one", os.dup(front.fileno()), self.inside.getsockname()[:2])
+        relay.open("one", os.dup(front.fileno()))
+        relay.lead("one", [self.inside.getsockname()[:2]])
         front.close()
 
 
