@@ -64,7 +64,7 @@ def furnished(asked: Asked, service, teller: Teller) -> None:
 
     ours, project = library(), asked.project
     draft = Draft(project)
-    Shared(draft, project, acting.observe(ours, project), acting.Up(images=False, no_recreate=True)).plan([service])
+    Shared(draft, project, acting.observe(ours, project), acting.Up(images=False)).plan([service])
     in_network()
     through(draft.plan(), teller)
 

@@ -101,7 +101,7 @@ def others(order: Order, taking: Taking, wishes: Down) -> list[int]:
 def what_they_had(draft: Draft, project: Outline, observed: Observed, wishes: Down, gone: list[int]) -> None:
     """Networks; and if that is wanted, volumes and images."""
     for one in observed.own(observed.networks):
-        draft.add(RemoveNetwork(resource=one.name), gone)
+        draft.add(RemoveNetwork(resource=one.name, ident=one.id), gone)
     for one in observed.own(observed.volumes) if wishes.volumes else ():
         if one.name in project.volumes or not has_file(project):
             draft.add(RemoveVolume(resource=one.name, cause="-v: what is in it is lost"), gone)
