@@ -18,7 +18,7 @@ from lib.compose.planning.operations import (
 from lib.compose.planning.reasons import Reasons
 from lib.compose.planning.reconnecting import Reconnecting
 from lib.compose.planning.shared import Shared
-from lib.compose.planning.taking import Taking, orphans
+from lib.compose.planning.taking import Taking, left_behind, orphans
 from lib.compose.planning.wanted import Up
 from lib.compose.services import connections, dependencies, naming
 
@@ -60,7 +60,7 @@ class Upward:
         self.shared.changed_networks(self.services)
         for one in self.observed.containers:
             if one.abandoned:
-                Taking(self.draft, 0).away(one, "an interrupted command has left it", volumes=True)  # nobody wants anything of it
+                left_behind(self.draft, one)
         for service in self.services:
             self.containers(service)
         if self.wishes.start:
@@ -91,12 +91,14 @@ class Upward:
         if words := connections.clash(service, count):
             self.draft.warnings.append(words)
         there = self.without_leftovers(service)
+        causes = {one.id: self.reasons.to_recreate(service, one) for one in there}
+        there.sort(key=lambda one: (bool(causes[one.id]), one.number))  # who would be made anew goes before who may stay
         for one in there[count:]:
             self.taking.away(one, f"{service.name} is scaled down to {count}")
         for one in there[:count]:
-            self.settle(service, one)
-        free = (number for number in range(1, count + len(there) + 1) if number not in {one.number for one in there[:count]})
-        for number in [next(free) for _ in range(count - len(there))]:
+            self.settle(service, one, causes[one.id])
+        highest = max((one.number for one in there), default=0)
+        for number in range(highest + 1, highest + 1 + count - len(there)):
             cause = "there is none yet" if not there else f"{service.name} is scaled up to {count}"
             self.create(service, number, naming.container(self.project, service, number), cause)
 
@@ -119,9 +121,9 @@ class Upward:
         """What must have gone before this name can be given."""
         return [self.cleared[name]] if name in self.cleared else []
 
-    def settle(self, service: Service, one: Container) -> None:
-        """Is it as it is to be?"""
-        if cause := self.reasons.to_recreate(service, one):
+    def settle(self, service: Service, one: Container, cause: str) -> None:
+        """Is it as it is to be? The cause says why not."""
+        if cause:
             self.replaced.setdefault(service.name, cause)
             self.recreate(service, one, cause)
             return
@@ -189,7 +191,7 @@ class Upward:
         once: list[int] = []
         for ident, number, name, cause, own in self.to_start(service):
             after = [*own, *waits, *self.shared.before(service)]
-            hooks, once = self.before(service, number, name, after, once)
+            hooks, once = self.before(service, ident, number, name, after, once)
             one = StartContainer(resource=name, cause=cause, service=service.name, number=number, ident=ident)
             place = self.draft.add(one, [*after, *hooks])
             self.ready[service.name].append(self.behind(service, ident, number, name, place))
@@ -262,14 +264,17 @@ class Upward:
 
     # -- hooks
 
-    def before(self, service: Service, number: int, name: str, after: list[int], once: list[int]) -> tuple[list[int], list[int]]:
+    def before(
+        self, service: Service, ident: str, number: int, name: str, after: list[int], once: list[int]
+    ) -> tuple[list[int], list[int]]:  # fmt: skip
         """``pre_start``, one after the other; what is not for each replica is run for the first one only."""
         places: list[int] = []
         again = self.reconnecting.again
         runs = any(one.up and one.id not in again for one in self.standing[service.name])  # then all that is to be done before is done
         for place, hook in enumerate([] if runs else service.pre_start):
             if hook.per_replica or not once:
-                one = RunHook(resource=name, service=service.name, number=number, when="pre_start", place=place, hook=hook, model=service)
+                facts = {"resource": name, "service": service.name, "number": number, "ident": ident}
+                one = RunHook(**facts, when="pre_start", place=place, hook=hook, model=service)
                 places.append(self.draft.add(one, [*after, *places[-1:]]))
         return [*places, *once], once or places
 

@@ -52,6 +52,7 @@ BEFORE = "web-1-00_demo-web-1"  # what one is called that is to replace another
 
 
 SECOND = container(TWO, DB, 2)
+STALE = {1: {"image": "sha256:0"}, 2: {}, 3: {}}
 
 
 def on_former(wanted) -> tuple:
@@ -240,6 +241,24 @@ CASES = {
         4. remove container demo-web-3 (after 2) – web is scaled down to 1
         """,
     ),
+    "scaled up beside a gap": (
+        lambda: plan(TWO, observed(TWO, container(TWO, DB), container(TWO, WEB, 3)), Up(scale={"web": 2})),
+        """
+        1. create container demo-web-4 – web is scaled up to 2
+        2. start container demo-web-4 (after 1)
+        """,
+    ),
+    "scaled down, and the first is out of date": (
+        lambda: plan(
+            THREE,
+            observed(THREE, *(container(THREE, THREE.services["web"], number, **STALE[number]) for number in (1, 2, 3))),
+            Up(scale={"web": 2}),
+        ),
+        """
+        1. stop container demo-web-1 – web is scaled down to 2
+        2. remove container demo-web-1 (after 1) – web is scaled down to 2
+        """,
+    ),
     "scaled to nothing": (
         lambda: plan(THREE, up(THREE), Up(scale={"web": 0})),
         """
@@ -324,6 +343,20 @@ CASES = {
         10. run post_start[0] of demo-web-2 (after 8)
         11. run post_start[1] of demo-web-1 (after 9)
         12. run post_start[1] of demo-web-2 (after 10)
+        """,
+    ),
+    "a hook before one that is there": (
+        lambda: plan(HOOKS, observed(HOOKS, *(container(HOOKS, HOOKS.services["web"], one, status="created") for one in (1, 2))), Up()),
+        """
+        1. run pre_start[0] of demo-web-1
+        2. run pre_start[1] of demo-web-2
+        3. run pre_start[1] of demo-web-1 (after 1)
+        4. start container demo-web-1 (after 3) – it was not started
+        5. start container demo-web-2 (after 2, 3) – it was not started
+        6. run post_start[0] of demo-web-1 (after 4)
+        7. run post_start[0] of demo-web-2 (after 5)
+        8. run post_start[1] of demo-web-1 (after 6)
+        9. run post_start[1] of demo-web-2 (after 7)
         """,
     ),
     "hooks before the end": (
@@ -538,8 +571,8 @@ CASES = {
             TWO, observed(TWO, container(TWO, DB), container(TWO, WEB), container(TWO, WEB, 7, oneoff=True, abandoned=True)), Up()
         ),
         """
-        1. stop container demo-web-7 – an interrupted command has left it
-        2. remove container demo-web-7 (after 1) – an interrupted command has left it
+        1. stop container demo-web-7 – a hook has left it, which failed or was broken off
+        2. remove container demo-web-7 (after 1) – a hook has left it, which failed or was broken off
         """,
     ),
     "an interrupted command has left it without its name": (
