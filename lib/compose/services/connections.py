@@ -84,6 +84,19 @@ def address(text: str) -> str:
     return str(ipaddress.ip_address(text))
 
 
+def holds(project: Project, key: str, text: str) -> None:
+    """Has the network this address to give? Of one that is external only the machine knows. Raises ``ValueError``, as Docker has it."""
+    network = project.networks.get(key)
+    if network is None or network.external:
+        return
+    subnets = [pool.subnet for pool in (network.ipam.config if network.ipam else []) if pool.subnet]
+    if not subnets:
+        words = "user specified IP address is supported only when connecting to networks with user configured subnets"
+        raise ValueError(f"{words}: networks.{key}.ipam.config has none")
+    if not any(ipaddress.ip_address(text) in ipaddress.ip_network(one, strict=False) for one in subnets):
+        raise ValueError(f"no configured subnet contains IP address {text}: network {key} has {', '.join(subnets)}")
+
+
 def host(text: str) -> str:
     return text if text == "host-gateway" else address(text.removeprefix("[").removesuffix("]"))
 
