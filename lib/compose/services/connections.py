@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from lib.compose.model import Attachment, Port, Project, Service
 from lib.engine.networks.published import PROTOCOLS, bounds, checked
+from lib.engine.networks.shared import refused
 
 IFNAME = "com.docker.network.endpoint.ifname"
 
@@ -33,6 +34,13 @@ def mode(service: Service) -> str:
     if said not in ("", "bridge", "none", "host") and not said.startswith(("service:", "container:")):
         raise ValueError(f"service {service.name}: network_mode cannot be {said!r}: none, host, bridge, service:NAME or container:NAME")
     return said
+
+
+def refused_by_mode(service: Service) -> list[tuple[str, str]]:
+    """The keys that it cannot have in the network of another one, each with why not."""
+    asked = {"hostname": service.hostname, "dns": service.dns, "hosts": service.extra_hosts, "ports": service.ports}
+    found = refused(service.network_mode, **asked, exposed=service.expose)
+    return [({"hosts": "extra_hosts", "exposed": "expose"}.get(name, name), words) for name, words in found]
 
 
 def links(service: Service) -> list[list[str]]:

@@ -74,6 +74,8 @@ def of_networks(project: Project, service: Service) -> Iterator[Check]:
         for address in addresses:
             yield ("extra_hosts", name), partial(connections.host, address)
     yield ("network_mode",), lambda: connections.mode(service)
+    for key, words in connections.refused_by_mode(service):
+        yield (key,), partial(fail, words)
     for path, one in [((), service), *((("networks", name), one or Attachment()) for name, one in service.networks.items())]:
         for key, right in (("mac_address", mac), ("ipv4_address", connections.address), ("ipv6_address", connections.address)):
             if said := getattr(one, key, ""):
@@ -84,6 +86,10 @@ def of_networks(project: Project, service: Service) -> Iterator[Check]:
         for key in ("ipv4_address", "ipv6_address"):
             if one and (said := getattr(one, key)):
                 yield ("networks", name, key), partial(connections.holds, project, name, said)
+
+
+def fail(words: str) -> None:
+    raise ValueError(words)
 
 
 def of_user(service: Service, name: str) -> Path:
