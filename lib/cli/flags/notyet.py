@@ -15,7 +15,7 @@ CONTAINER = """
 """
 FLAGS = {
     "compose": "all-resources compatibility",
-    "compose publish": "app resolve-image-digests",
+    "compose publish": "app",
     "compose up": "menu",
     "run": CONTAINER,
     "create": CONTAINER,
@@ -25,7 +25,6 @@ FLAGS = {
 
 WAYS = {  # what comes near to it here
     "compose publish --app": "push sends the images, and publish the files",
-    "compose publish --resolve-image-digests": "config --lock-image-digests -o FILE makes a file to be published with the others (-f FILE)",
     "compose up --menu": "Ctrl-C stops all, --watch looks at the files, and -d leaves the terminal to you",
 }
 
