@@ -14,7 +14,7 @@ CONTAINER = """
     use-api-socket userns volume-driver
 """
 FLAGS = {
-    "compose": "all-resources compatibility",
+    "compose": "compatibility",
     "compose publish": "app",
     "compose up": "menu",
     "run": CONTAINER,

@@ -110,7 +110,7 @@ class Shared:
 
     def volumes(self, services: list[Service]) -> None:
         wanted = dict.fromkeys(one.source for service in services for one in service.volumes if one.type == "volume" and one.source)
-        for key in wanted:
+        for key in self.project.volumes if self.wishes.all_resources else wanted:
             one = self.project.volumes.get(key)
             if one is None:
                 raise ValueError(f"volume {key} is used by a service, but the file's volumes do not name it")
@@ -139,6 +139,8 @@ class Shared:
         self.places[f"volume {key}"] = self.draft.add(CreateVolume(resource=one.name, cause=cause, key=key, volume=one), [gone])
 
     def keys_of_networks(self, services: list[Service]) -> list[str]:
+        if self.wishes.all_resources:
+            return list(self.project.networks)
         return list(dict.fromkeys(key for service in services if not service.network_mode for key in service.networks or ["default"]))
 
     def networks(self, services: list[Service]) -> None:
