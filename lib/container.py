@@ -73,8 +73,7 @@ class Container:
         cap_add: Sequence[str] = (), cap_drop: Sequence[str] = (), privileged: bool = False, mounts: Sequence[Mount] = (),
         devices: Sequence[str] = (), sysctls: dict[str, str] | None = None, shm_size=None, oom_score_adj: int | None = None,
         ipc: str | int = "private", pid_mode: str | int = "private", uts: str = "private", cgroupns: str = "private",
-        security_opt: Sequence[str] = (), kept: str | None = None, synced: bool = False,
-        hosts: Sequence[Sequence[str]] = (), **limits,
+        security_opt: Sequence[str] = (), kept: str | None = None, synced: bool = False, hosts: Sequence[Sequence[str]] = (), **limits,
     ):  # fmt: skip
         known(limits)
         self.id = os.path.basename(kept) if kept else state.new_id()
