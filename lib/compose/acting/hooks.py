@@ -99,13 +99,15 @@ def before(library: Library, project: Project, stop: Stop, one: RunHook, facts: 
 
 def retained(made: dict, name: str) -> str:
     """One that has failed stays under this name until the next ``up`` or ``down``, so that somebody can look into it. Returns its id."""
-    for there in kept.every():
-        if there["name"] == name and "owner" in (there.get("compose") or {}):
-            ending.remove(there, force=True, volumes=True)  # that of an earlier failure
-    with kept.locked(kept.place(made)) as now:
-        kept.save(now | {"compose": now["compose"] | {"owner": ""}})  # nobody waits for it any more
-    with suppress(ValueError):  # somebody else's has the name: it keeps that which it has
-        ending.rename(made, name)
+    with suppress(FileNotFoundError):  # that next one is there already
+        with kept.locked(kept.place(made)) as now:
+            kept.save(now | {"compose": now["compose"] | {"owner": ""}})  # nobody waits for it any more
+        for there in kept.every():
+            if there["name"] == name and "owner" in (there.get("compose") or {}):
+                with suppress(FileNotFoundError):
+                    ending.remove(there, force=True, volumes=True)  # that of an earlier failure
+        with suppress(ValueError):  # somebody else's has the name: it keeps that which it has
+            ending.rename(made, name)
     return made["id"]
 
 
