@@ -73,7 +73,8 @@ def networks_of(facts: dict, ports):
 def lines(facts: dict) -> list[tuple[str, str]]:
     """``--add-host``, as ``/etc/hosts`` has it, of one that is on no network of ours: those say it themselves."""
     asked = facts["network"]
-    return [(gateway() if where == "host-gateway" else where, name) for name, where in asked["hosts"] if asked["mode"] in ("none", "host")]
+    hosts = asked.get("hosts", ()) if asked["mode"] in ("none", "host") else ()
+    return [(gateway() if where == "host-gateway" else where, name) for name, where in hosts]
 
 
 def gateway() -> str:
