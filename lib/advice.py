@@ -206,7 +206,7 @@ CATALOGUE = {
     ("write", "EACCES"): "this file may only be written by root (for a cgroup: by whom it was delegated to)",
     ("write", "EINVAL"): "the kernel does not accept this value",
     ("write", "ERANGE"): "the value is outside of what the kernel allows here",
-    ("write", "ENOENT"): "the file is not there: for a cgroup, the parent has not enabled its controller (cgroup.subtree_control)",
+    ("write", "ENOENT"): "the kernel has no such setting; for a cgroup, the parent has not enabled its controller (cgroup.subtree_control)",
     ("write", "EBUSY"): "the cgroup is in use: no limit below what is used, no process beside children (cgroups(7))",
     ("write", "ENOSPC"): "the cpuset has no cpus or no memory nodes yet: fill cpuset.cpus and cpuset.mems first",
     ("write", "ENODEV"): "there is no such block device, or it takes no io limits",

@@ -64,8 +64,8 @@ class Container:
     ``network`` is ``"none"`` (alone on loopback), ``"host"``, or a network (see ``lib.network``); ``user`` is who it runs as (see
     ``users.find``); ``cap_add``, ``cap_drop``, ``privileged``, ``security_opt`` say what root in it may do; ``ipc``, ``pid_mode``, ``uts``,
     ``cgroupns`` are ``private`` or ``host``, and ``pid_mode`` and ``ipc`` may be the number of a process whose namespace it joins; with
-    ``ipc="none"`` it has no ``/dev/shm`` either.
-    Without root, a user namespace is taken along.
+    ``ipc="none"`` it has no ``/dev/shm`` either. ``hosts`` are more lines of its ``/etc/hosts`` where no network says them. Without root, a
+    user namespace is taken along.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Container:
         cap_add: Sequence[str] = (), cap_drop: Sequence[str] = (), privileged: bool = False, mounts: Sequence[Mount] = (),
         devices: Sequence[str] = (), sysctls: dict[str, str] | None = None, shm_size=None, oom_score_adj: int | None = None,
         ipc: str | int = "private", pid_mode: str | int = "private", uts: str = "private", cgroupns: str = "private",
-        security_opt: Sequence[str] = (), kept: str | None = None, synced: bool = False, **limits,
+        security_opt: Sequence[str] = (), kept: str | None = None, synced: bool = False, hosts: Sequence[Sequence[str]] = (), **limits,
     ):  # fmt: skip
         known(limits)
         self.id = os.path.basename(kept) if kept else state.new_id()
@@ -91,7 +91,7 @@ class Container:
         self.shares = {"ipc": "private" if ipc in OWN_IPC else ipc, "pid": pid_mode, "uts": uts, "cgroup": cgroupns}
         self.tuning = tuned(sysctls, oom_score_adj, network != "host", ipc in OWN_IPC)
         self.network = connected(network, self.id, self.name, self.hostname)
-        self.files = own_files(f"{self.folder}-files", self.hostname, self.network, self.domainname)
+        self.files = own_files(f"{self.folder}-files", self.hostname, self.network, self.domainname, hosts)
         mounts = [*self.extra_mounts(), *own_mounts(volumes, tmpfs), *mounts]
         layers = [bases.find(one) for one in ([image] if isinstance(image, str) else image)]
         self.rootfs = RootFS(

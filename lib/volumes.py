@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Sequence
 
@@ -107,7 +108,16 @@ def volume(text: str) -> Bind:
 
 # -- --tmpfs ------------------------------------------------------------------------------------------------------------
 
-TMPFS_DATA = ("size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol")  # see tmpfs(5)
+AMOUNT = "(0x[0-9a-fA-F]+|[0-9]+)[kKmMgGtTpPeE]?"
+TMPFS_DATA = {
+    "size": f"{AMOUNT}|[0-9]+%",
+    "mode": "[0-7]+",
+    "uid": "[0-9]+",
+    "gid": "[0-9]+",
+    "nr_inodes": AMOUNT,
+    "nr_blocks": AMOUNT,
+    "mpol": ".+",
+}  # what the kernel takes, see tmpfs(5)
 
 
 def tmpfs_mount(text: str) -> Mount:
@@ -118,8 +128,11 @@ def tmpfs_mount(text: str) -> Mount:
     if os.path.normpath(target).strip("/") == "":
         raise ValueError(f"invalid tmpfs '{text}': destination can't be '/'")
     for word in filter(None, options.split(",")):
-        if word.partition("=")[0] not in TMPFS_DATA and not linux.is_mount_word(word):
+        name, _, value = word.partition("=")
+        if name not in TMPFS_DATA and not linux.is_mount_word(word):
             raise ValueError(f'invalid tmpfs option "{word}": those of mount(8), and {"= ".join(TMPFS_DATA)}=')
+        if name in TMPFS_DATA and not re.fullmatch(TMPFS_DATA[name], value):
+            raise ValueError(f'invalid tmpfs option "{word}": the kernel would not take that value, see tmpfs(5): size=64m,mode=1777')
     return Tmpfs(target, ",".join(filter(None, ["nosuid,nodev,noexec", options])))
 
 

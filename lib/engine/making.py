@@ -26,7 +26,8 @@ def container(library: Library, facts: dict, network=None, mounts: Sequence[Moun
     made = Container(
         layers, facts["argv"], name=facts["name"], env={"HOME": user.home, **variables(config["env"])}, workdir=config["workdir"] or "/",
         user=user, tty=config["tty"], hostname=config["hostname"] or None, kept=str(place), synced=not facts["auto_remove"],
-        network=network or ("host" if facts["network"]["mode"] == "host" else "none"), mounts=mounts, **options_of(facts),
+        network=network or ("host" if facts["network"]["mode"] == "host" else "none"), mounts=mounts, hosts=lines(facts),
+        **options_of(facts),
     )  # fmt: skip
     made.plan.about = {"called": facts["name"], "image": facts["image"], "chains": facts["chains"]}
     return made
@@ -73,6 +74,21 @@ def networks_of(facts: dict, ports):
     from lib.engine.networks import asked
 
     return asked.of(facts, ports.ports if ports else ())
+
+
+def lines(facts: dict) -> list[tuple[str, str]]:
+    """``--add-host``, as ``/etc/hosts`` has it, of one that is on no network of ours: those say it themselves."""
+    asked = facts["network"]
+    hosts = asked.get("hosts", ()) if asked["mode"] in ("none", "host") else ()
+    return [(gateway() if where == "host-gateway" else where, name) for name, where in hosts]
+
+
+def gateway() -> str:
+    """The machine, as containers on the default bridge see it."""
+    from lib.network import find
+
+    network = find("bridge")
+    return network.gateway(4) or network.gateway(6) or ""
 
 
 def who(library: Library, facts: dict, text: str) -> users.RunAs:

@@ -19,6 +19,10 @@ LARGEST = (1 << 31) - 1  # what Docker takes, too
 class UnknownUser(Visible, LookupError):
     """A name that the image's /etc/passwd or /etc/group does not have."""
 
+    def __init__(self, words: str, name: str):
+        super().__init__(words)
+        self.name = name
+
 
 class RunAs(NamedTuple):
     """Give up root for these ids. Afterwards the kernel lets the process do what it lets that user do, and no more."""
@@ -58,7 +62,7 @@ def find(user: str, read: Callable[[str], str]) -> RunAs:
     uid = number(row[2]) if row else number(name or "0")
     if uid is None:
         known = ", ".join(one[0] for one in people[:20]) or "nobody"
-        raise UnknownUser(f"unable to find user {name}: no matching entries in the image's passwd file (it has {known})")
+        raise UnknownUser(f"unable to find user {name}: no matching entries in the image's passwd file (it has {known})", name)
     home = row[5] if row and row[5] else ("/root" if uid == 0 else "/")
     if group:
         gid = find_group(group, read)
@@ -76,7 +80,7 @@ def find_group(group: str, read: Callable[[str], str]) -> int:
     for row in rows(content(read, "/etc/group")):
         if row[0] == group and len(row) >= 3 and number(row[2]) is not None:
             return number(row[2])
-    raise UnknownUser(f"unable to find group {group}: no matching entries in the image's group file")
+    raise UnknownUser(f"unable to find group {group}: no matching entries in the image's group file", group)
 
 
 def content(read: Callable[[str], str], path: str) -> str:

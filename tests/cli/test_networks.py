@@ -60,6 +60,14 @@ def test_create_ls_inspect_rm(host):
         (f"run -p 1.2.3:80:80 {BUSYBOX}", "invalid IP address: 1.2.3"),
         (f"run -p 80:80/icmp {BUSYBOX}", "invalid proto: icmp"),
         (f"run --network container:nosuch {BUSYBOX}", "No such container: nosuch"),
+        (
+            f"run --network container:a --add-host x:1.2.3.4 {BUSYBOX}",
+            "conflicting options: custom host-to-IP mapping and the network mode",
+        ),
+        (f"run --network container:a --hostname x {BUSYBOX}", "conflicting options: hostname and the network mode"),
+        (f"run --network container:a --dns 1.2.3.4 {BUSYBOX}", "conflicting options: dns and the network mode"),
+        (f"run --network container:a -p 80 {BUSYBOX}", "conflicting options: port publishing and the container type network mode"),
+        (f"run --network container:a --expose 80 {BUSYBOX}", "conflicting options: port exposing and the container type network mode"),
     ],
 )
 def test_what_cannot_be_meant(host, line, said):
@@ -80,6 +88,13 @@ def test_names_addresses_and_who_is_there(host):
     settings = json.loads(host("inspect --format '{{json .NetworkSettings.Networks.front}}' web").out)
     assert settings["IPAddress"].endswith(".0.2") and settings["IPPrefixLen"] == 16 and settings["MacAddress"].startswith("02:42:ac:")
     assert "has active endpoints" in host("network rm front", 1).err
+
+
+@pytest.mark.parametrize("mode", ["host", "none"])
+def test_who_is_on_no_network_is_told_of_hosts_too(host, mode):
+    gateway = host("network inspect -f '{{(index .IPAM.Config 0).Gateway}}' bridge").out.strip()
+    said = host.sh(f"--network {mode} --add-host x:1.2.3.4 --add-host y=host-gateway", "cat /etc/hosts")
+    assert f"1.2.3.4\tx\n{gateway}\ty\n" in said
 
 
 def test_the_default_bridge_knows_no_names(host):

@@ -40,6 +40,7 @@ class Asked:
     progress: str = ""
     parallel: int | None = None
     dry_run: bool = False
+    all_resources: bool = False
     services: tuple[str, ...] = ()  # that the verb names: their profiles are on
     reading: dict[str, bool] = field(default_factory=dict)  # what of reading the file is to be left out
     fetched: dict[str, str] = field(default_factory=dict)  # what was fetched from registries, and the folders where it lies

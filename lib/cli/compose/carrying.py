@@ -17,6 +17,7 @@ from lib.cli.library import library
 from lib.compose import acting
 from lib.compose.acting.stopping import Stop
 from lib.compose.outline import Outline
+from lib.compose.planning.operations import Operation
 from lib.visible import visible
 
 
@@ -28,19 +29,19 @@ def out(asked: Asked, verb: str, wishes: acting.Wishes, patience: int = 0, quiet
             found = acting.planned(library(), project, wishes)
         click.echo(visible(str(found)))
         return found
-    with asked.pointing(), teller or asked.teller(verb) as teller, limited(patience) as stop, failing():
+    with asked.pointing(), teller or asked.teller(verb) as teller, limited(patience) as stop, failing(asked):
         return acting.carry_out(library(), project, wishes, Telling(teller, verb, quiet), stop=stop, **at_once(asked))
 
 
 def prepared(asked: Asked, verb: str, wishes: acting.Wishes, quiet: Quiet) -> acting.Plan:
     """The first half: what is left to be done, with the images here that it needs. Raises ``Failed``, ``ValueError``."""
-    with asked.pointing(), asked.teller(verb) as teller, failing():
+    with asked.pointing(), asked.teller(verb) as teller, failing(asked):
         return acting.prepared(library(), asked.project, wishes, Telling(teller, verb, quiet), **at_once(asked))
 
 
 def done(asked: Asked, verb: str, plan: acting.Plan, stop: Stop, teller: Teller) -> None:
     """And the second one. Raises ``Failed``."""
-    with failing():
+    with failing(asked):
         acting.done(library(), plan, Telling(teller, verb), stop=stop, **at_once(asked))
 
 
@@ -49,12 +50,26 @@ def at_once(asked: Asked) -> dict[str, int]:
 
 
 @contextmanager
-def failing() -> Iterator[None]:
+def failing(asked: Asked | None = None) -> Iterator[None]:
     """Raises ``Failed`` as the command has it."""
     try:
         yield
     except acting.Failed as error:
-        raise Failed(str(error)) from None
+        raise Failed("\n".join(with_place(asked, *one) for one in error.failures)) from None
+
+
+def with_place(asked: Asked | None, one: Operation, error: BaseException) -> str:
+    """What failed. Which users there are only the image can say, so whoever names another one is shown where he did."""
+    from lib.compose.acting.executing import told
+    from lib.ingredients import UnknownUser
+
+    if not (isinstance(error, UnknownUser) and asked and asked.known and one.service in asked.known.services):
+        return told(one, error)
+    from lib.compose.reading.nodes import at, dotted
+    from lib.compose.services.possible import of_user
+
+    path = of_user(asked.project.services[one.service], error.name)
+    return f"{at(asked.loaded.tree, path)}: {dotted(path)}: {error}" if path else told(one, error)
 
 
 def furnished(asked: Asked, service, teller: Teller) -> None:
@@ -64,7 +79,7 @@ def furnished(asked: Asked, service, teller: Teller) -> None:
 
     ours, project = library(), asked.project
     draft = Draft(project)
-    Shared(draft, project, acting.observe(ours, project), acting.Up(images=False, no_recreate=True)).plan([service])
+    Shared(draft, project, acting.observe(ours, project), acting.Up(images=False)).plan([service])
     in_network()
     through(draft.plan(), teller)
 

@@ -80,7 +80,7 @@ def whole(asked: Asked, services: tuple[str, ...], template: str, words: dict) -
     project = selected(asked, services)
     if pins:
         project = with_digests(asked, project, words["lock_image_digests"])
-    return write(project, env_files=words["no_env_resolution"]).rstrip("\n")
+    return write(project, env_files=words["no_env_resolution"], everything=asked.all_resources).rstrip("\n")
 
 
 def with_digests(asked: Asked, project, lock: bool):

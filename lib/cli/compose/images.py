@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from lib.cli.compose import options
 from lib.cli.compose.asked import Asked
 from lib.cli.compose.progress import Teller
 from lib.cli.compose.remote import trust
+from lib.cli.containers.options import SIZE
 from lib.cli.errors import Failed, errors
 from lib.cli.library import library
 from lib.visible import visible
@@ -45,32 +47,74 @@ def wanted(asked: Asked, services: Collection[str], with_dependencies: bool = Fa
 
 @click.command()
 @click.option("--build-arg", "build_args", multiple=True, help="Set build-time variables for services")
+@click.option("--builder", default="", help="Set builder to use")
 @click.option("--check", is_flag=True, help="Check build configuration")
+@click.option("-m", "--memory", type=SIZE, help="Set memory limit for the build container. Not supported by BuildKit.")
 @click.option("--no-cache", is_flag=True, help="Do not use cache when building the image")
+@click.option("--print", "only_print", is_flag=True, help="Print equivalent bake file")
+@click.option("--provenance", default="", help="Add a provenance attestation")
 @click.option("--pull", is_flag=True, help="Always attempt to pull a newer version of the image")
 @click.option("--push", "then_push", is_flag=True, help="Push service images")
 @click.option("-q", "--quiet", is_flag=True, help="Suppress the build output")
+@click.option("--sbom", default="", help="Add a SBOM attestation")
 @click.option(
     "--ssh", default="", help="Set SSH authentications used when building service images. (use 'default' for using your default SSH Agent)"
 )
 @click.option("--with-dependencies", is_flag=True, help="Also build dependencies (transitively)")
 @options.services
 @click.pass_obj
-def build(asked: Asked, services: tuple[str, ...], build_args: tuple[str, ...], check: bool, no_cache: bool, pull: bool,
-          then_push: bool, quiet: bool, ssh: str, with_dependencies: bool) -> None:  # fmt: skip
+def build(asked: Asked, services: tuple[str, ...], check: bool, then_push: bool, quiet: bool, with_dependencies: bool,
+          only_print: bool, memory: int | None, builder: str, provenance: str, sbom: str, **how) -> None:  # fmt: skip
     """Build or rebuild services."""
     with errors():
         there = [one for one in wanted(asked, services, with_dependencies) if one.build]
         if not there:
             return click.echo("WARN No services to build", err=True)
+        if only_print:
+            return click.echo(as_bake_file(asked.project, there, check, then_push, **how))
+        one_builder(builder or os.environ.get("BUILDX_BUILDER", ""), provenance, sbom)
         if check:
             return checked(asked.project, there)
         trust.confirm(asked)
+        with asked.pointing():
+            for service in there:
+                one_platform(service)
         with asked.teller("build") as teller:
             for service in in_order(asked.project, there):
-                built(asked, teller, service, quiet, build_args=build_args, no_cache=no_cache, pull=pull, ssh=ssh)
+                built(asked, teller, service, quiet, **how)
             if then_push:
                 pushed(asked, teller, there, quiet, failures=False)
+
+
+def as_bake_file(project: Project, services: Iterable[Service], check: bool, push: bool, *, build_args: tuple[str, ...], ssh: str,
+                 **how: bool) -> str:  # fmt: skip
+    """Raises ``ValueError``."""
+    from lib.cli.variables import pairs
+    from lib.compose.reading.canonical.writing import json_text
+    from lib.compose.services import bake
+
+    agents = dict([ssh.partition("=")[::2]]) if ssh else {}
+    said = bake.Said(pairs(build_args), agents, push=push, check=check, **how)
+    return json_text(bake.file(project, [one.name for one in services], said)).rstrip("\n")
+
+
+def one_builder(name: str, *attestations: str) -> None:
+    """There is one, and it is Docker's own: it has no others beside it, and writes no attestations. Raises ``ValueError``, in its words."""
+    if name not in ("", "default"):
+        raise ValueError(f'no builder "{name}" found: the one that is here is called default')
+    if any(said.lower() not in ("", "false", "disabled=true") for said in attestations):
+        raise ValueError("Attestation is not supported for the docker driver: leave --provenance and --sbom out, or set them to false")
+
+
+def one_platform(service: Service) -> None:
+    """``up`` builds for the one that it runs on; who asks for an image for several cannot have it. Raises ``Impossible``."""
+    from lib.compose.services.possible import Impossible
+
+    if len(service.build.platforms) > 1:
+        words = "Multi-platform build is not supported for the docker driver: an image has one platform here"
+        raise Impossible(
+            ("services", service.name, "build", "platforms"), f"{words}, and `up --build` builds it for the one that it runs on"
+        )
 
 
 def in_order(project: Project, services: Iterable[Service]) -> Iterator[Service]:

@@ -155,7 +155,12 @@ def wishes(asked: Asked, services: tuple[str, ...], *, scales: tuple[str, ...], 
     silent = options.says_yes("COMPOSE_IGNORE_ORPHANS")
     if silent and words["remove_orphans"]:
         raise ValueError("cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans")
-    how = {"pull": "" if pull == "policy" else pull, "recreate_volumes": yes, "ignore_orphans": silent}
+    how = {
+        "all_resources": asked.all_resources,
+        "pull": "" if pull == "policy" else pull,
+        "recreate_volumes": yes,
+        "ignore_orphans": silent,
+    }
     return Up(services=services, scale=scale, **how, **words)
 
 

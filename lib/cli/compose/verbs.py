@@ -70,6 +70,7 @@ def dry_run() -> click.Option:
 
 
 before_the_verb = several(
+    click.option("--all-resources", is_flag=True, help="Include all resources, even those not used by services"),
     click.option("--ansi", default="", help='Control when to print ANSI control characters ("never"|"always"|"auto") (default "auto")'),
     click.option("--dry-run", is_flag=True, help="Execute command in dry run mode"),
     click.option("--env-file", "env_files", multiple=True, help="Specify an alternate environment file"),

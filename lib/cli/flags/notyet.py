@@ -14,9 +14,8 @@ CONTAINER = """
     use-api-socket userns volume-driver
 """
 FLAGS = {
-    "compose": "all-resources compatibility",
-    "compose build": "builder m/memory print provenance sbom",
-    "compose publish": "app resolve-image-digests",
+    "compose": "compatibility",
+    "compose publish": "app",
     "compose up": "menu",
     "run": CONTAINER,
     "create": CONTAINER,
@@ -25,11 +24,7 @@ FLAGS = {
 }
 
 WAYS = {  # what comes near to it here
-    "compose build --builder": "there is one builder here, and it needs no name",
-    "compose build --memory": "BuildKit does not have it either; deploy.resources in the file limits what runs",
-    "compose build --print": "config tells what the file says of the builds",
     "compose publish --app": "push sends the images, and publish the files",
-    "compose publish --resolve-image-digests": "config --lock-image-digests -o FILE makes a file to be published with the others (-f FILE)",
     "compose up --menu": "Ctrl-C stops all, --watch looks at the files, and -d leaves the terminal to you",
 }
 

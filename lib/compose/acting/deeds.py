@@ -21,6 +21,7 @@ from lib.compose.planning.operations import (
     OfContainer,
     Operation,
     PullImage,
+    ReconnectContainer,
     RemoveContainer,
     RemoveImage,
     RemoveNetwork,
@@ -67,7 +68,7 @@ class Deeds:
             PullImage: self.pull, BuildImage: self.build, RemoveImage: self.remove_image, CreateNetwork: self.create_network,
             RemoveNetwork: self.remove_network, CreateVolume: self.create_volume, RemoveVolume: self.remove_volume,
             CreateContainer: self.create, StartContainer: self.start, StopContainer: self.end, RemoveContainer: self.remove,
-            RenameContainer: self.rename, RunHook: self.run_hook, Wait: self.wait,
+            RenameContainer: self.rename, ReconnectContainer: self.reconnect, RunHook: self.run_hook, Wait: self.wait,
         }  # fmt: skip
 
     def do(self, one: Operation, tell: Tell) -> None:
@@ -123,7 +124,7 @@ class Deeds:
         for _, error in self.settle():  # until then, they are on it
             raise error
         for there in network.every():
-            if there.name == one.resource:
+            if (there.name, there.id) == (one.resource, one.ident):
                 with still_in_use(network.NetworkError):
                     network.remove(there)
 
@@ -201,6 +202,11 @@ class Deeds:
 
     def rename(self, one: RenameContainer, tell: Tell) -> None:
         ending.rename(self.facts(one), one.name)
+
+    def reconnect(self, one: ReconnectContainer, tell: Tell) -> None:
+        from lib.engine.networks import connecting
+
+        connecting.move(self.facts(one), one.network, one.name)
 
     def run_hook(self, one: RunHook, tell: Tell) -> None:
         from lib.compose.acting import hooks

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 
 from lib import linux, state
 from lib.compose.acting import images
@@ -60,7 +60,7 @@ def heard(pidfd: int, stop: Stop, out: int) -> bytes:
 
 def failed(one: RunHook, code: int, said: bytes) -> HookFailed:
     found = said.decode(errors="replace").strip()
-    return HookFailed(f"{one.when}[{one.place}] ended with exit code {code}" + (f": {found}" if found else ""))
+    return HookFailed(f"{one.when}[{one.place}] exited with code {code}" + (f": {found}" if found else ""))
 
 
 def of_its_own(model: Service, said: PreStart, ident: str) -> Service:
@@ -78,19 +78,37 @@ def before(library: Library, project: Project, stop: Stop, one: RunHook, facts: 
     service = of_its_own(one.model, one.hook, facts["id"])
     image = images.of(library, project, service)
     own = state.Owner.current().name
-    wanted = translation.Wanted(project, service, one.number, oneoff=True, owner=own, aliases=False, other=other)
-    name = f"{one.resource}-pre_start-{one.place}-{os.urandom(4).hex()}"
+    wanted = translation.Wanted(project, service, one.number, oneoff=True, owner=own, hook=one.place, aliases=False, other=other)
+    name = f"{project.name}-{one.service}-pre_start-{one.place}" + (f"-{one.number}" if one.hook.per_replica else "")
     with wishes.kept(image):
-        made = lifecycle.create(library, translation.facts(wanted, image), name, volumes=mounts.described(project))
+        facts = translation.facts(wanted, image)
+        made = lifecycle.create(library, facts, f"{name}-{os.urandom(4).hex()}", volumes=mounts.described(project))
+    stays = False
     try:
         made = lifecycle.start(library, kept.place(made))
         with ending.watching(made) as pidfd:
             linux.readable([*([pidfd] if pidfd >= 0 else []), stop.fd], None if pidfd >= 0 else 0)
         stop.check()
         if code := ending.wait(kept.load(kept.place(made))):
-            raise failed(one, code, printed(made))
+            error, stays = failed(one, code, printed(made)), True
+            raise HookFailed(f"{error} (hook container {retained(made, name)[: kept.SHORT]} retained for inspection)")
     finally:
-        ending.remove(kept.load(kept.place(made)), force=True, volumes=True)
+        if not stays:
+            ending.remove(kept.load(kept.place(made)), force=True, volumes=True)
+
+
+def retained(made: dict, name: str) -> str:
+    """One that has failed stays under this name until the next ``up`` or ``down``, so that somebody can look into it. Returns its id."""
+    with suppress(FileNotFoundError):  # that next one is there already
+        with kept.locked(kept.place(made)) as now:
+            kept.save(now | {"compose": now["compose"] | {"owner": ""}})  # nobody waits for it any more
+        for there in kept.every():
+            if there["name"] == name and "owner" in (there.get("compose") or {}):
+                with suppress(FileNotFoundError):
+                    ending.remove(there, force=True, volumes=True)  # that of an earlier failure
+        with suppress(ValueError):  # somebody else's has the name: it keeps that which it has
+            ending.rename(made, name)
+    return made["id"]
 
 
 def printed(facts: dict) -> bytes:

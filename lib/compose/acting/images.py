@@ -16,6 +16,7 @@ from lib.images import Image, ImageError, Library
 from lib.state import kept
 
 Tell = Callable[[str], object]
+DEFAULT_PLATFORM = "DOCKER_DEFAULT_PLATFORM"
 IN_MEMORY = "/proc/self/fd/"
 TICK = 0.05  # seconds between two looks at whether a build that is to stop has ended: its next command may be just about to begin
 
@@ -98,7 +99,7 @@ def options(library: Library, project: Project, service: Service):
     from lib.images.image import parse_platform
 
     said = service.build
-    place = said.platforms[0] if said.platforms else service.platform
+    place = platform(project, service)
     return Options(
         said.context,
         file=os.path.join(said.context, said.dockerfile) if said.dockerfile else None,
@@ -120,6 +121,19 @@ def options(library: Library, project: Project, service: Service):
         cache_from=tuple(said.cache_from),
         cache_to=tuple(said.cache_to),
     )
+
+
+def platform(project: Project, service: Service) -> str:
+    """What its image is built for: what it runs on. Of several that the file names, this machine's, unless somebody says which.
+
+    Raises ``ValueError``.
+    """
+    default, platforms = project.variables.get(DEFAULT_PLATFORM, ""), service.build.platforms
+    if service.platform:
+        return service.platform
+    if default and platforms and default not in platforms:
+        raise ValueError(f'service "{service.name}" build.platforms does not support value set by {DEFAULT_PLATFORM}: {default}')
+    return default or (platforms[0] if len(platforms) == 1 else "")
 
 
 def context(project: Project, where: str) -> str:

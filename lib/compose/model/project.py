@@ -63,7 +63,7 @@ class Project(Part):
     working_dir: str = ""  # relative paths begin there
     files: list[str] = []
     profiles: list[str] = []
-    variables: Names = {}  # of the shell and the .env, as they were used
+    variables: Names = {}  # of the shell and the .env: those that the file uses, and the default platform
     services: dict[str, Service] = {}
     disabled: dict[str, Service] = {}
     networks: dict[str, Network] = {}

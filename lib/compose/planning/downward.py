@@ -18,7 +18,7 @@ from lib.compose.planning.operations import (
     StartContainer,
     Wait,
 )
-from lib.compose.planning.taking import Taking, orphans
+from lib.compose.planning.taking import Taking, left_behind, orphans
 from lib.compose.planning.wanted import Down, Remove, Restart, Start, Stop
 from lib.compose.services import dependencies, naming
 
@@ -73,12 +73,12 @@ def down(project: Outline, observed: Observed, wishes: Down) -> Plan:
     """Raises ``ValueError``."""
     draft = Draft(project)
     taking, order = Taking(draft, wishes.timeout, wishes.volumes), Order(project, observed, wishes.services)
-    stopped(order, taking, "", lambda one: wishes.remove_orphans or not one.oneoff)
+    stopped(order, taking, "", lambda one: is_meant(one, wishes))
     gone: list[int] = []
     for name in order.downwards():
         places = {draft.operations[place].ident: place for place in taking.stops.get(name, ())}
         for one in order.containers(name):
-            if wishes.remove_orphans or not one.oneoff:
+            if is_meant(one, wishes):
                 gone.append(taking.remove(one, "", [places[one.id]] if one.id in places else []))
     gone += others(order, taking, wishes)
     if not wishes.services:
@@ -86,10 +86,15 @@ def down(project: Outline, observed: Observed, wishes: Down) -> Plan:
     return draft.plan()
 
 
+def is_meant(one: Container, wishes: Down) -> bool:
+    return not one.abandoned and (wishes.remove_orphans or not one.oneoff)
+
+
 def others(order: Order, taking: Taking, wishes: Down) -> list[int]:
     """What no service of the file has now: told, or taken away. What ``run`` has made for another service stays as long as it runs."""
     gone = orphans(taking, order.project, order.observed, wishes.remove_orphans) if has_file(order.project) else []
-    apart = [one for one in order.observed.containers if one.oneoff]
+    apart = [one for one in order.observed.containers if one.oneoff and not one.abandoned]
+    gone += [left_behind(taking.draft, one) for one in order.observed.containers if one.abandoned and is_named(one, wishes)]
     if apart and not (wishes.remove_orphans or wishes.services):
         names = " ".join(one.name for one in apart)
         taking.draft.warnings.append(f"Containers that run has made stay ({names}): --remove-orphans takes them away")
@@ -98,10 +103,14 @@ def others(order: Order, taking: Taking, wishes: Down) -> list[int]:
     return gone
 
 
+def is_named(one: Container, wishes: Down) -> bool:
+    return not wishes.services or one.service in wishes.services
+
+
 def what_they_had(draft: Draft, project: Outline, observed: Observed, wishes: Down, gone: list[int]) -> None:
     """Networks; and if that is wanted, volumes and images."""
     for one in observed.own(observed.networks):
-        draft.add(RemoveNetwork(resource=one.name), gone)
+        draft.add(RemoveNetwork(resource=one.name, ident=one.id), gone)
     for one in observed.own(observed.volumes) if wishes.volumes else ():
         if one.name in project.volumes or not has_file(project):
             draft.add(RemoveVolume(resource=one.name, cause="-v: what is in it is lost"), gone)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lib.compose.services.naming import LABEL, image
@@ -35,7 +35,9 @@ class Container:
     depends_on: dict[str, dict] = field(default_factory=dict)
     pre_stop: tuple[dict, ...] = ()
     anonymous: dict[str, str] = field(default_factory=dict)  # the volumes without a name that it has: place → volume
-    abandoned: bool = False  # a hook's, and whoever waited for it was killed
+    networks: tuple[str, ...] = ()  # that it is on, or will be when it starts
+    volumes: tuple[str, ...] = ()  # the names of those that have one
+    abandoned: bool = False  # a hook's, and nobody waits for it any more
 
     @property
     def up(self) -> bool:
@@ -63,6 +65,8 @@ class Thing:
     project: str = ""
     key: str = ""
     hash: str = ""
+    id: str = ""
+    guests: tuple[str, ...] = ()  # who else is on a network of ours just now: nobody whom ``up`` could start again
 
 
 @dataclass(frozen=True)
@@ -88,9 +92,10 @@ def observe(library: Library, project: Project | Outline | str) -> Observed:
     """What is there of it. With a name alone, no images are looked for."""
     name, wanted = (project, ()) if isinstance(project, str) else (project.name, {image(project, one) for one in project.services.values()})
     containers = [seen(facts) for facts in kept.every() if (facts.get("compose") or {}).get("project") == name]
+    ours = {one.id[: kept.SHORT] for one in containers if one.abandoned or not one.oneoff}
     here = images(library, wanted)
     return Observed(
-        name, tuple(sorted(containers, key=lambda one: (one.service, one.number, one.name))), networks(), volumes(),
+        name, tuple(sorted(containers, key=lambda one: (one.service, one.number, one.name))), networks(name, ours), volumes(),
         {name: one.id for name, one in here.items()}, {name: age(library, one) for name, one in here.items()},
     )  # fmt: skip
 
@@ -101,11 +106,12 @@ def seen(facts: dict) -> Container:
 
     facts = finding.now(facts, starts=True)
     compose, state = facts["compose"], facts["state"]
+    volumes = [one for one in facts.get("mounts") or () if one["type"] == "volume"]
     return Container(
         facts["id"], facts["name"], compose["service"], compose["number"], compose["oneoff"], compose["keys"],
         facts["image"], state["status"], health(facts), state["exit_code"], compose["depends_on"], tuple(compose["pre_stop"]),
-        {one["target"]: one["name"] for one in facts.get("mounts") or () if one["type"] == "volume" and one["anonymous"]},
-        bool(compose.get("owner")) and not alive(compose["owner"]),
+        {one["target"]: one["name"] for one in volumes if one["anonymous"]}, tuple(one["network"] for one in facts["network"]["networks"]),
+        tuple(one["name"] for one in volumes if not one["anonymous"]), "owner" in compose and not alive(compose["owner"]),
     )  # fmt: skip
 
 
@@ -117,10 +123,16 @@ def health(facts: dict) -> str:
     return (known.of(facts) or {}).get("Status", "")
 
 
-def networks() -> dict[str, Thing]:
+def networks(project: str, ours: set[str]) -> dict[str, Thing]:
+    """``ours`` are the first digits of the project's containers' ids."""
     from lib.network import every
 
-    return {one.name: thing(one.name, "network", one.labels) for one in every()}
+    found = {}
+    for one in every():
+        seen = thing(one.name, "network", one.labels)
+        others = [member["name"] for ident, member in one.members.items() if ident not in ours] if seen.project == project else ()
+        found[one.name] = replace(seen, id=one.id, guests=tuple(sorted(others)))
+    return found
 
 
 def volumes() -> dict[str, Thing]:

@@ -58,6 +58,7 @@ class CreateNetwork(Operation):
 @dataclass(frozen=True, kw_only=True)
 class RemoveNetwork(Operation):
     words, kind, doing, did = "remove network", "Network", "Removing", "Removed"
+    ident: str  # another one of that name is somebody's who has been faster
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +124,18 @@ class RemoveContainer(OfContainer):
 class RenameContainer(OfContainer):
     words, doing, did = "rename container", "Renaming", "Renamed"
     name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconnectContainer(OfContainer):
+    """One that does not run is to be on the network ``name`` instead of ``network``, as what it was there."""
+
+    words, doing, did = "reconnect container", "Reconnecting", "Reconnected"
+    network: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.words} {self.resource} to network {self.name}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,10 +35,25 @@ class Reasons:
         for word in self.shared.uses(service):
             if word in self.shared.renewed:
                 return self.shared.renewed[word]
+        if name := self.missing(service, one):
+            return f"it is not on network {name}"
+        if name := self.unmounted(service, one):
+            return f"it does not have volume {name}"
         for other in dependencies.hosts(service):
             if other in self.replaced:
                 return f"it lives in a namespace of {other}, which is made anew"
         return ""
+
+    def missing(self, service: Service, one: Container) -> str:
+        """A network that it is to be on and is not; from one that goes it comes to the one that takes its place."""
+        on = {*one.networks, *(leaving.successor for leaving in self.shared.left(one))}
+        wanted = [] if service.network_mode else service.networks or ["default"]
+        return next((name for key in wanted if (name := self.project.networks[key].name) not in on), "")
+
+    def unmounted(self, service: Service, one: Container) -> str:
+        """A volume that it is to have and has not: it was given another name in the file."""
+        wanted = (self.project.volumes[said.source].name for said in service.volumes if said.type == "volume" and said.source)
+        return next((name for name in wanted if name not in one.volumes), "")
 
     def to_keep(self, service: Service, one: Container) -> str:
         if self.wishes.no_recreate:

@@ -44,6 +44,11 @@ class Taking:
         return self.draft.add(found, after)
 
 
+def left_behind(draft: Draft, one: Container) -> int:
+    """A hook's container goes at once, and with all that it has: nobody wants anything of it."""
+    return Taking(draft, 0).away(one, "a hook has left it, which failed or was broken off", volumes=True)
+
+
 def hook_of(facts: dict, place: int, said: dict) -> RunHook:
     """As it was written down when the container was made."""
     from lib.compose.model import Hook

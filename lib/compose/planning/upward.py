@@ -16,8 +16,9 @@ from lib.compose.planning.operations import (
     Wait,
 )
 from lib.compose.planning.reasons import Reasons
+from lib.compose.planning.reconnecting import Reconnecting
 from lib.compose.planning.shared import Shared
-from lib.compose.planning.taking import Taking, orphans
+from lib.compose.planning.taking import Taking, left_behind, orphans
 from lib.compose.planning.wanted import Up
 from lib.compose.services import connections, dependencies, naming
 
@@ -52,12 +53,14 @@ class Upward:
         self.cleared: dict[str, int] = {}  # what an interrupted command has left, by its name: where that is taken away
         self.waits: dict[tuple, int] = {}
         self.reasons = Reasons(project, observed, wishes, self.shared, self.replaced)
+        self.reconnecting = Reconnecting(self.draft, project, self.shared, self.taking)
 
     def plan(self) -> Plan:
         self.shared.plan(self.services)
+        self.shared.changed_networks(self.services)
         for one in self.observed.containers:
             if one.abandoned:
-                Taking(self.draft, 0).away(one, "an interrupted command has left it", volumes=True)  # nobody wants anything of it
+                left_behind(self.draft, one)
         for service in self.services:
             self.containers(service)
         if self.wishes.start:
@@ -69,6 +72,8 @@ class Upward:
                     self.wait_for(service.name, "service_completed_successfully" if ends else "running_or_healthy", True, "--wait")
         if not self.wishes.ignore_orphans:
             orphans(self.taking, self.project, self.observed, self.wishes.remove_orphans)
+        if self.shared.leaving:
+            self.reconnecting.bystanders(self.observed, self.names, self.ready)
         return self.draft.plan()
 
     # -- containers
@@ -86,12 +91,14 @@ class Upward:
         if words := connections.clash(service, count):
             self.draft.warnings.append(words)
         there = self.without_leftovers(service)
+        causes = {one.id: self.reasons.to_recreate(service, one) for one in there}
+        there.sort(key=lambda one: (bool(causes[one.id]), one.number))  # who would be made anew goes before who may stay
         for one in there[count:]:
             self.taking.away(one, f"{service.name} is scaled down to {count}")
         for one in there[:count]:
-            self.settle(service, one)
-        free = (number for number in range(1, count + len(there) + 1) if number not in {one.number for one in there[:count]})
-        for number in [next(free) for _ in range(count - len(there))]:
+            self.settle(service, one, causes[one.id])
+        highest = max((one.number for one in there), default=0)
+        for number in range(highest + 1, highest + 1 + count - len(there)):
             cause = "there is none yet" if not there else f"{service.name} is scaled up to {count}"
             self.create(service, number, naming.container(self.project, service, number), cause)
 
@@ -114,12 +121,13 @@ class Upward:
         """What must have gone before this name can be given."""
         return [self.cleared[name]] if name in self.cleared else []
 
-    def settle(self, service: Service, one: Container) -> None:
-        """Is it as it is to be?"""
-        if cause := self.reasons.to_recreate(service, one):
+    def settle(self, service: Service, one: Container, cause: str) -> None:
+        """Is it as it is to be? The cause says why not."""
+        if cause:
             self.replaced.setdefault(service.name, cause)
             self.recreate(service, one, cause)
             return
+        self.reconnecting.settle(one)
         self.standing[service.name].append(one)
         self.draft.kept[one.name] = self.reasons.to_keep(service, one)
         name = naming.container(self.project, service, one.number)
@@ -148,17 +156,16 @@ class Upward:
     def recreate(self, service: Service, old: Container, cause: str) -> None:
         """The new one is made beside the old one, if nothing that the old one has must go first; so little time passes between them."""
         name = naming.container(self.project, service, old.number)
-        if volumes := self.shared.in_the_way(service, "volume"):
+        if volumes := self.shared.in_the_way(service):
             gone = self.taking.away(old, cause)
             self.before_these(volumes, gone)
             self.create(service, old.number, name, cause, after=[gone])
             return
-        networks = self.shared.in_the_way(service, "network")
-        stopped = self.taking.stop(old, cause) if networks else []
-        self.before_these(networks, *stopped)
+        first_off = bool(self.shared.left(old))
+        stopped = self.taking.stop(old, cause) if first_off else []
         first = f"{old.id[:MOST]}_{name}"
         made = self.create(service, old.number, name, cause, first=first, inherits=old.anonymous)
-        if not networks and self.is_start_first(service):
+        if not first_off and self.is_start_first(service):
             self.giving_way[service.name, old.number] = (old, cause, name)
             return
         stopped = stopped or self.taking.stop(old, cause, [made])
@@ -182,10 +189,11 @@ class Upward:
     def starts(self, service: Service) -> None:
         waits = self.needs(service) if self.standing[service.name] or self.numbers[service.name] else []
         once: list[int] = []
-        for ident, number, name, cause, after in self.to_start(service):
-            hooks, once = self.before(service, number, name, [*after, *waits], once)
+        for ident, number, name, cause, own in self.to_start(service):
+            after = [*own, *waits, *self.shared.before(service)]
+            hooks, once = self.before(service, ident, number, name, after, once)
             one = StartContainer(resource=name, cause=cause, service=service.name, number=number, ident=ident)
-            place = self.draft.add(one, [*after, *waits, *hooks])
+            place = self.draft.add(one, [*after, *hooks])
             self.ready[service.name].append(self.behind(service, ident, number, name, place))
             if found := self.giving_way.get((service.name, number)):
                 self.give_way(service, *found, place)
@@ -194,7 +202,9 @@ class Upward:
         """Of each one that does not run: id, number, name, cause, and what comes before."""
         stopped = self.stopped_for(service)
         for one in self.standing[service.name]:
-            if one.name in stopped:
+            if one.id in self.reconnecting.again:
+                yield one.id, one.number, one.name, *self.reconnecting.again[one.id]
+            elif one.name in stopped:
                 yield one.id, one.number, one.name, stopped[one.name][0], [stopped[one.name][1]]
             elif not one.up:
                 ended = f"it has ended, with exit code {one.exit_code}" if one.status == "exited" else "it was not started"
@@ -210,7 +220,7 @@ class Upward:
         found: dict[str, tuple[str, int]] = {}
         others = [other for other, how in dependencies.of(service).items() if how.restart and other in self.replaced]
         for one in self.standing[service.name] if others else ():
-            if one.up:
+            if one.up and one.id not in self.reconnecting.again:
                 cause = f"{others[0]}, which it depends on, is made anew"
                 *_, place = self.taking.stop(one, cause, self.made_beside(others))
                 found[one.name] = (cause, place)
@@ -220,8 +230,12 @@ class Upward:
 
     def made_beside(self, names: list[str]) -> list[int]:
         """The makings of these services' new containers, as far as the old ones need not go before."""
-        beside = [name for name in names if not self.shared.in_the_way(self.project.services[name], "")]
+        beside = [name for name in names if not self.goes_first(name)]
         return [place for name in beside for place in self.created[name] if isinstance(self.draft.operations[place], CreateContainer)]
+
+    def goes_first(self, name: str) -> bool:
+        """Must its old containers have stopped before new ones are made?"""
+        return bool(self.shared.in_the_way(self.project.services[name])) or any(map(self.shared.left, self.observed.of(name)))
 
     def needs(self, service: Service) -> list[int]:
         """What must have happened before it may start."""
@@ -250,13 +264,17 @@ class Upward:
 
     # -- hooks
 
-    def before(self, service: Service, number: int, name: str, after: list[int], once: list[int]) -> tuple[list[int], list[int]]:
+    def before(
+        self, service: Service, ident: str, number: int, name: str, after: list[int], once: list[int]
+    ) -> tuple[list[int], list[int]]:  # fmt: skip
         """``pre_start``, one after the other; what is not for each replica is run for the first one only."""
         places: list[int] = []
-        runs = any(one.up for one in self.standing[service.name])  # then all that is to be done before is done
+        again = self.reconnecting.again
+        runs = any(one.up and one.id not in again for one in self.standing[service.name])  # then all that is to be done before is done
         for place, hook in enumerate([] if runs else service.pre_start):
             if hook.per_replica or not once:
-                one = RunHook(resource=name, service=service.name, number=number, when="pre_start", place=place, hook=hook, model=service)
+                facts = {"resource": name, "service": service.name, "number": number, "ident": ident}
+                one = RunHook(**facts, when="pre_start", place=place, hook=hook, model=service)
                 places.append(self.draft.add(one, [*after, *places[-1:]]))
         return [*places, *once], once or places
 

@@ -24,6 +24,7 @@ class Up:
     ignore_orphans: bool = False  # say nothing of them
     renew_volumes: bool = False
     recreate_volumes: bool = False  # named ones that are described otherwise now are made anew, and what is in them is lost
+    all_resources: bool = False  # networks and volumes that no service uses are made, too
     timeout: int | None = None
     wait: bool = False
 

@@ -114,7 +114,8 @@ def load(request: Request) -> Loaded:
     enabled = {key for key, service in root["services"].map.items() if _is_on(service, profiles)}
     for key in enabled:
         environment.resolved(root["services"][key], loading.variables, f"services.{key}", request, found.folder)
-    about |= {"profiles": list(profiles), "variables": loading.variables.used}
+    platform = {name: value for name, value in loading.variables.values.items() if name == "DOCKER_DEFAULT_PLATFORM"}
+    about |= {"profiles": list(profiles), "variables": loading.variables.used | platform}
     tree = clone(root)
     root = typed(root)
     if request.consistency:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from lib.compose.model import Attachment, Port, Project, Service
 from lib.engine.networks.published import PROTOCOLS, bounds, checked
+from lib.engine.networks.shared import refused
 
 IFNAME = "com.docker.network.endpoint.ifname"
 
@@ -33,6 +34,13 @@ def mode(service: Service) -> str:
     if said not in ("", "bridge", "none", "host") and not said.startswith(("service:", "container:")):
         raise ValueError(f"service {service.name}: network_mode cannot be {said!r}: none, host, bridge, service:NAME or container:NAME")
     return said
+
+
+def refused_by_mode(service: Service) -> list[tuple[str, str]]:
+    """The keys that it cannot have in the network of another one, each with why not."""
+    asked = {"hostname": service.hostname, "dns": service.dns, "hosts": service.extra_hosts, "ports": service.ports}
+    found = refused(service.network_mode, **asked, exposed=service.expose)
+    return [({"hosts": "extra_hosts", "exposed": "expose"}.get(name, name), words) for name, words in found]
 
 
 def links(service: Service) -> list[list[str]]:
@@ -82,6 +90,19 @@ def targets(service: Service) -> list[str]:
 def address(text: str) -> str:
     """Written shortest. Raises ``ValueError``."""
     return str(ipaddress.ip_address(text))
+
+
+def holds(project: Project, key: str, text: str) -> None:
+    """Has the network this address to give? Of one that is external only the machine knows. Raises ``ValueError``, as Docker has it."""
+    network = project.networks.get(key)
+    if network is None or network.external:
+        return
+    subnets = [pool.subnet for pool in (network.ipam.config if network.ipam else []) if pool.subnet]
+    if not subnets:
+        words = "user specified IP address is supported only when connecting to networks with user configured subnets"
+        raise ValueError(f"{words}: networks.{key}.ipam.config has none")
+    if not any(ipaddress.ip_address(text) in ipaddress.ip_network(one, strict=False) for one in subnets):
+        raise ValueError(f"no configured subnet contains IP address {text}: network {key} has {', '.join(subnets)}")
 
 
 def host(text: str) -> str:

@@ -15,7 +15,7 @@ from lib.compose.services import connections, mounts, translation
 from lib.compose.services.translation import Wanted
 from lib.engine.health.asked import laid_over
 from lib.engine.networks.exposed import exposed
-from lib.engine.networks.published import mac
+from lib.engine.networks.published import interface, mac
 from lib.engine.volumes import wished
 from lib.ingredients.workdir import absolute, check_ulimit
 from lib.volumes import parsed
@@ -45,7 +45,7 @@ def check(project: Project, service: Service) -> None:
 def checks(project: Project, service: Service) -> Iterator[Check]:
     """Each value with what raises if it means nothing."""
     yield from of_life(service)
-    yield from of_networks(service)
+    yield from of_networks(project, service)
     yield from of_mounts(project, service)
     for key in NAMESPACES:
         if said := getattr(service, key):
@@ -64,7 +64,7 @@ def of_life(service: Service) -> Iterator[Check]:
     yield ("working_dir",), lambda: absolute(service.working_dir or "/")
 
 
-def of_networks(service: Service) -> Iterator[Check]:
+def of_networks(project: Project, service: Service) -> Iterator[Check]:
     yield ("expose",), partial(exposed, tuple(service.expose))
     for number, one in enumerate(service.ports):
         yield ("ports", number), partial(connections.port, one)
@@ -74,10 +74,28 @@ def of_networks(service: Service) -> Iterator[Check]:
         for address in addresses:
             yield ("extra_hosts", name), partial(connections.host, address)
     yield ("network_mode",), lambda: connections.mode(service)
+    for key, words in connections.refused_by_mode(service):
+        yield (key,), partial(fail, words)
     for path, one in [((), service), *((("networks", name), one or Attachment()) for name, one in service.networks.items())]:
         for key, right in (("mac_address", mac), ("ipv4_address", connections.address), ("ipv6_address", connections.address)):
             if said := getattr(one, key, ""):
                 yield (*path, key), partial(right, said)
+    for name, one in service.networks.items():
+        if one and (said := connections.attachment(name, one)["interface"]):
+            yield ("networks", name, "interface_name" if one.interface_name else "driver_opts"), partial(interface, said)
+        for key in ("ipv4_address", "ipv6_address"):
+            if one and (said := getattr(one, key)):
+                yield ("networks", name, key), partial(connections.holds, project, name, said)
+
+
+def fail(words: str) -> None:
+    raise ValueError(words)
+
+
+def of_user(service: Service, name: str) -> Path:
+    """The key that names a user or a group that an image does not have; empty if it is the image itself."""
+    key = "user" if name in service.user.split(":") else "group_add" if name in service.group_add else ""
+    return ("services", service.name, key) if key else ()
 
 
 def of_mounts(project: Project, service: Service) -> Iterator[Check]:

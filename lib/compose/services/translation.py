@@ -35,6 +35,7 @@ class Wanted:
     number: int = 1
     oneoff: bool = False
     owner: str = ""  # of a hook's container: the program that waits for it, see ``state.Owner``
+    hook: int = 0  # and which of the service's hooks it is
     aliases: bool = True  # is it to be found by the service's name, too?
     inherits: Mapping[str, str] = field(default_factory=dict)
     other: Callable[[str], dict] = lambda name: {"id": name}
@@ -218,4 +219,7 @@ def labels(wanted: Wanted, image: Image) -> dict[str, str]:
         "config-hash": mark["hash"], "image": image.id, "project.working_dir": mark["working_dir"],
         "project.config_files": ",".join(mark["files"]), "depends_on": ",".join(needs), "version": naming.VERSION,
     }  # fmt: skip
+    if wanted.owner:
+        hook = {"hook": "pre_start", "hook-index": str(wanted.hook)}
+        found = {name: found[name] for name in ("project", "service", "version")} | hook
     return {f"{naming.LABEL}.{name}": value for name, value in found.items()}

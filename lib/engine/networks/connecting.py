@@ -32,9 +32,9 @@ def connect(facts: dict, wish: Wish) -> None:
     with kept.locked(kept.place(facts)) as now, Shield():
         refuse(now, network)
         with plugged_in(now, wish, network) if alive(now) else nullcontext():
-            now["network"]["networks"].append(asdict(wish))
+            now["network"]["networks"].append(asdict(wish) | {"network": network.name})
             if now["network"]["mode"] == "none":
-                now["network"]["mode"] = wish.network
+                now["network"]["mode"] = network.name
             as_it_stands(now)
             kept.save(now)
     led_elsewhere(now)
@@ -66,6 +66,20 @@ def disconnect(facts: dict, name: str) -> None:
         kept.save(now)
     led_elsewhere(now)
     events.tell("network", "disconnect", network.id, {"container": facts["id"], "name": network.name, "type": "bridge"})
+
+
+def move(facts: dict, name: str, other: str) -> None:
+    """One that doesn't run will be on the ``other`` network instead, as what it was on this one: with its aliases and its addresses.
+
+    Raises ``NetworkError`` for one that runs. One that is not on the network stays as it is.
+    """
+    find(other)
+    with kept.locked(kept.place(facts)) as now:
+        if alive(now):
+            raise NetworkError(f"container {now['name']} runs: it cannot go from network {name} to {other} before it is stopped")
+        those = [one | {"network": other} if one["network"] == name else one for one in now["network"]["networks"]]
+        mode = other if now["network"]["mode"] == name else now["network"]["mode"]
+        kept.save(now | {"network": now["network"] | {"networks": those, "mode": mode}})
 
 
 # -- of one that runs ---------------------------------------------------------------------------------------------------

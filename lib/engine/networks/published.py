@@ -65,6 +65,13 @@ def checked(ip: str) -> str:
         raise ValueError(f"invalid IP address: {ip}") from None
 
 
+def interface(text: str) -> str:
+    """Raises ``ValueError`` for what the kernel would not take as the name of a network interface."""
+    if not re.fullmatch(r"[^\s/:]{1,15}", text) or text in (".", ".."):
+        raise ValueError(f"{text} cannot be the name of a network interface: 15 letters at most, without spaces, colons and slashes")
+    return text
+
+
 def mac(text: str) -> str:
     """Raises ``ValueError``, in Docker's words, for what is no address of a link."""
     if not re.fullmatch("([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}", text):

@@ -208,3 +208,42 @@ def test_two_commands_at_a_time_get_in_each_others_way_and_no_more(compose, othe
         with Program(compose, other) as two:
             assert one.child.wait(30) in (0, 1) and two.child.wait(30) in (0, 1), one.log.read_text() + two.log.read_text()
     goes_on(compose)
+
+
+OTHERWISE = "networks: {default: {labels: {letter: b}}}\n"
+RENAMED = "networks: {default: {name: shop}}\n"
+WEB = FILE[: FILE.index("  db:")] + FILE[FILE.index("  db:") : FILE.index("  api:")].replace("db:", "web:")
+WEB += FILE[FILE.index("volumes:\n  data") :]
+
+
+@pytest.mark.parametrize(
+    ("change", "moment", "number"),
+    [
+        (OTHERWISE, "Container demo-web-1 Stopped", signal.SIGINT),
+        (OTHERWISE, "Network demo_default Removed", signal.SIGKILL),
+        (OTHERWISE, "Container demo-web-1 Starting", signal.SIGKILL),
+        (RENAMED, "Network shop Created", signal.SIGKILL),
+        (RENAMED, "Container demo-web-1 Reconnected", signal.SIGINT),
+        (RENAMED, "Network demo_default Removing", signal.SIGKILL),
+    ],
+)
+def test_a_reconnection_that_was_broken_off_goes_on(compose, change, moment, number):
+    compose.write(WEB)
+    compose("up -d")
+    compose.write(WEB + change)
+    with Program(compose, "up -d") as one:
+        one.sees(moment)
+        one.child.send_signal(number)
+        one.child.wait(30)
+    assert moment in one.log.read_text()
+    goes_on(compose, ["demo-web-1 running"])
+
+
+def test_two_of_them_at_a_time_leave_it_on_the_new_network(compose):
+    compose.write(WEB)
+    compose("up -d")
+    compose.write(WEB + OTHERWISE)
+    with Program(compose, "up -d") as one, Program(compose, "up -d") as two:
+        assert (one.child.wait(30), two.child.wait(30)) == (0, 0), one.log.read_text() + two.log.read_text()
+    assert compose.host("network inspect -f '{{.Labels.letter}} {{len .Containers}}' demo_default").out == "b 1\n"
+    goes_on(compose, ["demo-web-1 running"])

@@ -190,6 +190,22 @@ def test_images_are_pinned_to_the_digests_that_their_registry_has(demo, suitcase
         assert said.out.rstrip("\n") == theirs("config", *option.split(), DOCKER_HOST=docker.socket).stdout.rstrip("\n")
 
 
+@requires("root", "overlay", "busybox", "compose")
+def test_pinned_images_are_published_beside_the_file(demo, suitcase, registry):
+    """As it is written all the same; and whoever reads it, the real one too, has the images of to-day, also those of a profile."""
+    image, name = f"{registry.name}/a/b:1", f"{registry.name}/shop/app:1"
+    shortnames.make(Library(Store()), BUSYBOX)
+    assert suitcase(f"tag {BUSYBOX} {image}").code == suitcase(f"push {image}").code == 0
+    (demo / "compose.yaml").write_text(f"services: {{web: {{image: '{image}'}}, tool: {{image: '{image}', profiles: [x]}}}}\n")
+    assert suitcase(f"compose publish --resolve-image-digests {name}").code == 0
+    ours = suitcase(f"compose --profile x -f oci://{name} config --format json").out
+    read = theirs("--insecure-registry", registry.name, "--profile", "x", "-f", f"oci://{name}", "config", "--format", "json").stdout
+    for said in (ours, read):
+        assert all(f"{image}@sha256:" in one["image"] for one in json.loads(said)["services"].values()), said
+    (demo / "compose.yaml").write_text(f"services: {{web: {{image: '{registry.name}/a/none:1'}}}}\n")
+    assert "failed to resolve digest" in suitcase(f"compose publish --resolve-image-digests {name}").err
+
+
 def test_what_cannot_be_pinned(demo, suitcase, registry):
     (demo / "compose.yaml").write_text(f"services: {{web: {{image: '{registry.name}/a/none:1'}}}}\n")
     assert f"failed to resolve digest for {registry.name}/a/none:1: " in suitcase("compose config --resolve-image-digests").err

@@ -24,3 +24,16 @@ def test_nothing_is_made(compose, line):
     assert f"{compose.file}:7:5: services.web.mac_address: zz is not a valid mac address" in compose(line, 1).err
     assert compose.host("ps -aq").out == compose.host("network ls -q --filter type=custom").out == ""
     compose("up -d db")
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ("user: nosuch", "compose.yaml:5:5: services.web.user: unable to find user nosuch:"),
+        ("user: '0:nosuch'", "compose.yaml:5:5: services.web.user: unable to find group nosuch"),
+        ("group_add: [nosuch]", "compose.yaml:5:5: services.web.group_add: unable to find group nosuch"),
+    ],
+)
+def test_a_user_whom_the_image_does_not_have_is_told_with_the_place(compose, keys, words):
+    compose.write(f"services:\n  web:\n    image: {BUSYBOX}\n    network_mode: none\n    {keys}\n")
+    assert words in compose("up -d", 1).err

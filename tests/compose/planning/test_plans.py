@@ -10,6 +10,7 @@ from helpers.projects import container, observed, project, service, up
 from lib.compose.acting import Down, Observed, Remove, Restart, Start, Stop, Up, plan, why
 from lib.compose.model import Build, Dependency, Deploy, Hook, Mount, Network, Port, PreStart, Volume
 from lib.compose.planning.observing import Thing
+from lib.compose.services import naming
 
 NOTHING = Observed("demo", images={"localhost/busybox:static": "sha256:1"})
 NO_IMAGES = Observed("demo")
@@ -20,6 +21,7 @@ CHANGED = project(service("db", environment={"A": "1"}), service("web", depends_
 CHANGED_TIED = project(service("db", environment={"A": "1"}), service("web", depends_on={"db": Dependency(restart=True)}))
 THREE = project(service("web", scale=3))
 NETWORK = {"demo_default": Thing("demo_default", "demo", "default", "other")}
+FORMER = {"former": Thing("former", "demo", "default", naming.of_shared(Network(name="former")))}
 VOLUME = {"demo_data": Thing("demo_data", "demo", "data", "other")}
 DATA = project(service("db", volumes=[Mount(type="volume", source="data", target="/data")]), volumes={"data": Volume(name="demo_data")})
 SHARING = project(service("db"), service("web", network_mode="service:db"))
@@ -47,6 +49,14 @@ START_FIRST_CHANGED = project(service("web", deploy=FIRST, healthcheck=CHECK, en
 DB, WEB = TWO.services["db"], TWO.services["web"]
 SAME = "its configuration and image localhost/busybox:static are those that it was made from"
 BEFORE = "web-1-00_demo-web-1"  # what one is called that is to replace another
+
+
+SECOND = container(TWO, DB, 2)
+STALE = {1: {"image": "sha256:0"}, 2: {}, 3: {}}
+
+
+def on_former(wanted) -> tuple:
+    return tuple(replace(one, networks=("former",)) for one in up(wanted).containers)
 
 
 def ended(code: int) -> Observed:
@@ -231,6 +241,24 @@ CASES = {
         4. remove container demo-web-3 (after 2) – web is scaled down to 1
         """,
     ),
+    "scaled up beside a gap": (
+        lambda: plan(TWO, observed(TWO, container(TWO, DB), container(TWO, WEB, 3)), Up(scale={"web": 2})),
+        """
+        1. create container demo-web-4 – web is scaled up to 2
+        2. start container demo-web-4 (after 1)
+        """,
+    ),
+    "scaled down, and the first is out of date": (
+        lambda: plan(
+            THREE,
+            observed(THREE, *(container(THREE, THREE.services["web"], number, **STALE[number]) for number in (1, 2, 3))),
+            Up(scale={"web": 2}),
+        ),
+        """
+        1. stop container demo-web-1 – web is scaled down to 2
+        2. remove container demo-web-1 (after 1) – web is scaled down to 2
+        """,
+    ),
     "scaled to nothing": (
         lambda: plan(THREE, up(THREE), Up(scale={"web": 0})),
         """
@@ -317,6 +345,20 @@ CASES = {
         12. run post_start[1] of demo-web-2 (after 10)
         """,
     ),
+    "a hook before one that is there": (
+        lambda: plan(HOOKS, observed(HOOKS, *(container(HOOKS, HOOKS.services["web"], one, status="created") for one in (1, 2))), Up()),
+        """
+        1. run pre_start[0] of demo-web-1
+        2. run pre_start[1] of demo-web-2
+        3. run pre_start[1] of demo-web-1 (after 1)
+        4. start container demo-web-1 (after 3) – it was not started
+        5. start container demo-web-2 (after 2, 3) – it was not started
+        6. run post_start[0] of demo-web-1 (after 4)
+        7. run post_start[0] of demo-web-2 (after 5)
+        8. run post_start[1] of demo-web-1 (after 6)
+        9. run post_start[1] of demo-web-2 (after 7)
+        """,
+    ),
     "hooks before the end": (
         lambda: plan(HOOKS, up(HOOKS), Down()),
         """
@@ -336,14 +378,86 @@ CASES = {
         2. stop container demo-web-1 – network default is described otherwise now
         3. remove network demo_default (after 1, 2) – network default is described otherwise now
         4. create network demo_default (after 3) – network default is described otherwise now
-        5. create container demo-db-1, beside the one that it replaces (after 4) – network default is described otherwise now
-        6. create container demo-web-1, beside the one that it replaces (after 4) – network default is described otherwise now
-        7. remove container demo-db-1 (after 5) – network default is described otherwise now
-        8. remove container demo-web-1 (after 6) – network default is described otherwise now
-        9. rename container demo-db-1 (after 7) – the name is free now
-        10. rename container demo-web-1 (after 8) – the name is free now
-        11. start container demo-db-1 (after 9)
-        12. start container demo-web-1 (after 10, 11)
+        5. start container demo-db-1 (after 4) – network default is described otherwise now
+        6. start container demo-web-1 (after 5) – network default is described otherwise now
+        """,
+    ),
+    "another network under the name, and a key has changed": (
+        lambda: plan(CHANGED, replace(up(TWO), networks=NETWORK), Up()),
+        """
+        1. stop container demo-db-1 – its configuration has changed: environment.A
+        2. stop container demo-web-1 – network default is described otherwise now
+        3. remove network demo_default (after 1, 2) – network default is described otherwise now
+        4. create network demo_default (after 3) – network default is described otherwise now
+        5. create container demo-db-1, beside the one that it replaces (after 4) – its configuration has changed: environment.A
+        6. remove container demo-db-1 (after 5) – its configuration has changed: environment.A
+        7. rename container demo-db-1 (after 6) – the name is free now
+        8. start container demo-db-1 (after 7)
+        9. start container demo-web-1 (after 8) – network default is described otherwise now
+        """,
+    ),
+    "another network under the name, of which one is not named, and one goes": (
+        lambda: plan(TWO, replace(up(TWO), networks=NETWORK, containers=(*up(TWO).containers, SECOND)), Up(services=["db"])),
+        """
+        1. stop container demo-db-2 – db is scaled down to 1
+        2. stop container demo-db-1 – network default is described otherwise now
+        3. stop container demo-web-1 – network default is described otherwise now
+        4. remove network demo_default (after 1, 2, 3) – network default is described otherwise now
+        5. remove container demo-db-2 (after 1) – db is scaled down to 1
+        6. create network demo_default (after 4) – network default is described otherwise now
+        7. start container demo-db-1 (after 6) – network default is described otherwise now
+        8. start container demo-web-1 (after 6) – network default is described otherwise now
+        """,
+    ),
+    "another network under the name, and one lives in another one's": (
+        lambda: plan(SHARING, replace(up(SHARING), networks=NETWORK), Up()),
+        """
+        1. stop container demo-web-1 – it lives in a namespace of db, which is started again
+        2. stop container demo-db-1 (after 1) – network default is described otherwise now
+        3. remove network demo_default (after 2) – network default is described otherwise now
+        4. create network demo_default (after 3) – network default is described otherwise now
+        5. start container demo-db-1 (after 4) – network default is described otherwise now
+        6. start container demo-web-1 (after 5) – it lives in a namespace of db, which is started again
+        """,
+    ),
+    "another network under the name, and nothing is to be started": (
+        lambda: plan(TWO, replace(up(TWO), networks=NETWORK), Up(services=["db"], start=False)),
+        """
+        1. stop container demo-db-1 – network default is described otherwise now
+        2. stop container demo-web-1 – network default is described otherwise now
+        3. remove network demo_default (after 1, 2) – network default is described otherwise now
+        4. create network demo_default (after 3) – network default is described otherwise now
+        5. start container demo-web-1 (after 4) – network default is described otherwise now
+        """,
+    ),
+    "a network of another name": (
+        lambda: plan(TWO, replace(up(TWO), networks=FORMER, containers=on_former(TWO)), Up()),
+        """
+        1. create network demo_default – it is not there yet
+        2. stop container demo-db-1 – network default is called demo_default now
+        3. stop container demo-web-1 – network default is called demo_default now
+        4. reconnect container demo-db-1 to network demo_default (after 1, 2) – network default is called demo_default now
+        5. reconnect container demo-web-1 to network demo_default (after 1, 3) – network default is called demo_default now
+        6. remove network former (after 4, 5) – network default is called demo_default now
+        7. start container demo-db-1 (after 4) – network default is called demo_default now
+        8. start container demo-web-1 (after 5, 7) – network default is called demo_default now
+        """,
+    ),
+    "a network that it was taken off": (
+        lambda: plan(TWO, observed(TWO, container(TWO, DB), container(TWO, WEB, networks=())), Up()),
+        """
+        1. create container demo-web-1, beside the one that it replaces – it is not on network demo_default
+        2. stop container demo-web-1 (after 1) – it is not on network demo_default
+        3. remove container demo-web-1 (after 2) – it is not on network demo_default
+        4. rename container demo-web-1 (after 3) – the name is free now
+        5. start container demo-web-1 (after 4)
+        """,
+    ),
+    "a network that has gone under one that had ended": (
+        lambda: plan(TWO, replace(ended(0), networks={}), Up(services=["db"])),
+        """
+        1. create network demo_default – it is not there yet
+        2. start container demo-db-1 (after 1) – it has ended, with exit code 0
         """,
     ),
     "somebody else's network": (
@@ -369,6 +483,17 @@ CASES = {
         lambda: plan(DATA, replace(up(DATA), volumes=VOLUME), Up()),
         """
         warning: volume demo_data is described otherwise than when it was made: it stays as it is, as does what is in it
+        """,
+    ),
+    "a volume of another name": (
+        lambda: plan(DATA, replace(up(DATA), volumes={}, containers=[replace(up(DATA).containers[0], volumes=("former",))]), Up()),
+        """
+        1. create volume demo_data – it is not there yet
+        2. create container demo-db-1, beside the one that it replaces (after 1) – it does not have volume demo_data
+        3. stop container demo-db-1 (after 2) – it does not have volume demo_data
+        4. remove container demo-db-1 (after 3) – it does not have volume demo_data
+        5. rename container demo-db-1 (after 4) – the name is free now
+        6. start container demo-db-1 (after 5)
         """,
     ),
     "a volume that is to be made anew": (
@@ -446,8 +571,8 @@ CASES = {
             TWO, observed(TWO, container(TWO, DB), container(TWO, WEB), container(TWO, WEB, 7, oneoff=True, abandoned=True)), Up()
         ),
         """
-        1. stop container demo-web-7 – an interrupted command has left it
-        2. remove container demo-web-7 (after 1) – an interrupted command has left it
+        1. stop container demo-web-7 – a hook has left it, which failed or was broken off
+        2. remove container demo-web-7 (after 1) – a hook has left it, which failed or was broken off
         """,
     ),
     "an interrupted command has left it without its name": (
@@ -659,3 +784,9 @@ def test_what_run_has_made_is_no_orphan():
     wanted = project(service())
     there = observed(wanted, container(wanted, service()), container(wanted, service("gone"), oneoff=True))
     assert str(plan(wanted, there, Up(remove_orphans=True))) == ""
+
+
+def test_a_network_that_somebody_else_is_on_cannot_be_made_anew():
+    guest = {"demo_default": replace(NETWORK["demo_default"], guests=("guest",))}
+    with pytest.raises(ValueError, match=r"network default is described otherwise .* \(guest\).* network disconnect demo_default guest"):
+        plan(TWO, replace(up(TWO), networks=guest), Up())

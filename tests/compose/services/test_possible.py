@@ -37,6 +37,15 @@ REFUSED = {
     "sysctls: {kernel.foo: 1}": "5:5: services.web.sysctls: sysctl 'kernel.foo' is not allowed",
     "stop_signal: SIGFOO": "5:5: services.web.stop_signal: no signal is called 'SIGFOO'",
     "devices: ['/dev/null:/dev/x:q']": "5:5: services.web.devices: invalid device specification: /dev/null:/dev/x:q",
+    "networks: {default: {ipv4_address: 10.0.0.5}}": "5:26: services.web.networks.default.ipv4_address: user specified IP address is",
+    "networks: {n: {ipv4_address: 10.8.0.5}}": "5:20: services.web.networks.n.ipv4_address: no configured subnet contains IP address 10.8",
+    "networks: {n: {interface_name: a-name-of-16-chr}}": "5:20: services.web.networks.n.interface_name: a-name-of-16-chr cannot be the",
+    "tmpfs: ['/x:size=abc']": '5:5: services.web.tmpfs: invalid tmpfs option "size=abc": the kernel would not take that value',
+    "tmpfs: ['/x:mode=9']": '5:5: services.web.tmpfs: invalid tmpfs option "mode=9"',
+    "tmpfs: ['/x:uid=root']": '5:5: services.web.tmpfs: invalid tmpfs option "uid=root"',
+    "network_mode: 'service:db'\n    extra_hosts: ['a:1.2.3.4']": "6:5: services.web.extra_hosts: conflicting options: custom host-to-IP",
+    "network_mode: 'container:x'\n    ports: ['80']": "6:5: services.web.ports: conflicting options: port publishing and the container",
+    "network_mode: 'service:db'\n    hostname: a": "6:5: services.web.hostname: conflicting options: hostname and the network mode",
     "tmpfs: [x]": "5:5: services.web.tmpfs: invalid mount path: 'x'",
     "volumes: ['/x:relative']": "5:15: services.web.volumes[0]: invalid volume specification: '/x:relative'",
     "cap_add: [FOO]": "5:5: services.web.cap_add: invalid capability",
@@ -50,6 +59,8 @@ REFUSED = {
 }
 POSSIBLE = [
     "mac_address: '02-42:AC:11:65:43'",
+    "networks: {n: {ipv4_address: 10.9.0.5, interface_name: a-name-of-15-ch}}",
+    "tmpfs: ['/x:size=50%,mode=1777,uid=0,nr_inodes=1k,ro', /y]",
     "pids_limit: -7",
     "mem_limit: 64m\n    memswap_limit: 128m\n    mem_reservation: 32m",
     "cpuset: '0'",
@@ -66,6 +77,7 @@ POSSIBLE = [
 
 def read(keys: str):
     text = f"name: demo\nservices:\n  web:\n    image: x\n    {keys}\n  db:\n    image: x\nvolumes: {{data: }}\n"
+    text += "networks: {n: {ipam: {config: [{subnet: 10.9.0.0/24}]}}}\n"
     return load(Request(files=("-",), stdin=io.StringIO(text), cwd="/", environ={}, directory="/"))
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+from typing import TYPE_CHECKING
 
 import click
 
 from lib.cli.compose.asked import Asked
 from lib.cli.errors import errors
 from lib.visible import visible
+
+if TYPE_CHECKING:
+    from lib.cli.compose.artifact import Layer
 
 TELLING = re.compile(r"pass(word|wd|phrase)?|secret|token|api_?key|private_?key|credential", re.IGNORECASE)
 
@@ -21,11 +25,12 @@ TELLING = re.compile(r"pass(word|wd|phrase)?|secret|token|api_?key|private_?key|
     type=click.Choice(["1.0", "1.1"]),
     help="OCI image/artifact specification version (automatically determined by default)",
 )
+@click.option("--resolve-image-digests", "pin", is_flag=True, help="Pin image tags to digests")
 @click.option("--with-env", is_flag=True, help="Include environment variables in the published OCI artifact")
 @click.option("-y", "--yes", is_flag=True, help='Assume "yes" as answer to all prompts')
 @click.argument("name", metavar="REPOSITORY[:TAG]")
 @click.pass_obj
-def publish(asked: Asked, name: str, insecure: bool, oci_version: str | None, with_env: bool, yes: bool) -> None:
+def publish(asked: Asked, name: str, insecure: bool, oci_version: str | None, pin: bool, with_env: bool, yes: bool) -> None:
     """Publish compose application."""
     from lib.cli.compose import artifact
     from lib.engine import moments
@@ -38,6 +43,7 @@ def publish(asked: Asked, name: str, insecure: bool, oci_version: str | None, wi
             if not click.confirm("Are you ok to publish these declarations?", prompt_suffix=" [y/N] ", show_default=False, err=True):
                 raise ValueError("nothing was published: -y says yes to all of this")
         where = references.parse(name).registry
+        layers += [digests(asked, where if insecure else "")] if pin else []
         with asked.teller("publish") as teller:
             teller.tell("", name, "publishing")
             if not asked.dry_run:
@@ -58,6 +64,18 @@ def files(asked: Asked, with_env: bool) -> list:
     services = (*project.services.values(), *project.disabled.values()) if with_env else ()
     paths = dict.fromkeys(one.path for service in services for one in service.env_file if os.path.exists(one.path))
     return found + [Layer(ENV_FILE, beside(top, path), read(path)) for path in paths]
+
+
+def digests(asked: Asked, insecure: str) -> Layer:
+    """A file to be laid over the others: of every service, whatever its profiles, the image as it is now. Raises ``ValueError``."""
+    from lib.cli.compose.artifact import FILE, Layer
+    from lib.cli.compose.remote import pinning
+    from lib.compose.reading import canonical
+
+    project = asked.project
+    whole = project.model_copy(update={"services": {**project.services, **project.disabled}, "disabled": {}})
+    override = pinning.locked(pinning.pinned(whole, {*asked.insecure, insecure}))
+    return Layer(FILE, "image-digests.yaml", canonical.as_yaml(override).encode())
 
 
 def read(path: str) -> bytes:

@@ -24,22 +24,23 @@ ORDER = (
 POINTERS = {"scale", "replicas", "max_attempts", "retries", "parallelism", "init", "enable_ipv4", "enable_ipv6"}
 ALWAYS = {"depends_on.required", "watch.path", "watch.action"}
 PLAIN_TIMES = {"update_config.delay", "update_config.monitor", "rollback_config.delay", "rollback_config.monitor"}
+SHARED = ("networks", "volumes", "secrets", "configs")
 RATES = ("weight_device", "device_read_bps", "device_read_iops", "device_write_bps", "device_write_iops")
 
 
-def document(project: Project, yaml: bool = False, env_files: bool = False) -> dict[str, Any]:
+def document(project: Project, yaml: bool = False, env_files: bool = False, everything: bool = False) -> dict[str, Any]:
     """The project as ``config`` has it.
 
     Args:
-        project: The project; what none of its services uses is left out.
+        project: The project; what none of its services uses is left out, unless ``everything`` is wanted.
         yaml: As in YAML, with all ``x-…``; else as in JSON.
         env_files: Name the files of variables, as they have not been read.
     """
     writer = _Writer(yaml, env_files)
     found: dict[str, Any] = {"name": project.name} if project.name or not yaml else {}
     found["services"] = {name: writer.service(service) for name, service in sorted(project.services.items())}
-    used = _used(project)
-    for kind in ("networks", "volumes", "secrets", "configs"):
+    used = {kind: set(getattr(project, kind)) for kind in (*SHARED, "models")} if everything else _used(project)
+    for kind in SHARED:
         parts = {name: part for name, part in sorted(getattr(project, kind).items()) if name in used[kind]}
         if parts:
             found[kind] = {name: writer.shared(part, kind) for name, part in parts.items()}

@@ -21,9 +21,9 @@ OLD_WORDS = {"y", "n", "yes", "no", "on", "off"}  # that YAML 1.1 takes for true
 OLD_NUMBER = re.compile(r"[-+]?[1-9][0-9]*(:[0-5]?[0-9])+(\.[0-9]*)?")  # that it takes for a number to the base of 60
 
 
-def as_json(project: Project, env_files: bool = False) -> str:
+def as_json(project: Project, env_files: bool = False, everything: bool = False) -> str:
     """The project as ``config --format json`` prints it."""
-    return json_text(document(project, env_files=env_files)).replace("$", "$$")
+    return json_text(document(project, env_files=env_files, everything=everything)).replace("$", "$$")
 
 
 def json_text(data: Any, indent: int | None = 2) -> str:
@@ -34,9 +34,9 @@ def json_text(data: Any, indent: int | None = 2) -> str:
     return text
 
 
-def as_yaml(project: Project, env_files: bool = False) -> str:
+def as_yaml(project: Project, env_files: bool = False, everything: bool = False) -> str:
     """The project as ``config`` prints it."""
-    return yaml_text(document(project, yaml=True, env_files=env_files)).replace("$", "$$")
+    return yaml_text(document(project, yaml=True, env_files=env_files, everything=everything)).replace("$", "$$")
 
 
 def yaml_text(data: Any) -> str:
