@@ -46,10 +46,10 @@ def cgroup_mount() -> Mount:
 
 def known(options: dict) -> dict:
     """The options of a container. Raises ``TypeError`` for one that it does not have, with the nearest that it has."""
-    from difflib import get_close_matches
-
     names = (*Container.__init__.__kwdefaults__, *LIMITS)
     for name in options.keys() - set(names):
+        from difflib import get_close_matches  # only who has made a mistake waits for it
+
         near = next((f": do you mean {one}?" for one in get_close_matches(name, names, 1, 0.5)), f"; it has {', '.join(names)}")
         raise TypeError(f"a container has no option {name!r}{near}")
     return options

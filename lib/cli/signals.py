@@ -40,7 +40,7 @@ def ended_in_order() -> Iterator[None]:
 
     A signal that is ignored (nohup) stays ignored; but not SIGCHLD: of whoever ignores that, the kernel keeps no child's exit code.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if threading.get_native_id() != os.getpid():  # not the main thread, whose alone signals are
         yield
         return
     ending, before = Ending(), {}

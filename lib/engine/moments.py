@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
 
 NEVER = "0001-01-01T00:00:00Z"
 LAST = 253_402_300_799_999_999_999  # nanoseconds: the end of the year 9999, the last one with four digits
@@ -22,4 +21,6 @@ def of(nanoseconds: int) -> str:
 
 def seconds(text: str) -> float:
     """A moment as seconds since 1970."""
+    from datetime import datetime  # to start a container nobody has to read one
+
     return datetime.fromisoformat(text).timestamp()

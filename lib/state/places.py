@@ -8,8 +8,6 @@ import stat
 from functools import cache
 from pathlib import Path
 
-from lib.advice import filesystem_of
-
 
 def home() -> Path:
     """The user's home folder; for who has none (no HOME, a uid that /etc/passwd does not know) Debian's name for a missing one."""
@@ -80,6 +78,8 @@ def keep_others_out(place: Path, bits: int) -> None:
 @cache
 def memory_place() -> str:
     """``/run`` where it is in memory, as nearly everywhere; else ``/dev/shm``: a reboot must empty it."""
+    from lib.advice import filesystem_of  # whoever lists containers that do not run need not load it
+
     return next((path for path in ("/run", "/dev/shm") if filesystem_of(path) == "tmpfs"), "/run")
 
 

@@ -15,7 +15,7 @@ WORD = re.compile(
     re.DOTALL,
 )
 SIGNS = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", '"': '"'}
-ESCAPE = re.compile(r'\\(?:(?P<sign>[abfnrtv\\"])|x(?P<hex>[0-9a-fA-F]{2})|u(?P<wide>[0-9a-fA-F]{4})|(?P<octal>[0-3][0-7]{2}))')
+ESCAPE = r'\\(?:(?P<sign>[abfnrtv\\"])|x(?P<hex>[0-9a-fA-F]{2})|u(?P<wide>[0-9a-fA-F]{4})|(?P<octal>[0-3][0-7]{2}))'
 CONSTANTS = {"true": True, "false": False, "nil": None}
 DEEPEST = 100  # blocks and brackets within each other
 BLOCKS = ("if", "range", "with", "else", "end")
@@ -182,9 +182,9 @@ class Line:
         inner = word[1:-1]
         if word.startswith("`"):
             return inner
-        if "\\" in ESCAPE.sub("", inner):
+        if "\\" in re.sub(ESCAPE, "", inner):
             raise wrong(self.text, f"{word} has a backslash that means nothing there: one that is meant is written as two")
-        return ESCAPE.sub(unescaped, inner)
+        return re.sub(ESCAPE, unescaped, inner)
 
     def bracket(self, depth: int):
         found = self.pipe(depth + 1)

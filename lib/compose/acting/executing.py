@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import graphlib
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext, suppress
 
 from lib import linux
@@ -60,17 +60,18 @@ class Execution:
         self.lost: set[int] = set()  # what failed, and what needs that
         self.began: dict[int, float] = {}
         self.ready: list[int] = []  # what could begin, as soon as there is room
+        self.threads: list[threading.Thread] = []
 
     def run(self) -> None:
         interrupt: BaseException | None = None
         self.reporter.planned(self.plan)
         sorter = graphlib.TopologicalSorter(dict(enumerate(self.plan.after)))
         sorter.prepare()
-        with Shield() as shield, ThreadPoolExecutor(self.at_once, "compose") as pool:
+        with Shield() as shield:
             self.told = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
             try:
                 while sorter.is_active():
-                    self.begin(pool, sorter)
+                    self.begin(sorter)
                     if not self.began:
                         continue
                     try:
@@ -86,7 +87,8 @@ class Execution:
                     self.failures.append((one, error))
                     self.reporter.failed(one, error)
             finally:
-                pool.shutdown()
+                for thread in self.threads:
+                    thread.join()
                 os.close(self.told)
         if interrupt:
             raise interrupt
@@ -105,7 +107,7 @@ class Execution:
         while self.events:
             yield self.events.popleft()
 
-    def begin(self, pool: ThreadPoolExecutor, sorter: graphlib.TopologicalSorter) -> None:
+    def begin(self, sorter: graphlib.TopologicalSorter) -> None:
         self.ready = sorted([*self.ready, *sorter.get_ready()])
         while self.ready and len(self.began) < self.at_once:
             place = self.ready.pop(0)
@@ -117,7 +119,9 @@ class Execution:
             else:
                 self.began[place] = time.monotonic()
                 self.reporter.began(one)
-                pool.submit(self.work, place, one)
+                thread = threading.Thread(target=self.work, args=(place, one), name="compose")
+                thread.start()
+                self.threads.append(thread)
 
     def work(self, place: int, one: Operation) -> None:
         """In a thread of its own."""

@@ -71,6 +71,8 @@ class Thing:
 
 @dataclass(frozen=True)
 class Observed:
+    """What is there of a project, and of what it may share with others."""
+
     project: str
     containers: tuple[Container, ...] = ()
     networks: dict[str, Thing] = field(default_factory=dict)  # all of this machine, by their names

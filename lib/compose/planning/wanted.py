@@ -50,12 +50,16 @@ class Start:
 
 @dataclass(frozen=True, kw_only=True)
 class Stop:
+    """``stop``. ``timeout`` is in seconds, None as each one says."""
+
     services: Sequence[str] = ()
     timeout: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Restart:
+    """``restart``: those that run, and those that do not."""
+
     services: Sequence[str] = ()
     timeout: int | None = None
     no_deps: bool = False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from typing import Any
 
 from lib.visible import Visible
@@ -123,6 +122,8 @@ def as_text(value: Any) -> str:
 def _float_text(value: float) -> str:
     if value != value or value in (float("inf"), float("-inf")):
         return {"inf": "+Inf", "-inf": "-Inf"}.get(str(value), "NaN")
+    from decimal import Decimal  # few files have such a number
+
     sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
     power = len(digits) - 1 + int(exponent)
     if value and not -4 <= power < 6:

@@ -32,6 +32,8 @@ def joined(folder: str, path: str, home: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Resolving:
+    """What a path in the file is a path from: the project's folder, and the user's."""
+
     folder: str
     home: str
 

@@ -53,7 +53,7 @@ def key() -> str:
         return given
     names = ("", "netfilter", "network", "network/firewall", "network/names", "process", "state")
     wings = (HERE, HERE.parent, HERE.parent / "log", HERE.parent / "plays", HERE.parent / "health", *(LIB / name for name in names))
-    newest = max(one.stat().st_mtime_ns for wing in wings for one in wing.glob("*.py"))
+    newest = max(one.stat().st_mtime_ns for wing in wings for one in os.scandir(wing) if one.name.endswith(".py"))
     return f"{newest & 0xFFFFFFFFFF:010x}"
 
 

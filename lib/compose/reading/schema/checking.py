@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from difflib import get_close_matches
 from functools import singledispatch
 from typing import Any
 
@@ -156,6 +155,8 @@ def _unknown(kind: Keys, name: str, child: Node, path: Path) -> ComposeError:
 
 def near(word: str, known, least: float = 0.7) -> str:
     """``; did you mean …?``, if one of the known words is like this one."""
+    from difflib import get_close_matches  # only who has made a mistake waits for it
+
     words = (word.lower().replace("-", "_"), word.lower())
     found = [match for one in words for match in get_close_matches(one, known, 1, least)]
     return f"; did you mean `{found[0]}`?" if found else ""
