@@ -176,9 +176,12 @@ def test_nobody_can_type_more_than_a_terminal_keeps():
 
 
 def test_time_limit_kills_and_keeps_the_output():
-    with pytest.raises(TimeLimit) as error:
-        sh("echo before; sleep 1000", timeout=1)
-    assert error.value.output == b"before\n" and "killed" in str(error.value)
+    for limit in (1, 10, 60):  # on a busy machine a second may pass before it prints
+        with pytest.raises(TimeLimit, match="killed") as error:
+            sh("echo before; sleep 1000", timeout=limit)
+        if error.value.output:
+            break
+    assert error.value.output == b"before\n"
 
 
 def test_a_time_limit_also_for_what_ignores_sigterm_and_forks():
