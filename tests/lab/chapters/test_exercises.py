@@ -34,7 +34,7 @@ services:
   db: {{image: box, command: "sh -c 'sleep {early_.opens}; touch /tmp/open; httpd -f -h /tmp'" WELL}}
   shop: {{image: box, command: "sh -c 'wget -qO- http://db/open && sleep 1000'", depends_on: {{db: {{condition: CONDITION}}}}}}
 \'\'\'"""
-WELL = ", healthcheck: {{test: test -e /tmp/open, interval: 200ms, retries: 20}}"
+WELL = ", healthcheck: {{test: test -e /tmp/open, interval: 200ms, retries: 100}}"
 
 # chapter, exercise, a wrong answer, what the check must say to it
 WRONG = [

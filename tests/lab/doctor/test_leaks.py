@@ -95,10 +95,7 @@ def test_finds_a_network_namespace_held_by_a_process():
     process = subprocess.Popen(["unshare", "-n", "sleep", "100"])
     try:
         state.start_time(process.pid)
-        for _ in range(200):
-            if os.readlink(f"/proc/{process.pid}/ns/net") != os.readlink("/proc/self/ns/net"):
-                break
-            linux.readable([], 0.01)
+        wait_for(lambda: os.readlink(f"/proc/{process.pid}/ns/net") != os.readlink("/proc/self/ns/net"))
         assert os.readlink(f"/proc/{process.pid}/ns/net") in found(look)["network namespace"]
     finally:
         process.kill()
