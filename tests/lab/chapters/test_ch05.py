@@ -163,7 +163,7 @@ services:
   db:
     image: box
     command: sleep 100
-    healthcheck: {test: test -e /tmp/open, interval: 100ms}
+    healthcheck: {test: test -e /tmp/open, interval: 100ms, retries: 1000}
   shop:
     image: box
     command: sh -c 'exit 3'
