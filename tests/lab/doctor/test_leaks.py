@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from types import SimpleNamespace
 
 import pytest
 from helpers.lives import Lives, pid_of, rested
@@ -224,6 +225,14 @@ def test_the_report_names_the_leak(tmp_path):
         look.report(patience=0.1)
     folder.rmdir()
     assert look.report().startswith("nothing left")
+
+
+def test_a_look_that_takes_long_is_not_the_last(monkeypatch):
+    """A busy machine stands still for some seconds, and whoever was about to go does so after them."""
+    look, there, turns = Look(), [{"x"}, {"x"}, {"x"}, set()], []
+    monkeypatch.setattr(Look, "new", lambda self: {"process": set(), "folder or record": there.pop(0)})
+    monkeypatch.setattr(leaks, "time", SimpleNamespace(monotonic=lambda: 5.0 * len(turns), sleep=turns.append))
+    assert not look.leaks(patience=3) and not there
 
 
 def test_a_process_that_ends_while_it_looks():
