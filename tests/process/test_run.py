@@ -232,8 +232,12 @@ def test_a_start_that_hangs_names_its_stage(tmp_path):
     """Opening a named pipe waits for a writer, for ever: as a dead network file system would."""
     os.mkfifo(tmp_path / "pipe")
     hang = Steps(Step("mounts", "open", (str(tmp_path / "pipe"),), "hangs"))
-    with pytest.raises(TimeLimit, match="in stage 'mounts'"):
-        Plan(["true"], [hang]).run(timeout=2)
+    for limit in (2, 20):  # on a busy machine two seconds may pass before that
+        with pytest.raises(TimeLimit) as error:
+            Plan(["true"], [hang]).run(timeout=limit)
+        if "in stage 'mounts'" in str(error.value):
+            break
+    assert "in stage 'mounts'" in str(error.value)
 
 
 # -- create, start, exec ----------------------------------------------------------------------
