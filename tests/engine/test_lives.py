@@ -163,8 +163,14 @@ def test_kill_and_its_conflict(lives):
         ending.kill(kept.load(kept.place(one)))
 
 
-def test_wait_knows_the_code_of_one_that_goes(lives):
-    one = lives.run("sleep 0.1; exit 6", auto_remove=True)
+def test_wait_knows_the_code_of_one_that_goes(lives, monkeypatch):
+    one, ends = lives.run("until [ -e /over ]; do sleep 0.02; done; exit 6", auto_remove=True), ending.ends
+
+    def now(facts: dict) -> bool:
+        os.close(os.open(f"/proc/{one['state']['pid']}/root/over", os.O_CREAT, 0o600))
+        return ends(facts)
+
+    monkeypatch.setattr(ending, "ends", now)
     assert ending.wait(one) == 6
 
 

@@ -285,7 +285,7 @@ def test_a_follower_ends_with_its_container_and_has_all_of_it(printing):
     wait_for(lambda: found)
     printing.print(b"two\n")
     running.clear()
-    thread.join(10)
+    thread.join(60)
     assert b"".join(piece.data for piece in found) == b"one\ntwo\n"
 
 

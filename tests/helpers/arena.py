@@ -119,18 +119,20 @@ class Answering:
 def wrong(probes: Iterable[Probe], patience: float = 10, quiet: float = 0.15) -> dict[str, str]:
     """All questions at once: those whose answer is not what it must be, each with what came.
 
-    An answer that must come has ``patience`` seconds; when all of them are there, one that may not come has ``quiet`` more.
+    An answer that must come has ``patience`` seconds; when all of them are there, one that may not come has ``quiet`` more. Seconds in
+    which a busy machine did not let us look do not count.
     """
     asked = {probe: probe.who(ask, probe) for probe in probes}
-    answers, deadline, again, waiting = {}, time.monotonic() + patience, 0.0, True
-    while time.monotonic() < deadline:
+    answers, left, looked, again, waiting = {}, patience, time.monotonic(), 0.0, True
+    while left > 0:
         if time.monotonic() > again:
             resend([(probe, one) for probe, one in asked.items() if probe not in answers])
             again = time.monotonic() + 0.1
         answers |= {probe: heard for probe, one in asked.items() if probe not in answers and (heard := hear(one))}
         if waiting and all(probe in answers for probe in asked if probe.says):
-            deadline, waiting = time.monotonic() + quiet * any(not probe.says for probe in asked), False
+            left, waiting = quiet * any(not probe.says for probe in asked), False
         time.sleep(0.005)
+        left, looked = left - min(time.monotonic() - looked, 0.05), time.monotonic()
     for one in asked.values():
         one.close()
     return {probe.name: came for probe in asked if not fits(came := answers.get(probe, ""), probe.says)}

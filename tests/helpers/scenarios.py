@@ -135,7 +135,7 @@ EMPTY = Picture({}, [], [])
 class Play:
     """A scenario on a side, in a folder of its own. A difference that does not go within ``patience`` seconds is a failure."""
 
-    def __init__(self, scenario: Scenario, side, folder: Path, patience: float = 10):
+    def __init__(self, scenario: Scenario, side, folder: Path, patience: float = 60):
         self.scenario, self.side, self.folder, self.patience = scenario, side, folder, patience
         self.expected = Then(containers={}, networks=[], volumes=[])
         self.picture = EMPTY

@@ -6,7 +6,7 @@ import threading
 import time
 
 
-def wait_for(question, seconds: float = 20):
+def wait_for(question, seconds: float = 60):
     """Look again and again until it is so; the limit is only there so that a broken feature fails instead of hanging."""
     deadline = time.monotonic() + seconds
     while not (found := question()):
@@ -15,7 +15,7 @@ def wait_for(question, seconds: float = 20):
     return found
 
 
-def ends(deed, seconds: float = 30) -> bool:
+def ends(deed, seconds: float = 60) -> bool:
     """In a thread: what has no end must not keep the test from failing."""
     thread = threading.Thread(target=deed, daemon=True)
     thread.start()

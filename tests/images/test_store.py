@@ -282,7 +282,7 @@ def test_gc_waits_for_whoever_adds_something(ours):
         with pytest.raises(subprocess.TimeoutExpired):
             collector.wait(0.7)
         assert ours.store.has(blob)
-    assert collector.wait(10) == 0 and not ours.store.has(blob)
+    assert collector.wait(60) == 0 and not ours.store.has(blob)
 
 
 # -- documents from strangers -----------------------------------------------------------------

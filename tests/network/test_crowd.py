@@ -24,7 +24,7 @@ MANY, SECONDS, CHANGES = (30, 300, 1000) if SOAK else (30, 3, 200)
 
 
 ASK = """trap go=1 USR1; while [ -z $go ]; do sleep 0.1; done
-while :; do for one in {}; do ping -c1 -W2 $one > /dev/null && echo found || echo lost $one; done; sleep 1; done"""
+while :; do for one in {}; do ping -c1 -W20 $one > /dev/null && echo found || echo lost $one; done; sleep 1; done"""
 
 
 class Crowd(Lives):
@@ -56,10 +56,10 @@ def test_they_find_each_other_while_others_come_and_go(crowd):
     for one in boxes:
         ending.kill(kept.load(kept.place(one)), "USR1")
     end, guests = time.monotonic() + SECONDS, 0
-    while time.monotonic() < end or min(log(one).count(b"found") for one in boxes) < 3:
+    while guests < 5 or time.monotonic() < end or min(log(one).count(b"found") for one in boxes) < 3:
         ending.remove(kept.load(kept.place(crowd.run("sleep 100", f"guest{guests}"))), force=True)
         guests += 1
-    assert not any(b"lost" in log(one) for one in boxes) and guests > 3
+    assert not any(b"lost" in log(one) for one in boxes)
     assert len({one["ipv4"] for one in find("shop").members.values()}) == MANY
     crowd.clean()
 

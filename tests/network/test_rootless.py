@@ -198,7 +198,7 @@ services:
     image: NAME
     command: SERVER
     ports: ["8078:80"]
-    healthcheck: {test: test -e /srv/index.html, interval: 100ms}
+    healthcheck: {test: test -e /srv/index.html, interval: 100ms, retries: 1000}
   web:
     image: NAME
     command: sh -c 'wget -qO- http://db; exec sleep 1000'

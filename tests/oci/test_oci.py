@@ -10,7 +10,6 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -59,10 +58,7 @@ def status(name: str) -> str:
 
 
 def until(name: str, word: str) -> None:
-    deadline = time.monotonic() + 20
-    while status(name) != word:
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+    wait_for(lambda: status(name) == word)
 
 
 def test_the_life_of_a_container_over_five_commands(bundle):

@@ -253,8 +253,13 @@ def test_a_program_that_a_stopped_cell_has_torn_from_subprocess_run_is_ended_and
 
     from lib.lab.chapters.cellmagic import end_what_was_torn
 
-    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    def press() -> None:
+        wait_for(lambda: any(" sh" in one for one in leaks.children()))
+        time.sleep(0.3)  # and it is waited for
+        os.kill(os.getpid(), signal.SIGINT)
+
     try:
+        threading.Thread(target=press).start()
         subprocess.run(["sh", "-c", "trap '' INT; sleep 60"])
     except KeyboardInterrupt as error:
         stopped = SimpleNamespace(error_in_exec=error)

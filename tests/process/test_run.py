@@ -176,9 +176,12 @@ def test_nobody_can_type_more_than_a_terminal_keeps():
 
 
 def test_time_limit_kills_and_keeps_the_output():
-    with pytest.raises(TimeLimit) as error:
-        sh("echo before; sleep 1000", timeout=1)
-    assert error.value.output == b"before\n" and "killed" in str(error.value)
+    for limit in (1, 10, 60):  # on a busy machine a second may pass before it prints
+        with pytest.raises(TimeLimit, match="killed") as error:
+            sh("echo before; sleep 1000", timeout=limit)
+        if error.value.output:
+            break
+    assert error.value.output == b"before\n"
 
 
 def test_a_time_limit_also_for_what_ignores_sigterm_and_forks():
@@ -229,8 +232,12 @@ def test_a_start_that_hangs_names_its_stage(tmp_path):
     """Opening a named pipe waits for a writer, for ever: as a dead network file system would."""
     os.mkfifo(tmp_path / "pipe")
     hang = Steps(Step("mounts", "open", (str(tmp_path / "pipe"),), "hangs"))
-    with pytest.raises(TimeLimit, match="in stage 'mounts'"):
-        Plan(["true"], [hang]).run(timeout=2)
+    for limit in (2, 20):  # on a busy machine two seconds may pass before that
+        with pytest.raises(TimeLimit) as error:
+            Plan(["true"], [hang]).run(timeout=limit)
+        if "in stage 'mounts'" in str(error.value):
+            break
+    assert "in stage 'mounts'" in str(error.value)
 
 
 # -- create, start, exec ----------------------------------------------------------------------

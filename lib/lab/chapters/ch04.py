@@ -34,7 +34,7 @@ IMAGES = {  # three small images: one that does as it is told, a shop, and its d
 }
 ASK = """#!/bin/sh
 exec 2> /dev/null
-said=$(timeout 1 wget -qO- "http://$1/" 2>&1)
+said=$(timeout 3 wget -qO- "http://$1/" 2>&1)
 code=$?
 [ $code = 143 ] && echo "no answer" || echo "$said"
 exit $code
@@ -123,7 +123,7 @@ def everybody_out(host: Place) -> None:
         suitcase("network prune -f")
 
 
-PATIENCE = 5  # seconds that an app may take until it listens
+PATIENCE = 30  # seconds that an app may take until it listens
 MACHINE = {name: os.environ.get(name) for name in ("SUITCASE_RUN", "SUITCASE_STORE")}
 _open: list[Place] = []
 _names: list[Names] = []

@@ -26,6 +26,8 @@ from lib.process import Starter, completed
 
 LABEL = "suitcase"  # begins the name of every interface, network namespace, nft table and temporary folder of ours
 
+LONGEST = 0.1  # seconds between two looks on a machine that has time for us
+
 NETWORKS = "networks"  # the folder of what containers have in common
 
 ALONE = False  # the tests run in a mount namespace that nobody shares, and say so here
@@ -227,15 +229,17 @@ class Look:
 
         The kernel takes some things down a moment after the last process has gone, so what is there gets ``patience``
         seconds to vanish; keeper and manager are asked to, and do if no container is left. Only what is there at every look counts: others
-        come and go on this machine too. Nor counts ``but``.
+        come and go on this machine too. Nor counts ``but``. Where a look takes long, the machine is busy, and so is whoever is to go: it
+        costs no more than ``LONGEST``.
         """
-        deadline, stays = time.monotonic() + patience, {kind: found - but for kind, found in self.new().items()}
-        while any(stays.values()) and time.monotonic() < deadline:
+        left, looked, stays = patience, time.monotonic(), {kind: found - but for kind, found in self.new().items()}
+        while any(stays.values()) and left > 0:
             if stays["process"]:
                 calling.rest()
             time.sleep(0.02)
             now = self.new()
             stays = {kind: found & now[kind] for kind, found in stays.items()}
+            left, looked = left - min(time.monotonic() - looked, LONGEST), time.monotonic()
         return {kind: found for kind, found in stays.items() if found}
 
     def report(self, patience: float = 3.0, keeps: dict[str, str] | None = None) -> str:

@@ -21,7 +21,7 @@ services:
   db:
     image: {BUSYBOX}
     command: sh -c 'trap "echo bye; exit 0" TERM; touch /ok; echo ready; while :; do sleep 0.05; done'
-    healthcheck: {{test: test -e /ok, interval: 100ms}}
+    healthcheck: {{test: test -e /ok, interval: 100ms, retries: 1000}}
     volumes: ["data:/data"]
   web:
     image: {BUSYBOX}

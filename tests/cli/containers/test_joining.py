@@ -9,7 +9,7 @@ import threading
 from contextlib import contextmanager
 
 import pytest
-from helpers.lives import BUSYBOX, log
+from helpers.lives import BUSYBOX, log, state
 from helpers.needs import requires
 from helpers.waiting import wait_for
 
@@ -164,9 +164,10 @@ def test_many_at_once_and_the_containers_end(suitcase, lives, box):
     for thread in threads:
         thread.join()
     assert sorted(done) == [(number, number) for number in range(10)]
-    killer = threading.Timer(0.2, ending.kill, [box])
+    begun = f"/proc/{state(box)['pid']}/root/begun"
+    killer = threading.Thread(target=lambda: wait_for(lambda: os.path.exists(begun)) and ending.kill(box))
     killer.start()
-    assert suitcase("exec box sleep 600").code == 137
+    assert suitcase("exec box sh -c 'touch /begun; sleep 600'").code == 137
     killer.join()
 
 

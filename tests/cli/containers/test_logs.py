@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import sys
-import threading
-import time
 
 import pytest
 from helpers.commands import Command
@@ -14,6 +12,7 @@ from helpers.facts import ZERO, facts, ident, keep, living
 
 from lib.cli.containers.logs import last, output
 from lib.engine.log import writer
+from lib.engine.log.reader import Follower
 from lib.state import kept
 
 T0 = 1_795_924_800 * 10**9  # 2026-11-29T04:00:00Z
@@ -106,19 +105,18 @@ def test_a_notebook_gets_text_and_no_half_characters():
 
 
 def test_what_comes_is_followed_until_the_container_ends(printing, suitcase, monkeypatch):
-    one = kept.load(printing.place)
+    one, waits, numbers = kept.load(printing.place), Follower.wait, iter((6, 7))
     kept.save(one | {"state": one["state"] | living(ZERO)})
 
-    def later():
-        for number in (6, 7):
-            time.sleep(0.1)
+    def later(follower) -> None:  # it has read all that there was, and begins to wait
+        if number := next(numbers, None):
             printing.print(b"%d\n" % number)
-        kept.save(one)
+        else:
+            kept.save(one)
+        waits(follower)
 
-    thread = threading.Thread(target=later)
-    thread.start()
+    monkeypatch.setattr(Follower, "wait", later)
     said = suitcase("logs -f --tail 1 shop")
-    thread.join()
     assert (said.code, said.out, said.err) == (0, "6\n7\n", "oh\n")
 
 

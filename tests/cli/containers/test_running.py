@@ -6,6 +6,7 @@ import json
 import os
 import re
 import threading
+from pathlib import Path
 
 import pytest
 from helpers.lives import BUSYBOX, log
@@ -97,8 +98,10 @@ def test_rm_has_taken_it_away_when_the_command_ends(suitcase):
         assert run(suitcase, f"--name box {BUSYBOX} true").code == 0 and kept.every() == []
 
 
-def test_rm_in_the_background(suitcase):
-    suitcase(f"run -d --rm --name box {BUSYBOX} sleep 0.2")
+def test_rm_in_the_background(suitcase, monkeypatch):
+    suitcase(f"run -d --rm --name box {BUSYBOX} sh -c 'until [ -e /over ]; do sleep 0.02; done'")
+    over, ends = Path(f"/proc/{kept.every()[0]['state']['pid']}/root/over"), ending.ends
+    monkeypatch.setattr(ending, "ends", lambda *words: over.touch() or ends(*words))  # it is waited for, and not before
     assert suitcase("wait box").out == "0\n"
     wait_for(lambda: not kept.every())
 

@@ -8,14 +8,17 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from helpers.facts import facts, living
 from helpers.needs import requires
 from helpers.waiting import wait_for
 
 from lib import state
 from lib.engine.daemons import calling
-from lib.lab.chapters.ch05 import byhand, daemons, growing, projects, watching, world
+from lib.lab.chapters.ch05 import byhand, daemons, growing, projects, tasks, watching, world
+from lib.lab.chapters.exercises import NotYet
 from lib.lab.doctor.leaks import of_processes
 from lib.state import kept
 
@@ -113,7 +116,7 @@ def test_the_plumbing_names_who_holds_the_pipe(begun):
 
 def test_health_is_watched_from_its_start_on(begun):
     asked = "--health-cmd 'test -e /tmp/open' --health-interval 100ms --health-start-period 5s --health-start-interval 100ms"
-    world.up(f"--name db -e OPENS=0.3 {asked} db")
+    world.up(f"--name db -e OPENS=2 {asked} db")
     found = watching.watch_health("db", until="healthy", longer=0.3)
     assert [status for _, status in found.statuses] == ["starting", "healthy"]
     assert found.period == 5 and found.count("forgiven") and not found.count("failed")
@@ -121,6 +124,22 @@ def test_health_is_watched_from_its_start_on(begun):
     later = watching.watch_health("db", until="unhealthy")
     assert later.since("unhealthy") > later.since("healthy") and later.count("failed") == 3, "forgiven no more, once it was healthy"
     assert later.answers[-1][0] == 1 and later.since("nosuch") is None
+
+
+def test_what_a_busy_machine_let_nobody_see_is_no_time_that_was_waited(monkeypatch):
+    """Nor is it held against the reader that nobody noticed meanwhile."""
+    now, turns = [0.0], iter([0.05, 4.0, 0.05])
+    monkeypatch.setattr(watching, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=lambda _: now.append(now.pop() + next(turns))))
+    monkeypatch.setattr(watching.finding, "current", lambda name: facts(state=living("2026-11-29T04:00:00Z"), config={"healthcheck": {}}))
+    monkeypatch.setattr(watching, "happenings", lambda ident: [])
+    monkeypatch.setattr(watching.known, "of", lambda facts: {"Status": "starting", "Log": []})
+    found = watching.watch_health("db", until="healthy", seconds=0.09 + watching.LONGEST)
+    assert next(turns, None) is None and found.stood == pytest.approx(4 - watching.LONGEST)
+    found.statuses.append((2 + 5, "healthy"))
+    tasks.judge_start(found, 2)
+    found.stood = 0
+    with pytest.raises(NotYet, match=r"called healthy only after 7\.0 s"):
+        tasks.judge_start(found, 2)
 
 
 def test_lives_are_told_from_the_first_start(begun):
@@ -144,7 +163,7 @@ services:
   db:
     image: box
     command: sleep 100
-    healthcheck: {test: test -e /tmp/open, interval: 100ms}
+    healthcheck: {test: test -e /tmp/open, interval: 100ms, retries: 1000}
   shop:
     image: box
     command: sh -c 'exit 3'

@@ -34,7 +34,7 @@ services:
   db: {{image: box, command: "sh -c 'sleep {early_.opens}; touch /tmp/open; httpd -f -h /tmp'" WELL}}
   shop: {{image: box, command: "sh -c 'wget -qO- http://db/open && sleep 1000'", depends_on: {{db: {{condition: CONDITION}}}}}}
 \'\'\'"""
-WELL = ", healthcheck: {{test: test -e /tmp/open, interval: 200ms, retries: 20}}"
+WELL = ", healthcheck: {{test: test -e /tmp/open, interval: 200ms, retries: 100}}"
 
 # chapter, exercise, a wrong answer, what the check must say to it
 WRONG = [
@@ -52,7 +52,7 @@ WRONG = [
     ("01", "top", "answer_4 = lambda box: box", "must be a dict"),
     ("02", "limits", 'answer_1 = start("busybox", ["sleep", "60"], memory=f"{limits_.memory}m")', "pids.max for it is max"),
     ("02", "limits", 'answer_1 = start("busybox", ["sleep", "60"], memory="8m", pids_limit=limits_.pids)', "memory.max for it is 8 MiB"),
-    ("02", "limits", 'answer_1 = start("busybox", ["true"], memory=f"{limits_.memory}m"); time.sleep(0.3)', "does not run any more"),
+    ("02", "limits", 'answer_1 = start("busybox", ["true"], memory=f"{limits_.memory}m"); answer_1.wait()', "does not run any more"),
     ("02", "limits", 'answer_1 = Plan(["sleep", "60"]).start()', "must be a started container"),
     ("02", "limits", "answer_1 = limits_.memory", "must be a started container"),
     ("02", "ingredient", "answer_2 = Do()", "returns no step"),

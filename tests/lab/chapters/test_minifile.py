@@ -17,6 +17,8 @@ from lib.lab.chapters import minifile
 from lib.lab.chapters.minifile import Mini, cells, put, read, up_to, written
 from lib.lab.jupyter.chapterlist import there
 
+LONG = 10**6 + os.getpid()  # seconds, and nobody else on this machine sleeps so long
+
 
 class Shell:
     def __init__(self):
@@ -227,7 +229,7 @@ def swap() -> bool:
 @requires("root", "overlay", "memory", "pids")
 def test_when_it_is_killed_its_container_ends_with_it(mini):
     python = "import sys, mini; mini.contain(sys.argv[1])"
-    box = f'{{"root": "{bases.busybox()}", "command": ["sleep", "4271"]}}'
+    box = f'{{"root": "{bases.busybox()}", "command": ["sleep", "{LONG}"]}}'
     caller = subprocess.Popen([sys.executable, "-Bc", python, box], cwd=Path(mini.__file__).parent)
     try:
         while not (found := sleeping()):
@@ -244,7 +246,7 @@ def sleeping() -> list[str]:
     found = []
     for one in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
-            found += [one.parent.name] if one.read_bytes() == b"sleep\x004271\0" else []
+            found += [one.parent.name] if one.read_bytes() == f"sleep\0{LONG}\0".encode() else []
     return found
 
 

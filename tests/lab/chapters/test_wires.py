@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 from dnslib import DNSRecord
@@ -92,6 +93,19 @@ def test_each_kind_of_no_has_its_word(pair):
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_a_silence_in_which_the_machine_did_something_else_is_no_answer(monkeypatch):
+    now, said, took = [0.0], ["no answer", "no answer", "answered"], [3.0, 1.0, 0.1]
+    monkeypatch.setattr(probes, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def ask() -> str:
+        now[0] += took.pop(0)
+        return said.pop(0)
+
+    assert probes.unhurried(ask)() == "answered"
+    said, took = ["no answer", "answered"], [probes.PATIENCE, 0.1]
+    assert probes.unhurried(ask)() == "no answer"
 
 
 def test_the_internet_knows_the_names_that_it_was_told_and_no_other(pair):

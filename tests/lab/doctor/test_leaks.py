@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from types import SimpleNamespace
 
 import pytest
 from helpers.lives import Lives, pid_of, rested
@@ -95,10 +96,7 @@ def test_finds_a_network_namespace_held_by_a_process():
     process = subprocess.Popen(["unshare", "-n", "sleep", "100"])
     try:
         state.start_time(process.pid)
-        for _ in range(200):
-            if os.readlink(f"/proc/{process.pid}/ns/net") != os.readlink("/proc/self/ns/net"):
-                break
-            linux.readable([], 0.01)
+        wait_for(lambda: os.readlink(f"/proc/{process.pid}/ns/net") != os.readlink("/proc/self/ns/net"))
         assert os.readlink(f"/proc/{process.pid}/ns/net") in found(look)["network namespace"]
     finally:
         process.kill()
@@ -227,6 +225,14 @@ def test_the_report_names_the_leak(tmp_path):
         look.report(patience=0.1)
     folder.rmdir()
     assert look.report().startswith("nothing left")
+
+
+def test_a_look_that_takes_long_is_not_the_last(monkeypatch):
+    """A busy machine stands still for some seconds, and whoever was about to go does so after them."""
+    look, there, turns = Look(), [{"x"}, {"x"}, {"x"}, set()], []
+    monkeypatch.setattr(Look, "new", lambda self: {"process": set(), "folder or record": there.pop(0)})
+    monkeypatch.setattr(leaks, "time", SimpleNamespace(monotonic=lambda: 5.0 * len(turns), sleep=turns.append))
+    assert not look.leaks(patience=3) and not there
 
 
 def test_a_process_that_ends_while_it_looks():

@@ -51,7 +51,7 @@ def lab(specs, tmp_path):
         one.end()
 
 
-def patiently(question, seconds: float = 20):
+def patiently(question, seconds: float = 60):
     """Ask until the answer is yes, or the time is up."""
     deadline = time.monotonic() + seconds
     while not question() and time.monotonic() < deadline:

@@ -8,13 +8,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
 from helpers.needs import requires
 from helpers.place import PLACE
+from helpers.waiting import wait_for
 
 from lib import bases, state
 from lib.lab.doctor.leaks import of_processes
@@ -91,10 +91,7 @@ def test_output_exit_code_and_what_is_written(tmp_path):
 def test_a_time_limit_ends_the_whole_guest():
     with pytest.raises(TimeLimit):
         backends.run(["sleep", "1000"], "uml", timeout=3)
-    deadline = time.monotonic() + 5  # a busy machine takes a moment to bury what was killed
-    while guests() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert guests() == []
+    wait_for(lambda: not guests())  # a busy machine takes a moment to bury what was killed
 
 
 @pytest.mark.parametrize("backend", ["uml", pytest.param("qemu", marks=requires("lab by qemu"))])
@@ -107,10 +104,7 @@ def test_a_killed_caller_leaves_no_guest(backend):
             if os.readlink(f"/proc/{pid}/exe").rpartition("/")[2].startswith(("linux", "qemu")):
                 os.kill(pid, signal.SIGSTOP)
         caller.kill()
-    deadline = time.monotonic() + 20
-    while (guests(caller.pid) or folders(caller.pid)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert guests(caller.pid) == folders(caller.pid) == []
+    wait_for(lambda: not guests(caller.pid) and not folders(caller.pid))
     state.gc()  # the next start forgets it
 
 

@@ -10,7 +10,6 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 from contextlib import suppress
 
 import dns.flags
@@ -194,9 +193,8 @@ def test_a_server_where_nobody_listens_costs_no_time(arena):
     arena.upstream(saying("10.7.7.7"))
     arena.names_servers("127.0.0.99", "2001:db8::1", "127.0.0.53")
     arena.container(2, "web")
-    before = time.monotonic()
+    arena.server.forwarder.ages.lifetime = 10 * SECONDS  # whoever waited for one of the first two would not be done in time
     assert arena.addresses("web", "example.com") == ["10.7.7.7"]
-    assert time.monotonic() - before < upstream.PATIENCE
 
 
 def test_who_cannot_help_is_followed_by_who_can_and_what_is_not_there_is_not_there(arena):

@@ -67,7 +67,7 @@ def judge_start(found: watching.Health, opens: float) -> None:
         raise NotYet(f"it opened after {opens} s and was not called healthy; the exit code of the last probe: {code} {output}".strip())
     if healthy < opens - 0.3:
         raise NotYet(f"it was called healthy after {healthy:.1f} s and opens after {opens} s: does your probe look for /tmp/open?")
-    if healthy > opens + AFTERWARDS:
+    if healthy > opens + AFTERWARDS + found.stood:
         raise NotYet(
             f"it opened after {opens} s and was called healthy only after {healthy:.1f} s: while it starts, how often is it asked?"
         )

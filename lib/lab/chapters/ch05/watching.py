@@ -10,6 +10,8 @@ from lib.engine.health import known
 from lib.lab.chapters.ch05.world import LOOK, PATIENCE, awaited
 from lib.state import events
 
+LONGEST = 0.3  # seconds that a look takes, and the rest until the next; what takes longer is a busy machine
+
 
 @dataclass
 class Health:
@@ -22,6 +24,7 @@ class Health:
     statuses: list[tuple[float, str]] = field(default_factory=lambda: [(0.0, "starting")])
     probes: list[tuple[float, str]] = field(default_factory=list)
     answers: list[tuple[int, str]] = field(default_factory=list)  # exit code, output
+    stood: float = 0.0  # of these seconds the machine did something else, and nobody could look
 
     def since(self, status: str) -> float | None:
         """When it first was so; None if it never was."""
@@ -32,16 +35,18 @@ class Health:
 
 
 def watch_health(name: str, until: str, seconds: float = PATIENCE, longer: float = 0) -> Health:
-    """Look at a container's health until it is ``until``, and then ``longer``; for so many ``seconds`` at most."""
+    """Look at a container's health until it is ``until``, and then ``longer``; for so many ``seconds`` of looking at most."""
     facts = finding.current(name)
     began, period = moments.seconds(facts["state"]["started"]), facts["config"]["healthcheck"].get("StartPeriod", 0) / 1e9
-    found, seen, deadline = Health(period), {}, time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    found, seen, left, looked = Health(period), {}, seconds, time.monotonic()
+    while left > 0:
         health = known.of(facts) or {"Status": "", "Log": []}
         seen |= {one["Start"]: one for one in health["Log"]}
         if health["Status"] == until:
-            until, deadline = "", min(deadline, time.monotonic() + longer)
+            until, left = "", min(left, longer)
         time.sleep(LOOK)
+        turn = time.monotonic() - looked
+        looked, left, found.stood = looked + turn, left - min(turn, LONGEST), found.stood + max(0, turn - LONGEST)
     happened = [one for one in happenings(facts["id"]) if one["Action"].startswith("health_status: ")]
     found.statuses += [(one["timeNano"] / 1e9 - began, one["Action"].partition(": ")[2]) for one in happened]
     decided = found.statuses[1][0] if happened else float("inf")

@@ -7,7 +7,9 @@ import re
 import socket
 import struct
 import time
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout, suppress
+from functools import wraps
 from io import StringIO
 from urllib.error import HTTPError, URLError
 from urllib.request import ProxyHandler, build_opener
@@ -15,10 +17,27 @@ from urllib.request import ProxyHandler, build_opener
 from lib.cli import suitcase
 
 PATIENCE = 0.7  # seconds that an answer may take in here, where nothing is far away
+LATE, TRIES = 0.1, 5  # seconds after which a time limit that is over was not heard of in time, and how often we ask then
 GOOD = ("answered", "open")
 ECHO, ECHO_REPLY, ICMP_HEAD = 8, 0, 8
 
 
+def unhurried(ask: Callable[..., str]) -> Callable[..., str]:
+    """A silence is an answer only if it was as long as our patience: where it was longer, the machine did something else, so ask again."""
+
+    @wraps(ask)
+    def asked(*words) -> str:
+        for _ in range(TRIES):
+            began = time.monotonic()
+            said = ask(*words)
+            if said != "no answer" or time.monotonic() - began < PATIENCE + LATE:
+                break
+        return said
+
+    return asked
+
+
+@unhurried
 def pinged(address: str, size: int = 0) -> str:
     """One echo request of ICMP with ``size`` bytes: ``answered``, ``no answer``, or why it could not even be sent. See RFC 792."""
     number = os.urandom(4)  # its own: to NAT each ping is a conversation of its own
@@ -56,6 +75,7 @@ def checksum(packet: bytes) -> int:
     return ~total & 0xFFFF
 
 
+@unhurried
 def fetched(url: str) -> str:
     """The page behind an address, or why there is none."""
     try:
@@ -80,6 +100,7 @@ def routed(address: str) -> str:
             return error.strerror
 
 
+@unhurried
 def knocked(address: str, port: int) -> str:
     """Is a door there: ``open``, or how it was not."""
     try:
