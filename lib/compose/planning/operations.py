@@ -62,9 +62,12 @@ class CreateNetwork(Operation):
     network: Network = field(repr=False)
 
 
+@dataclass(frozen=True, kw_only=True)
 class RemoveNetwork(Operation):
+    """``ident``: another one of that name is somebody's who has been faster."""
+
     words, kind, doing, did = "remove network", "Network", "Removing", "Removed"
-    ident: str  # another one of that name is somebody's who has been faster
+    ident: str
 
 
 @dataclass(frozen=True, kw_only=True)
