@@ -54,6 +54,21 @@ WantedBy=multi-user.target
 END
 }
 
+# Containers that should be running (`--restart always`) are started after each boot: by the command's own unit, `suitcase system boot`.
+boot() {
+    local unit=/etc/systemd/system/suitcase-boot.service
+    if PYTHONPATH=$PWD "$VENV/bin/python" -m lib.cli system boot --print | put "$unit" 644 && [ -d /run/systemd/system ]; then
+        systemctl daemon-reload
+    fi
+    enable "$unit"
+}
+
+# enable UNIT: by its link, which needs no running systemd: a disk that is made for later boots has it, too.
+enable() {
+    local link=/etc/systemd/system/multi-user.target.wants/${1##*/}
+    [ -L "$link" ] || { mkdir -p "${link%/*}" && ln -s "$1" "$link"; }
+}
+
 service() {
     # Of each machine its own. No newline after it: JupyterLab would take it for a part of the token.
     [ -s "$TOKEN" ] || (umask 077 && mkdir -p "${TOKEN%/*}" && "$VENV/bin/python" -c 'import secrets; print(secrets.token_hex(24), end="")' > "$TOKEN")
@@ -61,14 +76,13 @@ service() {
         systemctl daemon-reload
         systemctl restart suitcase-jupyter
     fi
-    # Enabled by its link, which needs no running systemd: a disk that is made for later boots has it, too.
-    local link=/etc/systemd/system/multi-user.target.wants/suitcase-jupyter.service
-    [ -L "$link" ] || { mkdir -p "${link%/*}" && ln -s "$UNIT" "$link"; }
+    enable "$UNIT"
 }
 
-# What setup.sh kept from starting; and JupyterLab, if it was stopped.
+# What setup.sh kept from starting; JupyterLab, if it was stopped; and the containers, if this folder was shared only after the boot.
 start() {
     systemctl start suitcase-jupyter
+    systemctl start suitcase-boot || say "not every container could be started: journalctl -u suitcase-boot tells why"
     systemctl is-enabled --quiet docker.service && systemctl start docker.service || say "Docker's daemon is not there: comparisons with it are left out"
 }
 
@@ -90,6 +104,7 @@ wait_for_jupyter() {
 trust
 bash tools/setup.sh chapters beside python bases
 environment
+boot
 service
 if [ ! -d /run/systemd/system ]; then
     say "no systemd runs here, so JupyterLab is not started (sudo make lab does it)"

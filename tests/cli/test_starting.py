@@ -29,7 +29,7 @@ LISTING = """
 """
 STARTING = """
     advice bases beneath cli.attached cli.attached.inputs cli.attached.outputs cli.attached.relay cli.attached.session cli.attached.sources
-    elf cli.attached.staying cli.attached.terminal cli.containers.options cli.flags.keyvalues container engine.daemons
+    elf cli.attached.staying cli.attached.terminal cli.containers.options cli.containers.rates cli.flags.keyvalues container engine.daemons
     engine.daemons.calling engine.daemons.endings cli.attached.detaching engine.joining engine.lifecycle engine.making
     engine.moments engine.pipes engine.typists engine.vitality images.chains images.compression images.library images.merged
     images.overlays ingredients

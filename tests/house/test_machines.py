@@ -135,6 +135,9 @@ def check_machine(root: roots.Root) -> None:
     assert mode == "600 48\n", "a secret of 48 digits, and no newline"
     unit = root.run("cat", "/etc/systemd/system/multi-user.target.wants/suitcase-jupyter.service").stdout
     assert "--ip=0.0.0.0 --port=8888" in unit and "WorkingDirectory=/vagrant/notebooks" in unit
+    boot = root.run("cat", "/etc/systemd/system/multi-user.target.wants/suitcase-boot.service").stdout
+    assert "ExecStart=/opt/suitcase/venv/bin/python -I -S /vagrant/lib/cli/__main__.py system boot\n" in boot, "what should run comes back"
+    assert root.run("/opt/suitcase/venv/bin/python", "-I", "-S", "/vagrant/lib/cli/__main__.py", "system", "boot").returncode == 0
     assert root.run("sh", "-lc", "echo $VENV").stdout == "/opt/suitcase/venv\n"
     python = "/opt/suitcase/venv/bin/python"
     assert root.run(python, "-c", "import lib; print(lib.__file__)", cwd="/opt").stdout == "/vagrant/lib/__init__.py\n"

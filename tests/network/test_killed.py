@@ -18,9 +18,9 @@ from helpers.needs import requires
 
 from lib import state
 from lib.engine import ending, lifecycle
-from lib.engine.networks import publishing
+from lib.engine.networks import connecting, publishing
 from lib.netfilter import programs
-from lib.network import create, every
+from lib.network import Wish, create, every
 from lib.state import kept, leases, shared
 
 __all__ = ["host"]
@@ -83,6 +83,32 @@ def test_killed_at_every_step(host, late):
             ending.remove(kept.load(kept.place(one)), force=True)
             assert host.left() == [], at
             at += 1
+        assert at > 20
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
+def test_killed_while_a_port_moves_to_another_network(host, late):
+    """At every fifth step only: each takes a container of its own."""
+    with host.place:
+        for name in ("front", "more"):
+            create(name)
+        lives, at, ended = Lives(), 1 + 2 * late, False
+        words = {word: [] for word in ("dns", "search", "dns_options", "hosts")}
+        facts = lives.facts("sleep 1000")
+        while not ended:
+            facts["network"] = {"mode": "more", "networks": [{"network": "more"}], "ports": [PORT], **words}
+            one = lives.start(made(lives, facts))
+
+            def move(at: int = at, one: dict = one) -> None:
+                Killed(at, late)
+                connecting.connect(one, Wish("front"))
+                connecting.disconnect(one, "front")
+
+            ended = came_to_its_end(move)
+            state.gc()
+            ending.remove(kept.load(kept.place(one)), force=True)
+            assert host.left() == [], at
+            at += 5
         assert at > 20
 
 
