@@ -486,7 +486,7 @@ CASES = {
         """,
     ),
     "a volume of another name": (
-        lambda: plan(DATA, replace(up(DATA), volumes={}, containers=[replace(up(DATA).containers[0], volumes=("former",))]), Up()),
+        lambda: plan(DATA, replace(up(DATA), volumes={}, containers=[replace(up(DATA).containers[0], volumes={"/data": "former"})]), Up()),
         """
         1. create volume demo_data – it is not there yet
         2. create container demo-db-1, beside the one that it replaces (after 1) – it does not have volume demo_data
