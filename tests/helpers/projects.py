@@ -59,7 +59,7 @@ def container(wanted: Project, one: Service, number: int = 1, **more) -> Contain
         "oneoff": False, "keys": keys, "image": "sha256:1", "status": "running",
         "depends_on": {name: how._asdict() for name, how in dependencies.of(one).items()},
         "networks": () if one.network_mode else tuple(wanted.networks[key].name for key in one.networks or ["default"]),
-        "volumes": tuple(wanted.volumes[said.source].name for said in one.volumes if said.type == "volume" and said.source),
+        "volumes": {said.target: wanted.volumes[said.source].name for said in one.volumes if said.type == "volume" and said.source},
         "pre_stop": tuple(hook.model_dump(exclude_defaults=True) for hook in one.pre_stop),
     }  # fmt: skip
     return Container(**facts | more)

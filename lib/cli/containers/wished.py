@@ -13,7 +13,6 @@ from lib.cli.volumes import mounting
 from lib.engine.log.driver import log
 from lib.engine.networks.exposed import exposed
 from lib.engine.networks.published import published
-from lib.engine.networks.shared import refused
 from lib.engine.wishes import Wishes, facts
 from lib.images import Image
 from lib.process import signal_number
@@ -61,9 +60,12 @@ def wished(values: dict, image: Image) -> dict:
 def network_and_ports(values: dict, image: Image) -> dict:
     """Raises ``ValueError``, for ports too that could lead nowhere, as this user or this kernel can have no network."""
     found = network(values) | {"ports": ports(values, image)}
-    asked = {name: values[name] for name in ("hostname", "dns", "hosts")} | {"ports": found["ports"], "exposed": values["expose"]}
-    for _, words in refused(found["mode"], **asked):
-        raise ValueError(words)
+    if found["mode"].startswith("container:"):
+        from lib.engine.networks.shared import refused  # few live in another one's
+
+        asked = {name: values[name] for name in ("hostname", "dns", "hosts")} | {"ports": found["ports"], "exposed": values["expose"]}
+        for _, words in refused(found["mode"], **asked):
+            raise ValueError(words)
     if found["ports"] and found["mode"] == "none" and not values["networks"]:
         from lib.network import possible
 

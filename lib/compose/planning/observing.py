@@ -36,7 +36,7 @@ class Container:
     pre_stop: tuple[dict, ...] = ()
     anonymous: dict[str, str] = field(default_factory=dict)  # the volumes without a name that it has: place → volume
     networks: tuple[str, ...] = ()  # that it is on, or will be when it starts
-    volumes: tuple[str, ...] = ()  # the names of those that have one
+    volumes: dict[str, str] = field(default_factory=dict)  # and those that have one
     abandoned: bool = False  # a hook's, and nobody waits for it any more
 
     @property
@@ -113,7 +113,7 @@ def seen(facts: dict) -> Container:
         facts["id"], facts["name"], compose["service"], compose["number"], compose["oneoff"], compose["keys"],
         facts["image"], state["status"], health(facts), state["exit_code"], compose["depends_on"], tuple(compose["pre_stop"]),
         {one["target"]: one["name"] for one in volumes if one["anonymous"]}, tuple(one["network"] for one in facts["network"]["networks"]),
-        tuple(one["name"] for one in volumes if not one["anonymous"]), "owner" in compose and not alive(compose["owner"]),
+        {one["target"]: one["name"] for one in volumes if not one["anonymous"]}, "owner" in compose and not alive(compose["owner"]),
     )  # fmt: skip
 
 

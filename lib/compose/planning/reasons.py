@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from lib.compose.planning.observing import Container, Observed
@@ -51,9 +52,9 @@ class Reasons:
         return next((name for key in wanted if (name := self.project.networks[key].name) not in on), "")
 
     def unmounted(self, service: Service, one: Container) -> str:
-        """A volume that it is to have and has not: it was given another name in the file."""
-        wanted = (self.project.volumes[said.source].name for said in service.volumes if said.type == "volume" and said.source)
-        return next((name for name in wanted if name not in one.volumes), "")
+        """The volume that another one has the place of: it was given another name in the file."""
+        wanted = {said.target: self.project.volumes[said.source].name for said in service.volumes if said.type == "volume" and said.source}
+        return next((name for place, name in wanted.items() if one.volumes.get(os.path.normpath(place), name) != name), "")
 
     def to_keep(self, service: Service, one: Container) -> str:
         if self.wishes.no_recreate:

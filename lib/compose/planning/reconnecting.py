@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Reconnecting:
-    """For one plan: ``again`` has, by their ids, those that are stopped and want to be started again: why, and after what."""
+    """For one plan: ``again`` has, by their ids, those that are to be started on it: why, and after what."""
 
     def __init__(self, draft: Draft, project: Project, shared: Shared, taking: Taking):
         self.draft, self.project, self.shared, self.taking = draft, project, shared, taking
@@ -37,8 +37,9 @@ class Reconnecting:
         for name in one.networks:
             if name in self.shared.leaving:
                 last = self.moved(one, name, last)
-        if one.up:
+        if one.up or last:
             self.again[one.id] = cause, last
+        if one.up:
             self.services.add(one.service)
 
     def hosts(self, one: Container) -> list[str]:
@@ -72,7 +73,7 @@ class Reconnecting:
             if one.service in but or one.oneoff or one.going or one.id in taken:
                 continue
             self.settle(one)
-            if found := self.again.get(one.id):
+            if one.up and (found := self.again.get(one.id)):
                 service = self.project.services.get(one.service)
                 after = [place for other in (dependencies.hosts(service) if service else ()) for place in begun.get(other, ())]
                 after += [place for leaving in self.shared.left(one) for place in self.created(leaving.key)]

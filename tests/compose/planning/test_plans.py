@@ -443,6 +443,20 @@ CASES = {
         8. start container demo-web-1 (after 5, 7) – network default is called demo_default now
         """,
     ),
+    "a network of another name, and whoever is on it has ended": (
+        lambda: plan(
+            TWO,
+            replace(up(TWO), networks=FORMER, containers=[replace(one, status="exited") for one in on_former(TWO)]),
+            Up(services=["db"]),
+        ),
+        """
+        1. create network demo_default – it is not there yet
+        2. reconnect container demo-db-1 to network demo_default (after 1) – network default is called demo_default now
+        3. reconnect container demo-web-1 to network demo_default (after 1) – network default is called demo_default now
+        4. remove network former (after 2, 3) – network default is called demo_default now
+        5. start container demo-db-1 (after 2) – network default is called demo_default now
+        """,
+    ),
     "a network that it was taken off": (
         lambda: plan(TWO, observed(TWO, container(TWO, DB), container(TWO, WEB, networks=())), Up()),
         """
@@ -486,7 +500,7 @@ CASES = {
         """,
     ),
     "a volume of another name": (
-        lambda: plan(DATA, replace(up(DATA), volumes={}, containers=[replace(up(DATA).containers[0], volumes=("former",))]), Up()),
+        lambda: plan(DATA, replace(up(DATA), volumes={}, containers=[replace(up(DATA).containers[0], volumes={"/data": "former"})]), Up()),
         """
         1. create volume demo_data – it is not there yet
         2. create container demo-db-1, beside the one that it replaces (after 1) – it does not have volume demo_data
