@@ -12,7 +12,7 @@ import importlib
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from lib.lazy import put_off, stand_in
 
@@ -41,14 +41,16 @@ def without_delay() -> Iterator[None]:
 
 
 def leave(codes: list[int]) -> None:
-    """With the exit code, if there is one: of anything else Python has something to tell."""
+    """With the exit code, if there is one: of anything else Python has something to tell, as of what cannot be written."""
     for code in codes:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        with suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
 
 
 def travel_light() -> None:
+    """Put stand-ins where modules would be imported that few commands use. This is for a process of our own: see ``lib.lazy.put_off``."""
     put_off(SELDOM_USED)
     without_what_click_hardly_uses()
     without_what_only_imports_use()

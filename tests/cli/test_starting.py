@@ -159,6 +159,38 @@ def test_stand_ins_say_the_same(words):
     assert said[0] == said[1] and any(said[0][1:])
 
 
+LAST_WORDS = """
+class Last:
+    def __del__(self):
+        print("taken apart")
+last = Last()
+"""
+
+
+@pytest.mark.parametrize(("words", "code", "told"), [(["--version"], 0, "suitcase, version"), (["nosuch"], 1, "unknown command")])
+def test_the_end_is_left_to_the_kernel(words, code, told):
+    """All that was said is written, the exit code is the command's, and nothing is taken apart one by one."""
+    command = [sys.executable, "-ISX", "utf8", "-c", LAST_WORDS + START.replace("LOOK", "pass"), str(ROOT / "lib/cli/__main__.py"), *words]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert done.returncode == code and told in done.stdout + done.stderr and "taken apart" not in done.stdout
+
+
+def test_a_stand_in_for_a_while():
+    """Whoever imports it meanwhile gets the stand-in; what it does not have, and all that comes later, is the module's."""
+    from lib.cli.starting import meanwhile
+
+    before = sys.modules.pop("colorsys", None)
+    try:
+        with meanwhile({"colorsys": {"rgb_to_hsv": None}}):
+            from colorsys import rgb_to_hsv, rgb_to_yiq
+        import colorsys
+
+        assert rgb_to_hsv is None and colorsys.rgb_to_hsv and rgb_to_yiq is colorsys.rgb_to_yiq
+    finally:
+        sys.modules.pop("colorsys", None)
+        sys.modules |= {"colorsys": before} if before else {}
+
+
 # -- the launcher -------------------------------------------------------------------------------
 
 LAUNCHER = re.search(r"^launcher\(\) \{.*?^\}", (ROOT / "tools/setup.sh").read_text(), re.MULTILINE | re.DOTALL)[0]

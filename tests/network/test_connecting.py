@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from types import SimpleNamespace
 
 from lib.network import Network, bridges, definitions
@@ -12,6 +13,10 @@ POOLS = [{"subnet": "172.31.1.0/24", "gateway": "172.31.1.1"}, {"subnet": "fd31:
 
 def port(protocol: str, ip: str, host: int, inner: int = 80) -> dict:
     return {"protocol": protocol, "ip": ip, "host": host, "port": inner}
+
+
+def test_the_ids_of_the_predefined_ones_are_made_of_their_names():
+    assert {name: hashlib.sha256(name.encode()).hexdigest() for name in definitions.DRIVERS} == definitions.IDS
 
 
 def test_a_port_for_everybody_leads_in_by_both_families():
