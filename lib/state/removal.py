@@ -27,7 +27,8 @@ def rmtree(path: str) -> None:
     try:
         if (top := open_folder(name, parent)) is not None:
             empty(top, path)
-            os.rmdir(name, dir_fd=parent)
+            with suppress(FileNotFoundError):  # a daemon that is ending removes its own, too
+                os.rmdir(name, dir_fd=parent)
     finally:
         os.close(parent)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.state import leases, shared
+from lib.state import leases, removal, shared
 from lib.state.places import memory_place
 
 POOL = {"subnet": "10.7.0.0/24", "range": "", "gateway": "10.7.0.1"}
@@ -231,3 +231,17 @@ def test_killed_anywhere_its_undo_takes_all_of_it_back(tmp_path, count):
     assert done.returncode in (0, -signal.SIGKILL)
     shared.leave(str(tmp_path / "net"), "a")
     assert not (tmp_path / "thing").exists() and not (tmp_path / "net").exists(), json.dumps([str(path) for path in tmp_path.rglob("*")])
+
+
+def test_a_folder_that_somebody_else_has_removed_meanwhile_is_gone(tmp_path, monkeypatch):
+    """Such as a daemon that is ending, while the next start clears up after whoever began it."""
+    empty = removal.empty
+
+    def both(fd: int, path: str) -> None:
+        empty(fd, path)
+        os.rmdir(path)
+
+    monkeypatch.setattr(removal, "empty", both)
+    (tmp_path / "folder").mkdir()
+    removal.rmtree(str(tmp_path / "folder"))
+    assert not (tmp_path / "folder").exists()
