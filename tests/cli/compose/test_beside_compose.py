@@ -35,6 +35,7 @@ services:
   once:
     image: {BUSYBOX}
     command: sh -c 'echo one; exit 4'
+  late: {{profiles: [late], image: {BUSYBOX}, command: sh -c 'echo late; sleep 3; exit 5'}}
   tool:
     profiles: [x]
     image: {BUSYBOX}
@@ -163,7 +164,8 @@ scale db=2
 ps --format {{.Name}}
 up -d --scale db=1
 wait once
-up --exit-code-from once
+--profile late up --exit-code-from late late db web
+--profile late rm -f late
 ps --format {{.Name}}
 up -d --wait db
 # and goes
@@ -255,13 +257,13 @@ def lines(hand, line: str) -> tuple[int, list[str], str, set[str]]:
     wrong = [one for one in normal(found.err).splitlines() if one.strip() and not PROGRESS.match(one)] if found.code else []
     return (
         found.code,
-        sorted(out.splitlines()) if line.split()[0] in UNORDERED else out.splitlines(),
+        sorted(out.splitlines()) if UNORDERED & set(line.split()) else out.splitlines(),
         wrong[0] if wrong else "",
         told(found.err),
     )
 
 
-NEEDLESS = ("once-1 (Stopping|Stopped)$",)  # of one that has ended long ago
+NEEDLESS = ("(once|late)-1 (Stopping|Stopped)$",)  # of one that has ended long ago
 
 
 def told(err: str) -> set[str]:
@@ -272,7 +274,7 @@ def told(err: str) -> set[str]:
 
 SAID = re.compile(" (Container|Network|Volume) ")
 PROGRESS = re.compile(r"^ (container|network|volume|image|compose) |^\S+ +\| ")
-UNORDERED = ("config", "images", "up", "logs")  # theirs come as they come
+UNORDERED = {"config", "images", "up", "logs"}  # theirs come as they come
 
 
 def normal(text: str) -> str:
