@@ -21,6 +21,7 @@ from glob import glob
 from queue import SimpleQueue
 
 from lib import linux
+from lib.process import Starter
 from lib.shield import Shield
 
 THERE = ("File exists", "Address already assigned.")  # how ip says it
@@ -77,6 +78,7 @@ class Place:
         return self
 
     def enter(self) -> None:
+        Starter.prepare()  # it stays where it is made, and is asked long after we have come home
         if self.door < 0:  # held from now on: at the end of a Python its threads end before anything else
             self.door = self(os.open, "/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 from helpers.needs import requires
@@ -54,6 +56,26 @@ def test_it_answers_whatever_was_interrupted_before(place):
         assert answers == [os.getpid()], f"after an interrupt at event {number}"
         number += 1
     assert number > 5
+
+
+STARTED_THERE = """
+import os
+from lib.lab.chapters.places import Place
+from lib.process import Starter
+place = Place("one")
+with place:
+    there = os.readlink("/proc/thread-self/ns/net")
+    asked = Starter.current().process.pid
+print(os.readlink(f"/proc/{asked}/ns/net") == os.readlink("/proc/self/ns/net") != there)
+place.close()
+"""
+
+
+def test_what_starts_processes_stays_at_home_though_it_is_first_asked_there():
+    """Else whatever is started later, from home, is in a network that nobody sees any more: a virtual machine that never answers."""
+    command = [sys.executable, "-c", STARTED_THERE]
+    done = subprocess.run(command, cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "True\n", done.stdout + done.stderr
 
 
 def test_what_a_call_raises_is_raised_here(place):
