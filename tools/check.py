@@ -28,6 +28,8 @@ PYTHON = sys.executable
 BIN = Path(PYTHON).parent
 INTERRUPTING = ("tests/process/test_break.py",)
 MACHINES = (
+    "tests/compose/test_shop.py",
+    "tests/test_bases.py",
     "tests/house/test_machines.py",
     "tests/lab/bench",
     "tests/lab/chapters/test_stars.py",
