@@ -68,19 +68,15 @@ def test_killed_at_every_step(host, late):
     with host.place:
         create("shop", ipv6=True)
         lives, at, ended = Lives(), 1, False
-        words = {word: [] for word in ("dns", "search", "dns_options", "hosts")}
         while not ended:
-            facts = lives.facts("sleep 1000")
-            facts["network"] = {"mode": "shop", "networks": [{"network": "shop"}], "ports": [PORT], **words}
-            one = made(lives, facts)
+            one = made(lives, "shop")
 
             def start(at: int = at, one: dict = one) -> None:
                 Killed(at, late)
                 lives.start(one)
 
             ended = came_to_its_end(start)
-            state.gc()
-            ending.remove(kept.load(kept.place(one)), force=True)
+            gone(one)
             assert host.left() == [], at
             at += 1
         assert at > 20
@@ -93,11 +89,8 @@ def test_killed_while_a_port_moves_to_another_network(host, late):
         for name in ("front", "more"):
             create(name)
         lives, at, ended = Lives(), 1 + 2 * late, False
-        words = {word: [] for word in ("dns", "search", "dns_options", "hosts")}
-        facts = lives.facts("sleep 1000")
         while not ended:
-            facts["network"] = {"mode": "more", "networks": [{"network": "more"}], "ports": [PORT], **words}
-            one = lives.start(made(lives, facts))
+            one = lives.start(made(lives, "more"))
 
             def move(at: int = at, one: dict = one) -> None:
                 Killed(at, late)
@@ -105,15 +98,23 @@ def test_killed_while_a_port_moves_to_another_network(host, late):
                 connecting.disconnect(one, "front")
 
             ended = came_to_its_end(move)
-            state.gc()
-            ending.remove(kept.load(kept.place(one)), force=True)
+            gone(one)
             assert host.left() == [], at
             at += 5
         assert at > 20
 
 
-def made(lives: Lives, facts: dict) -> dict:
+def made(lives: Lives, network: str) -> dict:
+    """A container on this network that publishes a port."""
+    facts, nothing = lives.facts("sleep 1000"), {word: [] for word in ("dns", "search", "dns_options", "hosts")}
+    facts["network"] = {"mode": network, "networks": [{"network": network}], "ports": [PORT], **nothing}
     return lifecycle.create(lives.library, facts)
+
+
+def gone(one: dict) -> None:
+    """What somebody who was killed has left of it is undone, and it is removed."""
+    state.gc()
+    ending.remove(kept.load(kept.place(one)), force=True)
 
 
 def test_a_port_that_somebody_takes_between_two_looks(host, monkeypatch):
