@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import tempfile
+from pathlib import Path
 
 import pytest
 from helpers import leakcheck
@@ -25,6 +26,20 @@ def pytest_configure(config):
         linux.unshare("mnt")
         linux.mount(None, "/", None, "rprivate")
         leaks.ALONE = True
+
+
+NOW = os.environ.pop("SUITCASE_TEST_NOW", "")  # a file for what nobody would know if this process did not come to its end
+
+
+def pytest_runtest_logstart(nodeid):
+    if NOW:
+        Path(NOW).write_text(nodeid)
+
+
+def pytest_keyboard_interrupt(excinfo):
+    if NOW:
+        with open(NOW, "a") as file:
+            file.write(f"\n{excinfo.getrepr(style='short')}")
 
 
 def pytest_report_header(config):

@@ -41,6 +41,7 @@ MACHINES = (
     "tests/lab/vm/test_vm.py",
     "tests/process/test_stop_button.py",
 )  # they take minutes
+ENDS = (0, 1)  # exit codes of a pytest that has run all its tests. See pytest.ExitCode
 FIRST = 5  # of a stage's failures, that many are named at the end: a cell that fails takes most of the later ones with it
 SOCKETS = "lib.lab.jupyter.nbval_sockets"
 CELL_TIMEOUT = "120"  # seconds; nbval's own limit is half an hour
@@ -79,16 +80,29 @@ def arrows() -> int:
 
 def covered(name: str, *words: str) -> int:
     """pytest under coverage; what was covered is kept beside what other stages covered, for ``coverage_report``."""
-    return call(PYTHON, "-m", "coverage", "run", f"--data-file=build/.coverage.{name}", "-m", "pytest", report(name), *words)
+    return tested(name, "coverage", "run", f"--data-file=build/.coverage.{name}", "-m", "pytest", *words)
 
 
-def report(name: str) -> str:
-    """pytest's word for: write what failed, and why, where ``failures`` finds it."""
-    return f"--junitxml={ROOT}/build/failed/{name}.xml"
+def tested(name: str, *words: str, **environment: str) -> int:
+    """Run it: pytest, which writes what failed, and why, where ``failures`` finds it. If it does not come to its end, that is written."""
+    place = ROOT / "build/failed"
+    code = call(PYTHON, "-m", *words, f"--junitxml={place}/{name}.xml", SUITCASE_TEST_NOW=f"{place}/{name}.now", **environment)
+    if code not in ENDS:
+        now = place / f"{name}.now"
+        where = f" in {now.read_text().strip()}" if now.exists() else ""
+        (place / f"{name}.ended").write_text(f"pytest {how_it_ended(code)}{where}")
+    return code
+
+
+def how_it_ended(code: int) -> str:
+    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 
 def failures() -> list[str]:
-    """A line for each test that failed in this run: in which stage, its name, its reason. Of many in a stage the first ones only."""
+    """A line for each test that failed in this run: in which stage, its name, its reason. Of many in a stage the first ones only.
+
+    And one for each pytest that did not come to its end.
+    """
     found = []
     for path in sorted((ROOT / "build/failed").glob("*.xml")):
         here = []
@@ -96,7 +110,7 @@ def failures() -> list[str]:
             for fault in (*case.findall("failure"), *case.findall("error")):
                 here.append(f"{path.stem}: {case.get('classname')}::{case.get('name')[:80]}: {reason(fault)[:160]}")
         found += here[:FIRST] + ([f"{path.stem}: and {len(here) - FIRST} more"] if len(here) > FIRST else [])
-    return found
+    return found + [f"{path.stem}: {path.read_text()}" for path in sorted((ROOT / "build/failed").glob("*.ended"))]
 
 
 def reason(fault: ET.Element) -> str:
@@ -112,7 +126,7 @@ def unit() -> int:
     letting go would hang the run for ever (seen).
     """
     code = covered("unit", "tests", *(f"--ignore={path}" for path in (*INTERRUPTING, *MACHINES)))
-    return code | call(PYTHON, "-m", "pytest", report("interrupting"), *INTERRUPTING)
+    return code | tested("interrupting", "pytest", *INTERRUPTING)
 
 
 def machines() -> int:
@@ -134,8 +148,8 @@ def notebooks() -> int:
         print("there is no notebook to test", file=sys.stderr)
         return 1
     peers = {"SUITCASE_PEERS": "required"} if os.environ.get("CI") else {}  # there, a comparison may not be left out in silence
-    return call(
-        PYTHON, "-m", "pytest", report("notebooks"), "-p", SOCKETS, "--nbval", "--nbval-current-env", "--nbval-cell-timeout", CELL_TIMEOUT,
+    return tested(
+        "notebooks", "pytest", "-p", SOCKETS, "--nbval", "--nbval-current-env", "--nbval-cell-timeout", CELL_TIMEOUT,
         "--nbval-sanitize-with", "tests/nbval_sanitize.cfg", *files, **peers,
     )  # fmt: skip
 
@@ -163,8 +177,8 @@ def lab() -> int:
 
 def in_lab(folder: Path, chapter: Path) -> int:
     """One chapter there. As Jupyter does, we tell the kernel which notebook it is for: chapter 4 takes another kernel than the others."""
-    return call(
-        PYTHON, "-m", "pytest", report(f"lab-{chapter.name[:2]}"), "-p", SOCKETS, "-p", "no:cacheprovider",
+    return tested(
+        f"lab-{chapter.name[:2]}", "pytest", "-p", SOCKETS, "-p", "no:cacheprovider",
         "--nbval", "--nbval-kernel-name", "suitcase-lab", "--nbval-cell-timeout", LAB_CELL_TIMEOUT,
         "--nbval-sanitize-with", "tests/nbval_sanitize.cfg", str(chapter),
         JUPYTER_PATH=str(folder / "share/jupyter"), JPY_SESSION_NAME=str(chapter),

@@ -161,7 +161,7 @@ def test_whoever_is_put_back_into_the_ice_is_taken_out_again(monkeypatch):
     monkeypatch.setattr(cgroups.V1, "set_free", undone_at_first)
     with lib.start("busybox", ["sleep", "99"]) as box, box.exec_plan(["sleep", "99"]).start() as guest:
         box.cgroup.freeze()
-        assert guest.kill().code == 137 and len(tries) == 3
+        assert guest.kill().code == 137 and len(tries) > 2, "until he has ended"
 
 
 @requires("cgroup1")
