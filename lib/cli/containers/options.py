@@ -129,6 +129,7 @@ sig_proxy = switch("--sig-proxy", on=True, help="Proxy received signals to the p
 signal = option("-s", "--signal", default="", help="Signal to send to the container")
 
 limits = several(
+    option("--blkio-weight", type=SHORT, default=0, help="Block IO (relative weight), between 10 and 1000, or 0 to disable (default 0)"),
     option("--cpu-period", type=WHOLE, help="Limit CPU CFS (Completely Fair Scheduler) period"),
     option("--cpu-quota", type=WHOLE, help="Limit CPU CFS (Completely Fair Scheduler) quota"),
     option("-c", "--cpu-shares", type=WHOLE, help="CPU shares (relative weight)"),
@@ -145,7 +146,6 @@ creating = several(
     option("--add-host", "hosts", multiple=True, type=HOST, help="Add a custom host-to-IP mapping (host:ip)"),
     option("--annotation", multiple=True, type=LABEL, help="Add an annotation to the container (passed through to the OCI runtime)"),
     option("-a", "--attach", multiple=True, type=STREAM, help="Attach to STDIN, STDOUT or STDERR"),
-    option("--blkio-weight", type=SHORT, default=0, help="Block IO (relative weight), between 10 and 1000, or 0 to disable (default 0)"),
     option("--blkio-weight-device", multiple=True, type=WEIGHT, help="Block IO weight (relative device weight)"),
     option("--cap-add", multiple=True, help="Add Linux capabilities"),
     option("--cap-drop", multiple=True, help="Drop Linux capabilities"),

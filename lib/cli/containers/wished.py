@@ -18,9 +18,10 @@ from lib.images import Image
 from lib.process import signal_number
 
 PULLS = ("always", "missing", "never")
-LIMITS = ("memory", "memory_swap", "memory_reservation", "cpus", "cpu_period", "cpu_quota", "cpu_shares", "cpuset_mems", "pids_limit")
+LIMITS = ("blkio_weight", "memory", "memory_swap", "memory_reservation", "cpus", "cpu_period", "cpu_quota", "cpu_shares", "cpuset_mems",
+          "pids_limit")  # fmt: skip
 OF_CONTAINER = (
-    "blkio_weight", "cap_add", "cap_drop", "devices", "domainname", "hostname", "init", "oom_kill_disable", "privileged", "read_only",
+    "cap_add", "cap_drop", "devices", "domainname", "hostname", "init", "oom_kill_disable", "privileged", "read_only",
     "security_opt", "shm_size", "tmpfs", "tty",
 )  # fmt: skip
 SHARED = {"cgroupns": "cgroupns", "ipc": "ipc", "pid_mode": "pid_mode", "uts": "uts"}

@@ -46,7 +46,6 @@ def test_a_container_that_nobody_kills_for_its_memory_waits_and_can_be_removed(s
     assert suitcase("rm -f box").code == 0
 
 
-@pytest.mark.v2
 def test_what_the_kernel_does_not_have_is_told_and_left_out(suitcase, lives, monkeypatch):
     monkeypatch.setattr(rare, "had_here", lambda *words: False)
     rule = "--device-cgroup-rule 'c 10:229 rwm'"
@@ -74,15 +73,30 @@ def test_without_a_limit_the_whole_machine_may_be_eaten(suitcase, lives):
 # -- disks ----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.v2
 def test_the_weight_of_a_container_at_its_disks(suitcase, lives):
     suitcase(f"run -d --network none --name box --blkio-weight 300 {BUSYBOX} sleep 601")
-    group = usage.group_of(finding.find("box"))
-    if not (word := rare.weight_word()):
+    if not rare.weight_word():
         pytest.skip("this kernel does not weigh what containers read and write")
-    ((controller, name, _),) = group.backend.translate(word, "default 300")
-    assert linux.read(f"{group.folders[controller]}/{name}").split()[-1] == str(300 if "bfq" in word else 1 + 290 * 9999 // 990)
     assert inspected(suitcase)["BlkioWeight"] == 300
+    assert weight_of("box") == rare.in_the_files_words(300)
+    assert suitcase("update --blkio-weight 500 box").out == "box\n"
+    assert weight_of("box") == rare.in_the_files_words(500)
+    assert "Range of blkio weight is from 10 to 1000" in suitcase("update --blkio-weight 9 box").err
+    assert inspected(suitcase)["BlkioWeight"] == 500 and weight_of("box") == rare.in_the_files_words(500)
+
+
+def weight_of(name: str) -> int:
+    """As the kernel has it."""
+    group = usage.group_of(finding.find(name))
+    ((controller, file, _),) = group.backend.translate(rare.weight_word(), "default 10")
+    return int(linux.read(f"{group.folders[controller]}/{file}").split()[-1])
+
+
+def test_an_update_that_the_kernel_cannot_do_is_told(suitcase, lives, monkeypatch):
+    lives.create("true", "box")
+    monkeypatch.setattr(rare, "weight_word", lambda: "")
+    assert suitcase("update --blkio-weight 500 box").out == f"box\n{rare.DISCARDED['blkio_weight']}\n"
+    assert inspected(suitcase)["BlkioWeight"] == 0
 
 
 def test_the_weight_at_one_disk_where_its_scheduler_weighs(monkeypatch):
@@ -101,7 +115,7 @@ def test_the_weight_at_one_disk_where_its_scheduler_weighs(monkeypatch):
 # -- devices --------------------------------------------------------------------------------------------------------------
 
 READ, BOTH = "read\n", "read\nwritten\n"
-TRY = "mknod /dev/f c 10 229; (exec 3< /dev/f) && echo read; (exec 3> /dev/f) && echo written"  # anybody may open /dev/fuse
+TRY = "mknod /dev/f c 10 229 && { (exec 3< /dev/f) && echo read; (exec 3> /dev/f) && echo written; }"  # anybody may open /dev/fuse
 
 
 RULES = (
