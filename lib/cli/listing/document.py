@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lib import sizes
 from lib.cli.listing.rows import ANY, network
-from lib.engine.finding import mounts
+from lib.engine.finding import mounts, ways_in
 from lib.engine.plays import restarting
 
 BILLION = 10**9
@@ -76,10 +76,10 @@ def bindings(asked: Sequence[dict]) -> dict:
 
 def ports(facts: dict) -> dict:
     """Of one that runs: those that it exposes, and where each is published."""
-    if "networks" not in facts["state"]:
+    if (published := ways_in(facts)) is None:
         return {}
     found: dict[str, list | None] = dict.fromkeys(facts["config"]["exposed_ports"] or ())
-    for one in facts["state"]["ports"]:
+    for one in published:
         at = [{"HostIp": ip, "HostPort": str(one["host"])} for ip in ANY.get(one["ip"], (one["ip"],))]
         found[f"{one['port']}/{one['protocol']}"] = [*(found.get(f"{one['port']}/{one['protocol']}") or ()), *at]
     return found
