@@ -56,14 +56,6 @@ def test_what_the_kernel_does_not_have_is_told_and_left_out(suitcase, lives, mon
     assert suitcase("start box").code == 0
 
 
-@requires("cgroup2")
-@pytest.mark.v2
-def test_v2_has_neither_swappiness_nor_a_killer_to_be_switched_off(suitcase, lives):
-    done = suitcase(f"create --name box --memory-swappiness 5 --oom-kill-disable {BUSYBOX} true")
-    assert done.err.count("WARNING: Your kernel does not support") == 2
-    assert inspected(suitcase)["OomKillDisable"] is None and suitcase("start box").code == 0
-
-
 @requires("cgroup1", "memory")
 def test_without_a_limit_the_whole_machine_may_be_eaten(suitcase, lives):
     done = suitcase(f"create --name box --oom-kill-disable {BUSYBOX} true")
@@ -139,9 +131,13 @@ def test_the_letter_that_is_everything_to_the_kernel_is_both_kinds_here():
 
 @requires("cgroup2")
 @pytest.mark.v2
-def test_on_v2_a_rule_gives_nothing(suitcase, lives):
-    done = suitcase(f"run --network none --name box --device-cgroup-rule 'c 10:229 rwm' {BUSYBOX} sh -c '{TRY}'")
-    assert done.out == "" and rare.DISCARDED["device_cgroup_rules"] in done.err
+def test_what_v2_does_not_have_is_told(suitcase, lives):
+    """A rule gives nothing there: nobody can make a node."""
+    words = "--memory-swappiness 5 --oom-kill-disable --device-cgroup-rule 'c 10:229 rwm'"
+    done = suitcase(f"run --network none --name box {words} {BUSYBOX} sh -c '{TRY}'")
+    assert done.out == ""
+    assert all(rare.DISCARDED[name] in done.err for name in ("memory_swappiness", "oom_kill_disable", "device_cgroup_rules"))
+    assert inspected(suitcase)["OomKillDisable"] is None
 
 
 REFUSED = {
