@@ -26,7 +26,7 @@ from lib.ingredients import (
     capabilities,
 )
 from lib.ingredients import workdir as workdirs
-from lib.ingredients.cgroups import ALLOWED, EVERYTHING
+from lib.ingredients.cgroups import ALLOWED, EVERYTHING, rules_of
 from lib.ingredients.namespaces import made_by
 from lib.ingredients.rootfs import SHARED_MEMORY
 from lib.process import Exit, Plan, Process
@@ -34,7 +34,8 @@ from lib.visible import visible
 from lib.volumes import own_mounts
 
 LIMITS = ("memory", "memory_swap", "memory_reservation", "cpus", "cpu_weight", "cpu_shares", "cpu_period", "cpu_quota", "cpuset",
-          "cpuset_mems", "pids_limit", "device_rates")  # fmt: skip
+          "cpuset_mems", "pids_limit", "device_rates", "memory_swappiness", "oom_kill_disable", "blkio_weight",
+          "blkio_weight_devices", "device_cgroup_rules")  # fmt: skip
 OWN_IPC = ("private", "shareable", "none")  # whether others may join it is for the engine to say
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -107,9 +108,11 @@ class Container:
 
     def choose_cgroup(self, limits: dict) -> Cgroup | None:
         """A cgroup for every container of root; a user has one only where limits are asked for (and delegated)."""
+        rules = [rule for text in limits.pop("device_cgroup_rules", ()) for rule in rules_of(text)]
         if self.rootless and not any(limits.values()):
             return None
-        return Cgroup(name=self.id, devices=EVERYTHING if self.privileged else [*ALLOWED, *(one.rule for one in self.devices)], **limits)
+        allowed = EVERYTHING if self.privileged else [*ALLOWED, *(one.rule for one in self.devices), *rules]
+        return Cgroup(name=self.id, devices=allowed, **limits)
 
     def extra_mounts(self) -> list[Mount]:
         return [cgroup_mount()] if self.cgroup and self.cgroup.backend.version == 2 and not self.rootless else []

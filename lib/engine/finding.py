@@ -57,3 +57,10 @@ def mounts(facts: dict) -> list[dict]:
     from lib.volumes import parsed
 
     return [parsed(word) for word in words]
+
+
+def ways_in(facts: dict) -> list[dict] | None:
+    """The published ports of one that runs; None if none could lead to it, as it is on internal networks only, or on none."""
+    here = facts["state"]
+    leads = any(one.get("leads", True) for one in (here.get("networks") or {}).values())  # one of an earlier suitcase does not say
+    return here["ports"] if leads else None

@@ -51,20 +51,21 @@ class NameTaken(ValueError):
 
 def create(
     library: Library, facts: dict, name: str | None = None, opened: Callable[[], AbstractContextManager] = nullcontext,
-    volumes: Mapping[str, dict] = NOTHING,
+    volumes: Mapping[str, dict] = NOTHING, tell: Callable[[str], object] = lambda text: None,
 ) -> dict:  # fmt: skip
     """Write down a new container: ``facts`` are what it is to be (see ``engine.wishes.wished``). Returns them, with id and name.
 
     Raises ``NameTaken``, ``ValueError``. The image's layers are unpacked already, or are now. A new volume may take long to fill: within
     ``opened`` an interrupt may come meanwhile (see ``Shield``), and takes the container away again. ``volumes`` are the words of
-    ``volumes.create`` for those that have a name, should they be missing.
+    ``volumes.create`` for those that have a name, should they be missing. ``tell`` hears of what this kernel cannot do, and is left out.
     """
     if name is not None:
         check_name(name)
     for chain in facts["chains"]:
         if not library.chains.find(chain):
             library.folders(library.find(facts["image"]))
-    facts = facts | {"version": kept.VERSION, "id": os.urandom(32).hex(), "created": moments.now(), "state": dict(NOT_YET)}
+    facts = facts | {"options": making.without_what_lacks(facts["options"], tell)}
+    facts |= {"version": kept.VERSION, "id": os.urandom(32).hex(), "created": moments.now(), "state": dict(NOT_YET)}
     place = kept.place(facts)
     record = state.new_record(f"create-{place.name}", [("rmtree", f"{place}.new")], image=facts["image"], chains=facts["chains"])
     try:

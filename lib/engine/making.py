@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from lib.container import Container
@@ -11,6 +11,7 @@ from lib.images import Library, Merged
 from lib.ingredients import Mount, users
 from lib.state import kept
 
+RARE = {"memory_swappiness", "oom_kill_disable", "blkio_weight", "blkio_weight_devices", "device_cgroup_rules"}
 NOFILE = (1024, 524288)  # open files: what containerd gives to a container since version 2.1.5
 
 
@@ -50,6 +51,15 @@ def options_of(facts: dict) -> dict:
 def without_others(facts: dict) -> dict:
     """Its options, but for the namespaces of other containers: those need to run only when it starts."""
     return {name: value for name, value in facts["options"].items() if not str(value).startswith("container:")}
+
+
+def without_what_lacks(options: dict, tell: Callable[[str], object]) -> dict:
+    """Those that this machine can do; ``tell`` hears of each of the others, in Docker's words. Raises ``ValueError``."""
+    if not options.keys() & RARE:
+        return options
+    from lib.ingredients.cgroups import rare  # few ask for any of it
+
+    return rare.without_what_lacks(options, tell)
 
 
 def pid_of(ident: str, kind: str) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 
 from lib import linux
+from lib.engine import making
 from lib.engine.usage import group_of
 from lib.engine.vitality import alive
 from lib.ingredients import Cgroup
@@ -13,16 +14,18 @@ from lib.shield import Shield
 from lib.state import events, kept
 
 LIMITS = ("memory", "memory_swap", "memory_reservation", "cpus", "cpu_period", "cpu_quota", "cpu_shares", "cpuset", "cpuset_mems",
-          "pids_limit")  # fmt: skip
+          "pids_limit", "blkio_weight")  # fmt: skip
 
 
-def update(facts: dict, changes: dict, policy: dict | None = None) -> None:
+def update(facts: dict, changes: dict, policy: dict | None = None, tell: Callable[[str], object] = lambda text: None) -> None:
     """Lay ``changes`` over the limits of a container; ``policy`` says when it is started again, None leaves that as it is.
+
+    ``tell`` hears of what this kernel cannot do, and is left out.
 
     All of it or nothing: raises ``ValueError``, ``OSError``, and then the container has the limits that it had. An interrupt waits.
     """
     with kept.locked(kept.place(facts)) as now, Shield():
-        wished = now["options"] | changes
+        wished = now["options"] | making.without_what_lacks(changes, tell)
         words = Cgroup(name=now["id"][: kept.SHORT], **limits(wished)).limits
         group = group_of(now) if alive(now) else None
         with written(group, words) if group else nullcontext():

@@ -49,6 +49,7 @@ class Then(Words):
     labels: dict[str, dict[str, str | None]] = {}
     aliases: dict[str, dict[str, list[str]]] = {}  # container → network → under which names it is reached there, its short id aside
     files: dict[str, str] = {}  # beside the Compose file
+    cgroup: dict[str, dict[str, str]] = {}  # container → file, as v1 calls it → a line of it
 
 
 class Theirs(Words):

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lib import linux
+from lib.ingredients.cgroups.backends import mounted
+
 if TYPE_CHECKING:
     from helpers.scenarios import Play
 
@@ -70,7 +73,21 @@ def files(play: Play, wanted: dict[str, str]) -> str:
     return ""
 
 
+def cgroup(play: Play, wanted: dict[str, dict[str, str]]) -> str:
+    """A line of each file (none: it is empty), by its name on v1. Where the machine has no such tree, there is nothing to be read."""
+    tops, _ = mounted()
+    for name, those in wanted.items():
+        lines = [line.split(":", 2) for line in linux.read(f"/proc/{play.container(name)['State']['Pid']}/cgroup").splitlines()]
+        folders = {one: tops[one] + path for _, names, path in lines for one in names.split(",") if one in tops}
+        for file, line in those.items():
+            if folder := folders.get(file.partition(".")[0]):
+                found = linux.read(f"{folder}/{file}").splitlines()
+                if line not in (found or [""]):
+                    return f"{file} of {name} is {found}, without {line!r}"
+    return ""
+
+
 CHECKS: dict[str, Callable[[Play, Any], str]] = {
     "started": in_order("StartedAt"), "stopped": in_order("FinishedAt"),
-    "environ": environ, "inside": inside, "labels": labels, "aliases": aliases, "files": files,
+    "environ": environ, "inside": inside, "labels": labels, "aliases": aliases, "files": files, "cgroup": cgroup,
 }  # fmt: skip

@@ -140,6 +140,8 @@ def test_v1_is_the_dictionary():
     assert one.translate("cpu.max", "50000 100000") == [("cpu", "cpu.cfs_period_us", "100000"), ("cpu", "cpu.cfs_quota_us", "50000")]
     assert one.translate("cpu.weight", "1")[0][2] == "2" and one.translate("cpu.weight", "10000")[0][2] == "262144"
     assert one.translate("io.max", "8:0 wbps=5") == [("blkio", "blkio.throttle.write_bps_device", "8:0 5")]
+    weights = [("blkio", "blkio.bfq.weight", "20"), ("blkio", "blkio.bfq.weight_device", "8:0 500")]
+    assert one.translate("io.bfq.weight", "default 20\n8:0 500") == weights
     steps = one.join_steps(one.folders("x"))
     assert len(steps) == len({step.args[0] for step in steps}) == 3, "cpu and cpuacct in one hierarchy are one folder"
 

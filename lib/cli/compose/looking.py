@@ -258,9 +258,11 @@ def volumes(asked: Asked, services: tuple[str, ...], template: str, quiet: bool)
 @click.pass_obj
 def port(asked: Asked, service: str, private: int | None, index: int, protocol: str) -> None:
     """List port mappings or print the public port for a specific mapping for the service."""
+    from lib.engine import finding
+
     with errors():
         facts = members.chosen(asked, service, index)
-        ports = sorted(facts["state"].get("ports") or [], key=lambda one: (one["port"], one["protocol"]))
+        ports = sorted(finding.ways_in(facts) or [], key=lambda one: (one["port"], one["protocol"]))
         if private is not None:
             there = ", ".join(f"{one['port']}/{one['protocol']}" for one in ports)
             ports = [one for one in ports if (one["port"], one["protocol"]) == (private, protocol.lower())]

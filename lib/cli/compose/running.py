@@ -195,9 +195,14 @@ def made(ours, asked: Asked, one: Service, values: dict, shield: Shield, teller:
     teller.tell("Container", name, "Creating")
     image = of(ours, asked.project, one)
     with wishes.kept(image):
-        facts = lifecycle.create(ours, facts_of(asked.project, one, values, image), name, shield.opened, described(asked.project))
+        facts = facts_of(asked.project, one, values, image)
+        facts = lifecycle.create(ours, facts, name, shield.opened, described(asked.project), warned)
     teller.tell("Container", name, "Created")
     return facts
+
+
+def warned(text: str) -> None:
+    click.echo(f"WARN {text}", err=True)
 
 
 def facts_of(project: Project, one: Service, values: dict, image) -> dict:

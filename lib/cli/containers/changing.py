@@ -41,6 +41,7 @@ def update(containers: tuple[str, ...], restart: str, **values) -> None:
     from lib.cli.containers import policies, wished
     from lib.engine import finding, updating
 
+    told: list[str] = []
     with errors():
         changes = wished.limits(values)
         if not (changes or restart):
@@ -49,7 +50,11 @@ def update(containers: tuple[str, ...], restart: str, **values) -> None:
     def change(name: str) -> None:
         facts = finding.current(name)
         policy = policies.restart({"restart": restart, "rm": facts["auto_remove"]}) if restart else None
-        updating.update(facts, changes, policy)
+        updating.update(facts, changes, policy, told.append)
         click.echo(name)
 
-    each(containers, change)
+    try:
+        each(containers, change)
+    finally:
+        for text in told:
+            click.echo(text)

@@ -191,13 +191,13 @@ def port(container: str, private: str | None) -> None:
 
     with errors():
         facts = finding.current(container)
-        ports = facts["state"].get("ports") or []
+        ports = finding.ways_in(facts) or []
         if private is not None:
             number, protocol = wanted_port(private)
             ports = [one for one in ports if (one["port"], one["protocol"]) == (number, protocol)]
             if not ports:
                 raise LookupError(f"no public port '{private}' published for {container}")
-        ports.sort(key=lambda one: (one["port"], one["protocol"]))
+        ports = sorted(ports, key=lambda one: (one["port"], one["protocol"]))
         for one, ip in ((each, ip) for each in ports for ip in rows.ANY.get(each["ip"], (each["ip"],))):
             where = f"{f'[{ip}]' if ':' in ip else ip}:{one['host']}"
             click.echo(where if private is not None else f"{one['port']}/{one['protocol']} -> {where}")

@@ -10,9 +10,9 @@ from functools import wraps
 import click
 
 from lib import sizes
-from lib.cli.containers.rates import BPS, IOPS
+from lib.cli.containers.rates import BPS, IOPS, WEIGHT
 from lib.cli.errors import Failed
-from lib.cli.flags.kinds import WHOLE, Kind
+from lib.cli.flags.kinds import SHORT, WHOLE, Kind
 from lib.cli.networks.attachments import HOST, IP, NETWORK, SERVER
 from lib.cli.volumes.mounting import MOUNT
 
@@ -104,9 +104,16 @@ def sysctl(text: str) -> str:
     return text
 
 
+def rule(text: str) -> str:
+    from lib.ingredients.cgroups.devices import rules_of
+
+    rules_of(text)
+    return text
+
+
 DURATION = Kind("duration", duration)
 SIZE, SWAP, CPUS, STREAM = Kind("bytes", sizes.in_bytes), Kind("bytes", swap), Kind("decimal", cpus), Kind("list", stream)
-SYSCTL, ULIMIT = Kind("map", sysctl), Kind("ulimit", ulimit)
+SYSCTL, ULIMIT, RULE = Kind("map", sysctl), Kind("ulimit", ulimit), Kind("list", rule)
 VARIABLE, LABEL = Kind("list", variable), Kind("list", label)
 
 # -- the options ---------------------------------------------------------------------------
@@ -122,6 +129,7 @@ sig_proxy = switch("--sig-proxy", on=True, help="Proxy received signals to the p
 signal = option("-s", "--signal", default="", help="Signal to send to the container")
 
 limits = several(
+    option("--blkio-weight", type=SHORT, default=0, help="Block IO (relative weight), between 10 and 1000, or 0 to disable (default 0)"),
     option("--cpu-period", type=WHOLE, help="Limit CPU CFS (Completely Fair Scheduler) period"),
     option("--cpu-quota", type=WHOLE, help="Limit CPU CFS (Completely Fair Scheduler) quota"),
     option("-c", "--cpu-shares", type=WHOLE, help="CPU shares (relative weight)"),
@@ -138,11 +146,13 @@ creating = several(
     option("--add-host", "hosts", multiple=True, type=HOST, help="Add a custom host-to-IP mapping (host:ip)"),
     option("--annotation", multiple=True, type=LABEL, help="Add an annotation to the container (passed through to the OCI runtime)"),
     option("-a", "--attach", multiple=True, type=STREAM, help="Attach to STDIN, STDOUT or STDERR"),
+    option("--blkio-weight-device", multiple=True, type=WEIGHT, help="Block IO weight (relative device weight)"),
     option("--cap-add", multiple=True, help="Add Linux capabilities"),
     option("--cap-drop", multiple=True, help="Drop Linux capabilities"),
     option("--cgroupns", default="", help="Cgroup namespace to use (host|private)"),
     option("--cidfile", default="", help="Write the container ID to the file"),
     option("--device", "devices", multiple=True, help="Add a host device to the container"),
+    option("--device-cgroup-rule", "rules", multiple=True, type=RULE, help="Add a rule to the cgroup allowed devices list"),
     option("--device-read-bps", multiple=True, type=BPS, help="Limit read rate (bytes per second) from a device"),
     option("--device-read-iops", multiple=True, type=IOPS, help="Limit read rate (IO per second) from a device"),
     option("--device-write-bps", multiple=True, type=BPS, help="Limit write rate (bytes per second) to a device"),
@@ -184,11 +194,13 @@ creating = several(
     option("--log-opt", multiple=True, help="Log driver options"),
     option("--mac-address", default="", help="Container MAC address (e.g., 92:d0:c6:0a:29:33)"),
     limits,
+    option("--memory-swappiness", type=WHOLE, default=-1, help="Tune container memory swappiness (0 to 100) (default -1)"),
     option("--mount", "mounts", multiple=True, type=MOUNT, help="Attach a filesystem mount to the container"),
     option("--name", default="", help="Assign a name to the container"),
     option("--network", "--net", "networks", multiple=True, type=NETWORK, help="Connect a container to a network"),
     option("--network-alias", "--net-alias", "aliases", multiple=True, help="Add network-scoped alias for the container"),
     switch("--no-healthcheck", help="Disable any container-specified HEALTHCHECK"),
+    switch("--oom-kill-disable", help="Disable OOM Killer"),
     option("--oom-score-adj", type=WHOLE, help="Tune host's OOM preferences (-1000 to 1000)"),
     option("--pid", "pid_mode", default="", help="PID namespace to use"),
     option("--platform", default=lambda: os.environ.get("DOCKER_DEFAULT_PLATFORM", ""), help="Set platform, for example linux/arm64"),

@@ -1,4 +1,7 @@
-"""``--device-read-bps`` and its like: how much a second of a disk may be read or written. The words are Docker's."""
+"""What a disk does for a container: ``--device-read-bps`` and its like say how much a second, ``--blkio-weight-device`` how readily.
+
+The words are Docker's.
+"""
 
 from __future__ import annotations
 
@@ -38,9 +41,22 @@ def times_a_second(text: str) -> tuple[str, int]:
     return path, int(rate)
 
 
-BPS, IOPS = Kind("list", bytes_a_second), Kind("list", times_a_second)
+def weight(text: str) -> tuple[str, int]:
+    """``/dev/sda:500``, of 10 to 1000, or 0. Raises ``ValueError``."""
+    path, number = parts(text)
+    if not re.fullmatch("[0-9]{1,9}", number) or not (int(number) == 0 or 10 <= int(number) <= 1000):
+        raise ValueError(f"invalid weight for device: {text}")
+    return path, int(number)
+
+
+BPS, IOPS, WEIGHT = Kind("list", bytes_a_second), Kind("list", times_a_second), Kind("list", weight)
 
 
 def asked(values: dict) -> list[list]:
     """As ``Container`` takes them; 0 is no limit."""
     return [[path, word, rate] for flag, word in FLAGS.items() for path, rate in values[flag] if rate]
+
+
+def weights(values: dict) -> list[list]:
+    """As ``Container`` takes them; 0 is none."""
+    return [[path, number] for path, number in values["blkio_weight_device"] if number]

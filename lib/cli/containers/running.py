@@ -64,13 +64,18 @@ def made(ours, values: dict, shield: Shield) -> dict:
             image = found(ours, values)
             go_to_the_users_network()
         with wishes.kept(image):
-            facts = lifecycle.create(ours, wished(values, image), values["name"].removeprefix("/") or None, shield.opened)
+            name = values["name"].removeprefix("/") or None
+            facts = lifecycle.create(ours, wished(values, image), name, shield.opened, tell=warned)
             write(facts["id"])
     if facts.get("mounts"):
         from lib.cli.volumes import mounting
 
         mounting.tell_of_uncovered(facts, image)
     return facts
+
+
+def warned(text: str) -> None:
+    click.echo(f"WARNING: {text}", err=True)
 
 
 def go_to_the_users_network() -> None:

@@ -18,10 +18,11 @@ from lib.images import Image
 from lib.process import signal_number
 
 PULLS = ("always", "missing", "never")
-LIMITS = ("memory", "memory_swap", "memory_reservation", "cpus", "cpu_period", "cpu_quota", "cpu_shares", "cpuset_mems", "pids_limit")
+LIMITS = ("blkio_weight", "memory", "memory_swap", "memory_reservation", "cpus", "cpu_period", "cpu_quota", "cpu_shares", "cpuset_mems",
+          "pids_limit")  # fmt: skip
 OF_CONTAINER = (
-    "cap_add", "cap_drop", "devices", "domainname", "hostname", "init", "privileged", "read_only", "security_opt", "shm_size", "tmpfs",
-    "tty",
+    "cap_add", "cap_drop", "devices", "domainname", "hostname", "init", "oom_kill_disable", "privileged", "read_only",
+    "security_opt", "shm_size", "tmpfs", "tty",
 )  # fmt: skip
 SHARED = {"cgroupns": "cgroupns", "ipc": "ipc", "pid_mode": "pid_mode", "uts": "uts"}
 
@@ -31,6 +32,8 @@ def check(values: dict) -> None:
     if values["pull"] not in ("", *PULLS):
         words = '"always", "missing" or "never"'
         raise ValueError(f"invalid pull option: '{values['pull']}': must be one of {words}")
+    if not -1 <= values["memory_swappiness"] <= 100:
+        raise ValueError(f"invalid value: {values['memory_swappiness']}. Valid memory swappiness range is 0-100")
     signal(values["stop_signal"])
     restart(values)
     healthcheck(values)
@@ -106,11 +109,13 @@ def options(values: dict) -> dict:
     """The keyword arguments of ``Container``, as JSON has them; what was not said is left out. Raises ``ValueError``."""
     said = {name: values[name] for name in OF_CONTAINER} | limits(values) | shared(values)
     said["volumes"] = mounting.binds(values["volumes"])
-    said["device_rates"] = rates.asked(values)
+    said |= {"device_rates": rates.asked(values), "blkio_weight_devices": rates.weights(values), "device_cgroup_rules": values["rules"]}
     said["sysctls"] = dict(word.partition("=")[::2] for word in values["sysctls"])
     said["ulimits"] = {name: [soft, hard] for name, soft, hard in values["ulimits"]}
     found = {name: list(value) if isinstance(value, tuple) else value for name, value in said.items() if value}
-    return found | ({} if values["oom_score_adj"] is None else {"oom_score_adj": values["oom_score_adj"]})
+    zero = {"oom_score_adj": values["oom_score_adj"]}  # with these, nothing is one thing, and 0 another
+    zero["memory_swappiness"] = None if values["memory_swappiness"] == -1 else values["memory_swappiness"]
+    return found | {name: value for name, value in zero.items() if value is not None}
 
 
 def limits(values: dict) -> dict:

@@ -59,4 +59,16 @@ def whole(text: str) -> int:
     return number
 
 
-WHOLE = Kind("int", whole)
+def short(text: str) -> int:
+    """The same of 16 bits, without a sign. Raises ``ValueError``."""
+    try:
+        number = whole("" if text[:1] in ("+", "-") else text)
+    except ValueError as error:
+        *_, why = str(error).rpartition(": ")
+        raise ValueError(f'strconv.ParseUint: parsing "{text}": {why}') from None
+    if number >= 1 << 16:
+        raise ValueError(f'strconv.ParseUint: parsing "{text}": value out of range')
+    return number
+
+
+WHOLE, SHORT = Kind("int", whole), Kind("uint16", short)

@@ -8,10 +8,8 @@ from __future__ import annotations
 import click
 
 CONTAINER = """
-    blkio-weight blkio-weight-device cgroup-parent cpu-count cpu-percent cpu-rt-period cpu-rt-runtime device-cgroup-rule
-    disable-content-trust gpus io-maxbandwidth io-maxiops
-    isolation kernel-memory link link-local-ip memory-swappiness oom-kill-disable runtime storage-opt
-    use-api-socket userns volume-driver
+    cgroup-parent cpu-count cpu-percent cpu-rt-period cpu-rt-runtime disable-content-trust gpus io-maxbandwidth io-maxiops
+    isolation kernel-memory link link-local-ip runtime storage-opt use-api-socket userns volume-driver
 """
 FLAGS = {
     "compose": "compatibility",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lib import sizes
 from lib.cli.listing.rows import ANY, network
-from lib.engine.finding import mounts
+from lib.engine.finding import mounts, ways_in
 from lib.engine.plays import restarting
 
 BILLION = 10**9
@@ -76,10 +76,10 @@ def bindings(asked: Sequence[dict]) -> dict:
 
 def ports(facts: dict) -> dict:
     """Of one that runs: those that it exposes, and where each is published."""
-    if "networks" not in facts["state"]:
+    if (published := ways_in(facts)) is None:
         return {}
     found: dict[str, list | None] = dict.fromkeys(facts["config"]["exposed_ports"] or ())
-    for one in facts["state"]["ports"]:
+    for one in published:
         at = [{"HostIp": ip, "HostPort": str(one["host"])} for ip in ANY.get(one["ip"], (one["ip"],))]
         found[f"{one['port']}/{one['protocol']}"] = [*(found.get(f"{one['port']}/{one['protocol']}") or ()), *at]
     return found
@@ -176,9 +176,21 @@ def limits(options: dict) -> dict:
         "CpusetCpus": options.get("cpuset") or "",
         "CpusetMems": options.get("cpuset_mems") or "",
         "PidsLimit": options.get("pids_limit"),
+        "MemorySwappiness": options.get("memory_swappiness"),
+        "OomKillDisable": oom_kill_disable(options),
+        "BlkioWeight": options.get("blkio_weight") or 0,
+        "BlkioWeightDevice": [{"Path": path, "Weight": weight} for path, weight in options.get("blkio_weight_devices") or ()],
         **{f"BlkioDevice{name}": rates(options, word) for name, word in RATES.items()},
+        "DeviceCgroupRules": options.get("device_cgroup_rules") or None,
         "Ulimits": [{"Name": name, "Soft": soft, "Hard": hard} for name, (soft, hard) in (options.get("ulimits") or {}).items()],
     }
+
+
+def oom_kill_disable(options: dict) -> bool | None:
+    """Null where no kernel could do it: on cgroup v2."""
+    from lib.ingredients.cgroups import rare
+
+    return bool(options.get("oom_kill_disable")) if rare.has_file_of_v1("memory.oom_control") else None
 
 
 RATES = {"ReadBps": "rbps", "ReadIOps": "riops", "WriteBps": "wbps", "WriteIOps": "wiops"}

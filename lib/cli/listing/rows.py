@@ -10,7 +10,7 @@ from functools import cache
 
 from lib import sizes
 from lib.cli import text
-from lib.engine.finding import mounts
+from lib.engine.finding import mounts, ways_in
 
 TABLE = "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"
 HEADS = {
@@ -111,19 +111,31 @@ def method(name: str) -> str:
 
 
 def ports(facts: dict) -> str:
-    """``0.0.0.0:8080->80/tcp, [::]:8080->80/tcp, 443/tcp``: what is published of one that runs, and what it only exposes.
+    """``443/tcp, 0.0.0.0:90-91->90-91/tcp, 0.0.0.0:8080->80/tcp``: of one that runs, what is published, and what it only exposes.
 
-    Neighbouring ports that lead to neighbouring ports are told as one range.
+    Neighbours are one range, unless they are published by another number than their own: those come last, each by itself.
     """
-    return ", ".join(map(shown, in_ranges(doors(facts))))
+    ranges: dict[tuple[str, str], tuple[int, int]] = {}  # the last one of each address and protocol
+    found, elsewhere = [], []
+    for protocol, ip, host, port in sorted(doors(facts), key=lambda row: (row[3], row[1], row[2], row[0])):
+        if host not in (0, port):
+            elsewhere.append(f"{address(ip)}:{host}->{port}/{protocol}")
+            continue
+        first, last = ranges.get((ip, protocol), (port, port - 1))
+        if port != last + 1:
+            found.append(shown(protocol, ip, first, last))
+            first = port
+        ranges[ip, protocol] = first, port
+    found += [shown(protocol, ip, *ends) for (ip, protocol), ends in ranges.items()]
+    return ", ".join(found + elsewhere)
 
 
 def doors(facts: dict) -> list[tuple[str, str, int, int]]:
     """Protocol, address, host's port and container's port; of what is only exposed, no address and 0. Of one that runs."""
-    if "networks" not in facts["state"]:
+    if (published := ways_in(facts)) is None:
         return []
-    told = {(one["port"], one["protocol"]) for one in facts["state"]["ports"]}
-    rows = [(one["protocol"], ip, one["host"], one["port"]) for one in facts["state"]["ports"] for ip in ANY.get(one["ip"], (one["ip"],))]
+    told = {(one["port"], one["protocol"]) for one in published}
+    rows = [(one["protocol"], ip, one["host"], one["port"]) for one in published for ip in ANY.get(one["ip"], (one["ip"],))]
     for word in facts["config"]["exposed_ports"] or ():
         port, _, protocol = word.partition("/")
         if (int(port), protocol) not in told:
@@ -131,27 +143,13 @@ def doors(facts: dict) -> list[tuple[str, str, int, int]]:
     return sorted(rows, key=lambda row: (row[3], row[0], ":" in row[1], row[1]))
 
 
-def in_ranges(rows: list[tuple]) -> list[list]:
-    """Protocol, address, host's port, container's port, and how many more of each follow."""
-    found: list[list] = []
-    for protocol, ip, host, port in rows:
-        for one in found:
-            if one[:2] == [protocol, ip] and port == one[3] + one[4] + 1 and host == (one[2] + one[4] + 1 if one[2] else 0):
-                one[4] += 1
-                break
-        else:
-            found.append([protocol, ip, host, port, 0])
-    return found
+def shown(protocol: str, ip: str, first: int, last: int) -> str:
+    inside = f"{first}-{last}" if last > first else str(first)
+    return f"{address(ip)}:{inside}->{inside}/{protocol}" if ip else f"{inside}/{protocol}"
 
 
-def shown(row: list) -> str:
-    protocol, ip, host, port, more = row
-    inside = f"{span(port, more)}/{protocol}"
-    return f"{f'[{ip}]' if ':' in ip else ip}:{span(host, more)}->{inside}" if host else inside
-
-
-def span(first: int, more: int) -> str:
-    return f"{first}-{first + more}" if more else str(first)
+def address(ip: str) -> str:
+    return f"[{ip}]" if ":" in ip else ip
 
 
 ANY = {"": ("0.0.0.0", "::")}  # the addresses of a port that is published at all of them

@@ -58,8 +58,8 @@ def still_in_use(*kinds: type[Exception]) -> Iterator[None]:
 class Deeds:
     """For one plan that is carried out: the containers that it has made are known by their service and number."""
 
-    def __init__(self, library: Library, project: Project, stop: Stop):
-        self.library, self.project, self.stop = library, project, stop
+    def __init__(self, library: Library, project: Project, stop: Stop, warn: Tell):
+        self.library, self.project, self.stop, self.warn = library, project, stop, warn
         self.working = threading.BoundedSemaphore(room())  # whoever works, and does not only wait, has one of its places
         self.signalling = threading.BoundedSemaphore(room())  # of its own: nobody lives on because others are still being settled
         self.made: dict[tuple[str, int], dict] = {}
@@ -174,7 +174,8 @@ class Deeds:
         wanted = translation.Wanted(self.project, one.model, one.number, inherits=one.inherits, other=self.other)
         with wishes.kept(image):
             facts = translation.facts(wanted, image)
-            self.made[one.service, one.number] = lifecycle.create(self.library, facts, one.name, volumes=mounts.described(self.project))
+            volumes = mounts.described(self.project)
+            self.made[one.service, one.number] = lifecycle.create(self.library, facts, one.name, volumes=volumes, tell=self.warn)
 
     def start(self, one: StartContainer, tell: Tell) -> None:
         from lib.engine import lifecycle
@@ -212,7 +213,7 @@ class Deeds:
         from lib.compose.acting import hooks
 
         if one.when == "pre_start":
-            hooks.before(self.library, self.project, self.stop, one, self.facts(one), self.other)
+            hooks.before(self.library, self.project, self.stop, one, self.facts(one), self.other, self.warn)
         else:
             hooks.inside(self.library, self.stop, one, self.facts(one))
 

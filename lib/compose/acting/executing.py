@@ -53,7 +53,7 @@ class Execution:
 
     def __init__(self, library: Library, plan: Plan, reporter: Reporter, stop: Stop, at_once: int):
         self.plan, self.reporter, self.stop, self.at_once = plan, reporter, stop, at_once
-        self.deeds = Deeds(library, plan.project, self.stop)
+        self.deeds = Deeds(library, plan.project, self.stop, lambda text: self.tell(-1, "warned", text))
         self.events: deque = deque()  # what threads tell: only this one talks to the reporter
         self.told = -1  # a descriptor that can be read when something was told
         self.failures: list[tuple[Operation, BaseException]] = []
@@ -134,6 +134,9 @@ class Execution:
             self.tell(place, "failed", error)
 
     def hear(self, sorter: graphlib.TopologicalSorter, place: int, word: str, what) -> None:
+        if word == "warned":
+            self.reporter.warned(what)
+            return
         one = self.plan.operations[place]
         if word == "waited":
             self.reporter.waited(one, what)

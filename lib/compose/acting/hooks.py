@@ -73,7 +73,9 @@ def of_its_own(model: Service, said: PreStart, ident: str) -> Service:
     return Service(name=model.name, **parts)
 
 
-def before(library: Library, project: Project, stop: Stop, one: RunHook, facts: dict, other: Callable[[str], dict]) -> None:
+def before(
+    library: Library, project: Project, stop: Stop, one: RunHook, facts: dict, other: Callable[[str], dict], warn: Callable[[str], None]
+) -> None:  # fmt: skip
     """Before the container of these facts starts. Raises ``HookFailed``, ``Interrupted``."""
     service = of_its_own(one.model, one.hook, facts["id"])
     image = images.of(library, project, service)
@@ -82,7 +84,7 @@ def before(library: Library, project: Project, stop: Stop, one: RunHook, facts: 
     name = f"{project.name}-{one.service}-pre_start-{one.place}" + (f"-{one.number}" if one.hook.per_replica else "")
     with wishes.kept(image):
         facts = translation.facts(wanted, image)
-        made = lifecycle.create(library, facts, f"{name}-{os.urandom(4).hex()}", volumes=mounts.described(project))
+        made = lifecycle.create(library, facts, f"{name}-{os.urandom(4).hex()}", volumes=mounts.described(project), tell=warn)
     stays = False
     try:
         made = lifecycle.start(library, kept.place(made))

@@ -15,25 +15,27 @@ WINDOWS = "it is for Windows"
 BUILDER = "this builder does not have it"
 
 CONTAINERS = {
-    "blkio_config": "limits of block devices are not set here",
     "cgroup_parent": "each container has its cgroup where the engine's are",
     "cpu_count": WINDOWS,
     "cpu_percent": WINDOWS,
     "cpu_rt_period": "kernels of today are built without real-time groups",
     "cpu_rt_runtime": "kernels of today are built without real-time groups",
     "credential_spec": WINDOWS,
-    "device_cgroup_rules": "which devices there are is said with `devices`",
     "gpus": "graphics cards are not handed in",
     "isolation": WINDOWS,
-    "mem_swappiness": "it is gone from cgroup v2",
     "models": "no models of language are run here",
-    "oom_kill_disable": "it is gone from cgroup v2",
     "pull_refresh_after": "say `pull_policy: every_12h`",
     "runtime": "there is one runtime: this one",
     "storage_opt": "the layers are on the machine's own disk, without a quota",
     "use_api_socket": "there is no API of Docker's here",
     "networks.*.link_local_ips": "link-local addresses are not given",
     "volumes.*.consistency": "it was for Docker Desktop on macOS",
+}
+NEEDS = {  # and who uses it where that is missing, is told when the container is made
+    "services.*.blkio_config": "weights where the kernel has BFQ",
+    "services.*.device_cgroup_rules": "with cgroup v1, as root",
+    "services.*.mem_swappiness": "with cgroup v1",
+    "services.*.oom_kill_disable": "with cgroup v1",
 }
 BUILDING = ("isolation", "no_cache_filter", "privileged", "provenance", "sbom", "shm_size", "ulimits")
 SERVICES = {
@@ -120,7 +122,8 @@ def _rows(keys: list[str], prefix: str) -> Iterator[str]:
     yield "| --- | --- |"
     for key in keys:
         reason = NOT_DONE.get(prefix + key)
-        yield f"| `{key}` | {f'not done: {reason}' if reason else 'done' + _but(f'{prefix}{key}.')} |"
+        done = ", ".join(filter(None, ("done", NEEDS.get(prefix + key)))) + _but(f"{prefix}{key}.")
+        yield f"| `{key}` | {f'not done: {reason}' if reason else done} |"
 
 
 def _but(prefix: str) -> str:

@@ -11,14 +11,16 @@ from lib.compose.services import connections, mounts, naming, translation
 VALUES = {  # flag → key, where the key's value is the flag's
     "--workdir": "working_dir", "--user": "user", "--hostname": "hostname", "--domainname": "domainname", "--stop-signal": "stop_signal",
     "--cgroupns": "cgroup", "--uts": "uts", "--oom-score-adj": "oom_score_adj", "--shm-size": "shm_size", "--platform": "platform",
-    "--pull": "pull_policy",
+    "--pull": "pull_policy", "--memory-swappiness": "mem_swappiness",
 }  # fmt: skip
 LISTS = {
     "--cap-add": "cap_add", "--cap-drop": "cap_drop", "--tmpfs": "tmpfs", "--group-add": "group_add", "--dns": "dns",
-    "--dns-option": "dns_opt",    "--dns-search": "dns_search", "--expose": "expose", "--security-opt": "security_opt",
+    "--device-cgroup-rule": "device_cgroup_rules", "--dns-option": "dns_opt", "--dns-search": "dns_search", "--expose": "expose",
+    "--security-opt": "security_opt",
 }  # fmt: skip
 PAIRS = {"--label": "labels", "--annotation": "annotations", "--sysctl": "sysctls"}
-SWITCHES = {"--init": "init", "--interactive": "stdin_open", "--privileged": "privileged", "--read-only": "read_only", "--tty": "tty"}
+SWITCHES = {"--init": "init", "--interactive": "stdin_open", "--privileged": "privileged", "--read-only": "read_only", "--tty": "tty",
+            "--oom-kill-disable": "oom_kill_disable"}  # fmt: skip
 LIMITS = {
     "--memory": "memory", "--memory-swap": "memory_swap", "--memory-reservation": "memory_reservation", "--cpus": "cpus",
     "--cpu-period": "cpu_period", "--cpu-quota": "cpu_quota", "--cpu-shares": "cpu_shares", "--cpuset-cpus": "cpuset",
@@ -63,10 +65,24 @@ def plain(project: Project, service: Service) -> Iterator[str]:
     for flag, name in LIMITS.items():
         if (value := translation.limits(service).get(name)) is not None:
             yield from (flag, str(value))
+    for flag, value in of_disks(service):
+        yield from (flag, value)
     for name, one in service.ulimits.items():
         yield from ("--ulimit", f"{name}={one.soft}:{one.hard}")
     for one in service.devices:
         yield from ("--device", f"{one.source}:{one.target or one.source}:{one.permissions or 'rwm'}")
+
+
+def of_disks(service: Service) -> Iterator[tuple[str, str]]:
+    """The flags for them, and what each says."""
+    said = translation.disks(service)
+    flags = {word: f"--{key.replace('_', '-')}" for key, word in translation.RATES.items()}
+    if said["blkio_weight"]:
+        yield "--blkio-weight", str(said["blkio_weight"])
+    for path, weight in said["blkio_weight_devices"]:
+        yield "--blkio-weight-device", f"{path}:{weight}"
+    for path, word, rate in said["device_rates"]:
+        yield flags[word], f"{path}:{rate}"
 
 
 def environment(project: Project, service: Service) -> Iterator[str]:

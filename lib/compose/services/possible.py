@@ -17,6 +17,7 @@ from lib.engine.health.asked import laid_over
 from lib.engine.networks.exposed import exposed
 from lib.engine.networks.published import interface, mac
 from lib.engine.volumes import wished
+from lib.ingredients.cgroups import rare, rules_of
 from lib.ingredients.workdir import absolute, check_ulimit
 from lib.volumes import parsed
 
@@ -52,7 +53,23 @@ def checks(project: Project, service: Service) -> Iterator[Check]:
             yield (key,), partial(translation.shared, Wanted(project, Service(name=service.name, **{key: said})))
     for name, one in service.ulimits.items():
         yield ("ulimits", name), partial(check_ulimit, name, one.soft, one.hard)
+    yield from of_resources(service)
     yield from of_options(project, service)
+
+
+def of_resources(service: Service) -> Iterator[Check]:
+    """What of them is told, and left out, where a kernel does not have it: that does not make a wrong value right."""
+    if service.mem_swappiness is not None:
+        yield ("mem_swappiness",), partial(rare.check_swappiness, service.mem_swappiness)
+    for number, text in enumerate(service.device_cgroup_rules):
+        yield ("device_cgroup_rules", number), partial(rules_of, text)
+    said = service.blkio_config or {}
+    yield ("blkio_config", "weight"), partial(rare.check_weight, said.get("weight") or 0)
+    for number, one in enumerate(said.get("weight_device") or ()):
+        yield ("blkio_config", "weight_device", number), partial(rare.check_weight_of, one.get("path", ""), one.get("weight") or 0)
+    for key in translation.RATES:
+        for number, one in enumerate(said.get(key) or ()):
+            yield ("blkio_config", key, number), partial(rare.check_rate_of, one.get("path", ""), one.get("rate") or 0)
 
 
 def of_life(service: Service) -> Iterator[Check]:

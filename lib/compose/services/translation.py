@@ -21,7 +21,9 @@ LIMITS = {
     "memory": "mem_limit", "memory_swap": "memswap_limit", "memory_reservation": "mem_reservation", "cpus": "cpus",
     "cpu_period": "cpu_period", "cpu_quota": "cpu_quota", "cpu_shares": "cpu_shares", "cpuset": "cpuset", "pids_limit": "pids_limit",
 }  # fmt: skip
-SAME = ("cap_add", "cap_drop", "domainname", "hostname", "init", "privileged", "read_only", "security_opt", "shm_size", "tmpfs", "tty")
+RATES = {"device_read_bps": "rbps", "device_read_iops": "riops", "device_write_bps": "wbps", "device_write_iops": "wiops"}  # of io.max
+SAME = ("cap_add", "cap_drop", "device_cgroup_rules", "domainname", "hostname", "init", "oom_kill_disable", "privileged", "read_only",
+        "security_opt", "shm_size", "tmpfs", "tty")  # fmt: skip
 
 NAMESPACES = (("cgroup", "cgroupns", "private"), ("ipc", "ipc", "private shareable none"), ("pid", "pid_mode", ""), ("uts", "uts", ""))
 
@@ -100,15 +102,15 @@ def grace(service: Service) -> int | None:
 def options(wanted: Wanted) -> dict:
     """The keyword arguments of ``Container``; what was not said is left out."""
     service = wanted.service
-    found = {name: value for name in SAME if (value := getattr(service, name))} | limits(service) | shared(wanted)
+    found = {name: value for name in SAME if (value := getattr(service, name))} | limits(service) | disks(service) | shared(wanted)
     found |= {
         "devices": [f"{one.source}:{one.target or one.source}:{one.permissions or 'rwm'}" for one in service.devices],
         "sysctls": service.sysctls,
         "ulimits": {name: [one.soft, one.hard] for name, one in service.ulimits.items()},
         "volumes": mounts.binds(wanted.project, service),
     }
-    score = {} if service.oom_score_adj is None else {"oom_score_adj": service.oom_score_adj}
-    return {name: value for name, value in found.items() if value} | score
+    zero = {"oom_score_adj": service.oom_score_adj, "memory_swappiness": service.mem_swappiness}  # nothing is one thing, and 0 another
+    return {name: value for name, value in found.items() if value} | {name: value for name, value in zero.items() if value is not None}
 
 
 def limits(service: Service) -> dict:
@@ -120,6 +122,14 @@ def limits(service: Service) -> dict:
         if (least := resources.reservations) and least.memory:
             found["memory_reservation"] = least.memory
     return {name: value for name, value in found.items() if value}
+
+
+def disks(service: Service) -> dict:
+    """How much a second it may read and write, and how much that weighs beside what others do."""
+    said = service.blkio_config or {}
+    rates = [[one.get("path", ""), word, one["rate"]] for key, word in RATES.items() for one in said.get(key) or () if one.get("rate")]
+    weights = [[one.get("path", ""), one["weight"]] for one in said.get("weight_device") or () if one.get("weight")]
+    return {"device_rates": rates, "blkio_weight": said.get("weight"), "blkio_weight_devices": weights}
 
 
 def shared(wanted: Wanted) -> dict:

@@ -7,7 +7,7 @@ __getattr__, __all__ = hand_on(
     {
         "cgroup": "Cgroup Member PERIOD",
         "backends": "backend swap_is_accounted",
-        "devices": "ALLOWED EVERYTHING",
+        "devices": "ALLOWED EVERYTHING rules_of",
         "oom": "OomWatch",
         "v1": "V1 unique",
         "v2": "V2 PARENT",

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import math
 import os
-import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -29,12 +28,14 @@ class Cgroup:
     ``cpu_weight`` from 1 to 10000, or ``cpu_shares`` as v1 counts them, where 1024 is what others have; ``cpuset`` and ``cpuset_mems`` as
     ``"0-1"``; ``pids`` as a number (0 and less: no limit); ``io`` as ``"8:0 wbps=1048576"``, or ``device_rates`` as
     ``("/dev/sda", "wbps", 1048576)`` each; ``devices`` are the rules of what may be opened (see ``devices.ALLOWED``), where this machine
-    can filter that. Raises ``ValueError`` for a value that cannot be meant.
+    can filter that. ``memory_swappiness`` (0 to 100), ``oom_kill_disable``, ``blkio_weight`` (10 to 1000) and ``blkio_weight_devices``
+    (``("/dev/sda", 500)`` each) do nothing where the kernel knows no such thing. Raises ``ValueError`` for a value that cannot be meant.
     """
 
     def __init__(
         self, memory=None, memory_swap=None, cpus=None, cpu_weight=None, cpuset=None, pids=None, io=None, name=None, devices=None,
         memory_reservation=None, cpu_shares=None, cpu_period=None, cpu_quota=None, cpuset_mems=None, device_rates=(),
+        memory_swappiness=None, oom_kill_disable=False, blkio_weight=None, blkio_weight_devices=(),
     ):  # fmt: skip
         self.name = name or state.new_id()
         state.check_name(self.name)
@@ -42,8 +43,9 @@ class Cgroup:
         check_processors(cpuset or "", cpu_shares or 0)
         self.limits = self.memory_words(memory_swap, memory_reservation) | cpu_words(cpus, cpu_period, cpu_quota)
         plain = {"cpuset.cpus": cpuset, "cpuset.mems": cpuset_mems, "cpu.weight": cpu_weight, "cpu.shares": cpu_shares,
-                 "pids.max": pids if (pids or 0) > 0 else None, "io.max": io or io_words(device_rates)}  # fmt: skip
+                 "pids.max": pids if (pids or 0) > 0 else None, "io.max": io}  # fmt: skip
         self.limits |= {word: str(value) for word, value in plain.items() if value}
+        self.limits |= rare_words(device_rates, memory_swappiness, oom_kill_disable, blkio_weight, blkio_weight_devices)
         self.backend = backend()
         used = {one for word, value in self.limits.items() for one, _, _ in self.backend.translate(word, value)}
         self.devices = devices if self.backend.filters_devices else None
@@ -231,17 +233,13 @@ def cpu_words(cpus, period, quota) -> dict[str, str]:
     return {"cpu.max": f"{quota if (quota or 0) > 0 else 'max'} {period or PERIOD}"} if period or quota else {}
 
 
-def io_words(rates: Sequence[Sequence]) -> str:
-    """A line of io.max for each. Raises ``OSError`` for a device that there is not, ``ValueError`` for what is no disk."""
-    return "\n".join(f"{number_of(path)} {word}={rate}" for path, word, rate in rates)
+def rare_words(rates: Sequence[Sequence], swappiness: int | None, *others) -> dict[str, str]:
+    """Raises ``ValueError``."""
+    if swappiness is None and not any([rates, *others]):
+        return {}
+    from lib.ingredients.cgroups import rare  # few ask for any of it
 
-
-def number_of(path: str) -> str:
-    """``/dev/sda`` as the kernel calls it: ``8:0``."""
-    about = os.stat(path)
-    if not stat.S_ISBLK(about.st_mode):
-        raise ValueError(f"{path} is no block device: only of those a rate can be limited (lsblk lists them)")
-    return f"{os.major(about.st_rdev)}:{os.minor(about.st_rdev)}"
+    return rare.words(rates, swappiness, *others)
 
 
 class Member:

@@ -19,6 +19,8 @@ V1_FILES = {
     "cpuset.mems": ("cpuset", "cpuset.mems"),
     "cgroup.procs": ("freezer", "cgroup.procs"),
     "memory.low": ("memory", "memory.soft_limit_in_bytes"),
+    "memory.swappiness": ("memory", "memory.swappiness"),  # these two v1 alone has
+    "memory.oom_control": ("memory", "memory.oom_control"),
 }
 
 
@@ -77,6 +79,10 @@ class V1:
             return [("memory", "memory.memsw.limit_in_bytes", value)]
         if word == "io.max":
             return [one for line in value.splitlines() for one in self.translate_io(line)]
+        if word == "io.bfq.weight":
+            pairs = (line.split() for line in value.splitlines())
+            return [("blkio", "blkio.bfq.weight", n) if disk == "default" else ("blkio", "blkio.bfq.weight_device", f"{disk} {n}")
+                    for disk, n in pairs]  # fmt: skip
         controller, name = V1_FILES[word]
         return [(controller, name, value)]
 

@@ -32,7 +32,7 @@ LINES = {
     "words": f"-e A=1 -e B= -w /srv -u 1000:50 -h there -l tier=front -l x= --stop-signal SIGINT --stop-timeout 3 {IMAGE} "
     "sh -c 'echo \"a b\"; sleep 60'",
     "limits": "-m 64m --memory-swap 128m --cpus 0.5 --pids-limit 50 --cap-add NET_ADMIN --cap-drop MKNOD --read-only --init "
-    f"-v /usr:/data:ro --tmpfs /run:size=1m {IMAGE} true",
+    f"-v /usr:/data:ro --tmpfs /run:size=1m --memory-swappiness 5 --oom-kill-disable --device-cgroup-rule 'c 10:229 r' {IMAGE} true",
     "streams": f"-it --rm --entrypoint echo --log-opt max-size=1m --log-opt max-file=2 --expose 80 --expose 53/udp {IMAGE} a b c",
 }
 

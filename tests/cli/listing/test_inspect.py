@@ -11,6 +11,7 @@ import pytest
 from helpers.facts import ZERO, facts, ident, keep, living
 
 from lib.cli.listing.document import document, mount
+from lib.ingredients.cgroups import rare
 from lib.state import kept
 from lib.volumes import parsed
 
@@ -82,10 +83,15 @@ def test_a_container(suitcase):
                 "CpusetCpus": "",
                 "CpusetMems": "",
                 "PidsLimit": None,
+                "MemorySwappiness": None,
+                "OomKillDisable": False if rare.has_file_of_v1("memory.oom_control") else None,
+                "BlkioWeight": 0,
+                "BlkioWeightDevice": [],
                 "BlkioDeviceReadBps": [],
                 "BlkioDeviceReadIOps": [],
                 "BlkioDeviceWriteBps": [],
                 "BlkioDeviceWriteIOps": [],
+                "DeviceCgroupRules": None,
                 "Ulimits": [],
             },
             "GraphDriver": {"Name": "overlay", "Data": {"UpperDir": f"{place}/upper"}},
@@ -140,6 +146,11 @@ def of(**parts) -> dict:
         ),
         ({"cpuset": "0-1", "pids_limit": 10}, {"CpusetCpus": "0-1", "PidsLimit": 10}),
         ({"device_rates": [["/dev/sda", "wbps", 7]]}, {"BlkioDeviceWriteBps": [{"Path": "/dev/sda", "Rate": 7}], "BlkioDeviceReadBps": []}),
+        ({"memory_swappiness": 0, "device_cgroup_rules": ["a *:* r"]}, {"MemorySwappiness": 0, "DeviceCgroupRules": ["a *:* r"]}),
+        (
+            {"blkio_weight": 300, "blkio_weight_devices": [["/dev/sda", 20]]},
+            {"BlkioWeight": 300, "BlkioWeightDevice": [{"Path": "/dev/sda", "Weight": 20}]},
+        ),
         ({"security_opt": ["no-new-privileges"]}, {"SecurityOpt": ["no-new-privileges"]}),
         ({"cap_add": ["net_admin", "CAP_CHOWN"], "cap_drop": ["all"]}, {"CapAdd": ["CAP_NET_ADMIN", "CAP_CHOWN"], "CapDrop": ["ALL"]}),
         ({"read_only": True, "privileged": True, "init": True}, {"ReadonlyRootfs": True, "Privileged": True, "Init": True}),

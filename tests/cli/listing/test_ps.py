@@ -12,7 +12,7 @@ from helpers.facts import facts, ident, keep, living
 
 from lib import sizes
 from lib.cli import reports, text
-from lib.cli.listing.rows import HEADS, Row, quoted, status
+from lib.cli.listing.rows import HEADS, Row, ports, quoted, status
 from lib.state import kept
 
 SECOND, NOW = timedelta(seconds=1), datetime.now(UTC)
@@ -317,3 +317,33 @@ def test_wrong_words(suitcase):
         125,
         'suitcase: invalid argument "many" for "-n, --last" flag: strconv.ParseInt: parsing "many": invalid syntax',
     )
+
+
+# -- ports: what Docker tells of the same -------------------------------------------------------------------------------------
+
+TOLD = {
+    "8000:80 8001:81": "0.0.0.0:8000->80/tcp, [::]:8000->80/tcp, 0.0.0.0:8001->81/tcp, [::]:8001->81/tcp",
+    "8000:8000 8001:8001": "0.0.0.0:8000-8001->8000-8001/tcp, [::]:8000-8001->8000-8001/tcp",
+    "8080:80 90:90 70 71": "70-71/tcp, 0.0.0.0:90->90/tcp, [::]:90->90/tcp, 0.0.0.0:8080->80/tcp, [::]:8080->80/tcp",
+    "90:90 91:91 95:95 60:60/udp 40 41 61": "40-41/tcp, 0.0.0.0:90-91->90-91/tcp, [::]:90-91->90-91/tcp, 61/tcp, "
+    "0.0.0.0:60->60/udp, [::]:60->60/udp, 0.0.0.0:95->95/tcp, [::]:95->95/tcp",
+    "127.0.0.1:8001:81 81:81 80:80 53:53/udp 53:53": "0.0.0.0:53->53/tcp, [::]:53->53/tcp, 0.0.0.0:80-81->80-81/tcp, "
+    "0.0.0.0:53->53/udp, [::]:80-81->80-81/tcp, [::]:53->53/udp, 127.0.0.1:8001->81/tcp",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", TOLD)
+def test_ports(words):
+    published, exposed = [], {}
+    for word in words.split():
+        numbers, _, protocol = word.partition("/")
+        *front, port = numbers.split(":")
+        exposed[f"{port}/{protocol or 'tcp'}"] = {}
+        if front:
+            *ip, host = front
+            published.append({"protocol": protocol or "tcp", "ip": "".join(ip), "host": int(host), "port": int(port)})
+    state = {"networks": {"front": {"leads": True}, "back": {"leads": False}}, "ports": published}
+    there = facts(config={"exposed_ports": exposed}, state=state)
+    assert ports(there) == TOLD[words]
+    there["state"]["networks"]["front"]["leads"] = False
+    assert ports(there) == "", "all of its networks are internal"

@@ -48,6 +48,13 @@ KEYS = {
     "privileged": "privileged: true",
     "security_opt": "security_opt: ['no-new-privileges:true', seccomp:unconfined]",
     "limits": "mem_limit: 64m\nmemswap_limit: 128m\nmem_reservation: 32m\ncpus: 0.5\ncpu_shares: 100\ncpuset: '0'\npids_limit: 30",
+    "memory under pressure": "mem_swappiness: 0\noom_kill_disable: true",
+    "disks": (
+        "blkio_config: {weight: 300, weight_device: [{path: /dev/a, weight: 20}], device_read_bps: [{path: /dev/a, rate: 1mb}], "
+        "device_read_iops: [{path: /dev/a, rate: 0}, {path: /dev/b, rate: 3}], device_write_bps: [{path: /dev/a, rate: 1k}], "
+        "device_write_iops: [{path: /dev/a, rate: '5'}]}"
+    ),
+    "device_cgroup_rules": "device_cgroup_rules: ['c 10:229 rwm', 'a *:1 r']",
     "periods": "cpu_period: 50000\ncpu_quota: 25000",
     "deploy's limits": "deploy: {resources: {limits: {cpus: '0.25', memory: 32m, pids: 9}, reservations: {memory: 16m}}}",
     "shm_size": "shm_size: 1m",

@@ -54,6 +54,7 @@ def test_the_chosen_tests_on_cgroup_v2():
         "tests/engine/test_lives.py",
         "tests/engine/daemons/test_revived.py",
         "tests/cli/containers/test_pausing.py",
+        "tests/cli/containers/test_resources.py",
         "tests/cli/containers/test_restart_policies.py",
         "tests/cli/containers/test_health.py",
     ]
