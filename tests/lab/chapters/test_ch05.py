@@ -122,7 +122,7 @@ def test_health_is_watched_from_its_start_on(begun):
     assert found.period == 5 and found.count("forgiven") and not found.count("failed")
     world.heard("exec db rm /tmp/open")
     later = watching.watch_health("db", until="unhealthy")
-    assert later.since("unhealthy") > later.since("healthy") and later.count("failed") == 3, "forgiven no more, once it was healthy"
+    assert later.since("unhealthy") > later.since("healthy") and later.count("failed") >= 3, "forgiven no more, once it was healthy"
     assert later.answers[-1][0] == 1 and later.since("nosuch") is None
 
 
