@@ -462,10 +462,15 @@ def read(path: str) -> str:
 
 
 def peer_of(line) -> int:
-    """The pid of whoever listens at, or has connected, the other end of a socket in the file system. See SO_PEERCRED in unix(7)."""
+    """The pid of whoever listens at, or has connected, the other end of a socket in the file system. See SO_PEERCRED in unix(7).
+
+    Raises ``ProcessLookupError`` if that one has no number here, as it lives in another PID namespace: 0, to kill(2), is all of us.
+    """
     import socket  # whoever has one has loaded it
 
     pid, _, _ = struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    if not pid:
+        raise ProcessLookupError(errno.ESRCH, "whoever is behind this socket lives in another PID namespace")
     return pid
 
 

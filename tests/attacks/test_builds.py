@@ -340,7 +340,7 @@ def command(site: Site, *words: str, **how) -> subprocess.CompletedProcess:
     """In time, or the test fails."""
     given = os.environ | {"SUITCASE_IMAGES": str(site.library.store.place)}
     line = [sys.executable, "-m", "lib.cli", "build", *words, str(site.context)]
-    return subprocess.run(line, env=given, capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL, **how)
+    return subprocess.run(line, env=given, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, **how)
 
 
 def test_a_Dockerfile_that_leads_out_of_the_context(site):

@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from lib.process.line import Line
 
 pytestmark = requires("root", "overlay", "busybox")
 
+ROOT = Path(__file__).parents[2]
 PYTHON = os.path.realpath(sys.executable)
 VOLUMES = [f"{path}:{path}:ro" for path in {"/usr", "/lib", "/lib64", sys.base_prefix} if os.path.exists(path)]
 ZOMBIE, ON_ITS_WAY_OUT = 0, 0x40  # where it is held: PTRACE_O_TRACEEXIT stops it before it is dead
@@ -108,6 +110,25 @@ def test_pid_1_that_is_traced_is_killed_by_gc_and_by_an_oci_runtime():
                 wait_for(lambda: box.process.poll())
             finally:
                 state.rmtree(str(folder))
+
+
+LISTENED_TO = """
+import sys
+from lib.state import reaping
+reaping.kill_listener(sys.argv[1])
+print("still here")
+"""
+
+
+@requires("unshare")
+def test_a_daemon_that_has_no_number_here_is_not_killed_and_nor_are_we(tmp_path):
+    """It listens in another PID namespace, and the kernel calls it 0: to kill(2), that is everybody in our process group."""
+    argv = ["unshare", "--pid", "--fork", sys.executable, "-c", LISTENED_TO, str(tmp_path / "door")]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as door:
+        door.bind(str(tmp_path / "door"))
+        door.listen()
+        done = subprocess.run(argv, cwd=ROOT, start_new_session=True, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "still here\n"), done
 
 
 # Children that are the parent's: they end at once, and one of them is PID 1 of a namespace below.

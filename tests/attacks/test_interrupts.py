@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from functools import partial
 
 import pytest
+from helpers import interrupts
 from helpers import layers as make
 from helpers.layers import member
-from helpers.registries import Fake
+from helpers.registries import Fake, digest_of
 from helpers.registries import make as made
 from helpers.sites import Site
 
@@ -59,18 +60,7 @@ def server():
 
 def interrupted(site: Site, busy: Busy, text: str, **options) -> None:
     """One Ctrl-C, as soon as a stage is busy: it must do."""
-
-    def press() -> None:
-        assert busy.wait(30)
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-
-    hand = threading.Thread(target=press)
-    hand.start()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            site.build(text, **options)
-    finally:
-        hand.join()
+    interrupts.interrupted(lambda: site.build(text, **options), lambda: busy.wait(60))
     assert site.leftovers() == []
 
 
@@ -91,13 +81,19 @@ def interrupted_while_a_thread_begins(monkeypatch):
     assert {one for one in set(threading.enumerate()) - before if one._target is _worker} == set()
 
 
-def slowly(busy: Busy, handler) -> None:
+def slowly(busy: Busy, handler, size: int = 1_000_000) -> None:
     """A byte now and then, each in time."""
     handler.close_connection = True
-    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
     while True:
         handler.wfile.write(b" ")
         busy.turn()
+
+
+def slow_layer(server: Fake, busy: Busy) -> None:
+    """An image whose layer comes slowly, and has the size that was announced: else the pull would end by itself, at once."""
+    (layer,) = server.keep(made(os.urandom(100_000))).layers
+    server.on[f"GET /v2/app/blobs/{digest_of(layer)}"] = partial(slowly, busy, size=len(layer))
 
 
 class Endless:
@@ -118,10 +114,11 @@ def test_while_it_adds_a_download(site, busy, server):
     interrupted(site, busy, f"FROM scratch AS a\nADD http://{server.name}/f /f\n{LAST}")
 
 
-@pytest.mark.parametrize("what", ["manifests", "blobs"])
+@pytest.mark.parametrize("what", ["manifest", "layer"])
 def test_while_it_pulls(site, busy, server, what):
-    server.keep(made())
-    server.on[f"GET /v2/app/{what}"] = partial(slowly, busy)
+    slow_layer(server, busy)
+    if what == "manifest":
+        server.on["GET /v2/app/manifests"] = partial(slowly, busy)
     interrupted(site, busy, f"FROM {server.name}/app AS a\n{LAST}", resolve=partial(resolve.image, site.library))
 
 
@@ -167,8 +164,7 @@ def test_while_a_thread_begins_to_build(site, busy, monkeypatch):
 
 
 def test_while_a_thread_begins_to_pull(site, busy, server, monkeypatch):
-    server.keep(made())
-    server.on["GET /v2/app/blobs"] = partial(slowly, busy)
+    slow_layer(server, busy)
     with interrupted_while_a_thread_begins(monkeypatch):
         transfer.pull(site.library, f"{server.name}/app")
     assert site.leftovers() == []

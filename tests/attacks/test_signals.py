@@ -28,6 +28,17 @@ def command(*words: str, **how) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, "-m", "lib.cli", *words], stdin=subprocess.DEVNULL, **how)
 
 
+def at_a_terminal(*words: str) -> tuple[int, int]:
+    """The same at a terminal of its own: its pid, and our end of the terminal."""
+    pid, master = pty.fork()
+    if pid == 0:
+        try:
+            os.execv(sys.executable, [sys.executable, "-m", "lib.cli", *words])
+        finally:  # else a second pytest would go on here
+            os._exit(127)
+    return pid, master
+
+
 def running() -> list[dict]:
     """The records of processes that live in containers."""
     return [facts for facts in state.records() if facts["pid"]]
@@ -116,9 +127,7 @@ def test_nohup_stays_nohup(site):
 
 def test_the_terminal_closes(site):
     """As when an ssh connection ends: SIGHUP, which the container hears of, and nowhere to write to any more."""
-    pid, master = pty.fork()
-    if pid == 0:
-        os.execv(sys.executable, [sys.executable, "-m", "lib.cli", "run", "--rm", "base", "sh", "-c", HEEDS])
+    pid, master = at_a_terminal("run", "--rm", "base", "sh", "-c", HEEDS)
     while b"ready" not in os.read(master, 1000):
         pass
     os.close(master)
@@ -157,9 +166,7 @@ def test_a_build_in_the_background_or_with_nohup_stays_there(site, ignored):
 def test_the_terminal_of_a_build_closes(site):
     """As when an ssh connection ends: SIGHUP, and nowhere to write to any more."""
     site.write("Dockerfile", "FROM base\nRUN sleep 100\n")
-    pid, master = pty.fork()
-    if pid == 0:
-        os.execv(sys.executable, [sys.executable, "-m", "lib.cli", "build", str(site.context)])
+    pid, master = at_a_terminal("build", str(site.context))
     try:
         wait_for(running)
         time.sleep(0.3)

@@ -103,7 +103,7 @@ def shoot(*daemons: str) -> None:
 @contextmanager
 def standing_still(daemon: str) -> Iterator[None]:
     """Meanwhile it does nothing; so the keeper does not start a manager that is shot."""
-    pid = pid_of(daemon)
+    pid = wait_for(lambda: pid_of(daemon))  # a 0 would be ourselves
     os.kill(pid, signal.SIGSTOP)
     try:
         yield

@@ -42,7 +42,7 @@ def python(code: str, **env) -> str:
 @pytest.mark.parametrize("waited", [False, True])
 def test_exec_into_an_ended_container_does_not_run_on_the_host(waited, tmp_path):
     with lib.start("busybox", ["true"]) as box:
-        linux.readable([box.process.pidfd], 10)
+        linux.readable([box.process.pidfd], 60)
         if waited:
             box.wait()
         with pytest.raises(RuntimeError, match="is not running: there is nothing to join"):
@@ -134,7 +134,7 @@ def test_real_time_signals_are_passed_on_by_init():
     with lib.start("busybox", ["sh", "-c", "trap 'exit 3' 37; echo up; while :; do sleep 0.05; done"], init=True) as box:
         when_it_says(box, b"up")
         box.kill(37)
-        assert box.wait(10).code == 3
+        assert box.wait(60).code == 3
 
 
 def test_two_stop_it_and_a_third_removes_it():

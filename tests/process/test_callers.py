@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers.interrupts import interrupted
 from helpers.needs import requires
 from helpers.waiting import wait_for
 
@@ -253,16 +254,13 @@ def test_a_program_that_a_stopped_cell_has_torn_from_subprocess_run_is_ended_and
 
     from lib.lab.chapters.cellmagic import end_what_was_torn
 
-    def press() -> None:
+    def it_is_waited_for() -> bool:
         wait_for(lambda: any(" sh" in one for one in leaks.children()))
-        time.sleep(0.3)  # and it is waited for
-        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.3)
+        return True
 
-    try:
-        threading.Thread(target=press).start()
-        subprocess.run(["sh", "-c", "trap '' INT; sleep 60"])
-    except KeyboardInterrupt as error:
-        stopped = SimpleNamespace(error_in_exec=error)
+    error = interrupted(lambda: subprocess.run(["sh", "-c", "trap '' INT; sleep 600"]), it_is_waited_for)
+    stopped = SimpleNamespace(error_in_exec=error)
     wait_for(lambda: any("sh (zombie)" in one for one in leaks.children()))
     end_what_was_torn(stopped)
     assert not any("zombie" in one for one in leaks.children())

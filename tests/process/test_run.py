@@ -217,7 +217,7 @@ def test_no_zombie_stays_of_whom_the_limit_met_unborn(joins, monkeypatch):
 
     def too_late(line):
         monkeypatch.undo()
-        linux.readable([line.birth.fileno()], 10)
+        linux.readable([line.birth.fileno()], 60)
         raise TimeLimit(0.01, words="no process was made within 0.01 s")
 
     with lib.start("busybox", ["sleep", "100"]) as box:
@@ -225,7 +225,7 @@ def test_no_zombie_stays_of_whom_the_limit_met_unborn(joins, monkeypatch):
         with pytest.raises(TimeLimit, match="no process was made"):
             box.exec(["true"], show=False) if joins else run("true")
         box.kill()
-        box.wait(10)
+        box.wait(60)
 
 
 def test_a_start_that_hangs_names_its_stage(tmp_path):
@@ -300,7 +300,7 @@ def test_a_signal_in_real_time_has_its_name():
         assert box.wait(20).code == 9
     with Plan(["sleep", "100"]).start() as process:
         process.signal(37)
-        assert str(process.wait(10)) == "exit 165: ended by signal 37 (SIGRTMIN+3)"
+        assert str(process.wait(60)) == "exit 165: ended by signal 37 (SIGRTMIN+3)"
 
 
 def test_create_and_start_are_two_steps(tmp_path):
@@ -308,7 +308,7 @@ def test_create_and_start_are_two_steps(tmp_path):
         assert box.state == "created" and linux.read(f"/proc/{box.pid}/comm") == "suitcase:wait\n"
         assert not (tmp_path / "ran").exists()
         box.start()
-        assert box.wait(10).code == 0 and box.state == "stopped"
+        assert box.wait(60).code == 0 and box.state == "stopped"
     assert (tmp_path / "ran").exists() and box.state == "removed"
 
 
@@ -331,7 +331,7 @@ def test_a_program_that_is_missing_is_told_at_start():
 
 def test_logs_of_a_container_in_the_background():
     with lib.start("busybox", ["sh", "-c", "echo one; echo two >&2"]) as box:
-        box.wait(10)
+        box.wait(60)
         assert sorted(box.logs().split()) == ["one", "two"]
 
 
@@ -383,7 +383,7 @@ def test_stop_waits_then_kills():
 
 def test_a_signal_too_late_is_no_error():
     with lib.start("busybox", ["true"]) as box:
-        box.wait(10)
+        box.wait(60)
         box.kill()
         assert box.process.poll().code == 0
 
@@ -391,9 +391,9 @@ def test_a_signal_too_late_is_no_error():
 def test_an_exit_code_that_somebody_else_took():
     """``os.wait()`` in a notebook cell takes any child's exit code, also ours."""
     with Plan(["true"]).start() as process:
-        linux.readable([process.pidfd], 10)
+        linux.readable([process.pidfd], 60)
         os.waitpid(process.pid, 0)
-        ended = process.wait(5)
+        ended = process.wait(60)
         assert ended.code == 0 or "another part of this program" in ended.reason, "since Linux 6.15 the kernel remembers it"
 
 
@@ -407,7 +407,7 @@ for _ in range(10):
 with lib.start("busybox", ["sleep", "100"]) as box:
     print(box.exec(["sh", "-c", "exit 4"], show=False, timeout=30))
     box.kill()
-    print(box.wait(10))
+    print(box.wait(60))
 print(Plan(["sh", "-c", "sleep 1000 & exit 5"]).run(show=False))
 """
 

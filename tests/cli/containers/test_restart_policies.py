@@ -69,7 +69,7 @@ def later(run):
 @pytest.mark.parametrize("policy", [pytest.param("always", marks=pytest.mark.v2), "unless-stopped", "on-failure", "on-failure:1"])
 def test_one_that_ended_is_started_again(suitcase, run, policy):
     one = run(policy, ONCE)
-    wait_for(lambda: log(one) == b"up\n")
+    wait_for(lambda: log(one) == b"up\n" and state(one)["status"] == "running")
     name, _, most = policy.partition(":")
     now = json.loads(suitcase("inspect box").out)[0]
     assert now["RestartCount"] == 1 and now["HostConfig"]["RestartPolicy"] == {"Name": name, "MaximumRetryCount": int(most or 0)}

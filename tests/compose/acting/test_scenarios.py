@@ -10,6 +10,7 @@ import tracemalloc
 from contextlib import closing
 
 import pytest
+from helpers.interrupts import heard_only_in
 from helpers.lives import BUSYBOX, log, target_of
 from helpers.needs import requires
 from helpers.projects import project, service
@@ -344,11 +345,17 @@ def test_an_interrupt_that_wakes_nobody_is_heard_all_the_same(bench):
     """One that comes between Python's last look for signals and its wait is only noted, as with ``interrupt_main``."""
     check = Healthcheck(test=["CMD", "false"], interval=OFTEN, retries=10**6)
     wanted = bench.projects["demo"] = project(service("db", healthcheck=check))
+    hand = threading.Timer(0.2, _thread.interrupt_main)
 
     class Interrupting(Reporter):
         def began(self, one):
             if str(one).startswith("wait"):
-                threading.Timer(0.2, _thread.interrupt_main).start()
+                hand.start()
 
-    with pytest.raises(KeyboardInterrupt):
+    def up() -> None:
         carry_out(bench.library, wanted, Up(wait=True), Interrupting())
+
+    with heard_only_in(up):
+        with pytest.raises(KeyboardInterrupt):
+            up()
+        hand.join()

@@ -171,12 +171,10 @@ def test_an_end_that_nobody_saw_is_unknown(lives):
 def test_a_keeper_that_stands_still_at_an_end_is_waited_for(lives):
     """It will write the code, so nobody may call it unknown."""
     one, other = (lives.run(f"{WAIT}exit 11") for _ in range(2))
-    keeper = pid_of("keeper")
-    os.kill(keeper, signal.SIGSTOP)
-    for each in (one, other):
-        go(each)
-        assert ending.ends(each, 20)
-    os.kill(keeper, signal.SIGCONT)
+    with standing_still("keeper"):
+        for each in (one, other):
+            go(each)
+            assert ending.ends(each, 20)
     assert lives.ended(one)["exit_code"] == lives.ended(other)["exit_code"] == 11
 
 

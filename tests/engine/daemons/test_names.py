@@ -172,6 +172,6 @@ def sockets(daemon: str) -> int:
 
 def test_a_container_without_names_costs_the_manager_nothing(lives):
     one = lives.run(UNTIL % "go")
-    assert len(os.listdir(f"/proc/{pid_of('manager')}/task")) == 1
+    wait_for(lambda: len(os.listdir(f"/proc/{pid_of('manager')}/task")) == 1)
     go(one, "go")
     lives.ended(one)

@@ -122,7 +122,7 @@ def test_health_is_watched_from_its_start_on(begun):
     assert found.period == 5 and found.count("forgiven") and not found.count("failed")
     world.heard("exec db rm /tmp/open")
     later = watching.watch_health("db", until="unhealthy")
-    assert later.since("unhealthy") > later.since("healthy") and later.count("failed") == 3, "forgiven no more, once it was healthy"
+    assert later.since("unhealthy") > later.since("healthy") and later.count("failed") >= 3, "forgiven no more, once it was healthy"
     assert later.answers[-1][0] == 1 and later.since("nosuch") is None
 
 
@@ -140,6 +140,14 @@ def test_what_a_busy_machine_let_nobody_see_is_no_time_that_was_waited(monkeypat
     found.stood = 0
     with pytest.raises(NotYet, match=r"called healthy only after 7\.0 s"):
         tasks.judge_start(found, 2)
+
+
+def test_a_verdict_that_is_told_a_moment_later_is_waited_for(monkeypatch):
+    told = iter([[], [], [{"Action": "health_status: healthy", "timeNano": 3e9}]])
+    monkeypatch.setattr(watching.finding, "current", lambda name: facts(state=living("1970-01-01T00:00:00Z"), config={"healthcheck": {}}))
+    monkeypatch.setattr(watching, "happenings", lambda ident: next(told))
+    monkeypatch.setattr(watching.known, "of", lambda facts: {"Status": "healthy", "Log": []})
+    assert watching.watch_health("db", until="healthy").since("healthy") == 3
 
 
 def test_lives_are_told_from_the_first_start(begun):
@@ -210,13 +218,12 @@ def test_a_project_is_told_by_its_services_and_their_moments(begun):
     assert growing.states(place)["db"] == "starting"
     world.heard("exec race-db-1 touch /tmp/open")
     wait_for(lambda: growing.states(place)["db"] == "healthy")
-    found = growing.lives(place, 0.0)
-    assert [what for _, what in found["shop"]] == ["created", "started", "failed"]
-    assert [what for _, what in found["db"]] == ["created", "starting", "healthy"]
+    wait_for(lambda: [what for _, what in growing.lives(place, 0.0)["shop"]] == ["created", "started", "failed"])
+    wait_for(lambda: [what for _, what in growing.lives(place, 0.0)["db"]] == ["created", "starting", "healthy"])
     projects.edit(place, "exit 3", "exit 0")
     projects.told(place, "up -d")
     wait_for(lambda: growing.states(place)["shop"] == "exited (0)")
-    assert [what for _, what in growing.lives(place, 0.0)["shop"]] == ["created", "started", "done"]
+    wait_for(lambda: [what for _, what in growing.lives(place, 0.0)["shop"]] == ["created", "started", "done"])
 
 
 @composed

@@ -171,8 +171,7 @@ def test_others_are_asked_from_the_host_also_where_they_are_on_its_loopback(aren
     arena.container(2, "web")
     for tcp in (False, True):
         assert arena.addresses("web", "example.com", tcp=tcp) == ["10.7.7.7"]
-    assert len(outside.asked) == 2
-    assert len({sender[1] for _, sender, _ in outside.asked}) == 2, "each question goes out from a port of its own"
+    assert len({sender[1] for _, sender, _ in outside.asked}) == len(outside.asked) > 1, "each question goes out from a port of its own"
 
 
 def test_the_hosts_resolv_conf_may_change_meanwhile(arena):
@@ -211,7 +210,7 @@ def test_ones_own_servers_are_asked_from_the_container(arena):
     arena.container(2, "web", servers=("127.0.0.11", "127.0.0.53"))  # our own address among them is left out
     assert arena.ask("web", "example.com").rcode() == dns.rcode.SERVFAIL  # in there nobody listens at that address
     own = arena.upstream(saying("10.9.9.9"), inside=arena.containers["web"])
-    assert arena.addresses("web", "example.com") == ["10.9.9.9"] and len(own.asked) == 1
+    assert arena.addresses("web", "example.com") == ["10.9.9.9"] and own.asked
 
 
 def test_an_internal_network_asks_nobody(arena):
@@ -230,8 +229,9 @@ def test_a_single_word_goes_outside_unless_ndots_has_been_set(arena):
     arena.container(2, "web")
     arena.container(3, "db", ndots=True)
     assert arena.addresses("web", "intranet") == ["10.7.7.7"]
+    outside.asked.clear()
     found = arena.ask("db", "intranet")
-    assert found.rcode() == dns.rcode.NOERROR and not found.answer and len(outside.asked) == 1
+    assert found.rcode() == dns.rcode.NOERROR and not found.answer and not outside.asked
 
 
 def test_a_long_answer_from_outside_comes_by_tcp(arena):

@@ -10,6 +10,7 @@ from lib.engine.health import known
 from lib.lab.chapters.ch05.world import LOOK, PATIENCE, awaited
 from lib.state import events
 
+VERDICT = "health_status: "
 LONGEST = 0.3  # seconds that a look takes, and the rest until the next; what takes longer is a busy machine
 
 
@@ -38,24 +39,32 @@ def watch_health(name: str, until: str, seconds: float = PATIENCE, longer: float
     """Look at a container's health until it is ``until``, and then ``longer``; for so many ``seconds`` of looking at most."""
     facts = finding.current(name)
     began, period = moments.seconds(facts["state"]["started"]), facts["config"]["healthcheck"].get("StartPeriod", 0) / 1e9
-    found, seen, left, looked = Health(period), {}, seconds, time.monotonic()
+    found, seen, left, looked, reached = Health(period), {}, seconds, time.monotonic(), False
     while left > 0:
         health = known.of(facts) or {"Status": "", "Log": []}
         seen |= {one["Start"]: one for one in health["Log"]}
         if health["Status"] == until:
-            until, left = "", min(left, longer)
+            reached, left = True, left if reached else min(left, longer)
         time.sleep(LOOK)
         turn = time.monotonic() - looked
         looked, left, found.stood = looked + turn, left - min(turn, LONGEST), found.stood + max(0, turn - LONGEST)
-    happened = [one for one in happenings(facts["id"]) if one["Action"].startswith("health_status: ")]
-    found.statuses += [(one["timeNano"] / 1e9 - began, one["Action"].partition(": ")[2]) for one in happened]
-    decided = found.statuses[1][0] if happened else float("inf")
+    changes = verdicts(facts["id"])
+    if reached:  # it is told of a moment after it can be read
+        changes = awaited(lambda: verdicts(facts["id"], until), f"word that {name} is {until}")
+    found.statuses += [(moment - began, status) for moment, status in changes]
+    decided = found.statuses[1][0] if changes else float("inf")
     for one in seen.values():
         start, end = moments.seconds(one["Start"]) - began, moments.seconds(one["End"]) - began
         forgiven = start < period and end < decided
         found.probes.append((end, "passed" if one["ExitCode"] == 0 else "forgiven" if forgiven else "failed"))
         found.answers.append((one["ExitCode"], one["Output"].strip()))
     return found
+
+
+def verdicts(ident: str, among: str = "") -> list[tuple[float, str]]:
+    """When a container's health has changed, and to what. Nothing as long as one is not ``among`` them."""
+    told = [(one["timeNano"] / 1e9, one["Action"].removeprefix(VERDICT)) for one in happenings(ident) if one["Action"].startswith(VERDICT)]
+    return told if not among or among in {status for _, status in told} else []
 
 
 def happenings(ident: str) -> list[dict]:
