@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
-from helpers.commands import given_to
+from helpers.commands import at_once, given_to
 from helpers.hosts import BUSYBOX, Host
 from helpers.needs import COMPOSE, requires
 from helpers.waiting import wait_for
@@ -290,16 +290,16 @@ OTHERWISE = {
 }
 
 
-def ended(hand) -> bool:
-    return "exited" in hand("ps -a --format {{.State}} once").out
+def answer(hand, line: str) -> tuple | None:
+    """None to the line that only waits."""
+    if line != "ENDED":
+        return lines(hand, line)
+    wait_for(lambda: "exited" in hand("ps -a --format {{.State}} once").out)
+    return None
 
 
 def test_each_verb_says_and_does_the_same(both):
-    differ = []
-    for line in filter(None, re.sub("(?m)^#.*", "", PLAY).splitlines()):
-        if line == "ENDED":
-            for hand in both:
-                wait_for(lambda hand=hand: ended(hand))
-        elif (ours := lines(both[0], line)) != (other := lines(both[1], line)):
-            differ.append((line, ours, other))
+    play = [line for line in PLAY.splitlines() if line and not line.startswith("#")]
+    answers = at_once(*(lambda hand=hand: [answer(hand, line) for line in play] for hand in both))
+    differ = [told for told in zip(play, *answers, strict=True) if told[1] != told[2]]
     assert {line for line, *_ in differ} == OTHERWISE.keys(), "\n".join(map(str, differ))

@@ -7,7 +7,7 @@ import os
 import re
 
 import pytest
-from helpers.commands import Command, Docker, first_words, given_to, told
+from helpers.commands import Command, Docker, at_once, first_words, given_to, told
 from helpers.facts import ZERO
 from helpers.needs import requires
 from helpers.waiting import wait_for
@@ -320,16 +320,20 @@ def compared(docker, tmp_path, capfd, play: str) -> None:
     shortnames.make(Library(Store()), IMAGE)
     mine, theirs = Command(capfd), Docker(docker)
     given_to(docker, mine, tmp_path, IMAGE)
-    differ = []
-    for line in filter(None, re.sub("(?m)^#.*", "", play).splitlines()):
-        if line in WAITS:
-            for hand in (mine, theirs):
-                wait_for(lambda hand=hand, question=WAITS[line]: question(hand), 60)
-            continue
-        line = re.sub("^(run|create) ", r"\1 --network none ", line)
-        if (ours := played(mine, line)) != (other := played(theirs, line)):
-            differ.append((line, ours, other))
+    lines = [re.sub("^(run|create) ", r"\1 --network none ", line) for line in play.splitlines() if line and not line.startswith("#")]
+    answers = at_once(lambda: told_by(mine, lines), lambda: told_by(theirs, lines))
+    differ = [told for told in zip(lines, *answers, strict=True) if told[1] != told[2]]
     assert not differ, "\n".join(map(str, differ))
+
+
+def told_by(hand, lines: list[str]) -> list[tuple[int, str, str] | None]:
+    """To each line its answer; to one that waits, none."""
+    answers = []
+    for line in lines:
+        if question := WAITS.get(line):
+            wait_for(lambda question=question: question(hand), 60)
+        answers.append(None if question else played(hand, line))
+    return answers
 
 
 def state(hand, name: str) -> dict:
