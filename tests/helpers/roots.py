@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lib import bases, linux
+from lib.lab.doctor.prepare import BARE
 
 ROOT = Path(__file__).resolve().parents[2]
 TRUST = (
@@ -83,11 +84,12 @@ def fingerprint(path: str) -> tuple:
 @contextmanager
 def fresh(folder: Path) -> Iterator[Root]:
     """A Debian without anything but apt; ``folder`` holds what is written. Gone at the end."""
-    base = bases.debian(("apt", "ca-certificates"))
+    base = bases.debian(BARE)
     for name in ("upper", "work", "root"):
         (folder / name).mkdir()
     root = folder / "root"
-    linux.mount("overlay", str(root), "overlay", f"lowerdir={base},upperdir={folder}/upper,workdir={folder}/work")
+    # It is thrown away, so nothing needs to be safe on the disk: a package manager wants that for every file.
+    linux.mount("overlay", str(root), "overlay", f"lowerdir={base},upperdir={folder}/upper,workdir={folder}/work,volatile")
     try:
         shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
         if Root(root).trust():
