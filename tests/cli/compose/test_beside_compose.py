@@ -90,6 +90,7 @@ config --format json
 up -d
 ENDED
 up -d web
+HELLO
 ps --format '{{.Name}} {{.Image}} {{.Service}} {{.State}} {{.Health}} {{.Ports}} {{.Project}} {{.Names}} {{.Networks}} {{.ExitCode}}'
 ps -a --format '{{.Name}} {{.Service}} {{.State}} {{.ExitCode}}'
 ps --services
@@ -139,8 +140,11 @@ up -d --force-recreate
 up -d --wait db
 restart
 restart -t 0 web
+ENDED
 up -d
+ENDED
 start
+ENDED
 # stop, start, and so on
 pause web
 pause web
@@ -290,12 +294,19 @@ OTHERWISE = {
 }
 
 
+# Lines that wait for a state, not played: when the one that ends has ended; when the other one has said what is asked for later.
+WAITS = {
+    "ENDED": lambda hand: "exited" in hand("ps -a --format {{.State}} once").out,
+    "HELLO": lambda hand: "hello" in hand("logs web").out,
+}
+
+
 def answer(hand, line: str) -> tuple | None:
-    """None to the line that only waits."""
-    if line != "ENDED":
-        return lines(hand, line)
-    wait_for(lambda: "exited" in hand("ps -a --format {{.State}} once").out)
-    return None
+    """None to a line that only waits."""
+    if question := WAITS.get(line):
+        wait_for(lambda: question(hand))
+        return None
+    return lines(hand, line)
 
 
 def test_each_verb_says_and_does_the_same(both):

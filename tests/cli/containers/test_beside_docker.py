@@ -124,6 +124,7 @@ exec runs
 attach nosuch
 attach runs more
 exec -d runs touch /made
+MADE
 # pause
 pause nosuch
 unpause runs
@@ -282,8 +283,10 @@ def played(hand, line: str) -> tuple[int, str, str]:
     return found.code, out, err
 
 
-# Lines that wait for a state, not played: when all tries are used up; when its health is known; when it waits for long enough.
+# Lines that wait for a state, not played: when it has done its work; when all tries are used up; when its health is known; when it waits
+# for long enough.
 WAITS = {
+    "MADE": lambda hand: hand("exec runs test -e /made").code == 0,
     "SETTLED": lambda hand: hand("inspect -f {{.State.Status}} again").out == "exited\n",
     "UNHEALTHY": lambda hand: hand("inspect -f {{.State.Health.Status}} again").out == "unhealthy\n",
     "HEALTHY": lambda hand: hand("inspect -f {{.State.Health.Status}} again").out == "healthy\n",
