@@ -56,13 +56,14 @@ class Shell:
 
     def run(self, cells: list[str]) -> Printed:
         print(json.dumps(cells), file=self.process.stdin, flush=True)
-        lines = []
-        for line in self.process.stdout:
+        lines, end = [], ""
+        for line in self.process.stdout:  # all of it, if that Python ends
             if line.startswith(END):
+                end = line
                 break
             lines.append(line)
         self.err.seek(0)
-        return Printed(line != f"{END}0\n", "".join(lines), self.err.read())
+        return Printed(end != f"{END}0\n", "".join(lines), self.err.read())
 
     def __exit__(self, kind: type | None, *_) -> None:
         """It cleans up; after an error here it may still be in the middle of a cell, and does not get the time to."""

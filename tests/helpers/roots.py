@@ -88,8 +88,7 @@ def fresh(folder: Path) -> Iterator[Root]:
     for name in ("upper", "work", "root"):
         (folder / name).mkdir()
     root = folder / "root"
-    # It is thrown away, so nothing needs to be safe on the disk: a package manager wants that for every file.
-    linux.mount("overlay", str(root), "overlay", f"lowerdir={base},upperdir={folder}/upper,workdir={folder}/work,volatile")
+    linux.mount("overlay", str(root), "overlay", f"lowerdir={base},upperdir={folder}/upper,workdir={folder}/work")
     try:
         shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
         if Root(root).trust():
