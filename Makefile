@@ -12,7 +12,7 @@ export PYTHONPATH := $(CURDIR)
 # (Not by make's own abspath: to that a space is the end of a name.)
 RUN := "$(if $(filter /%,$(VENV)),,$(CURDIR)/)$(VENV)/bin/python"
 
-.PHONY: help tutorial test soak test-vagrant test-arm64 lab outputs picture bench doctor setup setup-peers setup-vagrant setup-arm64 setup-python lock clean uninstall
+.PHONY: help tutorial test coverage soak test-vagrant test-arm64 lab outputs picture bench doctor setup setup-peers setup-vagrant setup-arm64 setup-python lock clean uninstall
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -23,6 +23,9 @@ tutorial: setup  ## install what is missing, run every chapter, write notebooks 
 
 test: setup-peers  ## all checks and tests, every notebook included
 	@$(RUN) tools/check.py
+
+coverage: setup-peers  ## which lines of lib the tests reach, as a table (about an hour)
+	@$(RUN) tools/check.py coverage
 
 soak: setup  ## 200 containers that print for ten minutes, 1,000 in a row; chapter 5 in the lab VM: what takes too long for `make test` (as root)
 	@SUITCASE_SOAK=1 $(RUN) -m pytest -rP tests/engine/daemons/test_load.py

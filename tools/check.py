@@ -78,11 +78,6 @@ def arrows() -> int:
     return call(str(BIN / "lint-imports"))
 
 
-def covered(name: str, *words: str) -> int:
-    """pytest under coverage; what was covered is kept beside what other stages covered, for ``coverage_report``."""
-    return tested(name, "coverage", "run", f"--data-file=build/.coverage.{name}", "-m", "pytest", *words)
-
-
 def tested(name: str, *words: str, **environment: str) -> int:
     """Run it: pytest, which writes what failed, and why, where ``failures`` finds it. If it does not come to its end, that is written."""
     place = ROOT / "build/failed"
@@ -122,23 +117,25 @@ def reason(fault: ET.Element) -> str:
 
 
 def unit() -> int:
-    """Tests that interrupt this very process at any moment run apart: an interrupt between coverage's taking its lock and its
-    letting go would hang the run for ever (seen).
-    """
-    code = covered("unit", "tests", *(f"--ignore={path}" for path in (*INTERRUPTING, *MACHINES)))
+    """Tests that interrupt this very process at any moment run apart: what comes a moment too late would end the whole run."""
+    code = tested("unit", "pytest", "tests", *(f"--ignore={path}" for path in (*INTERRUPTING, *MACHINES)))
     return code | tested("interrupting", "pytest", *INTERRUPTING)
 
 
 def machines() -> int:
-    return covered("machines", *MACHINES)
+    return tested("machines", "pytest", *MACHINES)
 
 
-def coverage_report() -> None:
-    coverage = (PYTHON, "-m", "coverage")
-    subprocess.run([*coverage, "combine", "--quiet", *map(str, (ROOT / "build").glob(".coverage.*"))], cwd=ROOT)
-    report = subprocess.run([*coverage, "report"], cwd=ROOT, capture_output=True, text=True).stdout
+def coverage() -> int:
+    """Which lines of lib the tests reach: build/coverage.txt. No check hangs on it, and it takes a third longer, so only who asks gets it.
+
+    Without those that interrupt: an interrupt between coverage's taking its lock and its letting go would hang the run for ever (seen).
+    """
+    code = tested("coverage", "coverage", "run", "-m", "pytest", "tests", *(f"--ignore={path}" for path in INTERRUPTING))
+    report = subprocess.run([PYTHON, "-m", "coverage", "report"], cwd=ROOT, capture_output=True, text=True).stdout
     (ROOT / "build/coverage.txt").write_text(report)
     print(report, flush=True)
+    return code
 
 
 def notebooks() -> int:
@@ -256,16 +253,18 @@ def as_on_a_new_machine():
 
 STAGES: dict[str, Callable[[], int]] = {
     "style": style, "arrows": arrows, "unit": unit, "notebooks": notebooks,
-    "machines": machines, "lab": lab, "parameters": parameters, "clone": clone,
+    "machines": machines, "lab": lab, "parameters": parameters, "clone": clone, "coverage": coverage,
 }  # fmt: skip
 WORDS = {
-    "style": "ruff", "arrows": "import-linter: arrows point down", "unit": "pytest, with coverage",
-    "machines": "pytest, with coverage: what boots or furnishes machines, goes through whole chapters, and the bench",
+    "style": "ruff", "arrows": "import-linter: arrows point down", "unit": "pytest",
+    "machines": "pytest: what boots or furnishes machines, goes through whole chapters, and the bench",
     "notebooks": "pytest --nbval on every notebook", "lab": "chapters 2 to 4 in the lab VM, on cgroup v2",
     "parameters": "every chapter with other parameters", "clone": "make tutorial on a clean clone",
+    "coverage": "which lines of lib the tests reach",
 }  # fmt: skip
 
 
+FIRST_LANE = ("style", "arrows", "unit", "notebooks")
 # The second lane, beside the first. Each session of tests and each notebook has a place of its own, and knows what belongs to others.
 BESIDE = ("machines", "lab", "parameters", "clone")
 Results = dict[str, tuple[bool, float]]
@@ -288,7 +287,7 @@ def run_all() -> Results:
         argv = [PYTHON, __file__, "--results", str(folder / "results"), *BESIDE]
         other = subprocess.Popen(argv, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         try:
-            results = run(tuple(name for name in STAGES if name not in BESIDE))
+            results = run(FIRST_LANE)
             other.wait()
         except KeyboardInterrupt:
             other.send_signal(signal.SIGINT)
@@ -299,7 +298,6 @@ def run_all() -> Results:
         if not (folder / "results").exists():
             return results | dict.fromkeys(BESIDE, (False, 0.0))
         results |= json.loads((folder / "results").read_text())
-    coverage_report()
     return results
 
 
