@@ -6,8 +6,13 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from lib.cli.main import main
+
+T = TypeVar("T")
 
 
 class Said:
@@ -52,6 +57,13 @@ def given_to(docker, suitcase, tmp_path, name: str) -> None:
     """The image, from our store into Docker's."""
     assert suitcase(f"save -o {tmp_path}/given.tar {name}").code == 0
     docker.call("load", "-i", f"{tmp_path}/given.tar")
+
+
+def at_once(ours: Callable[[], T], *theirs: Callable[[], T]) -> list[T]:
+    """What each side finds, at the same time: in theirs, that of another thread, programs do all the work."""
+    with ThreadPoolExecutor(len(theirs) or 1) as pool:
+        others = [pool.submit(one) for one in theirs]
+        return [ours(), *(one.result() for one in others)]
 
 
 def columns(line: str) -> list[str]:

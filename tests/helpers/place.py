@@ -15,7 +15,7 @@ from pathlib import Path
 PLACE = Path(tempfile.mkdtemp(prefix="st-"))
 PLACE.chmod(0o711)  # tests also run as an ordinary user, who must get through to the bases
 NAME = f"suitcase-{PLACE.name}"
-PREPARED = ("kernel-*", "vm-*", "disk-*", "*-nodejs", "*-python3", "*-nginx-light", "*-redis-server", "*-shop")
+PREPARED = ("kernel-*", "vm-*", "disk-*", "*-nodejs", "*-python3", "*-nginx-light", "*-redis-server", "*-shop", "*-apt-ca-certificates")
 
 
 def clean_up(pid: int) -> None:

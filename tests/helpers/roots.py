@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lib import bases, linux
+from lib.lab.doctor.prepare import BARE
 
 ROOT = Path(__file__).resolve().parents[2]
 TRUST = (
@@ -83,7 +84,7 @@ def fingerprint(path: str) -> tuple:
 @contextmanager
 def fresh(folder: Path) -> Iterator[Root]:
     """A Debian without anything but apt; ``folder`` holds what is written. Gone at the end."""
-    base = bases.debian(("apt", "ca-certificates"))
+    base = bases.debian(BARE)
     for name in ("upper", "work", "root"):
         (folder / name).mkdir()
     root = folder / "root"

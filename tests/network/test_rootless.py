@@ -54,8 +54,12 @@ class User:
         os.chown(home, UID, UID)
 
     def __call__(self, line: str, code: int = 0) -> str:
+        return self.python("-m", "lib.cli", *shlex.split(line), code=code)
+
+    def python(self, *words: str, code: int = 0) -> str:
+        """What a Python of his prints."""
         done = self.host(
-            subprocess.run, [sys.executable, "-P", "-m", "lib.cli", *shlex.split(line)], env=self.env, cwd=ROOT, text=True,
+            subprocess.run, [sys.executable, "-P", *words], env=self.env, cwd=ROOT, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, user=UID, group=UID, extra_groups=[], timeout=60,
         )  # fmt: skip
         assert done.returncode == code, done.stdout
@@ -73,9 +77,10 @@ class User:
         }
 
     def leave(self) -> None:
+        """His daemons go when they have nothing to do, some seconds later unless they are asked to."""
         for ident in self("ps -aq").split():
             self(f"rm -f {ident}")
-        wait_for(lambda: not self.daemons())
+        wait_for(lambda: self.python("-c", "from lib.engine.daemons import calling; calling.rest()") or not self.daemons())
 
 
 @pytest.fixture
@@ -148,7 +153,7 @@ def test_a_port_that_somebody_else_has(world, tun, user):
         assert len({os.readlink(f"/proc/{pid}/ns/net") for pid in holders}) == 2, "each engine has a network of its own"
     finally:
         for ident in other("ps -aq").split():
-            other(f"rm -f {ident}")
+            other(f"rm -f {ident}")  # nobody asks his daemons to go: they do so by themselves, and are waited for
 
 
 def test_the_cable_is_cut_and_the_next_command_plugs_in_another(world, tun, user):

@@ -255,15 +255,15 @@ def test_a_program_that_a_stopped_cell_has_torn_from_subprocess_run_is_ended_and
     from lib.lab.chapters.cellmagic import end_what_was_torn
 
     def it_is_waited_for() -> bool:
-        wait_for(lambda: any(" sh" in one for one in leaks.children()))
+        wait_for(lambda: "sh" in leaks.ours().values())
         time.sleep(0.3)
         return True
 
     error = interrupted(lambda: subprocess.run(["sh", "-c", "trap '' INT; sleep 600"]), it_is_waited_for)
     stopped = SimpleNamespace(error_in_exec=error)
-    wait_for(lambda: any("sh (zombie)" in one for one in leaks.children()))
+    wait_for(lambda: "sh (zombie)" in leaks.ours().values())
     end_what_was_torn(stopped)
-    assert not any("zombie" in one for one in leaks.children())
+    assert not any("zombie" in one for one in leaks.ours().values())
     end_what_was_torn(SimpleNamespace(error_in_exec=None))
 
 
@@ -289,11 +289,11 @@ def test_what_a_stopped_cell_has_torn_from_mini_is_ended_and_waited_for():
         [subprocess.Popen(["true"]), mini.run()]
     except KeyboardInterrupt as error:
         stopped = SimpleNamespace(error_in_exec=error)
-    wait_for(lambda: any("sleep (zombie)" in one for one in leaks.children()))
+    wait_for(lambda: "sleep (zombie)" in leaks.ours().values())
     end_what_was_torn(stopped)
-    assert not any("sleep" in one for one in leaks.children())
+    assert not any("sleep" in one for one in leaks.ours().values())
     subprocess.run(["true"])
-    assert not any("zombie" in one for one in leaks.children())
+    assert not any("zombie" in one for one in leaks.ours().values())
 
 
 def test_a_program_that_is_just_being_started_when_a_cell_is_stopped_is_ended_and_waited_for(monkeypatch):
@@ -314,6 +314,6 @@ def test_a_program_that_is_just_being_started_when_a_cell_is_stopped_is_ended_an
     cellmagic.shield_starts()
     with pytest.raises(KeyboardInterrupt) as stopped:
         subprocess.run(["sleep", "60"])
-    assert any("sleep" in one for one in leaks.children())
+    assert any("sleep" in one for one in leaks.ours().values())
     cellmagic.end_what_was_torn(SimpleNamespace(error_in_exec=stopped.value))
-    assert not any("sleep" in one for one in leaks.children())
+    assert not any("sleep" in one for one in leaks.ours().values())

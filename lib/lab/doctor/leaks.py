@@ -22,6 +22,7 @@ from lib.advice import mountinfo
 from lib.engine.daemons import calling
 from lib.ingredients.cgroups import PARENT
 from lib.lab.doctor import strangers
+from lib.netfilter import chains
 from lib.process import Starter, completed
 
 LABEL = "suitcase"  # begins the name of every interface, network namespace, nft table and temporary folder of ours
@@ -37,7 +38,8 @@ def of_processes(file: str) -> Iterator[tuple[int, str]]:
     """One file of every process in ``/proc``, as (pid, text). A process that ends while we look (ENOENT, ESRCH) is left out."""
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            text = Path("/proc", pid, file).read_text(errors="replace")
+            with open(f"/proc/{pid}/{file}", errors="replace") as opened:
+                text = opened.read()
         except OSError:
             continue
         yield int(pid), text
@@ -48,7 +50,7 @@ def processes() -> dict[int, tuple[int, str, str]]:
     found = {}
     for pid, stat in of_processes("stat"):
         left, _, right = stat.rpartition(")")
-        state_letter, parent, *_ = right.split()
+        state_letter, parent, _ = right.split(maxsplit=2)
         found[pid] = (int(parent), left.partition(" (")[2], state_letter)
     return found
 
@@ -92,9 +94,9 @@ def descends(pid: int, table: dict, roots: set[int]) -> bool:
     return False
 
 
-def children() -> set[str]:
+def children(there: dict[int, str]) -> set[str]:
     """Processes of ours, as ``pid name``."""
-    return {f"{pid} {name}" for pid, name in ours().items()}
+    return {f"{pid} {name}" for pid, name in there.items()}
 
 
 def mounts() -> set[str]:
@@ -116,10 +118,10 @@ def cgroups() -> set[str]:
     return set(found.values())
 
 
-def namespaces() -> set[str]:
+def namespaces(there: dict[int, str]) -> set[str]:
     """Network namespaces with a name of ours, and those that processes of ours are in."""
     found = {f"named {path.name}" for path in Path("/run/netns").glob(f"{LABEL}-*")}
-    for pid in [os.getpid(), *ours()]:
+    for pid in [os.getpid(), *there]:
         try:
             found.add(os.readlink(f"/proc/{pid}/ns/net"))
         except OSError:
@@ -133,10 +135,15 @@ def links() -> set[str]:
 
 
 def nft_rules() -> set[str]:
-    """Tables of nftables with a name of ours, and what stands in them; nothing where there is no ``nft``."""
+    """Tables of nftables with a name of ours, and what stands in them; nothing where there is no ``nft``.
+
+    The kernel is asked for the names first: mostly there are none of ours, and ``nft`` takes longer than all the other looks together.
+    """
     try:
+        if not any(name.startswith(LABEL) for name in chains.tables()):
+            return set()
         done = completed(["nft", "-s", "list", "ruleset"], timeout=10)
-    except (FileNotFoundError, subprocess.TimeoutExpired):
+    except (FileNotFoundError, PermissionError, subprocess.TimeoutExpired):
         return set()
     found, table = set(), ""
     for line in done.stdout.splitlines():
@@ -186,10 +193,13 @@ def descriptors() -> set[str]:
     return found
 
 
-KINDS = {
-    "process": children, "mount": mounts, "cgroup": cgroups, "network namespace": namespaces, "network link": links,
-    "nft rule": nft_rules, "folder or record": folders, "descriptor": descriptors,
-}  # fmt: skip
+def look() -> dict[str, set[str]]:
+    """What there is now, by kind."""
+    there = ours()
+    return {
+        "process": children(there), "mount": mounts(), "cgroup": cgroups(), "network namespace": namespaces(there), "network link": links(),
+        "nft rule": nft_rules(), "folder or record": folders(), "descriptor": descriptors(),
+    }  # fmt: skip
 
 
 def kept(names) -> set[str]:
@@ -198,7 +208,7 @@ def kept(names) -> set[str]:
     for facts in state.records():
         if facts["maker"] == own and facts["id"].startswith(tuple(f"{name}-" for name in names)):
             found |= {str(state.runtime_dir() / f"{facts['id']}.json")} | {word for _, *words in facts["undos"] for word in words}
-            found |= {line for line in children() if line.startswith(f"{facts['pid']} ")}
+            found |= {line for line in children(ours()) if line.startswith(f"{facts['pid']} ")}
     return found
 
 
@@ -206,11 +216,11 @@ def kept(names) -> set[str]:
 class Look:
     """What was there at one moment, kind by kind."""
 
-    seen: dict[str, set[str]] = field(default_factory=lambda: {kind: look() for kind, look in KINDS.items()})
+    seen: dict[str, set[str]] = field(default_factory=look)
 
     def new(self) -> dict[str, set[str]]:
         """What has come since, by kind, without what belongs to another owner that lives (another notebook, say)."""
-        found = {kind: look() - self.seen[kind] for kind, look in KINDS.items()}
+        found = {kind: there - self.seen[kind] for kind, there in look().items()}
         for kind in ("folder or record", "network namespace"):
             found[kind] = {name for name in found[kind] if not of_others(name)}
         if found["network link"] or found["nft rule"] or found["folder or record"]:
@@ -251,4 +261,4 @@ class Look:
         new = self.leaks(patience, kept(keeps))
         assert not new, "left behind: " + "; ".join(f"{kind}: {', '.join(sorted(found))}" for kind, found in new.items())
         until = f"; and until the kernel ends, {' and '.join(keeps.values())}" if keeps else ""
-        return "nothing left: no " + ", no ".join(KINDS) + until
+        return "nothing left: no " + ", no ".join(self.seen) + until

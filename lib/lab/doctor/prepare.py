@@ -45,7 +45,9 @@ PARTS: dict[str, Callable] = {
     **{f"the image {name}": partial(image, name) for name in shortnames.HERE},
 }
 SERVERS = ("nginx-light", "redis-server", "postgresql", "curl", "bind9-dnsutils")  # real ones, and their clients, as Debian packages them
+BARE = ("apt", "ca-certificates")  # what a set-up finds on a new machine
 FOR_TESTS: dict[str, Callable] = {
+    "a bare Debian": partial(bases.debian, BARE),
     "a kernel for the lab VM by QEMU": lab_by_qemu,
     "a Debian with servers": partial(bases.debian, SERVERS),
 }

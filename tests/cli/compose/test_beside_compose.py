@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
-from helpers.commands import given_to
+from helpers.commands import at_once, given_to
 from helpers.hosts import BUSYBOX, Host
 from helpers.needs import COMPOSE, requires
 from helpers.waiting import wait_for
@@ -90,6 +90,7 @@ config --format json
 up -d
 ENDED
 up -d web
+HELLO
 ps --format '{{.Name}} {{.Image}} {{.Service}} {{.State}} {{.Health}} {{.Ports}} {{.Project}} {{.Names}} {{.Networks}} {{.ExitCode}}'
 ps -a --format '{{.Name}} {{.Service}} {{.State}} {{.ExitCode}}'
 ps --services
@@ -139,8 +140,11 @@ up -d --force-recreate
 up -d --wait db
 restart
 restart -t 0 web
+ENDED
 up -d
+ENDED
 start
+ENDED
 # stop, start, and so on
 pause web
 pause web
@@ -290,16 +294,23 @@ OTHERWISE = {
 }
 
 
-def ended(hand) -> bool:
-    return "exited" in hand("ps -a --format {{.State}} once").out
+# Lines that wait for a state, not played: when the one that ends has ended; when the other one has said what is asked for later.
+WAITS = {
+    "ENDED": lambda hand: "exited" in hand("ps -a --format {{.State}} once").out,
+    "HELLO": lambda hand: "hello" in hand("logs web").out,
+}
+
+
+def answer(hand, line: str) -> tuple | None:
+    """None to a line that only waits."""
+    if question := WAITS.get(line):
+        wait_for(lambda: question(hand))
+        return None
+    return lines(hand, line)
 
 
 def test_each_verb_says_and_does_the_same(both):
-    differ = []
-    for line in filter(None, re.sub("(?m)^#.*", "", PLAY).splitlines()):
-        if line == "ENDED":
-            for hand in both:
-                wait_for(lambda hand=hand: ended(hand))
-        elif (ours := lines(both[0], line)) != (other := lines(both[1], line)):
-            differ.append((line, ours, other))
+    play = [line for line in PLAY.splitlines() if line and not line.startswith("#")]
+    answers = at_once(*(lambda hand=hand: [answer(hand, line) for line in play] for hand in both))
+    differ = [told for told in zip(play, *answers, strict=True) if told[1] != told[2]]
     assert {line for line, *_ in differ} == OTHERWISE.keys(), "\n".join(map(str, differ))

@@ -9,7 +9,7 @@ import time
 from datetime import datetime
 
 import pytest
-from helpers.commands import Command, Docker, first_words, given_to, told
+from helpers.commands import Command, Docker, at_once, first_words, given_to, told
 from helpers.facts import ZERO
 from helpers.needs import requires
 from helpers.waiting import wait_for
@@ -126,6 +126,7 @@ exec runs
 attach nosuch
 attach runs more
 exec -d runs touch /made
+MADE
 # pause
 pause nosuch
 unpause runs
@@ -299,8 +300,10 @@ def instant(moment: str) -> float:
     return datetime.fromisoformat(moment[:19] + "+00:00").timestamp()
 
 
-# Lines that wait for a state, not played: when all tries are used up; when its health is known; when it waits for long enough.
+# Lines that wait for a state, not played: when it has done its work; when all tries are used up; when its health is known; when it waits
+# for long enough.
 WAITS = {
+    "MADE": lambda hand: hand("exec runs test -e /made").code == 0,
     "SETTLED": lambda hand: hand("inspect -f {{.State.Status}} again").out == "exited\n",
     "UNHEALTHY": lambda hand: hand("inspect -f {{.State.Health.Status}} again").out == "unhealthy\n",
     "HEALTHY": lambda hand: hand("inspect -f {{.State.Health.Status}} again").out == "healthy\n",
@@ -334,16 +337,20 @@ def compared(docker, tmp_path, capfd, play: str) -> None:
     shortnames.make(Library(Store()), IMAGE)
     mine, theirs = Command(capfd), Docker(docker)
     given_to(docker, mine, tmp_path, IMAGE)
-    differ = []
-    for line in filter(None, re.sub("(?m)^#.*", "", play).splitlines()):
-        if line in WAITS:
-            for hand in (mine, theirs):
-                wait_for(lambda hand=hand, question=WAITS[line]: question(hand), 60)
-            continue
-        line = re.sub("^(run|create) ", r"\1 --network none ", line)
-        if (ours := played(mine, line)) != (other := played(theirs, line)):
-            differ.append((line, ours, other))
+    lines = [re.sub("^(run|create) ", r"\1 --network none ", line) for line in play.splitlines() if line and not line.startswith("#")]
+    answers = at_once(lambda: told_by(mine, lines), lambda: told_by(theirs, lines))
+    differ = [told for told in zip(lines, *answers, strict=True) if told[1] != told[2]]
     assert not differ, "\n".join(map(str, differ))
+
+
+def told_by(hand, lines: list[str]) -> list[tuple[int, str, str] | None]:
+    """To each line its answer; to one that waits, none."""
+    answers = []
+    for line in lines:
+        if question := WAITS.get(line):
+            wait_for(lambda question=question: question(hand), 60)
+        answers.append(None if question else played(hand, line))
+    return answers
 
 
 def state(hand, name: str) -> dict:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from helpers.commands import Command, Docker, first_words, given_to
+from helpers.commands import Command, Docker, at_once, first_words, given_to
 from helpers.lives import BUSYBOX
 from helpers.needs import requires
 
@@ -137,19 +137,20 @@ def test_in(hands, tmp_path, monkeypatch):
         os.utime(tmp_path / name, (1000, 1000))
     (tmp_path / "link").symlink_to("dir")
     monkeypatch.chdir(tmp_path)
-    differ = []
-    for words in filter(None, IN.splitlines()):
-        told = []
-        for hand in hands:
-            assert hand(f"run -d --network none -u nobody --name box {BUSYBOX} sleep 60").code == 0
-            assert hand(f"exec -u 0 box sh -c '{TREE}'").code == 0
-            done = said(hand(f"cp {words}"))
-            rows = [re.sub(r"^((\S+) [dl]\S+ \d+ \d+) .*", r"\1", row) for row in hand(f'exec -u 0 box sh -c "{LIST}"').out.splitlines()]
-            told.append((*done, [re.sub(r" \d{10}$", "", row) for row in rows]))
-            hand("rm -f box")
-        if told[0] != told[1]:
-            differ.append((words, *told))
+    every = list(filter(None, IN.splitlines()))
+    answers = at_once(*(lambda hand=hand: [copied_in(hand, words) for words in every] for hand in hands))
+    differ = [told for told in zip(every, *answers, strict=True) if told[1] != told[2]]
     assert not differ, "\n".join(map(str, differ))
+
+
+def copied_in(hand, words: str) -> tuple[int, str, list[str]]:
+    """Into a fresh container: exit code, what is wrong, and what is in it then."""
+    assert hand(f"run -d --network none -u nobody --name box {BUSYBOX} sleep 60").code == 0
+    assert hand(f"exec -u 0 box sh -c '{TREE}'").code == 0
+    done = said(hand(f"cp {words}"))
+    rows = [re.sub(r"^((\S+) [dl]\S+ \d+ \d+) .*", r"\1", row) for row in hand(f'exec -u 0 box sh -c "{LIST}"').out.splitlines()]
+    hand("rm -f box")
+    return *done, [re.sub(r" \d{10}$", "", row) for row in rows]
 
 
 def test_what_is_sent(hands, docker, tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from helpers.commands import Command, Docker, first_words, given_to
+from helpers.commands import Command, Docker, at_once, first_words, given_to
 from helpers.lives import BUSYBOX
 from helpers.needs import requires
 
@@ -103,11 +103,9 @@ def played(hand, line: str) -> tuple[int, str, str]:
 def test_each_line_says_and_does_the_same(docker, tmp_path, capfd, lives):
     mine, theirs = Command(capfd), Docker(docker)
     given_to(docker, mine, tmp_path, BUSYBOX)
-    differ = []
-    for line in filter(None, PLAY.splitlines()):
-        line = re.sub("^(run|create) ", r"\1 --network none ", line).replace("IMAGE", BUSYBOX)
-        if (ours := played(mine, line)) != (other := played(theirs, line)):
-            differ.append((line, ours, other))
+    lines = [re.sub("^(run|create) ", r"\1 --network none ", line).replace("IMAGE", BUSYBOX) for line in PLAY.splitlines() if line]
+    answers = at_once(*(lambda hand=hand: [played(hand, line) for line in lines] for hand in (mine, theirs)))
+    differ = [told for told in zip(lines, *answers, strict=True) if told[1] != told[2]]
     assert not differ, "\n".join(map(str, differ))
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 
 import pytest
 from helpers.composing import DIFFERENCES, FOLDERS, Case, theirs
@@ -12,6 +14,7 @@ from ruamel.yaml import YAML
 
 from lib.compose.reading import ComposeError, load
 from lib.compose.reading import canonical as config
+from lib.compose.reading.loading import Loaded
 
 # Without variables filled in: their reader refuses "true" in quotes, writes a day in another way and an empty list as null, and shows a
 # secret that comes through an include.
@@ -26,12 +29,14 @@ LISTS = {
 }  # fmt: skip
 
 
-def loaded():
+@cache
+def loaded() -> list[tuple[Case, Loaded]]:
+    """What can be read of the corpus."""
+    found = []
     for case in map(Case.of, FOLDERS):
-        try:
-            yield case, load(case.request())
-        except ComposeError:
-            continue
+        with suppress(ComposeError):
+            found.append((case, load(case.request())))
+    return found
 
 
 @requires("compose")
@@ -90,7 +95,7 @@ def test_variables():
 
 
 def test_environment_has_the_project_s_name():
-    case, found = next(loaded())
+    case, found = loaded()[0]
     assert config.environment(found)["COMPOSE_PROJECT_NAME"] == found.project.name
     assert config.environment(found)["HOME"] == case.environ["HOME"]
 

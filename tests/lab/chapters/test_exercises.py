@@ -4,15 +4,20 @@ import contextlib
 import io
 import json
 import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from helpers import leakcheck
 from helpers.needs import requires
-from helpers.replay import replay, sources, tags
+from helpers.replay import Shell, replay, sources, tagged, tags
 from IPython.core.interactiveshell import InteractiveShell
 
 from lib.lab.chapters import ch01, ch02, ch03_exercises, ch04_exercises, exercises
 from lib.lab.chapters.ch05 import tasks
+from lib.lab.doctor.leaks import Look
 from lib.lab.jupyter.chapterlist import there
 
 ROOT = Path(__file__).parents[3]
@@ -124,7 +129,9 @@ WRONG = [
     ("05", "early", EARLY.replace("WELL", WELL).replace("CONDITION", "service_healthy"), "in the shop PASSWORD is '' and not '"),
     ("05", "early", 'answer_4 = "services: {db: {image: box, command: sleep early_.opens}}"', "put an f before the quotation mark"),
 ]  # fmt: skip
-LAYER_OF = """
+TOOLS = """
+from lib.process import Plan, remove_all
+Plan(["true"]).run(show=False)  # the first one starts the starter, and that stays
 def layer_of(name):
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar: tar.addfile(tarfile.TarInfo(name))
@@ -144,26 +151,47 @@ def solution(chapter: str, name: str) -> str:
     return re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
 
 
-def check(chapter: str, name: str, answer: str) -> str:
-    """Run the chapter's set-up, the answer, and the check cell; what the check prints."""
-    path = notebook(chapter)
-    before = sources(path, "exercise-setup", "defines")
-    (empty,), (look,) = ([one for one in sources(path, tag) if one not in sources(path)] for tag in (f"answer:{name}", f"check:{name}"))
-    done = replay([*before, LAYER_OF, answer or empty, look], ROOT, ROOT)
-    assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-1500:]
-    return next(line for line in done.stdout.splitlines() if line.startswith(("✔", "✘")))
+@dataclass
+class Reader:
+    """Somebody at a chapter's exercises, in whose shell the chapter's set-up has been run."""
+
+    chapter: str
+    shell: Shell
+
+    def check(self, name: str, answer: str) -> str:
+        """Draw new numbers, run the answer and the check cell, and remove what the answer has left running; what the check prints."""
+        path = notebook(self.chapter)
+        draw, empty, look = (cell for tag in ("exercise-setup", f"answer:{name}", f"check:{name}") for cell in tagged(path, tag))
+        done = self.shell.run([draw, answer or empty, look, "remove_all()"])
+        assert not done.failed, done.out[-1500:] + done.err[-1500:]
+        return next(line for line in done.out.splitlines() if line.startswith(("✔", "✘")))
+
+
+@pytest.fixture(scope="module")
+def readers() -> Iterator[dict[str, Reader]]:
+    """One for all answers to the exercises of a chapter, by chapter."""
+    before = Look()
+    with ExitStack() as undo:
+        found = {chapter: Reader(chapter, undo.enter_context(Shell(ROOT, ROOT))) for chapter in MODULES}
+        for chapter, one in found.items():
+            begun = one.shell.run([*sources(notebook(chapter), "defines"), TOOLS])
+            assert not begun.failed, begun
+        leakcheck.forget()  # the leak check may see what stays until all is answered
+        yield found
+    leakcheck.forget()
+    assert not before.leaks()
 
 
 @pytest.mark.parametrize(("chapter", "name"), EXERCISES)
 @requires("root", "memory", "cpu", "pids")
-def test_the_solution_passes(chapter, name):
-    assert check(chapter, name, solution(chapter, name)).startswith(f"✔ {name}")
+def test_the_solution_passes(chapter, name, readers):
+    assert readers[chapter].check(name, solution(chapter, name)).startswith(f"✔ {name}")
 
 
 @pytest.mark.parametrize(("chapter", "name", "answer", "reason"), EMPTY + WRONG)
 @requires("root", "memory", "cpu", "pids")
-def test_another_answer_fails_with_the_reason(chapter, name, answer, reason):
-    said = check(chapter, name, answer)
+def test_another_answer_fails_with_the_reason(chapter, name, answer, reason, readers):
+    said = readers[chapter].check(name, answer)
     assert said.startswith(f"✘ {name}, not yet:") and reason in said
 
 
@@ -249,10 +277,10 @@ def test_the_solutions_pass_at_the_end_of_the_whole_chapter(chapter):
     looks = ["".join(cell["source"]) for name in names for cell in cells if f"check:{name}" in tags(cell)]
     answered = [cell for name, look in zip(names, looks, strict=True) for cell in (solution(chapter, name), look)]
     done = replay([*("".join(cell["source"]) for cell in cells), *answered, EVERY_KNOB], ROOT, ROOT)
-    assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-1500:]
-    passed = [line.split()[1].rstrip(":") for line in done.stdout.splitlines() if line.startswith("✔")]
+    assert not done.failed, done.out[-1500:] + done.err[-1500:]
+    passed = [line.split()[1].rstrip(":") for line in done.out.splitlines() if line.startswith("✔")]
     assert passed == names
-    turned = done.stdout.partition("knobs: ")[2]
+    turned = done.out.partition("knobs: ")[2]
     assert int(turned.split()[0]) > 0 and "Error" not in turned, turned[-3000:]
 
 

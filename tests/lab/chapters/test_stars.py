@@ -61,14 +61,14 @@ def test_every_star_of_the_notebooks_is_in_the_table_and_the_other_way_round():
 @pytest.mark.parametrize("star", PLAYED)
 def test_with_the_feature_the_cells_print_what_the_notebook_holds(star):
     done = play(star, ROOT)
-    printed = lines(done.stdout)
+    printed = lines(done.out)
     gone = missing(star, printed)
-    assert not done.returncode and not gone, f"missing: {gone}\nprinted: {printed}\n{done.stderr[-1000:]}"
+    assert not done.failed and not gone, f"missing: {gone}\nprinted: {printed}\n{done.err[-1000:]}"
 
 
 @pytest.mark.parametrize("star", PLAYED)
 def test_without_the_feature_they_fail_for_the_stated_reason(star, tmp_path):
     done = play(star, broken_lib(star, tmp_path))
-    printed = lines(done.stdout)
-    assert star.symptom in done.stdout, f"{printed}\n{done.stderr[-1000:]}"
-    assert done.returncode or missing(star, printed), "the cells did not notice"
+    printed = lines(done.out)
+    assert star.symptom in done.out, f"{printed}\n{done.err[-1000:]}"
+    assert done.failed or missing(star, printed), "the cells did not notice"

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -24,6 +25,7 @@ from lib.lab.doctor.leaks import Look
 from lib.network import alive
 
 pytestmark = requires("root")
+ROOT = Path(__file__).parents[3]
 
 
 def found(look: Look) -> dict[str, set[str]]:
@@ -133,6 +135,12 @@ def test_finds_an_nft_rule_of_ours_and_leaves_others_alone(own_network):
         subprocess.run(["nft", "delete", "table", "ip", name], check=True)
     assert set(leaks) == {"nft rule"} and "table ip suitcase-leak: ip saddr 192.0.2.77 drop" in leaks["nft rule"]
     assert not any("foreign" in line for line in leaks["nft rule"])
+
+
+def test_who_is_not_root_may_not_ask_for_rules_and_has_none():
+    asked = "from lib.lab.doctor import leaks; print(leaks.nft_rules())"
+    done = subprocess.run([sys.executable, "-c", asked], cwd=ROOT, user=65534, group=65534, extra_groups=[], capture_output=True, text=True)
+    assert done.stdout == "set()\n", done.stderr
 
 
 def test_finds_a_temporary_folder():
