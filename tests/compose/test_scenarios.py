@@ -12,14 +12,12 @@ Where the real one differs, the step says so: ``theirs``, with a ``because``. Wh
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from helpers import sides
-from helpers.commands import at_once
 from helpers.hosts import Host, host
-from helpers.needs import COMPOSE, requires
+from helpers.needs import requires
 from helpers.scenarios import Play, Scenario
 
 from lib.lab import peers
@@ -38,29 +36,29 @@ def ours(host: Host) -> Iterator[sides.Ours]:
 
 
 @pytest.fixture(scope="module")
-def theirs() -> Iterator[sides.Theirs | None]:
-    """None where it isn't here, or can't work here: then ours plays alone."""
+def daemon() -> Iterator[sides.Theirs]:
     try:
-        with sides.theirs() if COMPOSE.exists() else nullcontext() as side:
+        with sides.theirs() as side:
             yield side
-    except peers.Missing:
-        yield None
+    except peers.Missing as reason:
+        pytest.skip(f"no docker to compare with: {reason}")
 
 
-@requires("docker", "compose")
-def test_the_real_one_plays_too(theirs):
-    if theirs is None:
-        pytest.skip("no docker to compare with")
+@pytest.fixture
+def theirs(daemon: sides.Theirs) -> Iterator[sides.Theirs]:
+    yield daemon
+    daemon.clear()
 
 
 @pytest.mark.parametrize("path", SCENARIOS)
-def test_a_scenario(path: Path, ours, theirs, tmp_path):
-    """By both at the same time."""
-    try:
-        at_once(*(Play(Scenario.read(path), side, tmp_path / side.name).whole for side in (ours, theirs) if side))
-    finally:
-        if theirs:
-            theirs.clear()
+def test_ours(path: Path, ours, tmp_path):
+    Play(Scenario.read(path), ours, tmp_path).whole()
+
+
+@requires("docker", "compose")
+@pytest.mark.parametrize("path", SCENARIOS)
+def test_theirs(path: Path, theirs, tmp_path):
+    Play(Scenario.read(path), theirs, tmp_path).whole()
 
 
 # -- a scenario that is wrong itself --------------------------------------------------------------------------------------

@@ -59,11 +59,11 @@ def given_to(docker, suitcase, tmp_path, name: str) -> None:
     docker.call("load", "-i", f"{tmp_path}/given.tar")
 
 
-def at_once(ours: Callable[[], T], *theirs: Callable[[], T]) -> list[T]:
+def at_once(ours: Callable[[], T], theirs: Callable[[], T]) -> tuple[T, T]:
     """What each side finds, at the same time: in theirs, that of another thread, programs do all the work."""
-    with ThreadPoolExecutor(len(theirs) or 1) as pool:
-        others = [pool.submit(one) for one in theirs]
-        return [ours(), *(one.result() for one in others)]
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(theirs)
+        return ours(), other.result()
 
 
 def columns(line: str) -> list[str]:

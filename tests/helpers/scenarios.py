@@ -22,6 +22,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from helpers.commands import Said
+from helpers.sides import without_compose
 from helpers.truths import CHECKS
 from helpers.waiting import wait_for
 
@@ -237,7 +238,7 @@ class Program:
     def __init__(self, side, words: list[str], folder: Path, given: dict[str, str]):
         command, more = side.program(words)
         self.logs = [folder / f".log-{os.urandom(4).hex()}" for _ in range(2)]
-        how = {"cwd": folder, "env": side.environ | given | more, "stdin": subprocess.DEVNULL, "start_new_session": True}
+        how = {"cwd": folder, "env": without_compose(given | more), "stdin": subprocess.DEVNULL, "start_new_session": True}
         with open(self.logs[0], "w") as out, open(self.logs[1], "w") as err:
             self.child = side.place(subprocess.Popen, command, stdout=out, stderr=err, **how)
 

@@ -28,9 +28,9 @@ from lib.lab.chapters.places import Place
 from lib.process import scratch
 
 
-def without_compose() -> dict[str, str]:
-    """The environment of this process, less what would tell Compose which project is meant."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("COMPOSE_")}
+def without_compose(variables: dict[str, str]) -> dict[str, str]:
+    """The environment of this process, less what would tell Compose which project is meant, and with these variables."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COMPOSE_")} | variables
 
 
 class Ours:
@@ -41,12 +41,8 @@ class Ours:
     def __init__(self, host: Host):
         self.host, self.place = host, host.place
 
-    @property
-    def environ(self) -> dict[str, str]:
-        return without_compose()
-
     def __call__(self, words: list[str], folder: Path, variables: dict[str, str]) -> Said:
-        with contextlib.chdir(folder), mock.patch.dict(os.environ, self.environ | variables, clear=True):
+        with contextlib.chdir(folder), mock.patch.dict(os.environ, without_compose(variables), clear=True):
             return self.host(shlex.join(words if words[0] == "compose" else words[1:]), None)
 
     def program(self, words: list[str]) -> tuple[list[str], dict[str, str]]:
@@ -66,11 +62,10 @@ class Theirs:
 
     def __init__(self, place: Place, docker: peers.Docker):
         self.place, self.docker = place, docker
-        self.environ = without_compose()  # as it is now: ours changes it while it plays beside this one
 
     def __call__(self, words: list[str], folder: Path, variables: dict[str, str]) -> Said:
         command, more = self.program(words)
-        how = {"cwd": folder, "env": self.environ | variables | more, "stdin": subprocess.DEVNULL}
+        how = {"cwd": folder, "env": without_compose(variables | more), "stdin": subprocess.DEVNULL}
         done = self.place(subprocess.run, command, capture_output=True, text=True, timeout=60, **how)
         return Said(done.returncode, done.stdout, done.stderr)
 

@@ -158,6 +158,7 @@ restart nosuch
 kill -s NONSENSE once
 kill once
 kill web
+KILLED
 ps -a --format '{{.Name}} {{.State}} {{.ExitCode}}' web
 rm -f web
 rm -f web
@@ -294,9 +295,10 @@ OTHERWISE = {
 }
 
 
-# Lines that wait for a state, not played: when the one that ends has ended; when the other one has said what is asked for later.
+# Lines that wait for a state, not played: when the one that ends has ended; when the other one is dead, or has said what is wanted later.
 WAITS = {
     "ENDED": lambda hand: "exited" in hand("ps -a --format {{.State}} once").out,
+    "KILLED": lambda hand: "exited" in hand("ps -a --format {{.State}} web").out,
     "HELLO": lambda hand: "hello" in hand("logs web").out,
 }
 
