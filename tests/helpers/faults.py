@@ -80,13 +80,17 @@ class ToldFault(Fault):
 
 
 def doctored_manager(fault: ToldFault) -> int:
-    """A manager, whose messages count; its pid."""
+    """A manager, whose messages count; its pid. It is there when this returns: that is not looked for, as it may be shot in no time."""
+    listens, telling = os.pipe()
     if pid := os.fork():
-        wait_for(lambda: pid_of("manager") == pid)
+        os.close(telling)
+        with open(listens, "rb") as told:
+            assert told.read(1)
         return pid
     try:
         folder = str(places.our_runtime_dir())
         door = wait_for(lambda: standby.listen(folder, calling.door("manager")))  # the last one may be just about to end
+        os.write(telling, b"!")
         with fault:
             Manager(door).run()
     finally:
