@@ -13,6 +13,7 @@ from nbformat import NotebookNode
 from lib.atomicfile import atomic_file
 from lib.lab.jupyter.execution import CELL_TIMEOUT, execute
 from lib.lab.jupyter.outputdiff import comparable, differences, sanitizers
+from lib.lab.nbval.measured import words
 
 KEPT_METADATA = ("tags", "jupyter", "editable", "deletable", "slideshow")
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -55,11 +56,11 @@ def keep_equal_outputs(old: NotebookNode, new: NotebookNode, patterns: list) -> 
     """Where a run printed the same but for what may vary, keep the old text: git shall show what really changed."""
     for before, after in zip(old.cells, new.cells, strict=True):
         if after.cell_type == "code" and comparable(before, patterns) == comparable(after, patterns):
-            words = [output.get("metadata") for output in after.outputs]
+            about = [output.get("metadata") for output in after.outputs]
             after.outputs = before.outputs
-            for output, metadata in zip(after.outputs, words, strict=False):
-                if "data" in output and metadata is not None:
-                    output.metadata = metadata  # a picture that stayed the same may have got better words
+            for output, metadata in zip(after.outputs, about, strict=False):
+                if "data" in output and metadata is not None and words(str(metadata)) != words(str(output.metadata)):
+                    output.metadata = metadata  # a picture that stayed the same may have got better words; its numbers are its own
                 if output.output_type == "execute_result":
                     output.execution_count = after.execution_count  # and a cell before this one may be new
 

@@ -299,6 +299,12 @@ def test_new_words_for_the_same_picture_are_taken():
     assert new.cells[0].outputs[0].metadata["image/png"]["alt"] == "New."
 
 
+def test_the_numbers_of_a_picture_that_stays_are_its_own():
+    old, new = (new_notebook(cells=[new_code_cell("x", outputs=[picture(words)])]) for words in ("Ready at 3.1 s.", "Ready at 3.2 s."))
+    outputs.keep_equal_outputs(old, new, [])
+    assert new.cells[0].outputs[0].metadata["image/png"]["alt"] == "Ready at 3.1 s."
+
+
 def test_a_kept_output_has_the_number_of_its_cell():
     old, new = (
         new_notebook(cells=[new_code_cell("6 * 7", execution_count=number, outputs=[

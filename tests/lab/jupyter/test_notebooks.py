@@ -156,6 +156,8 @@ def test_every_picture_has_words(book):
             if any(kind.startswith("image/") for kind in data):
                 words = "".join(data["text/plain"])
                 assert len(words) > 30 and "object at 0x" not in words and "<Figure" not in words, cell["id"]
+                told = [about["alt"] for about in output["metadata"].values() if "alt" in about]
+                assert set(told) <= {words}, f"{cell['id']}: a page's words for this picture are those of another run"
 
 
 @each
