@@ -119,7 +119,7 @@ def test_a_shell_completes_verbs_flags_and_names(lives):
     lives.create("true", "shop-db")
     lives.create("true", "shop-web")
     assert completed("sto") == ["stop"] and "ls" in completed("container", "")
-    assert completed("run", "--memory-s") == ["--memory-swap"]
+    assert completed("run", "--memory-s") == ["--memory-swap", "--memory-swappiness"]
     assert completed("stop", "shop-") == ["shop-db", "shop-web"]
 
 
