@@ -264,7 +264,8 @@ WORDS = {
 }  # fmt: skip
 
 
-FIRST_LANE = ("style", "arrows", "unit", "notebooks")
+# Notebooks first: two chapters that run at the same time see each other's containers, and the other lane's come later.
+FIRST_LANE = ("style", "arrows", "notebooks", "unit")
 # The second lane, beside the first. Each session of tests and each notebook has a place of its own, and knows what belongs to others.
 BESIDE = ("machines", "lab", "parameters", "clone")
 Results = dict[str, tuple[bool, float]]
