@@ -276,7 +276,7 @@ def port(asked: Asked, service: str, private: int | None, index: int, protocol: 
 
 
 def where(ip: str, one: dict) -> str:
-    return f"{f'[{ip}]' if ':' in ip else ip}:{one['host']}"
+    return f"{rows.address(ip)}:{one['host']}"
 
 
 @click.command()

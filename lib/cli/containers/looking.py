@@ -199,7 +199,7 @@ def port(container: str, private: str | None) -> None:
                 raise LookupError(f"no public port '{private}' published for {container}")
         ports = sorted(ports, key=lambda one: (one["port"], one["protocol"]))
         for one, ip in ((each, ip) for each in ports for ip in rows.ANY.get(each["ip"], (each["ip"],))):
-            where = f"{f'[{ip}]' if ':' in ip else ip}:{one['host']}"
+            where = f"{rows.address(ip)}:{one['host']}"
             click.echo(where if private is not None else f"{one['port']}/{one['protocol']} -> {where}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from helpers.lives import BUSYBOX, apart
+from helpers.lives import BUSYBOX
 from helpers.needs import requires
 from helpers.waiting import wait_for
 
@@ -14,13 +14,6 @@ from lib.engine import finding, usage
 from lib.ingredients.cgroups import rare, rules_of
 
 pytestmark = requires("root", "overlay", "busybox")
-
-
-@pytest.fixture
-def lives(tmp_path, monkeypatch):
-    monkeypatch.setenv("SUITCASE_IMAGES", str(tmp_path / "images"))
-    with apart() as one:
-        yield one
 
 
 def inspected(suitcase) -> dict:
